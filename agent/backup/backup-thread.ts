@@ -1,0 +1,74 @@
+import { closeSync } from "node:fs";
+import { allocateAligned } from "../../native-free-io/aligned-memory.js";
+import { openBlockSource } from "../../native-free-io/block-source.js";
+import { ChunkIndex } from "../../repository/chunk-index.js";
+import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/pack-writer.js";
+import { openStorage } from "../../repository/storage/open-storage.js";
+import { VolumeChunks } from "../../repository/volume-chunks.js";
+import { Counters } from "../counters.js";
+import { ExtentQueue } from "../extent-queue.js";
+import { StopFlag } from "../stop-flag.js";
+import { type ThreadContext, threadMain } from "../thread-pool.js";
+import { ChunkBitmap } from "./chunk-bitmap.js";
+import { ChunkPipeline, type OpenVolume } from "./chunk-pipeline.js";
+import { ChunkStore } from "./chunk-store.js";
+import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
+
+/** A backup thread: reads extents until none is left, and stores their chunks in packs of its own. */
+export default function backupThread(task: BackupTask & ThreadContext) {
+  const stop = StopFlag.attach(task.stop);
+  return threadMain<BackupThreadResult>(task, stop, async () => {
+    const volumes: OpenVolume[] = [];
+    try {
+      for (const volume of task.volumes) volumes.push(openVolume(volume));
+      await readExtents(task, volumes, stop);
+      return { badRanges: volumes.map((volume) => volume.badRanges) };
+    } finally {
+      for (const volume of volumes) closeSync(volume.fd);
+    }
+  });
+}
+
+async function readExtents(
+  task: BackupTask & ThreadContext,
+  volumes: OpenVolume[],
+  stop: StopFlag,
+): Promise<void> {
+  const storage = openStorage(task.storage);
+  const counters = Counters.attach(task.counters).row(task.thread);
+  const writer = new PackWriter({
+    storage,
+    compression: task.compression,
+    partBuffers: Array.from({ length: PART_BUFFERS }, () => allocateAligned(partBufferBytes(storage))),
+    onPack: (pack) => task.port.postMessage(pack satisfies BackupMessage),
+    onRoom: () => pipeline.resume(),
+    onFailure: (error) => pipeline.fail(error),
+  });
+  const pipeline = new ChunkPipeline({
+    volumes,
+    extents: ExtentQueue.attach(task.extents, task.thread),
+    store: new ChunkStore(ChunkIndex.attach(task.index), writer, counters),
+    counters,
+    stop,
+    queueDepth: task.queueDepth,
+    badBlocks: task.badBlocks,
+  });
+  try {
+    await pipeline.run();
+  } finally {
+    await writer.finish();
+    await writer.abort();
+  }
+  pipeline.throwIfFailed();
+}
+
+function openVolume(volume: VolumeTask): OpenVolume {
+  return {
+    path: volume.path,
+    fd: openBlockSource(volume),
+    sizeBytes: volume.sizeBytes,
+    chunks: VolumeChunks.attach(volume.chunks),
+    data: volume.data && ChunkBitmap.attach(volume.data),
+    badRanges: [],
+  };
+}

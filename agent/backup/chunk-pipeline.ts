@@ -1,0 +1,182 @@
+import { read } from "node:fs";
+import { allocateAligned } from "../../native-free-io/aligned-memory.js";
+import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import type { VolumeChunks } from "../../repository/volume-chunks.js";
+import type { CounterRow } from "../counters.js";
+import type { Extent, ExtentQueue } from "../extent-queue.js";
+import type { StopFlag } from "../stop-flag.js";
+import type { ChunkBitmap } from "./chunk-bitmap.js";
+import type { ChunkStore } from "./chunk-store.js";
+import { salvageChunk } from "./salvage-chunk.js";
+import { isBadBlock, sourceUnreadable } from "./source-errors.js";
+
+/** A volume as one thread reads it. */
+export interface OpenVolume {
+  path: string;
+  fd: number;
+  sizeBytes: number;
+  /** Filled in as chunks are read. */
+  chunks: VolumeChunks;
+  /** Chunks outside it are holes; undefined when every chunk must be read. */
+  data: ChunkBitmap | undefined;
+  /** Bad blocks that this thread skipped. */
+  badRanges: ByteRange[];
+}
+
+export interface PipelineOptions {
+  volumes: OpenVolume[];
+  extents: ExtentQueue;
+  store: ChunkStore;
+  counters: CounterRow;
+  stop: StopFlag;
+  /** Reads kept in flight. */
+  queueDepth: number;
+  badBlocks: "fail" | "skip";
+}
+
+/** A chunk being read or waiting for room in the pack writer. */
+interface Slot {
+  buffer: Buffer;
+  volume: OpenVolume;
+  /** Number of the chunk in the volume. */
+  chunk: number;
+  /** Bytes that belong to the chunk. */
+  length: number;
+  onRead(error: Error | null, bytesRead: number): void;
+}
+
+const ZEROS = Buffer.alloc(CHUNK_BYTES);
+
+/**
+ * The hot loop of a backup thread: keeps `queueDepth` reads in flight, and takes each chunk as it arrives through
+ * zero check, hash, index and pack. Reads complete on libuv's pool while this thread hashes and compresses; one chunk costs one
+ * callback and no promise. When the pack writer has no room, chunks wait in their slots, and reading stops by itself.
+ */
+export class ChunkPipeline {
+  private readonly freeSlots: Slot[];
+  private readonly waiting: Slot[] = [];
+  private busySlots = 0;
+  private extent: Extent | undefined;
+  private nextChunk = 0;
+  private failure: unknown;
+  private settle: () => void = () => undefined;
+
+  constructor(private readonly options: PipelineOptions) {
+    const memory = allocateAligned(options.queueDepth * CHUNK_BYTES);
+    this.freeSlots = Array.from({ length: options.queueDepth }, (_, number) =>
+      this.makeSlot(memory.subarray(number * CHUNK_BYTES, (number + 1) * CHUNK_BYTES)),
+    );
+  }
+
+  /**
+   * Reads until no extent is left or the run is stopped.
+   * @throws SourceUnreadable, SourceShrunk, or what `fail` was given
+   */
+  async run(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.settle = resolve;
+      this.readAhead();
+    });
+    this.throwIfFailed();
+  }
+
+  /** A pack can still fail after the last read: the owner asks again when all packs are through. */
+  throwIfFailed(): void {
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  /** Ends the run with an error, as soon as the reads in flight are back. */
+  fail(error: unknown): void {
+    this.failure ??= error;
+    this.options.stop.set();
+  }
+
+  /** Processes the chunks that wait, as far as there is room for them, and reads on. */
+  resume(): void {
+    while (this.waiting.length > 0 && (this.options.store.hasRoom || this.options.stop.isSet)) {
+      this.process(this.waiting.shift() as Slot);
+    }
+    this.readAhead();
+  }
+
+  private readAhead(): void {
+    const { stop } = this.options;
+    while (this.freeSlots.length > 0 && !stop.isSet && this.advance()) {
+      const slot = this.freeSlots.pop() as Slot;
+      const extent = this.extent as Extent;
+      slot.volume = this.options.volumes[extent.volume] as OpenVolume;
+      slot.chunk = this.nextChunk++;
+      slot.length = Math.min(CHUNK_BYTES, slot.volume.sizeBytes - slot.chunk * CHUNK_BYTES);
+      this.busySlots++;
+      read(slot.volume.fd, slot.buffer, 0, CHUNK_BYTES, slot.chunk * CHUNK_BYTES, slot.onRead);
+    }
+    if (this.busySlots === 0) this.settle();
+  }
+
+  /** Moves to the next chunk that must be read; false when there is none. */
+  private advance(): boolean {
+    const { volumes, extents, counters } = this.options;
+    for (;;) {
+      if (this.extent === undefined || this.nextChunk >= this.extent.end) {
+        this.extent = extents.next();
+        if (this.extent === undefined) return false;
+        this.nextChunk = this.extent.start;
+      }
+      const { data, sizeBytes } = volumes[this.extent.volume] as OpenVolume;
+      if (data === undefined || data.has(this.nextChunk)) return true;
+      const holeBytes = Math.min(CHUNK_BYTES, sizeBytes - this.nextChunk * CHUNK_BYTES);
+      counters.add("zeroBytes", holeBytes);
+      counters.add("doneBytes", holeBytes);
+      this.nextChunk++;
+    }
+  }
+
+  private makeSlot(buffer: Buffer): Slot {
+    const slot: Slot = {
+      buffer,
+      volume: this.options.volumes[0] as OpenVolume,
+      chunk: 0,
+      length: 0,
+      onRead: (error, bytesRead) => {
+        if (error === null && bytesRead >= slot.length) this.take(slot);
+        else void this.salvage(slot, error);
+      },
+    };
+    return slot;
+  }
+
+  private take(slot: Slot): void {
+    this.waiting.push(slot);
+    this.resume();
+  }
+
+  private process(slot: Slot): void {
+    if (!this.options.stop.isSet) this.storeChunk(slot);
+    this.busySlots--;
+    this.freeSlots.push(slot);
+  }
+
+  private storeChunk({ buffer, volume, chunk, length }: Slot): void {
+    const { counters, store } = this.options;
+    const whole = length === CHUNK_BYTES;
+    const payload = whole ? buffer : buffer.subarray(0, length);
+    if (payload.equals(whole ? ZEROS : ZEROS.subarray(0, length))) counters.add("zeroBytes", length);
+    else volume.chunks.set(chunk, store.store(payload));
+    counters.add("doneBytes", length);
+  }
+
+  /** The rare case: a read that failed or came short. */
+  private async salvage(slot: Slot, error: Error | null): Promise<void> {
+    const { volume, length, buffer: into } = slot;
+    const offset = slot.chunk * CHUNK_BYTES;
+    try {
+      if (error !== null && !isBadBlock(error)) throw sourceUnreadable(volume.path, offset, error);
+      const { badBlocks } = this.options;
+      volume.badRanges.push(...(await salvageChunk({ ...volume, offset, length, into, badBlocks })));
+    } catch (failure) {
+      this.fail(failure);
+    }
+    this.take(slot);
+  }
+}

@@ -1,0 +1,33 @@
+import { chunkId } from "../../repository/chunk-id.js";
+import type { ChunkIndex } from "../../repository/chunk-index.js";
+import type { PackWriter } from "../../repository/pack-writer.js";
+import type { CounterRow } from "../counters.js";
+
+/** Stores chunks that the repository does not have yet, and counts what that took. */
+export class ChunkStore {
+  constructor(
+    private readonly index: ChunkIndex,
+    private readonly writer: PackWriter,
+    private readonly counters: CounterRow,
+  ) {}
+
+  get hasRoom(): boolean {
+    return this.writer.hasRoom;
+  }
+
+  /**
+   * Call it only while `hasRoom`.
+   * @returns the chunk's index entry
+   */
+  store(payload: Buffer): number {
+    const id = chunkId(payload);
+    const entry = this.index.claim(id);
+    if (entry >= 0) {
+      this.counters.add("duplicateBytes", payload.length);
+      return entry;
+    }
+    this.counters.add("storedBytes", this.writer.append(id, payload));
+    this.counters.add("newBytes", payload.length);
+    return ~entry;
+  }
+}

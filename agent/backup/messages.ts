@@ -1,0 +1,34 @@
+import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import type { Compression } from "../../repository/chunk-codec.js";
+import type { ChunkIndexMemory } from "../../repository/chunk-index.js";
+import type { IndexedPack } from "../../repository/index-segment.js";
+import type { StorageLocation } from "../../repository/storage/storage.js";
+import type { ExtentQueueMemory } from "../extent-queue.js";
+
+/** What a backup thread is given. */
+export interface BackupTask {
+  storage: StorageLocation;
+  volumes: VolumeTask[];
+  index: ChunkIndexMemory;
+  extents: ExtentQueueMemory;
+  counters: SharedArrayBuffer;
+  queueDepth: number;
+  compression: Compression;
+  badBlocks: "fail" | "skip";
+}
+
+export interface VolumeTask {
+  path: string;
+  direct: boolean;
+  sizeBytes: number;
+  chunks: SharedArrayBuffer;
+  data: SharedArrayBuffer | undefined;
+}
+
+/** Sent for every pack when it is durable. A structured clone turns a Buffer into a plain Uint8Array. */
+export type BackupMessage = Omit<IndexedPack, "footer"> & { footer: Uint8Array };
+
+export interface BackupThreadResult {
+  /** Bad blocks that were skipped, for each volume. */
+  badRanges: ByteRange[][];
+}

@@ -1,0 +1,34 @@
+import { BlockferryError, systemErrorCode } from "../../errors/blockferry-error.js";
+
+/** The errors by which a device says that a block is bad, while the rest of it may be fine. */
+const BAD_BLOCK_ERRORS = new Set(["EIO", "ENODATA", "EREMOTEIO", "EBADMSG", "EILSEQ"]);
+
+export function isBadBlock(error: unknown): boolean {
+  return BAD_BLOCK_ERRORS.has(systemErrorCode(error) ?? "");
+}
+
+export function sourceUnreadable(path: string, offset: number, cause: unknown): BlockferryError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new BlockferryError(
+    {
+      code: "SourceUnreadable",
+      message: `${path} cannot be read at byte ${offset}: ${reason}.`,
+      remedy: isBadBlock(cause)
+        ? "The device has a bad block (`dmesg` tells more). Repair or replace it, or run again with --skip-bad-blocks to back up the rest; the point records what is missing."
+        : "Check that the device is still attached (`lsblk`), then run the same command again: it goes on from what is stored.",
+      object: path,
+      offset,
+    },
+    cause,
+  );
+}
+
+export function sourceShrunk(path: string, offset: number, sizeBytes: number): BlockferryError {
+  return new BlockferryError({
+    code: "SourceShrunk",
+    message: `${path} ends at byte ${offset}; it had ${sizeBytes} bytes when the backup began.`,
+    remedy: "Something cut the device or file short. Let it come to rest, then run the backup again.",
+    object: path,
+    offset,
+  });
+}

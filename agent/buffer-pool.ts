@@ -1,0 +1,16 @@
+/** A fixed number of buffers; who finds none left waits its turn. */
+export class BufferPool {
+  private readonly waiting: ((buffer: Buffer) => void)[] = [];
+
+  constructor(private readonly free: Buffer[]) {}
+
+  take(): Buffer | Promise<Buffer> {
+    return this.free.pop() ?? new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  give(buffer: Buffer): void {
+    const next = this.waiting.shift();
+    if (next === undefined) this.free.push(buffer);
+    else next(buffer);
+  }
+}

@@ -1,0 +1,119 @@
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import type { Argv, CommandModule } from "yargs";
+import type { Compression } from "../../repository/chunk-codec.js";
+import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import { openRepository } from "../../repository/repository.js";
+import { backup } from "../backup/backup.js";
+import type { DeviceRequest } from "../backup/plan-volumes.js";
+import { formatBytes, formatSeconds } from "./format.js";
+import { asArray, checkWholeNumber, parseTags, repoOption, threadsOption, usage } from "./options.js";
+import { printResult } from "./output.js";
+import { progressWatcher } from "./progress.js";
+import { interruptSignal } from "./signals.js";
+
+const DEFAULT_QUEUE_DEPTH = 16;
+
+interface BackupArguments {
+  repo: string;
+  device: string | string[];
+  threads: number | undefined;
+  queueDepth: number;
+  compression: Compression;
+  tag: string | string[] | undefined;
+  skipBadBlocks: boolean;
+  json: boolean;
+}
+
+export const backupCommand: CommandModule<object, BackupArguments> = {
+  command: "backup",
+  describe: "Back up block devices or image files into one recovery point",
+  builder: (parser: Argv) =>
+    parser
+      .options({
+        repo: repoOption,
+        device: {
+          type: "string",
+          demandOption: true,
+          requiresArg: true,
+          describe: "PATH[=NAME] of a device or file, and its volume's name; may be repeated",
+        },
+        threads: threadsOption,
+        "queue-depth": {
+          type: "number",
+          default: DEFAULT_QUEUE_DEPTH,
+          requiresArg: true,
+          describe: "Reads that each thread keeps in flight",
+        },
+        compression: { choices: ["lz4", "none"], default: "lz4", describe: "How new chunks are stored" },
+        tag: { type: "string", requiresArg: true, describe: "KEY=VALUE kept in the point; may be repeated" },
+        "skip-bad-blocks": {
+          type: "boolean",
+          default: false,
+          describe: "Keep blocks that cannot be read as zeros, and record them in the point",
+        },
+      })
+      .example("$0 backup --repo /mnt/backup/repo --device /dev/nvme1n1", "one volume")
+      .example(
+        "$0 backup --repo repo --device /dev/nvme1n1=root --device /dev/nvme2n1=data --tag env=prod",
+        "two volumes at once, named and tagged",
+      ) as unknown as Argv<BackupArguments>,
+  handler: async (args) => {
+    const threads = checkWholeNumber("threads", args.threads ?? availableParallelism(), 1, 256);
+    const queueDepth = checkWholeNumber("queue-depth", args.queueDepth, 1, 256);
+    checkPool(threads, queueDepth);
+    const devices = asArray(args.device).map(parseDevice);
+    const tags = parseTags(asArray(args.tag));
+    const repository = await openRepository(args.repo);
+    const started = performance.now();
+    const point = await backup(repository, {
+      ...{ devices, threads, queueDepth, tags, compression: args.compression },
+      badBlocks: args.skipBadBlocks ? "skip" : "fail",
+      watcher: progressWatcher(args.json),
+      signal: interruptSignal(),
+    });
+    const seconds = (performance.now() - started) / 1000;
+    const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
+    printResult(args.json, result, describeBackup(point, seconds));
+  },
+};
+
+/** A path that exists is a path, even with `=` in it. */
+function parseDevice(device: string): DeviceRequest {
+  const equals = device.lastIndexOf("=");
+  if (equals < 0 || existsSync(device)) return { path: device, name: undefined };
+  const name = device.slice(equals + 1);
+  if (equals === 0 || !/^[^/=\s]+$/.test(name)) {
+    throw usage(
+      `--device ${device} names neither a path nor PATH=NAME.`,
+      "Names have no slash, equals sign or white space, as in --device /dev/nvme1n1=root",
+    );
+  }
+  return { path: device.slice(0, equals), name };
+}
+
+/** Every read in flight holds a thread of libuv's pool, whose size is fixed when the process starts. */
+function checkPool(threads: number, queueDepth: number): void {
+  const reserved = 8 + 4 * threads;
+  const poolThreads = Number(process.env.UV_THREADPOOL_SIZE);
+  if (threads * queueDepth + reserved <= poolThreads) return;
+  const needed = threads * queueDepth + reserved;
+  throw usage(
+    `${threads} threads with ${queueDepth} reads each need ${needed} I/O threads; this process has ${poolThreads}.`,
+    needed <= 1024
+      ? `Lower --queue-depth or --threads, or set the environment variable UV_THREADPOOL_SIZE=${needed}`
+      : "Lower --queue-depth or --threads: Node has no more than 1024 I/O threads.",
+  );
+}
+
+function describeBackup({ id, stats, volumes }: RecoveryPoint, seconds: number): string {
+  const bad = volumes.flatMap(({ badRanges }) => badRanges).reduce((sum, { length }) => sum + length, 0);
+  return [
+    `Recovery point ${id}`,
+    `  read     ${formatBytes(stats.sourceBytes)} in ${formatSeconds(seconds)} (${formatBytes(stats.sourceBytes / seconds)}/s)`,
+    `  zeros    ${formatBytes(stats.zeroBytes)}`,
+    `  known    ${formatBytes(stats.duplicateBytes)}`,
+    `  new      ${formatBytes(stats.newBytes)}, stored in ${formatBytes(stats.storedBytes)}`,
+    ...(bad > 0 ? [`  UNREADABLE ${formatBytes(bad)}, kept as zeros; see: blockferry-agent show ${id}`] : []),
+  ].join("\n");
+}

@@ -1,0 +1,19 @@
+import type { BlockferryError, ErrorCode } from "../../errors/blockferry-error.js";
+
+/** What the process tells its caller; documented in README.md and docs/operations.md. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, dataDamaged: 3, interrupted: 130 } as const;
+
+const DAMAGE: ReadonlySet<ErrorCode> = new Set([
+  "ObjectCorrupt",
+  "PackCorrupt",
+  "ChunkCorrupt",
+  "ChunkMissing",
+  "PackMissing",
+  "IndexMissing",
+]);
+
+export function exitCodeOf(error: BlockferryError): number {
+  if (error.code === "Usage") return EXIT.usage;
+  if (error.code === "Interrupted") return EXIT.interrupted;
+  return DAMAGE.has(error.code) ? EXIT.dataDamaged : EXIT.failed;
+}

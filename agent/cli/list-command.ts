@@ -1,0 +1,44 @@
+import type { Argv, CommandModule } from "yargs";
+import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { openRepository } from "../../repository/repository.js";
+import { EXIT } from "./exit-codes.js";
+import { formatBytes, formatTable } from "./format.js";
+import { repoOption } from "./options.js";
+import { printError, printResult } from "./output.js";
+
+interface ListArguments {
+  repo: string;
+  json: boolean;
+}
+
+export const listCommand: CommandModule<object, ListArguments> = {
+  command: "list",
+  describe: "List the recovery points, oldest first",
+  builder: (parser: Argv) =>
+    parser
+      .options({ repo: repoOption })
+      .example("$0 list --repo /mnt/backup/repo --json", "for a script") as Argv<ListArguments>,
+  handler: async ({ repo, json }) => {
+    const { storage } = await openRepository(repo);
+    const { points, damaged } = await listPoints(storage);
+    const result = { points, damaged: damaged.map((error) => error.toRecord()) };
+    printResult(json, result, points.length === 0 ? "No recovery point yet." : pointTable(points));
+    if (damaged.length === 0) return;
+    process.exitCode = EXIT.dataDamaged;
+    if (!json) for (const error of damaged) printError(error, { json: false, verbose: false });
+  },
+};
+
+function pointTable(points: RecoveryPoint[]): string {
+  const rows = points.map((point) => [
+    point.id,
+    point.hostname,
+    formatBytes(point.stats.sourceBytes),
+    formatBytes(point.stats.storedBytes),
+    point.volumes.map(({ name }) => name).join(","),
+    Object.entries(point.tags)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(" "),
+  ]);
+  return formatTable([["POINT", "HOST", "SIZE", "ADDED", "VOLUMES", "TAGS"], ...rows]);
+}

@@ -1,0 +1,29 @@
+import type { BlockferryError } from "../../errors/blockferry-error.js";
+
+/** Prints a command's result: `text` for people, `value` for machines. */
+export function printResult(json: boolean, value: unknown, text: string): void {
+  process.stdout.write(json ? `${JSON.stringify(value)}\n` : `${text}\n`);
+}
+
+/** Prints an error with its remedy; as JSON, `{"error": {...}}` on standard output. */
+export function printError(error: BlockferryError, style: { json: boolean; verbose: boolean }): void {
+  if (style.json) process.stdout.write(`${JSON.stringify({ error: error.toRecord() })}\n`);
+  else process.stderr.write(`blockferry-agent: ${error.message}\n  ${error.remedy}\n`);
+  if (style.verbose) process.stderr.write(`${error.stack}\n${causes(error)}`);
+}
+
+/** Ends the process once everything printed has left it: a pipe may still be full. */
+export async function exitNow(code: number): Promise<never> {
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise<void>((resolve) => stream.write("", () => resolve()));
+  }
+  process.exit(code);
+}
+
+function causes(error: Error): string {
+  const lines: string[] = [];
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+    lines.push(`caused by ${cause.stack}\n`);
+  }
+  return lines.join("");
+}

@@ -1,0 +1,103 @@
+import { availableParallelism } from "node:os";
+import type { Argv, CommandModule } from "yargs";
+import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { openRepository } from "../../repository/repository.js";
+import { type RestoreOptions, restore } from "../restore/restore.js";
+import { formatBytes, formatSeconds } from "./format.js";
+import { asArray, checkWholeNumber, repoOption, threadsOption, usage } from "./options.js";
+import { printResult } from "./output.js";
+import { progressWatcher } from "./progress.js";
+import { interruptSignal } from "./signals.js";
+
+interface RestoreArguments {
+  repo: string;
+  point: string;
+  target: string | string[];
+  threads: number | undefined;
+  force: boolean;
+  json: boolean;
+}
+
+export const restoreCommand: CommandModule<object, RestoreArguments> = {
+  command: "restore",
+  describe: "Restore volumes of a recovery point to devices or files",
+  builder: (parser: Argv) =>
+    parser
+      .options({
+        repo: repoOption,
+        point: {
+          type: "string",
+          demandOption: true,
+          requiresArg: true,
+          describe: "Id of the recovery point, the beginning of one, or `latest`",
+        },
+        target: {
+          type: "string",
+          demandOption: true,
+          requiresArg: true,
+          describe: "[NAME=]PATH of a device or file for a volume; may be repeated",
+        },
+        threads: threadsOption,
+        force: { type: "boolean", default: false, describe: "Replace a file that already holds data" },
+      })
+      .example(
+        "$0 restore --repo repo --point latest --target disk.img",
+        "a point of one volume, to a sparse file",
+      )
+      .example(
+        "$0 restore --repo repo --point 20261123T1121 --target root=/dev/nvme3n1 --target data=data.img",
+        "two volumes, to a device and a file",
+      ) as unknown as Argv<RestoreArguments>,
+  handler: async (args) => {
+    const threads = checkWholeNumber("threads", args.threads ?? availableParallelism(), 1, 256);
+    const repository = await openRepository(args.repo);
+    const point = await findPoint(repository.storage, args.point);
+    const targets = chooseTargets(point, asArray(args.target));
+    const started = performance.now();
+    await restore(repository, {
+      ...{ point, targets, threads },
+      existing: args.force ? "replace" : "refuse",
+      watcher: progressWatcher(args.json),
+      signal: interruptSignal(),
+    });
+    const seconds = (performance.now() - started) / 1000;
+    const volumes = targets.map(({ volume, path }) => ({ ...volume, target: path }));
+    printResult(args.json, { point: point.id, seconds, volumes }, describeRestore(point, targets, seconds));
+  },
+};
+
+/** Which volume goes where. `NAME=` may be left out when there is one volume; a path may contain `=`. */
+function chooseTargets(point: RecoveryPoint, wanted: string[]): RestoreOptions["targets"] {
+  const targets = wanted.map((text) => {
+    const equals = text.indexOf("=");
+    const named = point.volumes.find(({ name }) => equals > 0 && name === text.slice(0, equals));
+    if (named !== undefined) return { volume: named, path: text.slice(equals + 1) };
+    const [only] = point.volumes;
+    if (point.volumes.length === 1 && only !== undefined) return { volume: only, path: text };
+    const names = point.volumes.map(({ name }) => name).join(", ");
+    throw usage(
+      `--target ${text} does not say which volume it is for; recovery point ${point.id} has ${names}.`,
+      "Write NAME=PATH, once for each volume to be restored.",
+    );
+  });
+  for (const unique of [targets.map(({ volume }) => volume.name), targets.map(({ path }) => path)]) {
+    const twice = unique.find((value, number) => unique.indexOf(value) !== number);
+    if (twice !== undefined)
+      throw usage(`${twice} is given twice.`, "Give each volume one --target of its own.");
+  }
+  return targets;
+}
+
+function describeRestore(point: RecoveryPoint, targets: RestoreOptions["targets"], seconds: number): string {
+  const bytes = targets.reduce((sum, { volume }) => sum + volume.sizeBytes, 0);
+  return [
+    `Restored recovery point ${point.id} in ${formatSeconds(seconds)} (${formatBytes(bytes / seconds)}/s)`,
+    ...targets.flatMap(({ volume, path }) => [
+      `  ${volume.name} (${formatBytes(volume.sizeBytes)}) to ${path}`,
+      ...volume.badRanges.map(
+        ({ offset, length }) =>
+          `    zeros where the source could not be read: ${length} bytes at byte ${offset}`,
+      ),
+    ]),
+  ].join("\n");
+}

@@ -1,0 +1,56 @@
+import type { Argv, CommandModule } from "yargs";
+import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { openRepository } from "../../repository/repository.js";
+import { formatBytes, formatTable } from "./format.js";
+import { repoOption } from "./options.js";
+import { printResult } from "./output.js";
+
+interface ShowArguments {
+  repo: string;
+  point: string;
+  json: boolean;
+}
+
+export const showCommand: CommandModule<object, ShowArguments> = {
+  command: "show <point>",
+  describe: "Show a recovery point: its volumes, tags and figures",
+  builder: (parser: Argv) =>
+    parser
+      .positional("point", { type: "string", describe: "Id, the beginning of one, or `latest`" })
+      .options({ repo: repoOption })
+      .example("$0 show latest --repo /mnt/backup/repo", "the newest one") as Argv<ShowArguments>,
+  handler: async ({ repo, point, json }) => {
+    const { storage } = await openRepository(repo);
+    const found = await findPoint(storage, point);
+    printResult(json, found, describePoint(found));
+  },
+};
+
+function describePoint(point: RecoveryPoint): string {
+  const { stats } = point;
+  const facts = [
+    ["Point", point.id],
+    ["Taken", `${point.startedAt} to ${point.createdAt} on ${point.hostname}`],
+    ...Object.entries(point.tags).map(([key, value]) => ["Tag", `${key}=${value}`]),
+    ["Source", `${formatBytes(stats.sourceBytes)}, of which ${formatBytes(stats.zeroBytes)} are zeros`],
+    ["Known", `${formatBytes(stats.duplicateBytes)} were stored already`],
+    ["New", `${formatBytes(stats.newBytes)}, stored in ${formatBytes(stats.storedBytes)}`],
+  ];
+  const volumes = point.volumes.map((volume) => [
+    volume.name,
+    `${formatBytes(volume.sizeBytes)} (${volume.sizeBytes} bytes)`,
+    volume.source,
+    volume.root.slice(0, 16),
+  ]);
+  const badRanges = point.volumes.flatMap(({ name, badRanges: ranges }) =>
+    ranges.map(
+      ({ offset, length }) => `Unreadable, kept as zeros: ${length} bytes of ${name} at byte ${offset}`,
+    ),
+  );
+  return [
+    formatTable(facts),
+    "",
+    formatTable([["VOLUME", "SIZE", "SOURCE", "ROOT"], ...volumes]),
+    ...badRanges,
+  ].join("\n");
+}

@@ -1,0 +1,100 @@
+import { availableParallelism } from "node:os";
+import type { Argv, CommandModule } from "yargs";
+import { openRepository } from "../../repository/repository.js";
+import { type VerifyReport, verify } from "../verify/verify.js";
+import { EXIT } from "./exit-codes.js";
+import { formatBytes } from "./format.js";
+import { checkWholeNumber, repoOption, threadsOption, usage } from "./options.js";
+import { printResult } from "./output.js";
+import { progressWatcher } from "./progress.js";
+import { interruptSignal } from "./signals.js";
+
+/** Problems that are printed one by one; `--json` gives all. */
+const MAX_LINES = 50;
+
+interface VerifyArguments {
+  repo: string;
+  point: string | undefined;
+  readData: string | undefined;
+  threads: number | undefined;
+  json: boolean;
+}
+
+export const verifyCommand: CommandModule<object, VerifyArguments> = {
+  command: "verify",
+  describe: "Check that the repository is whole, and say exactly what is not",
+  builder: (parser: Argv) =>
+    parser
+      .options({
+        repo: repoOption,
+        point: {
+          type: "string",
+          requiresArg: true,
+          describe: "Check one recovery point alone (id or `latest`)",
+        },
+        "read-data": {
+          type: "string",
+          describe: "Read the packs too and prove every byte; with =PERCENT a random share of them",
+        },
+        threads: threadsOption,
+      })
+      .example("$0 verify --repo repo", "quick: all metadata, and that every chunk has its pack")
+      .example("$0 verify --repo repo --read-data", "thorough: every byte")
+      .example(
+        "$0 verify --repo repo --read-data=5",
+        "a random 5% of the packs",
+      ) as unknown as Argv<VerifyArguments>,
+  handler: async (args) => {
+    const repository = await openRepository(args.repo);
+    const report = await verify(repository, {
+      point: args.point,
+      readPercent: parseReadData(args.readData),
+      threads: checkWholeNumber("threads", args.threads ?? availableParallelism(), 1, 256),
+      watcher: progressWatcher(args.json),
+      signal: interruptSignal(),
+    });
+    const whole = report.problems.length === 0 && report.damaged.length === 0;
+    if (!whole) process.exitCode = EXIT.dataDamaged;
+    const problems = report.problems.map((problem) => problem.toRecord());
+    printResult(
+      args.json,
+      { ok: whole, ...report, problems },
+      whole ? describeWhole(report) : describeDamage(report),
+    );
+  },
+};
+
+function parseReadData(value: string | undefined): number {
+  if (value === undefined) return 0;
+  const percent = value === "" ? 100 : Number(value.replace(/%$/, ""));
+  if (percent > 0 && percent <= 100) return percent;
+  throw usage(
+    `--read-data=${value} is not a percentage.`,
+    "Give a number above 0, to 100, or no value for everything.",
+  );
+}
+
+function describeWhole({ points, packs, packsRead, bytesRead }: VerifyReport): string {
+  const read =
+    packsRead === 0
+      ? "Data were not read; --read-data proves every byte."
+      : `${packsRead} of them read and proven (${formatBytes(bytesRead)}).`;
+  return `The repository is whole: ${points} recovery points, ${packs} packs. ${read}`;
+}
+
+function describeDamage({ problems, damaged }: VerifyReport): string {
+  const lines = [
+    ...problems.map((problem) => `${problem.message}\n    ${problem.remedy}`),
+    ...damaged.map(
+      ({ point, volume, offset, length }) =>
+        `Recovery point ${point}, volume ${volume}: ${length} bytes at byte ${offset} cannot be restored.`,
+    ),
+  ];
+  const rest = lines.length - MAX_LINES;
+  return [
+    `The repository is DAMAGED: ${problems.length} problems.`,
+    ...lines.slice(0, MAX_LINES).map((line) => `  ${line}`),
+    ...(rest > 0 ? [`  ... and ${rest} more; --json lists all`] : []),
+    ...(damaged.length === 0 ? ["Every recovery point that could be read can still be restored."] : []),
+  ].join("\n");
+}

@@ -1,0 +1,196 @@
+import { allocateAligned } from "../../native-free-io/aligned-memory.js";
+import { decodeChunk } from "../../repository/chunk-codec.js";
+import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { ChunkIndex } from "../../repository/chunk-index.js";
+import { packKey } from "../../repository/pack-format.js";
+import { PackTable } from "../../repository/pack-table.js";
+import { openStorage } from "../../repository/storage/open-storage.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { VolumeChunks } from "../../repository/volume-chunks.js";
+import { BufferPool } from "../buffer-pool.js";
+import { type CounterRow, Counters } from "../counters.js";
+import { type Extent, ExtentQueue } from "../extent-queue.js";
+import { type PackRun, planRuns, RUN_BYTES, type WantedChunk } from "../pack-runs.js";
+import { StopFlag } from "../stop-flag.js";
+import { type ThreadContext, threadMain } from "../thread-pool.js";
+import type { RestoreTask } from "./messages.js";
+import { TargetWriter } from "./target-writer.js";
+
+/** Runs of packs being read or decoded at once, for each thread. */
+const RUNS_IN_FLIGHT = 4;
+/** Chunks being written at once, for each thread. */
+const WRITES_IN_FLIGHT = 24;
+
+/** A restore thread: takes extents of the volumes, reads their chunks from the packs, proves and writes them. */
+export default function restoreThread(task: RestoreTask & ThreadContext) {
+  const stop = StopFlag.attach(task.stop);
+  return threadMain(task, stop, async () => {
+    const restorer = new ExtentRestorer(task, stop);
+    try {
+      await restorer.run();
+    } finally {
+      restorer.close();
+    }
+  });
+}
+
+interface OpenTarget {
+  writer: TargetWriter;
+  chunks: VolumeChunks;
+  sizeBytes: number;
+}
+
+/** Something to do for one volume: chunks to copy, or a run of zeros to write. */
+type Job =
+  | { target: OpenTarget; run: PackRun }
+  | { target: OpenTarget; zeros: { offset: number; length: number } };
+
+class ExtentRestorer {
+  private readonly targets: OpenTarget[] = [];
+  private readonly storage: Storage;
+  private readonly index: ChunkIndex;
+  private readonly packs: PackTable;
+  private readonly extents: ExtentQueue;
+  private readonly counters: CounterRow;
+  private readonly slots: BufferPool;
+  private readonly jobs: Job[] = [];
+  private readonly writes = new Set<Promise<void>>();
+  private failure: unknown;
+
+  constructor(
+    task: RestoreTask & ThreadContext,
+    private readonly stop: StopFlag,
+  ) {
+    this.storage = openStorage(task.storage);
+    this.index = ChunkIndex.attach(task.index);
+    this.packs = PackTable.attach(task.packs);
+    this.extents = ExtentQueue.attach(task.extents, task.thread);
+    this.counters = Counters.attach(task.counters).row(task.thread);
+    const memory = allocateAligned(WRITES_IN_FLIGHT * CHUNK_BYTES);
+    this.slots = new BufferPool(
+      Array.from({ length: WRITES_IN_FLIGHT }, (_, slot) =>
+        memory.subarray(slot * CHUNK_BYTES, (slot + 1) * CHUNK_BYTES),
+      ),
+    );
+    for (const { target, chunks, sizeBytes } of task.volumes) {
+      this.targets.push({ writer: new TargetWriter(target), chunks: VolumeChunks.attach(chunks), sizeBytes });
+    }
+  }
+
+  /** @throws ChunkCorrupt, ObjectNotFound, TargetWriteFailed */
+  async run(): Promise<void> {
+    await Promise.all(Array.from({ length: RUNS_IN_FLIGHT }, () => this.work()));
+    await Promise.all(this.writes);
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  close(): void {
+    for (const { writer } of this.targets) writer.close();
+  }
+
+  /** One of several loops: while one waits for a pack, another decodes. */
+  private async work(): Promise<void> {
+    const buffer = allocateAligned(RUN_BYTES);
+    try {
+      for (let job = this.nextJob(); job !== undefined; job = this.nextJob()) {
+        if ("run" in job) await this.copyRun(job.target, job.run, buffer);
+        else await this.writeZeros(job.target, job.zeros);
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  private fail(error: unknown): void {
+    this.failure ??= error;
+    this.stop.set();
+  }
+
+  private nextJob(): Job | undefined {
+    while (!this.stop.isSet) {
+      const job = this.jobs.pop();
+      if (job !== undefined) return job;
+      const extent = this.extents.next();
+      if (extent === undefined) return undefined;
+      this.planExtent(extent);
+    }
+    return undefined;
+  }
+
+  /** Turns an extent into jobs, the last one first. */
+  private planExtent(extent: Extent): void {
+    const target = this.targets[extent.volume] as OpenTarget;
+    const wanted = new Map<number, number[]>();
+    for (let position = extent.start; position < extent.end; position++) {
+      const entry = target.chunks.get(position);
+      const positions = wanted.get(entry);
+      if (positions === undefined) wanted.set(entry, [position]);
+      else positions.push(position);
+    }
+    const zeros = wanted.get(-1) ?? [];
+    wanted.delete(-1);
+    this.planZeros(target, zeros);
+    for (const run of planRuns(this.index, wanted).reverse()) this.jobs.push({ target, run });
+  }
+
+  private planZeros(target: OpenTarget, positions: number[]): void {
+    for (const position of positions) {
+      const length = chunkLength(target, position);
+      const offset = position * CHUNK_BYTES;
+      if (!target.writer.needsZeros) this.count(length, "zeroBytes");
+      else this.jobs.push({ target, zeros: { offset, length } });
+    }
+  }
+
+  private async writeZeros({ writer }: OpenTarget, zeros: { offset: number; length: number }): Promise<void> {
+    await writer.writeZeros(zeros.offset, zeros.length);
+    this.count(zeros.length, "zeroBytes");
+  }
+
+  private async copyRun(target: OpenTarget, run: PackRun, buffer: Buffer): Promise<void> {
+    const packId = this.packs.id(run.packNumber);
+    const range = { offset: run.offset, length: run.length };
+    const bytes = await this.storage.get(packKey(packId), { range, into: buffer });
+    for (const chunk of run.chunks) {
+      if (this.stop.isSet) return;
+      const start = chunk.record.offset - run.offset;
+      const stored = bytes.subarray(start, start + chunk.record.storedBytes);
+      const slot = await this.slots.take();
+      try {
+        const payload = decodeChunk(chunk.record, packId, stored, slot);
+        this.track(this.writeChunk(target, chunk, payload), slot);
+      } catch (error) {
+        this.slots.give(slot);
+        throw error;
+      }
+    }
+  }
+
+  private async writeChunk(target: OpenTarget, chunk: WantedChunk, payload: Buffer): Promise<void> {
+    for (const position of chunk.positions) {
+      if (payload.length !== chunkLength(target, position))
+        throw new Error(`chunk of ${payload.length} bytes at ${position}`);
+      await target.writer.write(payload, position * CHUNK_BYTES);
+      this.count(payload.length, "newBytes");
+    }
+  }
+
+  private track(work: Promise<void>, slot: Buffer): void {
+    const settled = work
+      .catch((error: unknown) => this.fail(error))
+      .then(() => {
+        this.writes.delete(settled);
+        this.slots.give(slot);
+      });
+    this.writes.add(settled);
+  }
+
+  private count(bytes: number, counter: "newBytes" | "zeroBytes"): void {
+    this.counters.add(counter, bytes);
+    this.counters.add("doneBytes", bytes);
+  }
+}
+
+function chunkLength(target: OpenTarget, position: number): number {
+  return Math.min(CHUNK_BYTES, target.sizeBytes - position * CHUNK_BYTES);
+}

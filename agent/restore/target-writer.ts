@@ -1,0 +1,74 @@
+import { closeSync, write } from "node:fs";
+import { promisify } from "node:util";
+import { BlockferryError, systemErrorCode } from "../../errors/blockferry-error.js";
+import { allocateAligned } from "../../native-free-io/aligned-memory.js";
+import { DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
+import { openBlockTarget, type TargetDescription } from "../../native-free-io/block-target.js";
+
+const writeAsync = promisify(write);
+
+/** How many zeros one write takes. */
+const ZERO_RUN_BYTES = 4 * 1024 * 1024;
+
+/** One thread's descriptors on a target: aligned writes go past the page cache, a volume's odd tail goes through it. */
+export class TargetWriter {
+  private readonly direct: number;
+  private buffered: number | undefined;
+  private zeros: Buffer | undefined;
+
+  constructor(private readonly target: TargetDescription) {
+    this.direct = openBlockTarget(target, "direct");
+  }
+
+  /** Whether zeros must be written: a device holds old data, a new file is one hole. */
+  get needsZeros(): boolean {
+    return this.target.kind === "block-device";
+  }
+
+  /** @throws TargetWriteFailed */
+  async write(bytes: Buffer, offset: number): Promise<void> {
+    const fd = bytes.length % DIRECT_ALIGNMENT_BYTES === 0 ? this.direct : this.bufferedFd();
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesWritten } = await writeAsync(fd, bytes, done, bytes.length - done, offset + done);
+        done += bytesWritten;
+      }
+    } catch (error) {
+      throw writeFailed(this.target, offset, error);
+    }
+  }
+
+  async writeZeros(offset: number, length: number): Promise<void> {
+    this.zeros ??= allocateAligned(ZERO_RUN_BYTES);
+    for (let done = 0; done < length; done += ZERO_RUN_BYTES) {
+      await this.write(this.zeros.subarray(0, Math.min(ZERO_RUN_BYTES, length - done)), offset + done);
+    }
+  }
+
+  close(): void {
+    closeSync(this.direct);
+    if (this.buffered !== undefined) closeSync(this.buffered);
+  }
+
+  private bufferedFd(): number {
+    this.buffered ??= openBlockTarget(this.target, "buffered");
+    return this.buffered;
+  }
+}
+
+function writeFailed(target: TargetDescription, offset: number, cause: unknown): BlockferryError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const full = systemErrorCode(cause) === "ENOSPC";
+  return new BlockferryError(
+    {
+      code: "TargetWriteFailed",
+      message: `${target.writePath} cannot be written at byte ${offset}: ${reason}.`,
+      remedy: full
+        ? "Free some space, or restore to another file system; then run the restore again."
+        : "Check the device or file system (`dmesg` tells more), then run the restore again.",
+      object: target.writePath,
+      offset,
+    },
+    cause,
+  );
+}

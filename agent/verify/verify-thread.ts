@@ -1,0 +1,132 @@
+import { asBlockferryError, type BlockferryError } from "../../errors/blockferry-error.js";
+import { allocateAligned } from "../../native-free-io/aligned-memory.js";
+import { decodeChunk } from "../../repository/chunk-codec.js";
+import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { ChunkIndex } from "../../repository/chunk-index.js";
+import type { ChunkRecord } from "../../repository/chunk-record.js";
+import { readPackFooter, recordsOf } from "../../repository/pack-footer.js";
+import {
+  PACK_HEADER_BYTES,
+  PACK_TRAILER_BYTES,
+  packCorrupt,
+  packHeader,
+  packKey,
+} from "../../repository/pack-format.js";
+import { PackTable } from "../../repository/pack-table.js";
+import { openStorage } from "../../repository/storage/open-storage.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { type CounterRow, Counters } from "../counters.js";
+import { coalesce, RUN_BYTES } from "../pack-runs.js";
+import { StopFlag } from "../stop-flag.js";
+import { type ThreadContext, threadMain } from "../thread-pool.js";
+import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
+
+/** Packs read at once by a thread: while one waits for storage, another is hashed. */
+const PACKS_IN_FLIGHT = 3;
+
+/** A verify thread: reads whole packs, and proves every byte of them. */
+export default function verifyThread(task: VerifyTask & ThreadContext) {
+  const stop = StopFlag.attach(task.stop);
+  return threadMain<VerifyThreadResult>(task, stop, () => new PackVerifier(task, stop).run());
+}
+
+class PackVerifier {
+  private readonly storage: Storage;
+  private readonly index: ChunkIndex;
+  private readonly packs: PackTable;
+  private readonly taken: Int32Array;
+  private readonly proven: Uint8Array;
+  private readonly counters: CounterRow;
+  private readonly chunkBuffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  private readonly problems: BlockferryError[] = [];
+
+  constructor(
+    private readonly task: VerifyTask & ThreadContext,
+    private readonly stop: StopFlag,
+  ) {
+    this.storage = openStorage(task.storage);
+    this.index = ChunkIndex.attach(task.index);
+    this.packs = PackTable.attach(task.packs);
+    this.taken = new Int32Array(task.taken);
+    this.proven = new Uint8Array(task.proven);
+    this.counters = Counters.attach(task.counters).row(task.thread);
+  }
+
+  async run(): Promise<VerifyThreadResult> {
+    await Promise.all(Array.from({ length: PACKS_IN_FLIGHT }, () => this.work()));
+    return this.problems.map((problem) => problem.toRecord());
+  }
+
+  private async work(): Promise<void> {
+    const buffer = allocateAligned(RUN_BYTES);
+    for (let pack = this.nextPack(); pack !== undefined; pack = this.nextPack()) {
+      try {
+        await this.verifyPack(pack, buffer);
+      } catch (error) {
+        this.problems.push(asBlockferryError(error));
+      }
+      this.counters.add("doneBytes", pack.sizeBytes);
+    }
+  }
+
+  private nextPack(): PackToRead | undefined {
+    return this.stop.isSet ? undefined : this.task.selection[Atomics.add(this.taken, 0, 1)];
+  }
+
+  /** Header, payloads, footer and trailer follow each other without a gap, so all bytes are covered. */
+  private async verifyPack({ packNumber, sizeBytes }: PackToRead, buffer: Buffer): Promise<void> {
+    const id = this.packs.id(packNumber);
+    const records = await this.readRecords(id, sizeBytes);
+    const header = await this.storage.get(packKey(id), { range: { offset: 0, length: PACK_HEADER_BYTES } });
+    if (!header.equals(packHeader(id))) {
+      this.problems.push(packCorrupt(id, 0, "its header is not that of this pack"));
+    }
+    const wanted = records.map((record) => ({
+      entry: this.index.find(record.id),
+      record,
+      packNumber,
+      positions: [],
+    }));
+    for (const run of coalesce(wanted)) {
+      if (this.stop.isSet) return;
+      const range = { offset: run.offset, length: run.length };
+      const bytes = await this.storage.get(packKey(id), { range, into: buffer });
+      for (const { record, entry } of run.chunks)
+        this.verifyChunk(id, packNumber, record, entry, bytes, run.offset);
+    }
+  }
+
+  /** The records of a pack's footer, which must tile its payload area. */
+  private async readRecords(id: string, sizeBytes: number): Promise<ChunkRecord[]> {
+    const { footer } = await readPackFooter(this.storage, id, sizeBytes);
+    const records = recordsOf(footer);
+    let end = PACK_HEADER_BYTES;
+    for (const record of records) {
+      if (record.offset !== end) throw packCorrupt(id, end, "its footer leaves bytes unaccounted for");
+      end += record.storedBytes;
+    }
+    if (end + footer.length + PACK_TRAILER_BYTES !== sizeBytes) {
+      throw packCorrupt(id, end, "its footer leaves bytes unaccounted for");
+    }
+    return records;
+  }
+
+  private verifyChunk(
+    packId: string,
+    packNumber: number,
+    record: ChunkRecord,
+    entry: number,
+    run: Buffer,
+    runOffset: number,
+  ): void {
+    const start = record.offset - runOffset;
+    try {
+      decodeChunk(record, packId, run.subarray(start, start + record.storedBytes), this.chunkBuffer);
+    } catch (error) {
+      this.problems.push(asBlockferryError(error));
+      return;
+    }
+    const isHere = entry >= 0 && this.index.packNumber(entry) === packNumber;
+    if (isHere && this.index.record(entry).offset === record.offset) this.proven[entry] = 1;
+  }
+}

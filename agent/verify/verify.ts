@@ -1,0 +1,209 @@
+import { BlockferryError } from "../../errors/blockferry-error.js";
+import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
+import { packKey } from "../../repository/pack-format.js";
+import { findPoint, listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
+import type { Repository } from "../../repository/repository.js";
+import { Counters } from "../counters.js";
+import { interrupted } from "../interrupted.js";
+import type { RunWatcher } from "../run-watcher.js";
+import { StopFlag } from "../stop-flag.js";
+import { runThreads } from "../thread-pool.js";
+import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
+import { type DamagedRange, walkVolume } from "./reachable-chunks.js";
+
+export interface VerifyOptions {
+  /** Verify this point and what it needs alone; undefined for the whole repository. */
+  point: string | undefined;
+  /** Share of the packs whose data are read and proven, 0 to 100. */
+  readPercent: number;
+  threads: number;
+  watcher: RunWatcher;
+  signal: AbortSignal;
+}
+
+export interface VerifyReport {
+  points: number;
+  packs: number;
+  packsRead: number;
+  bytesRead: number;
+  problems: BlockferryError[];
+  /** What the problems mean for the recovery points. */
+  damaged: DamagedRange[];
+}
+
+/**
+ * Verifies a repository: that every object is intact, that every recovery point has all it needs, and with `readPercent`
+ * that the packs hold what they say, down to the last byte.
+ * @returns what is wrong, if anything is
+ * @throws PointNotFound, Interrupted, StorageFailed: when the verification itself could not be done
+ */
+export async function verify(repository: Repository, options: VerifyOptions): Promise<VerifyReport> {
+  const { storage } = repository;
+  const { points, damaged: damagedPoints } =
+    options.point === undefined
+      ? await listPoints(storage)
+      : { points: [await findPoint(storage, options.point)], damaged: [] };
+  const loaded = await loadIndex(storage);
+  const problems = [...damagedPoints, ...loaded.problems];
+  const needed = await walkPoints(repository, loaded, points, () => false);
+  problems.push(...needed.problems, ...lostSegments(loaded, needed.entries));
+
+  const selection = selectPacks(loaded, options, needed.entries);
+  const proven = new Uint8Array(new SharedArrayBuffer(loaded.index.size));
+  problems.push(...(await readPacks(repository, loaded, selection, proven, options)));
+
+  const lost = lostEntries(loaded, selection, proven);
+  problems.push(...misplacedChunks(loaded, lost, problems));
+  const { damaged } =
+    lost.size === 0 ? needed : await walkPoints(repository, loaded, points, (entry) => lost.has(entry));
+  return {
+    points: points.length,
+    packs: loaded.packBytes.size,
+    packsRead: selection.length,
+    bytesRead: selection.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    problems: withoutRepeats(problems),
+    damaged,
+  };
+}
+
+interface Needed {
+  entries: Set<number>;
+  damaged: DamagedRange[];
+  problems: BlockferryError[];
+}
+
+async function walkPoints(
+  { storage }: Repository,
+  loaded: LoadedIndex,
+  points: RecoveryPoint[],
+  isLost: (entry: number) => boolean,
+): Promise<Needed> {
+  const needed: Needed = { entries: new Set(), damaged: [], problems: [] };
+  for (const point of points) {
+    for (const volume of point.volumes) {
+      const walk = await walkVolume(storage, loaded, point, volume, isLost);
+      for (const entry of walk.entries) needed.entries.add(entry);
+      needed.damaged.push(...walk.damaged);
+      needed.problems.push(...walk.problems);
+    }
+  }
+  return needed;
+}
+
+/** A recovery point is written after its index, so a pack that it needs and no segment names has lost its segment. */
+function lostSegments(
+  { index, packs, unindexedPacks }: LoadedIndex,
+  entries: Set<number>,
+): BlockferryError[] {
+  const unindexed = new Set(unindexedPacks.map(({ id }) => id));
+  const concerned = new Set<string>();
+  for (const entry of entries) {
+    const id = packs.id(index.packNumber(entry));
+    if (unindexed.has(id)) concerned.add(id);
+  }
+  return [...concerned].map(
+    (id) =>
+      new BlockferryError({
+        code: "IndexMissing",
+        message: `The index segment that lists ${packKey(id)} is missing.`,
+        remedy: "Nothing is lost: the pack lists its own chunks. The next backup writes the segment anew.",
+        object: packKey(id),
+      }),
+  );
+}
+
+/** The packs to read: all, those that a point needs, or a random sample. */
+function selectPacks(loaded: LoadedIndex, options: VerifyOptions, needed: Set<number>): PackToRead[] {
+  if (options.readPercent === 0) return [];
+  const numbers = new Set<number>();
+  if (options.point === undefined)
+    for (let number = 0; number < loaded.packs.count; number++) numbers.add(number);
+  else for (const entry of needed) numbers.add(loaded.index.packNumber(entry));
+  const all = [...numbers].map((packNumber) => ({
+    packNumber,
+    sizeBytes: loaded.packBytes.get(loaded.packs.id(packNumber)) ?? 0,
+  }));
+  const count = Math.ceil((all.length * options.readPercent) / 100);
+  return all
+    .map((pack) => ({ pack, order: Math.random() }))
+    .sort((a, b) => a.order - b.order)
+    .slice(0, count)
+    .map(({ pack }) => pack);
+}
+
+async function readPacks(
+  repository: Repository,
+  loaded: LoadedIndex,
+  selection: PackToRead[],
+  proven: Uint8Array,
+  options: VerifyOptions,
+): Promise<BlockferryError[]> {
+  if (selection.length === 0) return [];
+  const threads = Math.min(options.threads, selection.length);
+  const counters = Counters.create(threads);
+  const stop = StopFlag.create();
+  const onAbort = () => stop.set();
+  options.signal.addEventListener("abort", onAbort);
+  const totalBytes = selection.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  options.watcher.start({ label: "Verifying", totalBytes, totals: () => counters.totals() });
+  try {
+    if (options.signal.aborted) throw interrupted();
+    const results = await runThreads<VerifyTask, VerifyThreadResult>({
+      module: new URL("./verify-thread.js", import.meta.url),
+      threads,
+      task: {
+        storage: repository.location,
+        index: loaded.index.memory,
+        packs: loaded.packs.memory,
+        selection,
+        taken: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+        proven: proven.buffer as SharedArrayBuffer,
+        counters: counters.memory,
+      },
+      stop,
+    });
+    if (options.signal.aborted) throw interrupted();
+    return results.flat().map((record) => new BlockferryError(record));
+  } finally {
+    options.signal.removeEventListener("abort", onAbort);
+    options.watcher.stop();
+  }
+}
+
+/** Entries of packs that were read, whose chunks were not proven. */
+function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): Set<number> {
+  const read = new Set(selection.map(({ packNumber }) => packNumber));
+  const lost = new Set<number>();
+  if (read.size === 0) return lost;
+  for (let entry = 0; entry < index.size; entry++) {
+    if (proven[entry] === 0 && read.has(index.packNumber(entry))) lost.add(entry);
+  }
+  return lost;
+}
+
+/** Lost chunks in packs without a fault of their own: the index sends readers to the wrong place. */
+function misplacedChunks(
+  { index, packs }: LoadedIndex,
+  lost: Set<number>,
+  problems: BlockferryError[],
+): BlockferryError[] {
+  const explained = new Set(problems.map(({ object }) => object));
+  return [...lost]
+    .filter((entry) => !explained.has(packKey(packs.id(index.packNumber(entry)))))
+    .map((entry) => {
+      const key = packKey(packs.id(index.packNumber(entry)));
+      const { id, offset } = index.record(entry);
+      return new BlockferryError({
+        code: "ChunkMissing",
+        message: `The index names ${key} at byte ${offset} for chunk ${id.toString("hex")}, and the pack has no such chunk.`,
+        remedy: "Report this as a bug. Removing the index segments makes readers use the packs' own footers.",
+        object: key,
+        offset,
+      });
+    });
+}
+
+function withoutRepeats(problems: BlockferryError[]): BlockferryError[] {
+  const seen = new Map(problems.map((problem) => [problem.message, problem]));
+  return [...seen.values()];
+}

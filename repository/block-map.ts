@@ -1,0 +1,145 @@
+import { BlockferryError } from "../errors/blockferry-error.js";
+import { CHUNK_ID_BYTES, ZERO_CHUNK_ID } from "./chunk-id.js";
+import type { ChunkIndex } from "./chunk-index.js";
+import { VolumeChunks } from "./volume-chunks.js";
+
+/** Children of a node: a node of the lowest level maps 2,048 chunks of 512 KiB, which is 1 GiB. */
+export const MAP_FANOUT = 2048;
+
+/** A node's entry in the index, or -1 for a node of zeros only. */
+type NodeEntry = number;
+
+/**
+ * Stores a volume's block map and returns its root id, which proves every chunk of the volume (a Merkle tree).
+ *
+ * The lowest nodes list the ids of 2,048 chunks each; the nodes above list the ids of 2,048 nodes; there is at least
+ * one level, and the root stands alone on the highest. Nodes are stored as chunks, so what did not change since an
+ * earlier recovery point costs nothing. Zeros are the zero id on every level.
+ *
+ * @param storeChunk stores a chunk and returns its index entry
+ */
+export async function storeBlockMap(
+  chunks: VolumeChunks,
+  index: ChunkIndex,
+  storeChunk: (payload: Buffer) => Promise<number>,
+): Promise<Buffer> {
+  let level = chunks;
+  do {
+    const nodes = VolumeChunks.create(Math.ceil(level.count / MAP_FANOUT));
+    for (let node = 0; node < nodes.count; node++) {
+      const ids = level.ids(index, node * MAP_FANOUT, MAP_FANOUT);
+      if (ids !== undefined) nodes.set(node, await storeChunk(ids));
+    }
+    level = nodes;
+  } while (level.count > 1);
+  return level.ids(index, 0, 1) ?? ZERO_CHUNK_ID;
+}
+
+/** Nodes in the block map of a volume of so many chunks. */
+export function mapNodeCount(chunks: number): number {
+  let nodes = 0;
+  let level = chunks;
+  do {
+    level = Math.ceil(level / MAP_FANOUT);
+    nodes += level;
+  } while (level > 1);
+  return nodes;
+}
+
+export interface BlockMapReader {
+  index: ChunkIndex;
+  /** Reads and proves the chunk of an index entry. */
+  readChunk(entry: number): Promise<Buffer>;
+  /** A chunk that the map names and the index does not know: data are missing. */
+  onMissingChunk(position: number, id: Buffer): void;
+  /** A node that cannot be had: everything below it is unknown. `length` counts chunks. */
+  onMissingNode(position: number, length: number, error: unknown): void;
+}
+
+/** Nodes read at once; one is 64 KiB. */
+const NODE_READS = 16;
+
+/**
+ * Reads a volume's block map from its root down.
+ * @param count chunks in the volume
+ */
+export async function loadBlockMap(
+  root: Buffer,
+  count: number,
+  reader: BlockMapReader,
+): Promise<VolumeChunks> {
+  if (count === 0) return VolumeChunks.create(0);
+  let level = VolumeChunks.create(1);
+  level.setIds(reader.index, 0, root, (_, id) => reader.onMissingNode(0, count, missingNode(id)));
+  for (const span of nodeSpans(count)) {
+    const below = VolumeChunks.create(Math.ceil(count / (span / MAP_FANOUT)));
+    await loadLevel(level, below, span, count, reader);
+    level = below;
+  }
+  return level;
+}
+
+/** Chunks below one node, for each level from the root's to the lowest. */
+function nodeSpans(count: number): number[] {
+  const spans = [MAP_FANOUT];
+  while ((spans[0] as number) < count) spans.unshift((spans[0] as number) * MAP_FANOUT);
+  return spans;
+}
+
+async function loadLevel(
+  level: VolumeChunks,
+  below: VolumeChunks,
+  span: number,
+  count: number,
+  reader: BlockMapReader,
+): Promise<void> {
+  const childSpan = span / MAP_FANOUT;
+  let next = 0;
+  const loadNodes = async () => {
+    while (next < level.count) {
+      const node = next++;
+      const entry: NodeEntry = level.get(node);
+      if (entry < 0) continue;
+      const firstChunk = node * span;
+      const length = Math.min(span, count - firstChunk);
+      try {
+        const ids = await readNode(entry, Math.ceil(length / childSpan), reader);
+        below.setIds(reader.index, node * MAP_FANOUT, ids, (child, id) => {
+          if (childSpan === 1) reader.onMissingChunk(child, id);
+          else {
+            const start = child * childSpan;
+            reader.onMissingNode(start, Math.min(childSpan, count - start), missingNode(id));
+          }
+        });
+      } catch (error) {
+        reader.onMissingNode(firstChunk, length, error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: NODE_READS }, loadNodes));
+}
+
+async function readNode(entry: number, children: number, reader: BlockMapReader): Promise<Buffer> {
+  const ids = await reader.readChunk(entry);
+  if (ids.length !== children * CHUNK_ID_BYTES)
+    throw malformedNode(reader.index.id(entry), ids.length, children);
+  return ids;
+}
+
+function missingNode(id: Buffer): BlockferryError {
+  return new BlockferryError({
+    code: "ChunkMissing",
+    message: `Block-map node ${id.toString("hex")} is in no pack of the repository.`,
+    remedy: "Run `blockferry-agent verify`; bring the missing pack back from a replica if there is one.",
+    object: id.toString("hex"),
+  });
+}
+
+function malformedNode(id: Buffer, bytes: number, children: number): BlockferryError {
+  return new BlockferryError({
+    code: "ChunkCorrupt",
+    message: `Block-map node ${id.toString("hex")} has ${bytes} bytes where ${children} ids belong.`,
+    remedy: "The recovery point names a chunk that is not part of its block map; report this as a bug.",
+    object: id.toString("hex"),
+  });
+}

@@ -1,0 +1,52 @@
+import { crc32 } from "node:zlib";
+import lz4 from "lz4";
+import { BlockferryError } from "../errors/blockferry-error.js";
+import { chunkId } from "./chunk-id.js";
+import { type ChunkRecord, ENCODING } from "./chunk-record.js";
+import { packKey } from "./pack-format.js";
+
+export type Compression = "lz4" | "none";
+
+/**
+ * Writes a chunk into `into[at...]`, compressed when that makes it smaller.
+ * @returns the bytes taken: fewer than `payload.length` exactly when it was compressed
+ */
+export function encodeChunk(payload: Buffer, into: Buffer, at: number, compression: Compression): number {
+  if (compression === "lz4" && payload.length > 1) {
+    const compressed = lz4.encodeBlock(payload, into, at, at + payload.length - 1);
+    if (compressed > 0) return compressed;
+  }
+  return payload.copy(into, at);
+}
+
+/**
+ * Decodes a chunk into the start of `into` and proves it to be the chunk that its id names.
+ * @param packId names the pack in errors
+ * @returns the chunk, a view of `into`
+ * @throws ChunkCorrupt with the pack and the offset of the chunk in it
+ */
+export function decodeChunk(record: ChunkRecord, packId: string, stored: Buffer, into: Buffer): Buffer {
+  if (stored.length !== record.storedBytes) throw chunkCorrupt(record, packId, "the pack ends within it");
+  if (crc32(stored) !== record.crc32) throw chunkCorrupt(record, packId, "its CRC-32 differs");
+  const payload = into.subarray(0, record.rawBytes);
+  const rawBytes = decode(record, stored, payload);
+  if (rawBytes !== record.rawBytes) throw chunkCorrupt(record, packId, "it cannot be decompressed");
+  if (!chunkId(payload).equals(record.id)) throw chunkCorrupt(record, packId, "its SHA-256 is not its id");
+  return payload;
+}
+
+function decode(record: ChunkRecord, stored: Buffer, payload: Buffer): number {
+  if (record.encoding === ENCODING.lz4) return lz4.decodeBlock(stored, payload, 0, stored.length);
+  return record.encoding === ENCODING.raw ? stored.copy(payload) : -1;
+}
+
+function chunkCorrupt(record: ChunkRecord, packId: string, reason: string): BlockferryError {
+  return new BlockferryError({
+    code: "ChunkCorrupt",
+    message: `Chunk ${record.id.toString("hex")} is damaged in ${packKey(packId)} at byte ${record.offset}: ${reason}.`,
+    remedy:
+      "Run `blockferry-agent verify --read-data` to see which recovery points need it. Bring the pack back from a replica, or remove it: the next backup then stores again what is still on the devices.",
+    object: packKey(packId),
+    offset: record.offset,
+  });
+}

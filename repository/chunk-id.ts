@@ -1,0 +1,18 @@
+import * as crypto from "node:crypto";
+
+/** Size of every chunk but the last of a volume: the block size of EBS snapshots. */
+export const CHUNK_BYTES = 512 * 1024;
+
+export const CHUNK_ID_BYTES = 32;
+
+/** Stands for a chunk of zeros in a block map. No such chunk is ever stored. */
+export const ZERO_CHUNK_ID = Buffer.alloc(CHUNK_ID_BYTES);
+
+/** A chunk's name: the SHA-256 of its plaintext, 32 bytes. */
+export function chunkId(payload: Buffer): Buffer {
+  return crypto.hash("sha256", payload, "buffer");
+}
+
+export function chunkCount(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / CHUNK_BYTES);
+}

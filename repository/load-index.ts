@@ -1,0 +1,158 @@
+import { BlockferryError } from "../errors/blockferry-error.js";
+import { ChunkIndex, INDEX_ENTRY_BYTES } from "./chunk-index.js";
+import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
+import { entriesOf, type IndexedPack, maxEntriesIn, readIndexSegment } from "./index-segment.js";
+import { readPackFooter } from "./pack-footer.js";
+import { packIdOf, packKey } from "./pack-format.js";
+import { PackTable } from "./pack-table.js";
+import type { Storage, StoredObject } from "./storage/storage.js";
+
+export interface LoadedIndex {
+  index: ChunkIndex;
+  packs: PackTable;
+  /** Bytes of every pack that exists, by id. */
+  packBytes: Map<string, number>;
+  /**
+   * Packs that no index segment names: an interrupted backup stored them, or a segment was lost. Their own
+   * footers stand in for it, so their chunks are in the index all the same.
+   */
+  unindexedPacks: IndexedPack[];
+  /** What is damaged or missing. The chunks concerned are not in the index. */
+  problems: BlockferryError[];
+}
+
+/** How many footers are read at once. */
+const FOOTER_READS = 16;
+
+/**
+ * Builds the chunk index from the repository: all index segments, checked against the packs that exist, and the
+ * footers of the packs that no segment names. A chunk is in the index only if its pack exists at its full size, so a
+ * backup never refers to a chunk whose pack is gone; it stores such a chunk again.
+ */
+export async function loadIndex(storage: Storage): Promise<LoadedIndex> {
+  const segments = await storage.list("index/");
+  const packBytes = packSizes(await storage.list("packs/"));
+  const loader = new IndexLoader(packBytes, segments);
+  for (const segment of segments) {
+    try {
+      loader.addSegment(segment.key, await readIndexSegment(storage, segment.key));
+    } catch (error) {
+      loader.problems.push(expectBlockferryError(error));
+    }
+  }
+  const unindexedPacks = await readFooters(storage, loader.unindexed(), loader.problems);
+  loader.addPacks(unindexedPacks);
+  const { index, packIds, problems } = loader;
+  return { index, packs: PackTable.of(packIds), packBytes, unindexedPacks, problems };
+}
+
+/** Sizes by pack id; what is no pack is left alone. */
+function packSizes(objects: StoredObject[]): Map<string, number> {
+  const sizes = new Map<string, number>();
+  for (const { key, sizeBytes } of objects) {
+    const id = packIdOf(key);
+    if (id !== undefined) sizes.set(id, sizeBytes);
+  }
+  return sizes;
+}
+
+class IndexLoader {
+  readonly problems: BlockferryError[] = [];
+  readonly packIds: string[] = [];
+  index: ChunkIndex;
+  private readonly packNumbers = new Map<string, number>();
+  private readonly reported = new Set<string>();
+
+  constructor(
+    private readonly packBytes: Map<string, number>,
+    segments: StoredObject[],
+  ) {
+    const capacity = segments.reduce((sum, { sizeBytes }) => sum + maxEntriesIn(sizeBytes), 1);
+    this.index = ChunkIndex.create(capacity);
+  }
+
+  addSegment(key: string, segment: Awaited<ReturnType<typeof readIndexSegment>>): void {
+    const numbers = segment.packs.map(({ id, sizeBytes }) => this.numberOf(key, id, sizeBytes));
+    for (let at = 0; at < segment.entries.length; at += INDEX_ENTRY_BYTES) {
+      const packNumber = numbers[segment.entries.readUInt32LE(at + CHUNK_RECORD_BYTES)];
+      if (packNumber === undefined) continue;
+      segment.entries.writeUInt32LE(packNumber, at + CHUNK_RECORD_BYTES);
+      this.index.insert(segment.entries, at);
+    }
+  }
+
+  addPacks(packs: IndexedPack[]): void {
+    const chunks = packs.reduce((sum, { footer }) => sum + footer.length / CHUNK_RECORD_BYTES, 0);
+    this.index = this.index.withRoomFor(chunks + 1);
+    for (const pack of packs) {
+      const number = this.packIds.push(pack.id) - 1;
+      for (const entry of entriesOf(pack, number)) this.index.insert(entry, 0);
+    }
+  }
+
+  /** Packs that exist and that no segment has named. */
+  unindexed(): { id: string; sizeBytes: number }[] {
+    return [...this.packBytes]
+      .filter(([id]) => !this.packNumbers.has(id) && !this.reported.has(id))
+      .map(([id, sizeBytes]) => ({ id, sizeBytes }));
+  }
+
+  /** The number of a pack that a segment names, or undefined when it does not exist as the segment says. */
+  private numberOf(segmentKey: string, id: string, sizeBytes: number): number | undefined {
+    const known = this.packNumbers.get(id);
+    if (known !== undefined) return known;
+    const found = this.packBytes.get(id);
+    if (found === sizeBytes) {
+      const number = this.packIds.push(id) - 1;
+      this.packNumbers.set(id, number);
+      return number;
+    }
+    if (!this.reported.has(id)) this.problems.push(packMissing(segmentKey, id, sizeBytes, found));
+    this.reported.add(id);
+    return undefined;
+  }
+}
+
+async function readFooters(
+  storage: Storage,
+  packs: { id: string; sizeBytes: number }[],
+  problems: BlockferryError[],
+): Promise<IndexedPack[]> {
+  const footers: IndexedPack[] = [];
+  const readNext = async () => {
+    for (let pack = packs.pop(); pack !== undefined; pack = packs.pop()) {
+      try {
+        footers.push(await readPackFooter(storage, pack.id, pack.sizeBytes));
+      } catch (error) {
+        problems.push(expectBlockferryError(error));
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: FOOTER_READS }, readNext));
+  return footers;
+}
+
+function packMissing(
+  segmentKey: string,
+  id: string,
+  expectedBytes: number,
+  foundBytes: number | undefined,
+): BlockferryError {
+  const found =
+    foundBytes === undefined
+      ? "is missing"
+      : `has ${foundBytes} bytes where ${expectedBytes} belong, so it is damaged at byte ${Math.min(foundBytes, expectedBytes)}`;
+  return new BlockferryError({
+    code: foundBytes === undefined ? "PackMissing" : "PackCorrupt",
+    message: `${packKey(id)} ${found} (${segmentKey} lists it).`,
+    remedy:
+      "Bring the object back from a replica. If there is none, the next backup stores again what is still on the devices.",
+    object: packKey(id),
+    offset: Math.min(foundBytes ?? 0, expectedBytes),
+  });
+}
+
+function expectBlockferryError(error: unknown): BlockferryError {
+  if (error instanceof BlockferryError) return error;
+  throw error;
+}

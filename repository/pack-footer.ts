@@ -1,0 +1,25 @@
+import { CHUNK_RECORD_BYTES, type ChunkRecord, readChunkRecord } from "./chunk-record.js";
+import type { IndexedPack } from "./index-segment.js";
+import { checkFooter, locateFooter, PACK_TRAILER_BYTES, packCorrupt, packKey } from "./pack-format.js";
+import type { Storage } from "./storage/storage.js";
+
+/**
+ * What a pack says of itself, read from its end without its payloads.
+ * @throws PackCorrupt, ObjectNotFound
+ */
+export async function readPackFooter(storage: Storage, id: string, sizeBytes: number): Promise<IndexedPack> {
+  const key = packKey(id);
+  const trailerOffset = sizeBytes - PACK_TRAILER_BYTES;
+  if (trailerOffset < 0) throw packCorrupt(id, sizeBytes, "it is too short to be a pack");
+  const trailer = await storage.get(key, { range: { offset: trailerOffset, length: PACK_TRAILER_BYTES } });
+  const range = locateFooter(id, trailer, sizeBytes);
+  const footer = await storage.get(key, { range });
+  checkFooter(id, footer, trailer, range.offset);
+  return { id, sizeBytes, footer };
+}
+
+export function recordsOf(footer: Buffer): ChunkRecord[] {
+  const records: ChunkRecord[] = [];
+  for (let at = 0; at < footer.length; at += CHUNK_RECORD_BYTES) records.push(readChunkRecord(footer, at));
+  return records;
+}

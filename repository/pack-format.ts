@@ -1,0 +1,106 @@
+import { createHash, randomBytes } from "node:crypto";
+import { BlockferryError } from "../errors/blockferry-error.js";
+import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
+
+/**
+ * A pack: header, chunk payloads without gaps, footer (one record a chunk, in the order of the payloads), trailer.
+ * docs/format.md gives every byte.
+ */
+const FORMAT_VERSION = 1;
+const HEADER_MAGIC = Buffer.from("BFRYPACK", "latin1");
+const TRAILER_MAGIC = Buffer.from("BFRYPEND", "latin1");
+
+export const PACK_HEADER_BYTES = 32;
+export const PACK_TRAILER_BYTES = 64;
+export const PACK_ID_BYTES = 16;
+/** Bounds the footer, and with it what a reader must be ready to hold. */
+export const MAX_CHUNKS_PER_PACK = 8192;
+
+const TRAILER = { sha256: 0, footerOffset: 32, chunkCount: 36, reserved: 40, magic: 56 } as const;
+
+export function newPackId(): string {
+  return randomBytes(PACK_ID_BYTES).toString("hex");
+}
+
+export function packKey(id: string): string {
+  return `packs/${id.slice(0, 2)}/${id}`;
+}
+
+/** The id in a pack's key, or undefined for a key that no pack can have. */
+export function packIdOf(key: string): string | undefined {
+  const match = /^packs\/([0-9a-f]{2})\/(\1[0-9a-f]{30})$/.exec(key);
+  return match?.[2];
+}
+
+export function packHeader(id: string): Buffer {
+  const header = Buffer.alloc(PACK_HEADER_BYTES);
+  HEADER_MAGIC.copy(header, 0);
+  header.writeUInt32LE(FORMAT_VERSION, 8);
+  Buffer.from(id, "hex").copy(header, 16);
+  return header;
+}
+
+/** @param footer the records of all chunks; @param footerOffset where it starts in the pack */
+export function packTrailer(id: string, footer: Buffer, footerOffset: number): Buffer {
+  const trailer = Buffer.alloc(PACK_TRAILER_BYTES);
+  trailer.writeUInt32LE(footerOffset, TRAILER.footerOffset);
+  trailer.writeUInt32LE(footer.length / CHUNK_RECORD_BYTES, TRAILER.chunkCount);
+  TRAILER_MAGIC.copy(trailer, TRAILER.magic);
+  footerChecksum(id, footer, trailer).copy(trailer, TRAILER.sha256);
+  return trailer;
+}
+
+export interface FooterLocation {
+  offset: number;
+  length: number;
+}
+
+/**
+ * Where the footer stands, by the last 64 bytes of the pack.
+ * @throws PackCorrupt
+ */
+export function locateFooter(id: string, trailer: Buffer, packBytes: number): FooterLocation {
+  const offset = packBytes - PACK_TRAILER_BYTES;
+  if (trailer.length < PACK_TRAILER_BYTES || !trailer.subarray(TRAILER.magic).equals(TRAILER_MAGIC)) {
+    throw packCorrupt(
+      id,
+      Math.max(0, offset),
+      "it does not end in a pack trailer, so it was cut short or overwritten",
+    );
+  }
+  const footer = {
+    offset: trailer.readUInt32LE(TRAILER.footerOffset),
+    length: trailer.readUInt32LE(TRAILER.chunkCount) * CHUNK_RECORD_BYTES,
+  };
+  if (footer.offset + footer.length !== offset) {
+    throw packCorrupt(id, offset, "its trailer does not fit its size");
+  }
+  return footer;
+}
+
+/** @throws PackCorrupt unless footer and trailer are exactly what was written */
+export function checkFooter(id: string, footer: Buffer, trailer: Buffer, footerOffset: number): void {
+  if (!footerChecksum(id, footer, trailer).equals(trailer.subarray(0, TRAILER.footerOffset))) {
+    throw packCorrupt(id, footerOffset, "its footer does not match the checksum in its trailer");
+  }
+}
+
+export function packCorrupt(id: string, offset: number, reason: string): BlockferryError {
+  return new BlockferryError({
+    code: "PackCorrupt",
+    message: `${packKey(id)} is damaged at byte ${offset}: ${reason}.`,
+    remedy:
+      "Run `blockferry-agent verify --read-data` to see what is affected. Bring the object back from a replica, or remove it: the next backup then stores again what is still on the devices.",
+    object: packKey(id),
+    offset,
+  });
+}
+
+/** Covers the header through the id, the whole footer, and the trailer's own fields. */
+function footerChecksum(id: string, footer: Buffer, trailer: Buffer): Buffer {
+  return createHash("sha256")
+    .update(packHeader(id))
+    .update(footer)
+    .update(trailer.subarray(TRAILER.footerOffset, PACK_TRAILER_BYTES))
+    .digest();
+}

@@ -1,0 +1,172 @@
+import { crc32 } from "node:zlib";
+import { type Compression, encodeChunk } from "./chunk-codec.js";
+import { CHUNK_BYTES } from "./chunk-id.js";
+import { CHUNK_RECORD_BYTES, ENCODING, writeChunkRecord } from "./chunk-record.js";
+import type { IndexedPack } from "./index-segment.js";
+import {
+  MAX_CHUNKS_PER_PACK,
+  newPackId,
+  PACK_HEADER_BYTES,
+  PACK_TRAILER_BYTES,
+  packHeader,
+  packKey,
+  packTrailer,
+} from "./pack-format.js";
+import type { Storage, Upload } from "./storage/storage.js";
+
+/** A pack is closed when it has grown to this. */
+const PACK_BYTES = 64 * 1024 * 1024;
+
+/** A part buffer holds a part and what may run over: one chunk, or the footer of a full pack. */
+const PART_OVERRUN_BYTES = Math.max(
+  CHUNK_BYTES,
+  MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES + PACK_TRAILER_BYTES,
+);
+
+/** How many part buffers a writer needs: one filling, one to go on with, the rest on their way to storage. */
+export const PART_BUFFERS = 4;
+
+export function partBufferBytes(storage: Storage): number {
+  return storage.partBytes + PART_OVERRUN_BYTES;
+}
+
+export interface PackWriterOptions {
+  storage: Storage;
+  compression: Compression;
+  /** `PART_BUFFERS` buffers of `partBufferBytes`; page-aligned ones let the storage write without copying. */
+  partBuffers: Buffer[];
+  /** A pack is durable. */
+  onPack(pack: IndexedPack): void;
+  /** A part buffer came back: `hasRoom` may be true again. */
+  onRoom(): void;
+  /** A pack could not be stored. Chunks may be missing, so the run must not commit. */
+  onFailure(error: unknown): void;
+}
+
+interface OpenPack {
+  id: string;
+  upload: Upload;
+  sizeBytes: number;
+  chunkCount: number;
+}
+
+/**
+ * Gathers chunks into packs and streams them to storage part by part. Appending never waits: the owner asks `hasRoom`
+ * first and stops reading while there is none, which bounds memory whatever the storage's speed.
+ */
+export class PackWriter {
+  private readonly footer = Buffer.alloc(MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES);
+  private readonly freeParts: Buffer[];
+  private readonly inFlight = new Set<Promise<void>>();
+  private readonly uploads = new Set<Upload>();
+  private part: Buffer | undefined;
+  private partUsed = 0;
+  private pack: OpenPack | undefined;
+
+  constructor(private readonly options: PackWriterOptions) {
+    this.freeParts = [...options.partBuffers];
+  }
+
+  /** Whether the next `append` may be called: it can need the part being filled and one more. */
+  get hasRoom(): boolean {
+    return this.freeParts.length + (this.part === undefined ? 0 : 1) >= 2;
+  }
+
+  /**
+   * Adds a chunk to the open pack.
+   * @returns the bytes that it takes there
+   */
+  append(id: Buffer, payload: Buffer): number {
+    const pack = this.pack ?? this.startPack();
+    const part = this.currentPart();
+    const start = this.partUsed;
+    const storedBytes = encodeChunk(payload, part, start, this.options.compression);
+    this.partUsed += storedBytes;
+    this.writeRecord(pack, id, payload.length, part.subarray(start, this.partUsed));
+    pack.sizeBytes += storedBytes;
+    if (this.partUsed >= this.options.storage.partBytes) this.sendPart(pack);
+    if (pack.sizeBytes >= PACK_BYTES || pack.chunkCount === MAX_CHUNKS_PER_PACK) this.closePack(pack);
+    return storedBytes;
+  }
+
+  /** Closes the open pack and waits until all packs are durable, or have failed. */
+  async finish(): Promise<void> {
+    if (this.pack !== undefined) this.closePack(this.pack);
+    while (this.inFlight.size > 0) await Promise.all(this.inFlight);
+  }
+
+  /** Gives up every pack that is not complete. */
+  async abort(): Promise<void> {
+    await Promise.all(this.inFlight);
+    await Promise.all([...this.uploads].map((upload) => upload.abort()));
+  }
+
+  private startPack(): OpenPack {
+    const id = newPackId();
+    const upload = this.options.storage.putStream(packKey(id));
+    this.uploads.add(upload);
+    this.partUsed += packHeader(id).copy(this.currentPart(), this.partUsed);
+    this.pack = { id, upload, sizeBytes: PACK_HEADER_BYTES, chunkCount: 0 };
+    return this.pack;
+  }
+
+  private currentPart(): Buffer {
+    this.part ??= this.freeParts.pop();
+    if (this.part === undefined) throw new Error("PackWriter.append was called without room");
+    return this.part;
+  }
+
+  private writeRecord(pack: OpenPack, id: Buffer, rawBytes: number, stored: Buffer): void {
+    const encoding = stored.length < rawBytes ? ENCODING.lz4 : ENCODING.raw;
+    const record = {
+      id,
+      offset: pack.sizeBytes,
+      storedBytes: stored.length,
+      rawBytes,
+      crc32: crc32(stored),
+      encoding,
+    };
+    writeChunkRecord(record, this.footer, pack.chunkCount * CHUNK_RECORD_BYTES);
+    pack.chunkCount += 1;
+  }
+
+  /** Sends a full part; what ran over moves to the next one. */
+  private sendPart(pack: OpenPack): void {
+    const { partBytes } = this.options.storage;
+    const full = this.currentPart();
+    const end = this.partUsed;
+    this.part = undefined;
+    this.partUsed = full.copy(this.currentPart(), 0, partBytes, end);
+    this.track(pack.upload.write(full.subarray(0, partBytes)), full);
+  }
+
+  private closePack(pack: OpenPack): void {
+    const footer = Buffer.from(this.footer.subarray(0, pack.chunkCount * CHUNK_RECORD_BYTES));
+    const trailer = packTrailer(pack.id, footer, pack.sizeBytes);
+    const tail = this.currentPart();
+    this.partUsed += footer.copy(tail, this.partUsed);
+    this.partUsed += trailer.copy(tail, this.partUsed);
+    const sizeBytes = pack.sizeBytes + footer.length + trailer.length;
+    const finished = pack.upload.finish(tail.subarray(0, this.partUsed)).then(() => {
+      this.uploads.delete(pack.upload);
+      this.options.onPack({ id: pack.id, sizeBytes, footer });
+    });
+    this.pack = undefined;
+    this.part = undefined;
+    this.partUsed = 0;
+    this.track(finished, tail);
+  }
+
+  private track(work: Promise<void>, buffer: Buffer): void {
+    const settled = work
+      .catch((error: unknown) => {
+        this.options.onFailure(error);
+      })
+      .then(() => {
+        this.inFlight.delete(settled);
+        this.freeParts.push(buffer);
+        this.options.onRoom();
+      });
+    this.inFlight.add(settled);
+  }
+}

@@ -1,0 +1,132 @@
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import { BlockferryError } from "../errors/blockferry-error.js";
+import { sealJson, unsealJson } from "./sealed-json.js";
+import type { Storage } from "./storage/storage.js";
+
+const byteCount = z.int().nonnegative();
+
+const VolumeSchema = z.strictObject({
+  /** Unique within the point; `restore --target NAME=PATH` refers to it. */
+  name: z.string(),
+  /** Where it was read from. */
+  source: z.string(),
+  sizeBytes: byteCount,
+  /** Root id of the block map. */
+  root: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Ranges that could not be read and stand as zeros in the point (`--skip-bad-blocks`). */
+  badRanges: z.array(z.strictObject({ offset: byteCount, length: byteCount })),
+});
+
+const StatsSchema = z.strictObject({
+  /** Bytes of all volumes. */
+  sourceBytes: byteCount,
+  /** Bytes of all-zero chunks and holes. */
+  zeroBytes: byteCount,
+  /** Bytes of chunks that the repository, or this backup, already had. */
+  duplicateBytes: byteCount,
+  /** Bytes of chunks that were new, before compression. */
+  newBytes: byteCount,
+  /** Bytes that the new chunks and block-map nodes take in packs. */
+  storedBytes: byteCount,
+});
+
+const PointSchema = z.strictObject({
+  version: z.literal(1),
+  id: z.string(),
+  repository: z.uuid(),
+  startedAt: z.iso.datetime(),
+  createdAt: z.iso.datetime(),
+  hostname: z.string(),
+  tags: z.record(z.string(), z.string()),
+  volumes: z.array(VolumeSchema),
+  stats: StatsSchema,
+});
+
+/** A recovery point: the commit record of a backup, written when all that it names is durable. */
+export type RecoveryPoint = z.infer<typeof PointSchema>;
+export type RecoveryPointVolume = z.infer<typeof VolumeSchema>;
+export type BackupStats = z.infer<typeof StatsSchema>;
+
+/** `20261123T112150Z-3f9a1c2b`: sorts by time, and is unique for backups of the same second. */
+export function newPointId(createdAt: Date): string {
+  const seconds = createdAt.toISOString().slice(0, 19).replaceAll(/[-:]/g, "");
+  return `${seconds}Z-${randomBytes(4).toString("hex")}`;
+}
+
+export async function writePoint(storage: Storage, point: RecoveryPoint): Promise<void> {
+  await storage.put(pointKey(point.id), sealJson(point), { ifNoneMatch: "*" });
+}
+
+export interface PointList {
+  /** Oldest first. */
+  points: RecoveryPoint[];
+  /** What is wrong with the points that cannot be read. */
+  damaged: BlockferryError[];
+}
+
+export async function listPoints(storage: Storage): Promise<PointList> {
+  const list: PointList = { points: [], damaged: [] };
+  for (const { key } of await storage.list("points/")) {
+    try {
+      list.points.push(await readPoint(storage, key));
+    } catch (error) {
+      if (!(error instanceof BlockferryError)) throw error;
+      list.damaged.push(error);
+    }
+  }
+  list.points.sort((a, b) => compareText(a.createdAt, b.createdAt) || compareText(a.id, b.id));
+  return list;
+}
+
+/**
+ * The point that a user names by its id, the beginning of it, or `latest`.
+ * @throws PointNotFound; ObjectCorrupt when it is there but damaged
+ */
+export async function findPoint(storage: Storage, reference: string): Promise<RecoveryPoint> {
+  const { points, damaged } = await listPoints(storage);
+  if (reference === "latest") {
+    const latest = points.at(-1);
+    const newerDamaged = damaged.find(
+      (error) => latest === undefined || (error.object ?? "") > pointKey(latest.id),
+    );
+    if (newerDamaged !== undefined) throw newerDamaged;
+    if (latest === undefined) throw noSuchPoint(storage, "The repository holds no recovery point yet");
+    return latest;
+  }
+  const matches = points.filter((point) => point.id.startsWith(reference));
+  const [match] = matches;
+  if (matches.length > 1)
+    throw noSuchPoint(storage, `${matches.length} recovery points begin with ${reference}`);
+  if (match !== undefined) return match;
+  const damagedMatch = damaged.find((error) => error.object?.startsWith(`points/${reference}`));
+  throw damagedMatch ?? noSuchPoint(storage, `There is no recovery point ${reference}`);
+}
+
+export function pointKey(id: string): string {
+  return `points/${id}.json`;
+}
+
+async function readPoint(storage: Storage, key: string): Promise<RecoveryPoint> {
+  const point = unsealJson(await storage.get(key), PointSchema, key);
+  if (pointKey(point.id) === key) return point;
+  throw new BlockferryError({
+    code: "ObjectCorrupt",
+    message: `${key} holds recovery point ${point.id}: it was renamed or copied.`,
+    remedy: `Give it back its name, ${pointKey(point.id)}.`,
+    object: key,
+    offset: 0,
+  });
+}
+
+function noSuchPoint(storage: Storage, message: string): BlockferryError {
+  return new BlockferryError({
+    code: "PointNotFound",
+    message: `${message} in ${storage.name}.`,
+    remedy: `See the recovery points with: blockferry-agent list --repo ${storage.name}`,
+  });
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

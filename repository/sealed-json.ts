@@ -1,0 +1,54 @@
+import { createHash } from "node:crypto";
+import { type ZodType, z } from "zod";
+import { BlockferryError } from "../errors/blockferry-error.js";
+
+const HEAD = '{"sha256":"';
+const MIDDLE = '","body":';
+const TAIL = "}\n";
+const BODY_START = HEAD.length + 64 + MIDDLE.length;
+
+/**
+ * A JSON document that carries the SHA-256 of its own body, so that a flipped bit in a tag or a size is noticed:
+ * `{"sha256":"<64 hex>","body":<JSON>}` and a newline, with no other white space outside the body.
+ */
+export function sealJson(body: unknown): Buffer {
+  const text = JSON.stringify(body);
+  return Buffer.from(HEAD + sha256Hex(text) + MIDDLE + text + TAIL, "utf8");
+}
+
+/**
+ * @param key names the object in errors
+ * @throws ObjectCorrupt when the seal is broken, RepositoryUnsupported when the body is not what `schema` allows
+ */
+export function unsealJson<T>(bytes: Buffer, schema: ZodType<T>, key: string): T {
+  const text = bytes.toString("utf8");
+  const body = text.slice(BODY_START, -TAIL.length);
+  const intact = Buffer.from(HEAD + sha256Hex(body) + MIDDLE + body + TAIL, "utf8").equals(bytes);
+  if (!intact) throw brokenSeal(key, bytes.length);
+  const parsed = schema.safeParse(JSON.parse(body));
+  if (!parsed.success) throw unsupported(key, z.prettifyError(parsed.error));
+  return parsed.data;
+}
+
+function sha256Hex(text: string): string {
+  return createHash("sha256").update(text, "utf8").digest("hex");
+}
+
+function brokenSeal(key: string, sizeBytes: number): BlockferryError {
+  return new BlockferryError({
+    code: "ObjectCorrupt",
+    message: `${key} is damaged: bytes 0 to ${sizeBytes} do not match the checksum they carry.`,
+    remedy: "Bring the object back from a replica or an earlier version in the bucket, if there is one.",
+    object: key,
+    offset: 0,
+  });
+}
+
+function unsupported(key: string, detail: string): BlockferryError {
+  return new BlockferryError({
+    code: "RepositoryUnsupported",
+    message: `${key} is intact, but this version of blockferry cannot use it: ${detail}`,
+    remedy: "Use the version of blockferry that wrote it, or a newer one.",
+    object: key,
+  });
+}

@@ -1,0 +1,142 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { systemErrorCode } from "../../errors/blockferry-error.js";
+import { removeStaleTempFiles, tempFileName } from "./local-temp-files.js";
+import { LocalUpload } from "./local-upload.js";
+import type { GetOptions, Storage, StoredObject, Upload } from "./storage.js";
+import { objectExists, objectNotFound, storageError } from "./storage-errors.js";
+
+const PART_BYTES = 4 * 1024 * 1024;
+const TEMP_FOLDER = "tmp";
+
+/**
+ * A repository in a local folder. Every object is written under `tmp/`, synced, given its name and made durable by
+ * syncing its folder: after a crash an object is there whole or not at all.
+ */
+export class LocalDirectory implements Storage {
+  readonly name: string;
+  readonly partBytes = PART_BYTES;
+  private readonly knownFolders = new Set<string>();
+
+  constructor(private readonly root: string) {
+    this.name = root;
+  }
+
+  async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
+    const temp = this.tempPath();
+    try {
+      await this.ensureFolder(dirname(temp));
+      await writeDurably(temp, body);
+      await this.publish(temp, key, options.ifNoneMatch === "*" ? link : rename);
+    } catch (error) {
+      throw systemErrorCode(error) === "EEXIST"
+        ? objectExists(this.name, key, error)
+        : storageError(this.name, key, error);
+    } finally {
+      await rm(temp, { force: true });
+    }
+  }
+
+  putStream(key: string): Upload {
+    const temp = this.tempPath();
+    return new LocalUpload({
+      temp,
+      prepare: () => this.ensureFolder(dirname(temp)),
+      publish: () => this.publish(temp, key, rename),
+      explain: (error) => storageError(this.name, key, error),
+    });
+  }
+
+  async get(key: string, { range, into }: GetOptions = {}): Promise<Buffer> {
+    let file: FileHandle | undefined;
+    try {
+      file = await open(join(this.root, key), "r");
+      const length = range?.length ?? (await file.stat()).size;
+      const buffer = into ?? Buffer.allocUnsafe(length);
+      return buffer.subarray(0, await readFully(file, buffer, range?.offset ?? 0, length));
+    } catch (error) {
+      throw systemErrorCode(error) === "ENOENT"
+        ? objectNotFound(this.name, key, error)
+        : storageError(this.name, key, error);
+    } finally {
+      await file?.close();
+    }
+  }
+
+  async list(prefix: string): Promise<StoredObject[]> {
+    try {
+      const entries = await readdir(join(this.root, prefix), { recursive: true, withFileTypes: true });
+      const objects: StoredObject[] = [];
+      for (const entry of entries) {
+        if (!entry.isFile()) continue;
+        const path = join(entry.parentPath, entry.name);
+        objects.push({ key: path.slice(this.root.length + 1), sizeBytes: (await stat(path)).size });
+      }
+      return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
+    } catch (error) {
+      if (systemErrorCode(error) === "ENOENT") return [];
+      throw storageError(this.name, prefix, error);
+    }
+  }
+
+  async removeStaleUploads(): Promise<void> {
+    try {
+      await removeStaleTempFiles(join(this.root, TEMP_FOLDER));
+    } catch (error) {
+      throw storageError(this.name, TEMP_FOLDER, error);
+    }
+  }
+
+  private tempPath(): string {
+    return join(this.root, TEMP_FOLDER, tempFileName(randomBytes(8).toString("hex")));
+  }
+
+  private async publish(temp: string, key: string, move: typeof rename): Promise<void> {
+    const path = join(this.root, key);
+    await this.ensureFolder(dirname(path));
+    await move(temp, path);
+    await syncFolder(dirname(path));
+  }
+
+  /** Makes a folder below the root, durably, the first time that it is needed. */
+  private async ensureFolder(folder: string): Promise<void> {
+    if (this.knownFolders.has(folder)) return;
+    const firstMade = await mkdir(folder, { recursive: true });
+    if (firstMade !== undefined) {
+      for (let made = folder; made.length >= firstMade.length; made = dirname(made)) {
+        await syncFolder(dirname(made));
+      }
+    }
+    this.knownFolders.add(folder);
+  }
+}
+
+async function writeDurably(path: string, body: Uint8Array): Promise<void> {
+  const file = await open(path, "wx");
+  try {
+    await file.writeFile(body);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+async function readFully(file: FileHandle, into: Buffer, offset: number, length: number): Promise<number> {
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(into, done, length - done, offset + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,58 @@
+/** Where a repository's bytes go. Keys are relative, with forward slashes: `packs/3f/3f09...`. */
+export interface Storage {
+  /** Names the storage in messages: a path or URL. */
+  readonly name: string;
+  /** How large the parts of an upload should be, in bytes: a multiple of 4,096. */
+  readonly partBytes: number;
+
+  /**
+   * Stores a whole object; when this returns, it is durable, and nobody ever sees a part of it.
+   * @throws ObjectExists with `ifNoneMatch: "*"` when the key is taken; StorageFull, StorageDenied, StorageFailed
+   */
+  put(key: string, body: Uint8Array, options?: { ifNoneMatch?: "*" }): Promise<void>;
+
+  /** Begins an object whose size is not known yet. It exists once `finish` returns, and not before. */
+  putStream(key: string): Upload;
+
+  /**
+   * Reads an object, or the given range of it. The bytes land in `into` when that is given.
+   * @returns what was read; shorter than the range where the object ends first
+   * @throws ObjectNotFound, StorageDenied, StorageFailed
+   */
+  get(key: string, options?: GetOptions): Promise<Buffer>;
+
+  /** All objects whose key starts with `prefix`, which ends with a slash. */
+  list(prefix: string): Promise<StoredObject[]>;
+
+  /** Removes what uploads of killed processes left behind. */
+  removeStaleUploads(): Promise<void>;
+}
+
+/** An object being written in parts; parts may be in flight together, their order is that of the calls. */
+export interface Upload {
+  /** Adds a part of `partBytes`. The buffer must not change until the promise resolves. */
+  write(part: Buffer): Promise<void>;
+  /**
+   * Adds the last part, of any length, waits for all parts, and makes the object durable and visible. When any part
+   * failed, this fails too, and the object never appears.
+   */
+  finish(tail: Buffer): Promise<void>;
+  /** Gives up: nothing of the object stays behind. */
+  abort(): Promise<void>;
+}
+
+export interface GetOptions {
+  range?: { offset: number; length: number };
+  into?: Buffer;
+}
+
+export interface StoredObject {
+  key: string;
+  sizeBytes: number;
+}
+
+/** Enough to open a storage again in another thread. */
+export interface StorageLocation {
+  kind: "directory";
+  path: string;
+}
