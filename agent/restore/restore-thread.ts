@@ -5,7 +5,7 @@ import { ChunkIndex } from "../../repository/chunk-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
 import { openStorage } from "../../repository/storage/open-storage.js";
-import type { Storage } from "../../repository/storage/storage.js";
+import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
 import { BufferPool } from "../buffer-pool.js";
 import { type CounterRow, Counters } from "../counters.js";
@@ -90,7 +90,7 @@ class ExtentRestorer {
 
   /** One of several loops: while one waits for a pack, another decodes. */
   private async work(): Promise<void> {
-    const buffer = allocateAligned(RUN_BYTES);
+    const buffer = allocateAligned(RUN_BYTES + READ_SLACK_BYTES);
     try {
       for (let job = this.nextJob(); job !== undefined; job = this.nextJob()) {
         if ("run" in job) await this.copyRun(job.target, job.run, buffer);

@@ -1,6 +1,6 @@
 import { asBlockferryError, type BlockferryError } from "../../errors/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { decodeChunk } from "../../repository/chunk-codec.js";
+import { checkStoredBytes, decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
 import type { ChunkRecord } from "../../repository/chunk-record.js";
@@ -14,7 +14,7 @@ import {
 } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
 import { openStorage } from "../../repository/storage/open-storage.js";
-import type { Storage } from "../../repository/storage/storage.js";
+import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
 import { type CounterRow, Counters } from "../counters.js";
 import { coalesce, RUN_BYTES } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
@@ -58,7 +58,7 @@ class PackVerifier {
   }
 
   private async work(): Promise<void> {
-    const buffer = allocateAligned(RUN_BYTES);
+    const buffer = allocateAligned(RUN_BYTES + READ_SLACK_BYTES);
     for (let pack = this.nextPack(); pack !== undefined; pack = this.nextPack()) {
       try {
         await this.verifyPack(pack, buffer);
@@ -121,7 +121,9 @@ class PackVerifier {
   ): void {
     const start = record.offset - runOffset;
     try {
-      decodeChunk(record, packId, run.subarray(start, start + record.storedBytes), this.chunkBuffer);
+      const stored = run.subarray(start, start + record.storedBytes);
+      decodeChunk(record, packId, stored, this.chunkBuffer);
+      checkStoredBytes(record, packId, stored);
     } catch (error) {
       this.problems.push(asBlockferryError(error));
       return;

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../errors/blockferry-error.js";
 import { removeStaleTempFiles, tempFileName } from "./local-temp-files.js";
+import { readLocalFile } from "./local-read.js";
 import { LocalUpload } from "./local-upload.js";
 import type { GetOptions, Storage, StoredObject, Upload } from "./storage.js";
 import { objectExists, objectNotFound, storageError } from "./storage-errors.js";
@@ -48,19 +49,13 @@ export class LocalDirectory implements Storage {
     });
   }
 
-  async get(key: string, { range, into }: GetOptions = {}): Promise<Buffer> {
-    let file: FileHandle | undefined;
+  async get(key: string, options: GetOptions = {}): Promise<Buffer> {
     try {
-      file = await open(join(this.root, key), "r");
-      const length = range?.length ?? (await file.stat()).size;
-      const buffer = into ?? Buffer.allocUnsafe(length);
-      return buffer.subarray(0, await readFully(file, buffer, range?.offset ?? 0, length));
+      return await readLocalFile(join(this.root, key), options);
     } catch (error) {
       throw systemErrorCode(error) === "ENOENT"
         ? objectNotFound(this.name, key, error)
         : storageError(this.name, key, error);
-    } finally {
-      await file?.close();
     }
   }
 
@@ -120,16 +115,6 @@ async function writeDurably(path: string, body: Uint8Array): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-async function readFully(file: FileHandle, into: Buffer, offset: number, length: number): Promise<number> {
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await file.read(into, done, length - done, offset + done);
-    if (bytesRead === 0) break;
-    done += bytesRead;
-  }
-  return done;
 }
 
 async function syncFolder(path: string): Promise<void> {

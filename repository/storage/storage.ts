@@ -15,7 +15,7 @@ export interface Storage {
   putStream(key: string): Upload;
 
   /**
-   * Reads an object, or the given range of it. The bytes land in `into` when that is given.
+   * Reads an object, or the given range of it.
    * @returns what was read; shorter than the range where the object ends first
    * @throws ObjectNotFound, StorageDenied, StorageFailed
    */
@@ -41,8 +41,12 @@ export interface Upload {
   abort(): Promise<void>;
 }
 
+/** How much longer than the range a buffer to read `into` must be, so that storage may read whole blocks. */
+export const READ_SLACK_BYTES = 8192;
+
 export interface GetOptions {
   range?: { offset: number; length: number };
+  /** Memory for the result, which is a view of it; page-aligned memory saves a copy. */
   into?: Buffer;
 }
 

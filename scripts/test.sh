@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Runs the tests: all of them, or the compiled files given. Tests that need loop devices, mounts or FUSE run as root; with CI=true they
+# must run, elsewhere a user who is not root is told what is left out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PATH:/usr/sbin:/sbin"
+if [ "$(id -u)" -eq 0 ]; then
+  bash scripts/need.sh mke2fs:e2fsprogs losetup:mount mksquashfs:squashfs-tools nbdkit:nbdkit nbdfuse:nbdfuse \
+    fusermount3:fuse3 setpriv:util-linux
+fi
+if [ $# -eq 0 ]; then
+  mapfile -t files < <(find dist/test -name '*.test.js' | sort)
+else
+  files=("$@")
+fi
+exec node --test --test-reporter=spec --test-concurrency=2 "${files[@]}"

@@ -1,0 +1,14 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { pipeline } from "node:stream/promises";
+
+export async function sha256File(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}
+
+export async function assertSameContent(actual: string, expected: string): Promise<void> {
+  assert.equal(await sha256File(actual), await sha256File(expected), `${actual} differs from ${expected}`);
+}
