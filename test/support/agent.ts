@@ -43,8 +43,8 @@ export function agent(...args: string[]): Promise<AgentResult> {
 }
 
 /** Runs `blockferry-agent ... --json`, expects success, and returns what it printed. */
-export async function agentJson(...args: string[]): Promise<Record<string, any>> {
+export async function agentJson<T = Record<string, unknown>>(...args: string[]): Promise<T> {
   const { code, stdout, stderr } = await agent(...args, "--json");
   assert.equal(code, 0, `blockferry-agent ${args.join(" ")} exited with ${code}\n${stdout}\n${stderr}`);
-  return JSON.parse(stdout);
+  return JSON.parse(stdout) as T;
 }
