@@ -1,7 +1,9 @@
 import { BlockferryError } from "../errors/blockferry-error.js";
 
-export function interrupted(): BlockferryError {
-  return new BlockferryError({
+/** @throws Interrupted when the signal has fired */
+export function throwIfInterrupted(signal: AbortSignal): void {
+  if (!signal.aborted) return;
+  throw new BlockferryError({
     code: "Interrupted",
     message: "Interrupted.",
     remedy: "Run the same command again; a backup goes on from what is already stored.",

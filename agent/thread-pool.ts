@@ -2,7 +2,9 @@ import { once } from "node:events";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { asBlockferryError, BlockferryError, type ErrorRecord } from "../errors/blockferry-error.js";
-import type { StopFlag } from "./stop-flag.js";
+import { throwIfInterrupted } from "./interrupted.js";
+import type { RunWatcher, WatchedRun } from "./run-watcher.js";
+import { StopFlag } from "./stop-flag.js";
 
 /** What every thread is given besides its own task. */
 export interface ThreadContext {
@@ -22,35 +24,35 @@ export interface ThreadRun<Task, Message> {
   threads: number;
   /** The same for every thread: plain data and shared memory. */
   task: Task;
-  stop: StopFlag;
   onMessage?(message: Message): void;
+  /** Tells all threads to wind down. */
+  signal: AbortSignal;
+  watcher: RunWatcher;
+  watched: WatchedRun;
 }
 
 /**
  * Runs one long task on each of `threads` Piscina threads and waits for all of them.
- * @throws the first failure, after the other threads have wound down
+ * @throws the first failure, after the other threads have wound down; Interrupted when the signal fired
  */
 export async function runThreads<Task, Result, Message = never>(
   run: ThreadRun<Task, Message>,
 ): Promise<Result[]> {
-  const pool = new Piscina<Task & ThreadContext, ThreadOutcome<Result>>({
-    filename: run.module.href,
-    minThreads: run.threads,
-    maxThreads: run.threads,
-    // Between tasks Piscina blocks a thread's event loop in Atomics.wait; these threads have I/O under way.
-    atomics: "disabled",
-    recordTiming: false,
-  });
+  throwIfInterrupted(run.signal);
+  const stop = StopFlag.create();
+  const onAbort = () => stop.set();
+  run.signal.addEventListener("abort", onAbort);
+  run.watcher.start(run.watched);
   try {
-    const outcomes = await Promise.all(
-      Array.from({ length: run.threads }, (_, thread) => runOne(pool, run, thread)),
-    );
+    const outcomes = await runAll<Task, Result, Message>(run, stop);
+    throwIfInterrupted(run.signal);
     return outcomes.map((outcome) => {
       if ("error" in outcome) throw new BlockferryError(outcome.error);
       return outcome.result;
     });
   } finally {
-    await pool.destroy();
+    run.watcher.stop();
+    run.signal.removeEventListener("abort", onAbort);
   }
 }
 
@@ -70,19 +72,41 @@ export async function threadMain<Result>(
   }
 }
 
+async function runAll<Task, Result, Message>(
+  run: ThreadRun<Task, Message>,
+  stop: StopFlag,
+): Promise<ThreadOutcome<Result>[]> {
+  const pool = new Piscina<Task & ThreadContext, ThreadOutcome<Result>>({
+    filename: run.module.href,
+    minThreads: run.threads,
+    maxThreads: run.threads,
+    // Between tasks Piscina blocks a thread's event loop in Atomics.wait; these threads have I/O under way.
+    atomics: "disabled",
+    recordTiming: false,
+  });
+  try {
+    return await Promise.all(
+      Array.from({ length: run.threads }, (_, thread) => runOne(pool, run, stop, thread)),
+    );
+  } finally {
+    await pool.destroy();
+  }
+}
+
 async function runOne<Task, Result, Message>(
   pool: Piscina<Task & ThreadContext, ThreadOutcome<Result>>,
   run: ThreadRun<Task, Message>,
+  stop: StopFlag,
   thread: number,
 ): Promise<ThreadOutcome<Result>> {
   const { port1, port2 } = new MessageChannel();
   port1.on("message", (message: Message) => run.onMessage?.(message));
   const allReceived = once(port1, "close");
   try {
-    const context = { ...run.task, thread, port: port2, stop: run.stop.memory };
+    const context = { ...run.task, thread, port: port2, stop: stop.memory };
     return await pool.run(context, { transferList: [port2] });
   } catch (error) {
-    run.stop.set();
+    stop.set();
     return { error: asBlockferryError(error).toRecord() };
   } finally {
     await allReceived;

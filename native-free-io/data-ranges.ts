@@ -1,14 +1,7 @@
 import { spawn } from "node:child_process";
 import { basename, dirname } from "node:path";
 import type { BlockSource } from "./block-source.js";
-
-/** A run of bytes in a file or device. */
-export interface ByteRange {
-  /** First byte. */
-  offset: number;
-  /** Number of bytes. */
-  length: number;
-}
+import type { ByteRange } from "./byte-range.js";
 
 const TAR_BLOCK_BYTES = 512;
 const TAR_SIZE_FIELD = { start: 124, end: 136 } as const;

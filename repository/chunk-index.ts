@@ -37,6 +37,8 @@ export class ChunkIndex {
   /** The id looked for, as words: lives here so that a lookup allocates nothing. */
   private readonly key = new Uint32Array(ID_WORDS);
   private readonly keyBytes = Buffer.from(this.key.buffer);
+  /** The most entries that both have a place and leave a bucket free, which ends every search. */
+  private readonly limit: number;
   private spareEntry = -1;
 
   private constructor(readonly memory: ChunkIndexMemory) {
@@ -44,6 +46,7 @@ export class ChunkIndex {
     this.slabs = memory.slabs.map((slab) => new Uint32Array(slab));
     this.slabBytes = memory.slabs.map((slab) => Buffer.from(slab));
     this.counter = new Int32Array(memory.counter);
+    this.limit = Math.min(this.buckets.length - 1, this.slabs.length * SLAB_ENTRIES);
   }
 
   /** @param capacity the most entries it can take, counting one spare for each thread */
@@ -136,7 +139,7 @@ export class ChunkIndex {
 
   private takeSpareEntry(): number {
     if (this.spareEntry < 0) this.spareEntry = Atomics.add(this.counter, 0, 1);
-    if (this.spareEntry >= this.buckets.length - 1) throw new RangeError("The chunk index is full");
+    if (this.spareEntry >= this.limit) throw new RangeError("The chunk index is full");
     return this.spareEntry;
   }
 

@@ -1,19 +1,18 @@
 import { hostname } from "node:os";
 import { BlockferryError } from "../../errors/blockferry-error.js";
+import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
+import type { ChunkIndex } from "../../repository/chunk-index.js";
 import { loadIndex } from "../../repository/load-index.js";
 import { newPointId, type RecoveryPoint, writePoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import { Counters, type CounterTotals } from "../counters.js";
-import { EXTENT_CHUNKS, ExtentQueue } from "../extent-queue.js";
-import { interrupted } from "../interrupted.js";
+import { EXTENT_CHUNKS } from "../extent-queue.js";
+import { throwIfInterrupted } from "../interrupted.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { StopFlag } from "../stop-flag.js";
-import { runThreads } from "../thread-pool.js";
 import { IndexCheckpoints } from "./index-checkpoints.js";
-import type { BackupMessage, BackupTask, BackupThreadResult } from "./messages.js";
-import { type DeviceRequest, planVolumes, type VolumePlan } from "./plan-volumes.js";
-import { mergeRanges } from "./salvage-chunk.js";
+import { type DeviceRequest, planVolumes, totalBytes, type VolumePlan } from "./plan-volumes.js";
+import { readVolumes } from "./read-volumes.js";
 import { storeBlockMaps } from "./store-block-maps.js";
 
 export interface BackupOptions {
@@ -39,84 +38,65 @@ export async function backup(repository: Repository, options: BackupOptions): Pr
   const volumes = await planVolumes(options.devices, options.watcher);
   await storage.removeStaleUploads();
   const loaded = await loadIndex(storage);
-  for (const problem of loaded.problems) options.watcher.notice(`${problem.message} ${problem.remedy}`);
-
-  const newChunks = volumes.reduce((sum, volume) => sum + volume.maxNewChunks, 0);
-  const index = loaded.index.withRoomFor(newChunks + options.threads + 1);
+  for (const { message, remedy } of loaded.problems) options.watcher.notice(`${message} ${remedy}`);
+  const index = roomForVolumes(loaded.index, volumes, options.threads);
   const checkpoints = new IndexCheckpoints(storage);
   for (const pack of loaded.unindexedPacks) checkpoints.add(pack);
-
   const threads = usefulThreads(volumes, options.threads);
   const counters = Counters.create(threads + 1);
-  const task: BackupTask = {
-    storage: repository.location,
-    volumes: volumes.map(({ source, chunks, data }) => ({
-      path: source.path,
-      direct: source.direct,
-      sizeBytes: source.sizeBytes,
-      chunks: chunks.memory,
-      data: data?.memory,
-    })),
-    index: index.memory,
-    extents: ExtentQueue.create(volumes.map(({ chunks }) => chunks.count)).memory,
-    counters: counters.memory,
-    queueDepth: options.queueDepth,
-    compression: options.compression,
-    badBlocks: options.badBlocks,
-  };
-  const stop = StopFlag.create();
-  const onAbort = () => stop.set();
-  options.signal.addEventListener("abort", onAbort);
-  const sourceBytes = volumes.reduce((sum, { source }) => sum + source.sizeBytes, 0);
-  options.watcher.start({ label: "Backing up", totalBytes: sourceBytes, totals: () => counters.totals() });
+  const target = { storage, index, checkpoints, compression: options.compression };
   try {
-    if (options.signal.aborted) throw interrupted();
-    const results = await runThreads<BackupTask, BackupThreadResult, BackupMessage>({
-      module: new URL("./backup-thread.js", import.meta.url),
-      threads,
-      task,
-      stop,
-      onMessage: ({ id, sizeBytes, footer }) =>
-        checkpoints.add({ id, sizeBytes, footer: Buffer.from(footer) }),
-    });
-    if (options.signal.aborted) throw interrupted();
-    const mapCounters = counters.row(threads);
-    const roots = await storeBlockMaps(volumes, {
-      storage,
-      index,
-      counters: mapCounters,
-      checkpoints,
-      ...options,
-    });
+    const badRanges = await readVolumes(repository, volumes, { ...options, ...target, threads, counters });
+    const roots = await storeBlockMaps(volumes, { ...target, counters: counters.row(threads) });
     await checkpoints.flush();
-    const createdAt = new Date();
-    const point: RecoveryPoint = {
-      version: 1,
-      id: newPointId(createdAt),
-      repository: repository.config.id,
-      startedAt: startedAt.toISOString(),
-      createdAt: createdAt.toISOString(),
-      hostname: hostname(),
-      tags: options.tags,
-      volumes: volumes.map(({ name, source }, number) => ({
-        name,
-        source: source.path,
-        sizeBytes: source.sizeBytes,
-        root: (roots[number] as Buffer).toString("hex"),
-        badRanges: mergeRanges(results.flatMap(({ badRanges }) => badRanges[number] ?? [])),
-      })),
-      stats: pointStats(sourceBytes, counters.totals()),
-    };
-    if (options.signal.aborted) throw interrupted();
+    throwIfInterrupted(options.signal);
+    const point = describePoint(repository, volumes, {
+      ...{ startedAt, badRanges, roots },
+      ...{ tags: options.tags, totals: counters.totals() },
+    });
     await writePoint(storage, point);
     return point;
   } catch (error) {
     await keepWhatIsStored(checkpoints);
     throw error;
-  } finally {
-    options.signal.removeEventListener("abort", onAbort);
-    options.watcher.stop();
   }
+}
+
+interface PointFacts {
+  startedAt: Date;
+  badRanges: ByteRange[][];
+  /** Root ids of the volumes' block maps. */
+  roots: Buffer[];
+  tags: Record<string, string>;
+  totals: CounterTotals;
+}
+
+function describePoint(repository: Repository, volumes: VolumePlan[], facts: PointFacts): RecoveryPoint {
+  const createdAt = new Date();
+  const { zeroBytes, duplicateBytes, newBytes, storedBytes } = facts.totals;
+  return {
+    version: 1,
+    id: newPointId(createdAt),
+    repository: repository.config.id,
+    startedAt: facts.startedAt.toISOString(),
+    createdAt: createdAt.toISOString(),
+    hostname: hostname(),
+    tags: facts.tags,
+    volumes: volumes.map(({ name, source }, volume) => ({
+      name,
+      source: source.path,
+      sizeBytes: source.sizeBytes,
+      root: (facts.roots[volume] as Buffer).toString("hex"),
+      badRanges: facts.badRanges[volume] as ByteRange[],
+    })),
+    stats: { sourceBytes: totalBytes(volumes), zeroBytes, duplicateBytes, newBytes, storedBytes },
+  };
+}
+
+/** Room for every chunk that the volumes can add, and for the spare entry of each thread. */
+function roomForVolumes(index: ChunkIndex, volumes: VolumePlan[], threads: number): ChunkIndex {
+  const newChunks = volumes.reduce((sum, volume) => sum + volume.maxNewChunks, 0);
+  return index.withRoomFor(newChunks + threads + 1);
 }
 
 /** No more threads than there are extents to hand out. */
@@ -132,9 +112,4 @@ async function keepWhatIsStored(checkpoints: IndexCheckpoints): Promise<void> {
   } catch (error) {
     if (!(error instanceof BlockferryError)) throw error;
   }
-}
-
-function pointStats(sourceBytes: number, totals: CounterTotals): RecoveryPoint["stats"] {
-  const { zeroBytes, duplicateBytes, newBytes, storedBytes } = totals;
-  return { sourceBytes, zeroBytes, duplicateBytes, newBytes, storedBytes };
 }

@@ -1,4 +1,4 @@
-import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import type { ByteRange } from "../../native-free-io/byte-range.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 
 /** One bit a chunk: whether it touches a data range, so that chunks in holes need not be read. */

@@ -1,6 +1,6 @@
 import { read } from "node:fs";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import type { ByteRange } from "../../native-free-io/byte-range.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
 import type { CounterRow } from "../counters.js";

@@ -1,4 +1,4 @@
-import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import type { ChunkIndexMemory } from "../../repository/chunk-index.js";
 import type { IndexedPack } from "../../repository/index-segment.js";

@@ -43,6 +43,10 @@ export async function planVolumes(devices: DeviceRequest[], watcher: RunWatcher)
   return plans;
 }
 
+export function totalBytes(volumes: VolumePlan[]): number {
+  return volumes.reduce((sum, { source }) => sum + source.sizeBytes, 0);
+}
+
 async function planVolume({ path, name }: DeviceRequest): Promise<VolumePlan> {
   const source = await inspectBlockSource(resolve(path));
   const count = chunkCount(source.sizeBytes);

@@ -1,7 +1,7 @@
 import { read } from "node:fs";
 import { promisify } from "node:util";
 import { DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
-import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import type { ByteRange } from "../../native-free-io/byte-range.js";
 import { isBadBlock, sourceShrunk, sourceUnreadable } from "./source-errors.js";
 
 const readAsync = promisify(read);
@@ -50,15 +50,4 @@ async function readBlock(request: SalvageRequest, at: number): Promise<number | 
     if (request.badBlocks === "skip" && isBadBlock(error)) return undefined;
     throw sourceUnreadable(request.path, offset, error);
   }
-}
-
-/** Joins ranges that touch, in order. */
-export function mergeRanges(ranges: ByteRange[]): ByteRange[] {
-  const merged: ByteRange[] = [];
-  for (const { offset, length } of ranges.toSorted((a, b) => a.offset - b.offset)) {
-    const last = merged.at(-1);
-    if (last !== undefined && last.offset + last.length === offset) last.length += length;
-    else merged.push({ offset, length });
-  }
-  return merged;
 }

@@ -67,6 +67,6 @@ function describe(run: WatchedRun, started: number): string {
     `${formatBytes(rate)}/s`,
     `ETA ${formatSeconds(eta)}`,
     ...(duplicateBytes > 0 ? [`${formatPercent(duplicateBytes, doneBytes)} known`] : []),
-    ...(newBytes > 0 ? [`compressed to ${formatPercent(storedBytes, newBytes)}`] : []),
+    ...(storedBytes > 0 ? [`compressed to ${formatPercent(storedBytes, newBytes)}`] : []),
   ].join(", ");
 }

@@ -10,9 +10,7 @@ import type { Storage } from "../../repository/storage/storage.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
 import { Counters } from "../counters.js";
 import { ExtentQueue } from "../extent-queue.js";
-import { interrupted } from "../interrupted.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { StopFlag } from "../stop-flag.js";
 import { runThreads } from "../thread-pool.js";
 import type { RestoreTask } from "./messages.js";
 
@@ -56,6 +54,7 @@ export async function restore(repository: Repository, options: RestoreOptions): 
     for (const { target } of restores) await target.commit();
   } catch (error) {
     await Promise.all(restores.map(({ target }) => target.discard()));
+    warnOfIncompleteDevices(restores, options.watcher);
     throw error;
   }
 }
@@ -97,19 +96,27 @@ async function copyChunks(
     extents: ExtentQueue.create(restores.map(({ chunks }) => chunks.count)).memory,
     counters: counters.memory,
   };
-  const stop = StopFlag.create();
-  const onAbort = () => stop.set();
-  options.signal.addEventListener("abort", onAbort);
-  const totalBytes = restores.reduce((sum, { volume }) => sum + volume.sizeBytes, 0);
-  options.watcher.start({ label: "Restoring", totalBytes, totals: () => counters.totals() });
-  try {
-    if (options.signal.aborted) throw interrupted();
-    const module = new URL("./restore-thread.js", import.meta.url);
-    await runThreads({ module, threads: options.threads, task, stop });
-    if (options.signal.aborted) throw interrupted();
-  } finally {
-    options.signal.removeEventListener("abort", onAbort);
-    options.watcher.stop();
+  await runThreads({
+    module: new URL("./restore-thread.js", import.meta.url),
+    threads: options.threads,
+    task,
+    signal: options.signal,
+    watcher: options.watcher,
+    watched: {
+      label: "Restoring",
+      totalBytes: restores.reduce((sum, { volume }) => sum + volume.sizeBytes, 0),
+      totals: () => counters.totals(),
+    },
+  });
+}
+
+/** A file that was not finished is gone, but a device cannot be put back as it was. */
+function warnOfIncompleteDevices(restores: VolumeRestore[], watcher: RunWatcher): void {
+  for (const { target } of restores) {
+    if (target.description.kind !== "block-device") continue;
+    watcher.notice(
+      `${target.path} was not restored completely. Do not use it before a restore has succeeded.`,
+    );
   }
 }
 

@@ -1,15 +1,14 @@
 import { BlockferryError } from "../../errors/blockferry-error.js";
+import { EntrySet } from "../../repository/entry-set.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
-import { findPoint, listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { findPoint, listPoints } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import { Counters } from "../counters.js";
-import { interrupted } from "../interrupted.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { StopFlag } from "../stop-flag.js";
 import { runThreads } from "../thread-pool.js";
 import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
-import { type DamagedRange, walkVolume } from "./reachable-chunks.js";
+import { type DamagedRange, walkPoints } from "./walk-points.js";
 
 export interface VerifyOptions {
   /** Verify this point and what it needs alone; undefined for the whole repository. */
@@ -45,59 +44,34 @@ export async function verify(repository: Repository, options: VerifyOptions): Pr
       : { points: [await findPoint(storage, options.point)], damaged: [] };
   const loaded = await loadIndex(storage);
   const problems = [...damagedPoints, ...loaded.problems];
-  const needed = await walkPoints(repository, loaded, points, () => false);
-  problems.push(...needed.problems, ...lostSegments(loaded, needed.entries));
+  const findings = await walkPoints(points, { storage, loaded, isLost: () => false });
+  problems.push(...findings.problems, ...lostSegments(loaded, findings.needed));
 
-  const selection = selectPacks(loaded, options, needed.entries);
-  const proven = new Uint8Array(new SharedArrayBuffer(loaded.index.size));
+  const selection = selectPacks(loaded, options, findings.needed);
+  const proven = new SharedArrayBuffer(loaded.index.size);
   problems.push(...(await readPacks(repository, loaded, selection, proven, options)));
 
-  const lost = lostEntries(loaded, selection, proven);
+  const lost = lostEntries(loaded, selection, new Uint8Array(proven));
   problems.push(...misplacedChunks(loaded, lost, problems));
   const { damaged } =
-    lost.size === 0 ? needed : await walkPoints(repository, loaded, points, (entry) => lost.has(entry));
+    lost.size === 0
+      ? findings
+      : await walkPoints(points, { storage, loaded, isLost: (entry) => lost.has(entry) });
   return {
     points: points.length,
     packs: loaded.packBytes.size,
     packsRead: selection.length,
-    bytesRead: selection.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    bytesRead: totalBytes(selection),
     problems: withoutRepeats(problems),
     damaged,
   };
 }
 
-interface Needed {
-  entries: Set<number>;
-  damaged: DamagedRange[];
-  problems: BlockferryError[];
-}
-
-async function walkPoints(
-  { storage }: Repository,
-  loaded: LoadedIndex,
-  points: RecoveryPoint[],
-  isLost: (entry: number) => boolean,
-): Promise<Needed> {
-  const needed: Needed = { entries: new Set(), damaged: [], problems: [] };
-  for (const point of points) {
-    for (const volume of point.volumes) {
-      const walk = await walkVolume(storage, loaded, point, volume, isLost);
-      for (const entry of walk.entries) needed.entries.add(entry);
-      needed.damaged.push(...walk.damaged);
-      needed.problems.push(...walk.problems);
-    }
-  }
-  return needed;
-}
-
 /** A recovery point is written after its index, so a pack that it needs and no segment names has lost its segment. */
-function lostSegments(
-  { index, packs, unindexedPacks }: LoadedIndex,
-  entries: Set<number>,
-): BlockferryError[] {
+function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: EntrySet): BlockferryError[] {
   const unindexed = new Set(unindexedPacks.map(({ id }) => id));
   const concerned = new Set<string>();
-  for (const entry of entries) {
+  for (const entry of needed) {
     const id = packs.id(index.packNumber(entry));
     if (unindexed.has(id)) concerned.add(id);
   }
@@ -113,7 +87,7 @@ function lostSegments(
 }
 
 /** The packs to read: all, those that a point needs, or a random sample. */
-function selectPacks(loaded: LoadedIndex, options: VerifyOptions, needed: Set<number>): PackToRead[] {
+function selectPacks(loaded: LoadedIndex, options: VerifyOptions, needed: EntrySet): PackToRead[] {
   if (options.readPercent === 0) return [];
   const numbers = new Set<number>();
   if (options.point === undefined)
@@ -135,45 +109,39 @@ async function readPacks(
   repository: Repository,
   loaded: LoadedIndex,
   selection: PackToRead[],
-  proven: Uint8Array,
+  proven: SharedArrayBuffer,
   options: VerifyOptions,
 ): Promise<BlockferryError[]> {
   if (selection.length === 0) return [];
   const threads = Math.min(options.threads, selection.length);
   const counters = Counters.create(threads);
-  const stop = StopFlag.create();
-  const onAbort = () => stop.set();
-  options.signal.addEventListener("abort", onAbort);
-  const totalBytes = selection.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  options.watcher.start({ label: "Verifying", totalBytes, totals: () => counters.totals() });
-  try {
-    if (options.signal.aborted) throw interrupted();
-    const results = await runThreads<VerifyTask, VerifyThreadResult>({
-      module: new URL("./verify-thread.js", import.meta.url),
-      threads,
-      task: {
-        storage: repository.location,
-        index: loaded.index.memory,
-        packs: loaded.packs.memory,
-        selection,
-        taken: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
-        proven: proven.buffer as SharedArrayBuffer,
-        counters: counters.memory,
-      },
-      stop,
-    });
-    if (options.signal.aborted) throw interrupted();
-    return results.flat().map((record) => new BlockferryError(record));
-  } finally {
-    options.signal.removeEventListener("abort", onAbort);
-    options.watcher.stop();
-  }
+  const results = await runThreads<VerifyTask, VerifyThreadResult>({
+    module: new URL("./verify-thread.js", import.meta.url),
+    threads,
+    task: {
+      storage: repository.location,
+      index: loaded.index.memory,
+      packs: loaded.packs.memory,
+      selection,
+      taken: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+      proven,
+      counters: counters.memory,
+    },
+    signal: options.signal,
+    watcher: options.watcher,
+    watched: { label: "Verifying", totalBytes: totalBytes(selection), totals: () => counters.totals() },
+  });
+  return results.flat().map((record) => new BlockferryError(record));
+}
+
+function totalBytes(selection: PackToRead[]): number {
+  return selection.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 /** Entries of packs that were read, whose chunks were not proven. */
-function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): Set<number> {
+function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): EntrySet {
   const read = new Set(selection.map(({ packNumber }) => packNumber));
-  const lost = new Set<number>();
+  const lost = new EntrySet(index);
   if (read.size === 0) return lost;
   for (let entry = 0; entry < index.size; entry++) {
     if (proven[entry] === 0 && read.has(index.packNumber(entry))) lost.add(entry);
@@ -184,7 +152,7 @@ function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Ui
 /** Lost chunks in packs without a fault of their own: the index sends readers to the wrong place. */
 function misplacedChunks(
   { index, packs }: LoadedIndex,
-  lost: Set<number>,
+  lost: EntrySet,
   problems: BlockferryError[],
 ): BlockferryError[] {
   const explained = new Set(problems.map(({ object }) => object));

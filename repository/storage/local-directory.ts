@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { systemErrorCode } from "../../errors/blockferry-error.js";
 import { readLocalFile } from "./local-read.js";
-import { removeStaleTempFiles, tempFileName } from "./local-temp-files.js";
+import { removeStaleTempFiles, removeTempFile, tempFileName } from "./local-temp-files.js";
 import { LocalUpload } from "./local-upload.js";
 import type { GetOptions, Storage, StoredObject, Upload } from "./storage.js";
 import { objectExists, objectNotFound, storageError } from "./storage-errors.js";
@@ -31,11 +31,9 @@ export class LocalDirectory implements Storage {
       await writeDurably(temp, body);
       await this.publish(temp, key, options.ifNoneMatch === "*" ? link : rename);
     } catch (error) {
-      throw systemErrorCode(error) === "EEXIST"
-        ? objectExists(this.name, key, error)
-        : storageError(this.name, key, error);
+      throw isTaken(error) ? objectExists(this.name, key, error) : storageError(this.name, key, error);
     } finally {
-      await rm(temp, { force: true });
+      await removeTempFile(temp);
     }
   }
 
@@ -66,7 +64,8 @@ export class LocalDirectory implements Storage {
       for (const entry of entries) {
         if (!entry.isFile()) continue;
         const path = join(entry.parentPath, entry.name);
-        objects.push({ key: path.slice(this.root.length + 1), sizeBytes: (await stat(path)).size });
+        const sizeBytes = await sizeUnlessGone(path);
+        if (sizeBytes !== undefined) objects.push({ key: path.slice(this.root.length + 1), sizeBytes });
       }
       return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
     } catch (error) {
@@ -107,6 +106,16 @@ export class LocalDirectory implements Storage {
   }
 }
 
+/** Whether `link` found the key taken; `mkdir` fails with EEXIST too, where a file stands in its way. */
+function isTaken(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    "syscall" in error &&
+    error.syscall === "link" &&
+    systemErrorCode(error) === "EEXIST"
+  );
+}
+
 async function writeDurably(path: string, body: Uint8Array): Promise<void> {
   const file = await open(path, "wx");
   try {
@@ -114,6 +123,16 @@ async function writeDurably(path: string, body: Uint8Array): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
+  }
+}
+
+/** An object may be removed while it is being listed; that must not hide the others. */
+async function sizeUnlessGone(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
   }
 }
 

@@ -11,6 +11,11 @@ export function tempFileName(unique: string): string {
   return `${encodeURIComponent(hostname())}@${process.pid}@${unique}`;
 }
 
+/** Never fails, so as not to hide why the file is given up; what cannot be removed now is stale later. */
+export async function removeTempFile(path: string): Promise<void> {
+  await rm(path, { force: true }).catch(() => undefined);
+}
+
 /** Removes the temporary files of processes that no longer run. */
 export async function removeStaleTempFiles(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(ignoreMissing([]))) {

@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { type FileHandle, open, rm } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import type { BlockferryError } from "../../errors/blockferry-error.js";
 import { systemErrorCode } from "../../errors/blockferry-error.js";
+import { removeTempFile } from "./local-temp-files.js";
 import type { Upload } from "./storage.js";
 
 const DIRECT_ALIGNMENT_BYTES = 4096;
@@ -52,7 +53,7 @@ export class LocalUpload implements Upload {
 
   async abort(): Promise<void> {
     await this.close().catch(() => undefined);
-    await rm(this.options.temp, { force: true });
+    await removeTempFile(this.options.temp);
   }
 
   private async writeAt(part: Buffer, offset: number): Promise<void> {

@@ -1,0 +1,64 @@
+import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
+import type { Compression } from "../../repository/chunk-codec.js";
+import type { ChunkIndex } from "../../repository/chunk-index.js";
+import type { Repository } from "../../repository/repository.js";
+import type { Counters } from "../counters.js";
+import { ExtentQueue } from "../extent-queue.js";
+import type { RunWatcher } from "../run-watcher.js";
+import { runThreads } from "../thread-pool.js";
+import type { IndexCheckpoints } from "./index-checkpoints.js";
+import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
+import { totalBytes, type VolumePlan } from "./plan-volumes.js";
+
+export interface ReadOptions {
+  threads: number;
+  /** Reads in flight, for each thread. */
+  queueDepth: number;
+  compression: Compression;
+  badBlocks: "fail" | "skip";
+  index: ChunkIndex;
+  checkpoints: IndexCheckpoints;
+  counters: Counters;
+  watcher: RunWatcher;
+  signal: AbortSignal;
+}
+
+/**
+ * Lets the threads read all volumes and store what is new.
+ * @returns the bad blocks that were skipped, for each volume
+ * @throws SourceUnreadable, SourceShrunk, StorageFull, StorageDenied, Interrupted
+ */
+export async function readVolumes(
+  repository: Repository,
+  volumes: VolumePlan[],
+  options: ReadOptions,
+): Promise<ByteRange[][]> {
+  const { index, checkpoints, counters, threads, queueDepth, compression, badBlocks } = options;
+  const task: BackupTask = {
+    storage: repository.location,
+    volumes: volumes.map(describeVolume),
+    index: index.memory,
+    extents: ExtentQueue.create(volumes.map(({ chunks }) => chunks.count)).memory,
+    counters: counters.memory,
+    ...{ queueDepth, compression, badBlocks },
+  };
+  const results = await runThreads<BackupTask, BackupThreadResult, BackupMessage>({
+    module: new URL("./backup-thread.js", import.meta.url),
+    threads,
+    task,
+    onMessage: ({ id, sizeBytes, footer }) => checkpoints.add({ id, sizeBytes, footer: Buffer.from(footer) }),
+    signal: options.signal,
+    watcher: options.watcher,
+    watched: {
+      label: "Backing up",
+      totalBytes: totalBytes(volumes),
+      totals: () => counters.totals(),
+    },
+  });
+  return volumes.map((_, volume) => mergeRanges(results.flatMap(({ badRanges }) => badRanges[volume] ?? [])));
+}
+
+function describeVolume({ source, chunks, data }: VolumePlan): VolumeTask {
+  const { path, direct, sizeBytes } = source;
+  return { path, direct, sizeBytes, chunks: chunks.memory, data: data?.memory };
+}
