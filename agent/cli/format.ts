@@ -11,9 +11,10 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** 3723 -> "1h02m", 62 -> "1m02s" */
+/** 3723 -> "1h02m", 62 -> "1m02s", 6.23 -> "6.2s" */
 export function formatSeconds(seconds: number): string {
   if (!Number.isFinite(seconds)) return "--";
+  if (seconds < 9.95) return `${seconds.toFixed(1)}s`;
   const s = Math.round(seconds);
   const two = (n: number) => String(n).padStart(2, "0");
   if (s >= 3600) return `${Math.floor(s / 3600)}h${two(Math.floor((s % 3600) / 60))}m`;

@@ -1,3 +1,4 @@
+import { BlockferryError } from "../../errors/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
@@ -168,9 +169,8 @@ class ExtentRestorer {
 
   private async writeChunk(target: OpenTarget, chunk: WantedChunk, payload: Buffer): Promise<void> {
     for (const position of chunk.positions) {
-      if (payload.length !== chunkLength(target, position))
-        throw new Error(`chunk of ${payload.length} bytes at ${position}`);
-      await target.writer.write(payload, position * CHUNK_BYTES);
+      if (payload.length !== chunkLength(target, position)) throw wrongLength(chunk, position);
+      await target.writer.writeChunk(payload, position * CHUNK_BYTES);
       this.count(payload.length, "newBytes");
     }
   }
@@ -193,4 +193,14 @@ class ExtentRestorer {
 
 function chunkLength(target: OpenTarget, position: number): number {
   return Math.min(CHUNK_BYTES, target.sizeBytes - position * CHUNK_BYTES);
+}
+
+function wrongLength({ record }: WantedChunk, position: number): BlockferryError {
+  return new BlockferryError({
+    code: "ChunkCorrupt",
+    message: `The block map names chunk ${record.id.toString("hex")} of ${record.rawBytes} bytes at byte ${position * CHUNK_BYTES}, where a chunk of another length belongs.`,
+    remedy: "The recovery point was not written by a sound version of blockferry; report this as a bug.",
+    object: record.id.toString("hex"),
+    offset: position * CHUNK_BYTES,
+  });
 }

@@ -9,6 +9,9 @@ const writeAsync = promisify(write);
 
 /** How many zeros one write takes. */
 const ZERO_RUN_BYTES = 4 * 1024 * 1024;
+/** Zeros within a chunk become holes in units of this; smaller ones would cost more writes than they save space. */
+const HOLE_BYTES = 16 * 1024;
+const HOLE = Buffer.alloc(HOLE_BYTES);
 
 /** One thread's descriptors on a target: aligned writes go past the page cache, a volume's odd tail goes through it. */
 export class TargetWriter {
@@ -25,16 +28,19 @@ export class TargetWriter {
     return this.target.kind === "block-device";
   }
 
-  /** @throws TargetWriteFailed */
-  async write(bytes: Buffer, offset: number): Promise<void> {
-    const fd = bytes.length % DIRECT_ALIGNMENT_BYTES === 0 ? this.direct : this.bufferedFd();
-    try {
-      for (let done = 0; done < bytes.length; ) {
-        const { bytesWritten } = await writeAsync(fd, bytes, done, bytes.length - done, offset + done);
-        done += bytesWritten;
-      }
-    } catch (error) {
-      throw writeFailed(this.target, offset, error);
+  /**
+   * Writes a chunk: all of it to a device, the parts that are not zeros to a file.
+   * @throws TargetWriteFailed
+   */
+  async writeChunk(chunk: Buffer, offset: number): Promise<void> {
+    if (this.needsZeros) return this.write(chunk, offset);
+    for (let start = 0; start < chunk.length; ) {
+      const isHole = isHoleAt(chunk, start);
+      let end = start + HOLE_BYTES;
+      while (end < chunk.length && isHoleAt(chunk, end) === isHole) end += HOLE_BYTES;
+      end = Math.min(end, chunk.length);
+      if (!isHole) await this.write(chunk.subarray(start, end), offset + start);
+      start = end;
     }
   }
 
@@ -50,10 +56,26 @@ export class TargetWriter {
     if (this.buffered !== undefined) closeSync(this.buffered);
   }
 
+  private async write(bytes: Buffer, offset: number): Promise<void> {
+    const fd = bytes.length % DIRECT_ALIGNMENT_BYTES === 0 ? this.direct : this.bufferedFd();
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        const { bytesWritten } = await writeAsync(fd, bytes, done, bytes.length - done, offset + done);
+        done += bytesWritten;
+      }
+    } catch (error) {
+      throw writeFailed(this.target, offset, error);
+    }
+  }
+
   private bufferedFd(): number {
     this.buffered ??= openBlockTarget(this.target, "buffered");
     return this.buffered;
   }
+}
+
+function isHoleAt(chunk: Buffer, start: number): boolean {
+  return chunk.length - start >= HOLE_BYTES && chunk.subarray(start, start + HOLE_BYTES).equals(HOLE);
 }
 
 function writeFailed(target: TargetDescription, offset: number, cause: unknown): BlockferryError {

@@ -1,0 +1,26 @@
+/** Imports go one way: errors < native-free-io, repository < agent < demo, bench, test. */
+function only(folder, allowed) {
+  const allowedPaths = [folder, ...allowed].map((name) => `${name}/`).join("|");
+  return {
+    name: `${folder}-imports`,
+    severity: "error",
+    from: { path: `^${folder}/` },
+    to: { path: "^[^/]+/", pathNot: `^(${allowedPaths}|node_modules/|types/)` },
+  };
+}
+
+module.exports = {
+  forbidden: [
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    { name: "not-resolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
+    only("errors", []),
+    only("native-free-io", ["errors"]),
+    only("repository", ["errors"]),
+    only("agent", ["errors", "native-free-io", "repository"]),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+  },
+};
