@@ -1,0 +1,86 @@
+import { execFile } from "node:child_process";
+import { createCipheriv, createHash } from "node:crypto";
+import { link, copyFile, mkdir, open, readdir, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const MIB = 1024 * 1024;
+const SYSTEM_FOLDERS = ["/usr/lib", "/usr/share", "/usr/bin", "/usr/local"];
+/** Share of the ext4 image that its files fill. */
+const FILL = 0.85;
+
+/** An image is made once; it is named after its size and is complete when it has that name. */
+async function once(path: string, make: (partial: string) => Promise<void>): Promise<string> {
+  if ((await stat(path).catch(() => undefined)) === undefined) {
+    process.stdout.write(`making ${path}\n`);
+    const partial = `${path}.partial`;
+    await rm(partial, { force: true });
+    await make(partial);
+    await rename(partial, path);
+  }
+  return path;
+}
+
+/** An ext4 image of this system's own files, until it is 85% full or there are none left. */
+export function ext4Image(folder: string, sizeBytes: number): Promise<string> {
+  return once(join(folder, `ext4-${sizeBytes / MIB}m.img`), async (path) => {
+    const staging = join(folder, "staging");
+    await rm(staging, { recursive: true, force: true });
+    await stageSystemFiles(staging, sizeBytes * FILL);
+    await writeFile(path, "");
+    await truncate(path, sizeBytes);
+    await run("mke2fs", ["-q", "-F", "-t", "ext4", "-d", staging, path]);
+    await rm(staging, { recursive: true });
+  });
+}
+
+/** Random bytes from a fixed seed: nothing to deduplicate, nothing to compress. */
+export function incompressibleImage(folder: string, sizeBytes: number): Promise<string> {
+  return once(join(folder, `random-${sizeBytes / MIB}m.img`), async (path) => {
+    const random = seededRandom("incompressible");
+    const file = await open(path, "w");
+    for (let offset = 0; offset < sizeBytes; offset += MIB) await file.write(random(MIB));
+    await file.close();
+  });
+}
+
+/** A large file with 1 MiB of random data in every 2 GiB, and holes between. */
+export function sparseImage(folder: string, sizeBytes: number): Promise<string> {
+  return once(join(folder, `sparse-${sizeBytes / MIB}m.img`), async (path) => {
+    const random = seededRandom("sparse");
+    const file = await open(path, "w");
+    await file.truncate(sizeBytes);
+    for (let offset = 0; offset < sizeBytes; offset += 2048 * MIB) await file.write(random(MIB), 0, MIB, offset);
+    await file.close();
+  });
+}
+
+async function stageSystemFiles(staging: string, limitBytes: number): Promise<void> {
+  let bytes = 0;
+  for await (const path of systemFiles()) {
+    const { size } = await stat(path);
+    if (bytes + size > limitBytes) continue;
+    const target = join(staging, path);
+    await mkdir(dirname(target), { recursive: true });
+    await link(path, target).catch(() => copyFile(path, target));
+    bytes += size;
+  }
+}
+
+async function* systemFiles(): AsyncGenerator<string> {
+  const folders = [...SYSTEM_FOLDERS];
+  for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
+    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) folders.push(path);
+      else if (entry.isFile()) yield path;
+    }
+  }
+}
+
+function seededRandom(seed: string): (length: number) => Buffer {
+  const cipher = createCipheriv("aes-256-ctr", createHash("sha256").update(seed).digest(), Buffer.alloc(16));
+  return (length) => cipher.update(Buffer.alloc(length));
+}

@@ -1,0 +1,62 @@
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** How a command went. */
+export interface Measured {
+  wallSeconds: number;
+  /** User and system time of the command and its children. */
+  cpuSeconds: number;
+  peakRssBytes: number;
+  stdout: string;
+}
+
+/** Runs a command as a child and asks the kernel what it took (getrusage(2), RUSAGE_CHILDREN). */
+const WRAPPER = `
+import json, resource, subprocess, sys, time
+start = time.monotonic()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+wall = time.monotonic() - start
+use = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({"wallSeconds": wall, "cpuSeconds": use.ru_utime + use.ru_stime,
+  "peakRssBytes": use.ru_maxrss * 1024, "stdout": done.stdout, "stderr": done.stderr, "code": done.returncode}))
+`;
+
+export interface MeasureOptions {
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+}
+
+/** @throws when the command fails */
+export async function measure(command: string[], options: MeasureOptions = {}): Promise<Measured> {
+  const { stdout } = await run("python3", ["-c", WRAPPER, ...command], {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    maxBuffer: 2 ** 26,
+  });
+  const result = JSON.parse(stdout) as Measured & { code: number; stderr: string };
+  if (result.code !== 0) {
+    throw new Error(`${command.join(" ")} exited with ${result.code}\n${result.stdout}${result.stderr}`);
+  }
+  return result;
+}
+
+/** Like `measure`, from the command's start until what it wrote is on disk: some tools leave that to the kernel. */
+export function measureDurable(command: string[], options: MeasureOptions = {}): Promise<Measured> {
+  return measure(["sh", "-c", '"$@" && sync', "sh", ...command], options);
+}
+
+/** Empties the page cache, so that every tool reads from the disk. Only root may; without it, all tools read from memory. */
+export async function emptyPageCache(): Promise<void> {
+  await run("sync");
+  if (process.getuid?.() === 0) writeFileSync("/proc/sys/vm/drop_caches", "3");
+}
+
+export function describeMachine(): { cpu: string; memoryBytes: number; kernel: string; node: string } {
+  const cpu = /^model name\s*: (.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "unknown";
+  const memoryKib = /^MemTotal:\s*(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1] ?? "0";
+  const kernel = readFileSync("/proc/sys/kernel/osrelease", "utf8").trim();
+  return { cpu, memoryBytes: Number(memoryKib) * 1024, kernel, node: process.version };
+}

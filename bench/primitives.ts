@@ -1,0 +1,136 @@
+import { read } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { closeSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { allocateAligned } from "../native-free-io/aligned-memory.js";
+import { inspectBlockSource, openBlockSource } from "../native-free-io/block-source.js";
+import { encodeChunk } from "../repository/chunk-codec.js";
+import { CHUNK_BYTES, chunkId } from "../repository/chunk-id.js";
+import { openStorage } from "../repository/storage/open-storage.js";
+
+const readAsync = promisify(read);
+const READS_PER_THREAD = 16;
+const WINDOW_CHUNKS = 128;
+const PACK_BYTES = 64 * 1024 * 1024;
+
+/** What a backup of an image needs at least, each part measured by itself. */
+export interface Primitives {
+  imageBytes: number;
+  /** Bytes of chunks that are not zeros, which must be hashed. */
+  hashedBytes: number;
+  /** Bytes of chunks that are new, which must be compressed. */
+  compressedBytes: number;
+  /** Bytes that they take, which must be written. */
+  storedBytes: number;
+  read: { wallSeconds: number; cpuSeconds: number };
+  hash: { cpuSeconds: number };
+  compress: { cpuSeconds: number };
+  write: { wallSeconds: number; cpuSeconds: number };
+}
+
+/**
+ * Measures reading, hashing, compressing and writing of an image with the very functions that a backup calls. Run it in
+ * a process of its own with UV_THREADPOOL_SIZE as the agent has it.
+ */
+async function measurePrimitives(image: string, workFolder: string): Promise<Primitives> {
+  const source = await inspectBlockSource(image);
+  const fd = openBlockSource(source);
+  try {
+    const reading = await timed(() => readAll(fd, source.sizeBytes));
+    const computing = await hashAndCompress(fd, source.sizeBytes);
+    const writing = await timed(() => writeAll(workFolder, computing.storedBytes));
+    return { imageBytes: source.sizeBytes, read: reading, write: writing, ...computing };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** All reads of all threads in flight at once, nothing else. */
+async function readAll(fd: number, sizeBytes: number): Promise<void> {
+  let next = 0;
+  const slot = async () => {
+    const buffer = allocateAligned(CHUNK_BYTES);
+    while (next < sizeBytes) {
+      const offset = next;
+      next += CHUNK_BYTES;
+      await readAsync(fd, buffer, 0, CHUNK_BYTES, offset);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() * READS_PER_THREAD }, slot));
+}
+
+type Computing = Pick<Primitives, "hashedBytes" | "compressedBytes" | "storedBytes" | "hash" | "compress">;
+
+/** One thread, one core: the data are in memory when the clock runs. */
+async function hashAndCompress(fd: number, sizeBytes: number): Promise<Computing> {
+  const window = allocateAligned(WINDOW_CHUNKS * CHUNK_BYTES);
+  const output = allocateAligned(CHUNK_BYTES);
+  const zeros = Buffer.alloc(CHUNK_BYTES);
+  const known = new Set<string>();
+  const sum = { hashedBytes: 0, compressedBytes: 0, storedBytes: 0, hashMs: 0, compressMs: 0 };
+  for (let offset = 0; offset < sizeBytes; offset += window.length) {
+    const { bytesRead } = await readAsync(fd, window, 0, window.length, offset);
+    const fresh: Buffer[] = [];
+    const chunks = chunksOf(window.subarray(0, bytesRead)).filter((chunk) => !chunk.equals(zeros.subarray(0, chunk.length)));
+    const started = performance.now();
+    const ids = chunks.map(chunkId);
+    sum.hashMs += performance.now() - started;
+    for (const [number, id] of ids.entries()) {
+      const chunk = chunks[number] as Buffer;
+      sum.hashedBytes += chunk.length;
+      if (!known.has(id.toString("hex"))) fresh.push(chunk);
+      known.add(id.toString("hex"));
+    }
+    const compressing = performance.now();
+    for (const chunk of fresh) sum.storedBytes += encodeChunk(chunk, output, 0, "lz4");
+    sum.compressMs += performance.now() - compressing;
+    sum.compressedBytes += fresh.reduce((bytes, chunk) => bytes + chunk.length, 0);
+  }
+  const { hashedBytes, compressedBytes, storedBytes, hashMs, compressMs } = sum;
+  return {
+    ...{ hashedBytes, compressedBytes, storedBytes },
+    hash: { cpuSeconds: hashMs / 1000 },
+    compress: { cpuSeconds: compressMs / 1000 },
+  };
+}
+
+function chunksOf(bytes: Buffer): Buffer[] {
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) chunks.push(bytes.subarray(at, at + CHUNK_BYTES));
+  return chunks;
+}
+
+/** As many bytes as the packs have, as packs, one after the other for each core. */
+async function writeAll(workFolder: string, sizeBytes: number): Promise<void> {
+  const folder = join(workFolder, "primitives-repo");
+  await rm(folder, { recursive: true, force: true });
+  const storage = openStorage({ kind: "directory", path: folder });
+  let left = sizeBytes;
+  const writer = async (_: unknown, thread: number) => {
+    const part = allocateAligned(storage.partBytes);
+    for (let pack = 0; left > 0; pack++) {
+      const packBytes = Math.min(PACK_BYTES, left);
+      left -= packBytes;
+      const upload = storage.putStream(`packs/${thread}-${pack}`);
+      for (let done = storage.partBytes; done < packBytes; done += storage.partBytes) await upload.write(part);
+      await upload.finish(part);
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, writer));
+  await rm(folder, { recursive: true });
+}
+
+async function timed(work: () => Promise<void>): Promise<{ wallSeconds: number; cpuSeconds: number }> {
+  const cpu = process.cpuUsage();
+  const started = performance.now();
+  await work();
+  const wallSeconds = (performance.now() - started) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { wallSeconds, cpuSeconds: (user + system) / 1e6 };
+}
+
+const [image, workFolder] = process.argv.slice(2);
+if (image === undefined || workFolder === undefined) throw new Error("usage: primitives IMAGE WORK_FOLDER");
+process.stdout.write(JSON.stringify(await measurePrimitives(image, workFolder)));

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { CONFIG_KEY } from "../../repository/config.js";
+import { initRepository, openRepository } from "../../repository/repository.js";
+import { sealJson } from "../../repository/sealed-json.js";
+import { tempFolder } from "../support/temp-folder.js";
+
+test("a repository opens with the config that it was made with", async () => {
+  const folder = join(await tempFolder(), "new", "repo");
+  const made = await initRepository(folder);
+  const opened = await openRepository(folder);
+  assert.deepEqual(opened.config, made.config);
+  assert.equal(opened.config.chunkBytes, CHUNK_BYTES);
+  assert.deepEqual(opened.location, { kind: "directory", path: folder });
+});
+
+test("a second init is refused and changes nothing", async () => {
+  const folder = await tempFolder();
+  await initRepository(folder);
+  const before = await readFile(join(folder, CONFIG_KEY));
+  await assert.rejects(initRepository(folder), { code: "RepositoryExists", object: CONFIG_KEY });
+  assert.ok((await readFile(join(folder, CONFIG_KEY))).equals(before));
+});
+
+test("of many inits at once exactly one makes the repository, and all see its config", async () => {
+  const folder = await tempFolder();
+  const results = await Promise.allSettled(Array.from({ length: 20 }, () => initRepository(folder)));
+  const made = results.flatMap((result) => (result.status === "fulfilled" ? [result.value.config] : []));
+  assert.equal(made.length, 1);
+  for (const result of results) {
+    if (result.status === "rejected") assert.equal(result.reason.code, "RepositoryExists");
+  }
+  assert.deepEqual((await openRepository(folder)).config, made[0]);
+});
+
+test("a folder without a config is not a repository", async () => {
+  const folder = await tempFolder();
+  await assert.rejects(openRepository(folder), { code: "RepositoryNotFound" });
+  await assert.rejects(openRepository(join(folder, "missing")), { code: "RepositoryNotFound" });
+});
+
+test("a damaged config is named as damaged", async () => {
+  const folder = await tempFolder();
+  await initRepository(folder);
+  const intact = await readFile(join(folder, CONFIG_KEY));
+  for (const damaged of [Buffer.alloc(0), intact.subarray(1), intact.subarray(0, -1), Buffer.from("{}\n")]) {
+    await writeFile(join(folder, CONFIG_KEY), damaged);
+    await assert.rejects(openRepository(folder), { code: "ObjectCorrupt", object: CONFIG_KEY });
+  }
+});
+
+test("an unknown format, version, chunk size, encryption mode or field is refused as unsupported", async () => {
+  const folder = await tempFolder();
+  const { config } = await initRepository(folder);
+  const unknown = [
+    { ...config, format: "another" },
+    { ...config, version: 2 },
+    { ...config, chunkBytes: 2 * CHUNK_BYTES },
+    { ...config, encryption: { mode: "aes-256-gcm" } },
+    { ...config, encryption: { mode: "none", key: "x" } },
+    { ...config, more: 1 },
+    { ...config, id: "not-a-uuid" },
+  ];
+  for (const body of unknown) {
+    await writeFile(join(folder, CONFIG_KEY), sealJson(body));
+    await assert.rejects(openRepository(folder), { code: "RepositoryUnsupported", object: CONFIG_KEY });
+  }
+});

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import fc from "fast-check";
+import { CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
+import { INDEX_ENTRY_BYTES } from "../../repository/chunk-index.js";
+import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
+import {
+  decodeIndexSegment,
+  encodeIndexSegment,
+  entriesOf,
+  maxEntriesIn,
+  readIndexSegment,
+  writeIndexSegment,
+} from "../../repository/index-segment.js";
+import { LocalDirectory } from "../../repository/storage/local-directory.js";
+import { tempFolder } from "../support/temp-folder.js";
+
+const bytes = (length: number) =>
+  fc.uint8Array({ minLength: length, maxLength: length }).map((array) => Buffer.from(array));
+const pack = fc.record({
+  id: bytes(16).map((id) => id.toString("hex")),
+  sizeBytes: fc.maxSafeNat(),
+  footer: fc.array(bytes(CHUNK_RECORD_BYTES), { maxLength: 20 }).map((records) => Buffer.concat(records)),
+});
+const packs = fc.array(pack, { maxLength: 5 });
+
+function keyOf(segment: Buffer): string {
+  return `index/${createHash("sha256").update(segment).digest("hex")}`;
+}
+
+function entriesIn(bytes: Buffer): string[] {
+  return Array.from({ length: bytes.length / INDEX_ENTRY_BYTES }, (_, number) =>
+    bytes.toString("hex", number * INDEX_ENTRY_BYTES, (number + 1) * INDEX_ENTRY_BYTES),
+  );
+}
+
+test("an index segment gives back its packs, and every chunk of theirs sorted by id", () => {
+  fc.assert(
+    fc.property(packs, (written) => {
+      const segment = encodeIndexSegment(written);
+      const read = decodeIndexSegment(segment, keyOf(segment));
+      assert.deepEqual(
+        read.packs,
+        written.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
+      );
+      const ids = entriesIn(read.entries).map((entry) => entry.slice(0, 2 * CHUNK_ID_BYTES));
+      assert.deepEqual(ids, ids.toSorted());
+      const expected = written.flatMap((one, number) => entriesOf(one, number).map((e) => e.toString("hex")));
+      assert.deepEqual(entriesIn(read.entries).toSorted(), expected.toSorted());
+      assert.ok(maxEntriesIn(segment.length) >= expected.length);
+    }),
+  );
+});
+
+test("an index segment with any byte changed, cut or added is refused and named", () => {
+  const damage = fc.record({
+    at: fc.nat(),
+    xor: fc.integer({ min: 1, max: 255 }),
+    how: fc.constantFrom("change", "cut", "add"),
+  });
+  fc.assert(
+    fc.property(packs, damage, (written, { at, xor, how }) => {
+      const segment = encodeIndexSegment(written);
+      const key = keyOf(segment);
+      const where = at % segment.length;
+      const changed = Buffer.from(segment);
+      changed[where] = (changed[where] as number) ^ xor;
+      const damaged = {
+        change: changed,
+        cut: segment.subarray(0, where),
+        add: Buffer.concat([segment, changed]),
+      };
+      assert.throws(() => decodeIndexSegment(damaged[how], key), { code: "ObjectCorrupt", object: key });
+    }),
+  );
+});
+
+test("an index segment of an unknown format version is refused as such", () => {
+  const segment = encodeIndexSegment([]);
+  segment.writeUInt32LE(2, 8);
+  assert.throws(() => decodeIndexSegment(segment, keyOf(segment)), { code: "RepositoryUnsupported" });
+});
+
+test("an index segment is stored under the SHA-256 of its bytes", async () => {
+  const storage = new LocalDirectory(await tempFolder());
+  await fc.assert(
+    fc.asyncProperty(packs, async (written) => {
+      const key = await writeIndexSegment(storage, written);
+      assert.equal(key, keyOf(await storage.get(key)));
+      const read = await readIndexSegment(storage, key);
+      assert.equal(read.packs.length, written.length);
+    }),
+    { numRuns: 20 },
+  );
+});

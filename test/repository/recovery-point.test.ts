@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import {
+  findPoint,
+  listPoints,
+  newPointId,
+  pointKey,
+  type RecoveryPoint,
+  writePoint,
+} from "../../repository/recovery-point.js";
+import { sealJson } from "../../repository/sealed-json.js";
+import { LocalDirectory } from "../../repository/storage/local-directory.js";
+import { tempFolder } from "../support/temp-folder.js";
+
+const REPOSITORY = randomUUID();
+
+function makePoint(createdAt: string, fields: Partial<RecoveryPoint> = {}): RecoveryPoint {
+  return {
+    version: 1,
+    id: newPointId(new Date(createdAt)),
+    repository: REPOSITORY,
+    startedAt: createdAt,
+    createdAt,
+    hostname: "worker",
+    tags: {},
+    volumes: [],
+    stats: { sourceBytes: 0, zeroBytes: 0, duplicateBytes: 0, newBytes: 0, storedBytes: 0 },
+    ...fields,
+  };
+}
+
+/** A storage with a point for each time, in that order. */
+async function storageWith(
+  ...times: string[]
+): Promise<{ storage: LocalDirectory; points: RecoveryPoint[] }> {
+  const storage = new LocalDirectory(await tempFolder());
+  const points = times.map((time) => makePoint(time));
+  for (const point of points) await writePoint(storage, point);
+  return { storage, points };
+}
+
+async function flipByte(storage: LocalDirectory, key: string): Promise<void> {
+  const bytes = await storage.get(key);
+  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+  await storage.put(key, bytes);
+}
+
+const instant = fc
+  .date({ min: new Date("2020-01-01T00:00:00Z"), max: new Date("2099-12-31T00:00:00Z"), noInvalidDate: true })
+  .map((date) => date.toISOString());
+const byteCount = fc.maxSafeNat();
+const plain = { noNullPrototype: true };
+const volume = fc.record(
+  {
+    name: fc.string(),
+    source: fc.string({ unit: "grapheme" }),
+    sizeBytes: byteCount,
+    root: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((id) => Buffer.from(id).toString("hex")),
+    badRanges: fc.array(fc.record({ offset: byteCount, length: byteCount }, plain)),
+  },
+  plain,
+);
+/** Not `__proto__`, which zod leaves out of every record. */
+const tagName = fc.string({ minLength: 1 }).filter((name) => name !== "__proto__");
+const pointFields = fc.record({
+  hostname: fc.string(),
+  tags: fc.dictionary(tagName, fc.string({ unit: "grapheme" }), {
+    noNullPrototype: true,
+  }),
+  volumes: fc.array(volume, { maxLength: 3 }),
+});
+
+test("recovery points of any content are listed oldest first, each as it was written", async () => {
+  const folder = await tempFolder();
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(instant, pointFields), { maxLength: 6 }), async (specs) => {
+      const storage = new LocalDirectory(join(folder, String(run++)));
+      const points = specs.map(([time, fields]) => makePoint(time, fields));
+      for (const point of points) await writePoint(storage, point);
+      const list = await listPoints(storage);
+      assert.deepEqual(list.damaged, []);
+      const byAge = points.toSorted((a, b) =>
+        a.createdAt === b.createdAt ? (a.id < b.id ? -1 : 1) : a.createdAt < b.createdAt ? -1 : 1,
+      );
+      assert.deepEqual(list.points, byAge);
+      for (const point of points) assert.deepEqual(await findPoint(storage, point.id), point);
+      if (byAge.length > 0) assert.deepEqual(await findPoint(storage, "latest"), byAge.at(-1));
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test("a point is found by the beginning of its id, when only one begins so", async () => {
+  const { storage, points } = await storageWith("2026-11-23T11:21:50.000Z", "2026-11-24T01:00:00.000Z");
+  assert.deepEqual(await findPoint(storage, "20261123"), points[0]);
+  assert.deepEqual(await findPoint(storage, "20261124T"), points[1]);
+  await assert.rejects(findPoint(storage, "202611"), { code: "PointNotFound", message: /2 recovery points/ });
+  await assert.rejects(findPoint(storage, "2027"), { code: "PointNotFound" });
+});
+
+test("an empty repository has no latest point", async () => {
+  const { storage } = await storageWith();
+  assert.deepEqual(await listPoints(storage), { points: [], damaged: [] });
+  await assert.rejects(findPoint(storage, "latest"), { code: "PointNotFound" });
+});
+
+test("a point of the same id is never overwritten", async () => {
+  const { storage, points } = await storageWith("2026-11-23T11:21:50.000Z");
+  const [point] = points as [RecoveryPoint];
+  await assert.rejects(writePoint(storage, { ...point, hostname: "another" }), { code: "ObjectExists" });
+  assert.equal((await findPoint(storage, point.id)).hostname, "worker");
+});
+
+test("a damaged newer point is reported as latest and not silently skipped; a damaged older one does not hinder", async () => {
+  const times = ["2026-11-21T00:00:00.000Z", "2026-11-22T00:00:00.000Z", "2026-11-23T00:00:00.000Z"];
+  const { storage, points } = await storageWith(...times);
+  const [oldest, middle, newest] = points as [RecoveryPoint, RecoveryPoint, RecoveryPoint];
+  await flipByte(storage, pointKey(oldest.id));
+  assert.deepEqual(await findPoint(storage, "latest"), newest);
+  await flipByte(storage, pointKey(newest.id));
+  const damaged = { code: "ObjectCorrupt", object: pointKey(newest.id) };
+  await assert.rejects(findPoint(storage, "latest"), damaged);
+  await assert.rejects(findPoint(storage, newest.id), damaged);
+  await assert.rejects(findPoint(storage, newest.id.slice(0, 8)), damaged);
+  assert.deepEqual(await findPoint(storage, middle.id), middle);
+  const list = await listPoints(storage);
+  assert.deepEqual(list.points, [middle]);
+  assert.deepEqual(
+    list.damaged.map(({ object }) => object),
+    [pointKey(oldest.id), pointKey(newest.id)],
+  );
+});
+
+test("when every point is damaged, latest says so instead of claiming that there is none", async () => {
+  const { storage, points } = await storageWith("2026-11-23T11:21:50.000Z");
+  await flipByte(storage, pointKey((points[0] as RecoveryPoint).id));
+  await assert.rejects(findPoint(storage, "latest"), { code: "ObjectCorrupt" });
+});
+
+test("a renamed or copied point is not taken for another", async () => {
+  const { storage, points } = await storageWith("2026-11-23T11:21:50.000Z");
+  const [point] = points as [RecoveryPoint];
+  const copy = "points/20270101T000000Z-00000000.json";
+  await rename(join(storage.name, pointKey(point.id)), join(storage.name, copy));
+  const { points: listed, damaged } = await listPoints(storage);
+  assert.deepEqual(listed, []);
+  assert.deepEqual(
+    damaged.map(({ code, object }) => ({ code, object })),
+    [{ code: "ObjectCorrupt", object: copy }],
+  );
+});
+
+test("a point with an unknown field or version, or a field out of bounds, is refused and named", async () => {
+  const folder = await tempFolder();
+  const good = makePoint("2026-11-23T11:21:50.000Z");
+  const volume = { name: "a", source: "b", sizeBytes: 1, root: "00".repeat(32), badRanges: [] };
+  const refused: Record<string, unknown> = {
+    "an unknown version": { ...good, version: 2 },
+    "an unknown field": { ...good, retention: "1d" },
+    "an unknown field of a volume": { ...good, volumes: [{ ...volume, device: "x" }] },
+    "a missing field": { ...good, hostname: undefined },
+    "a negative size": { ...good, volumes: [{ ...volume, sizeBytes: -1 }] },
+    "a size that is no whole number": { ...good, volumes: [{ ...volume, sizeBytes: 0.5 }] },
+    "a root that is no id": { ...good, volumes: [{ ...volume, root: "00" }] },
+    "a time that is none": { ...good, createdAt: "yesterday" },
+  };
+  const storage = new LocalDirectory(folder);
+  for (const [what, body] of Object.entries(refused)) {
+    await storage.put(pointKey(good.id), sealJson(body));
+    const error = { code: "RepositoryUnsupported", object: pointKey(good.id) };
+    await assert.rejects(findPoint(storage, good.id), error, what);
+    await assert.rejects(findPoint(storage, "latest"), error, what);
+  }
+});
+
+test("a storage that cannot be read is a failure, not an empty list", async () => {
+  const folder = await tempFolder();
+  await mkdir(join(folder, "points", "x.json"), { recursive: true });
+  await rm(join(folder, "points"), { recursive: true });
+  const storage = new LocalDirectory(folder);
+  await storage.put("points", Buffer.from("a file where a folder belongs"));
+  await assert.rejects(listPoints(storage), { code: "StorageFailed" });
+});

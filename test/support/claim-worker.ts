@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { parentPort, workerData } from "node:worker_threads";
+import { CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
+import { ChunkIndex, type ChunkIndexMemory } from "../../repository/chunk-index.js";
+
+/** What a thread that claims chunks is given. */
+export interface ClaimTask {
+  index: ChunkIndexMemory;
+  ids: SharedArrayBuffer;
+  /** Which ids to claim, in order. */
+  order: number[];
+  /** Where what `claim` returned goes, an Int32 for each of `order`. */
+  results: SharedArrayBuffer;
+  /** One Int32: 1 when all may start. A thread sends a message when it is ready. */
+  gate: SharedArrayBuffer;
+}
+
+const task = workerData as ClaimTask;
+const index = ChunkIndex.attach(task.index);
+const ids = Buffer.from(task.ids);
+const results = new Int32Array(task.results);
+const gate = new Int32Array(task.gate);
+
+parentPort?.postMessage("ready");
+assert.notEqual(Atomics.wait(gate, 0, 0, 60_000), "timed-out");
+task.order.forEach((chunk, number) => {
+  results[number] = index.claim(ids.subarray(chunk * CHUNK_ID_BYTES, (chunk + 1) * CHUNK_ID_BYTES));
+});

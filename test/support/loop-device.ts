@@ -1,0 +1,22 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Runs `use` with a loop device over an image file, and detaches it afterwards. Needs root. */
+export async function withLoopDevice<T>(
+  image: string,
+  options: { sectorBytes: number },
+  use: (device: string) => Promise<T>,
+): Promise<T> {
+  const { stdout } = await run("losetup", [
+    ...["--find", "--show", `--sector-size=${options.sectorBytes}`],
+    image,
+  ]);
+  const device = stdout.trim();
+  try {
+    return await use(device);
+  } finally {
+    await run("losetup", ["--detach", device]);
+  }
+}

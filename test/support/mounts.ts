@@ -1,0 +1,38 @@
+import { mkdir } from "node:fs/promises";
+import { runTool } from "./run-tool.js";
+
+/** Mounts `source` on a new folder while `use` runs. Needs root. */
+export async function withMount<T>(
+  folder: string,
+  mountArguments: string[],
+  use: (folder: string) => Promise<T>,
+): Promise<T> {
+  await mkdir(folder, { recursive: true });
+  await runTool("mount", ...mountArguments, folder);
+  try {
+    return await use(folder);
+  } finally {
+    await runTool("umount", folder).catch(() => runTool("umount", "--lazy", folder));
+  }
+}
+
+/** A file system in memory of `sizeBytes`, on a new folder. Needs root. */
+export function withMemoryFileSystem<T>(
+  folder: string,
+  sizeBytes: number,
+  use: (folder: string) => Promise<T>,
+): Promise<T> {
+  return withMount(folder, ["-t", "tmpfs", "-o", `size=${sizeBytes}`, "tmpfs"], use);
+}
+
+/** A new ext4 file system in `image`, mounted on a new folder. Needs root. */
+export async function withExt4<T>(
+  image: string,
+  sizeBytes: number,
+  folder: string,
+  use: (folder: string) => Promise<T>,
+): Promise<T> {
+  await runTool("truncate", `--size=${sizeBytes}`, image);
+  await runTool("mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", image);
+  return withMount(folder, ["-o", "loop", image], use);
+}

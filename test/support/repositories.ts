@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { ErrorRecord } from "../../errors/blockferry-error.js";
+import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import { type AgentResult, agent, agentJson } from "./agent.js";
+import { assertSameContent } from "./same-content.js";
+
+/** What `backup --json` prints. */
+export interface BackupOutput {
+  point: string;
+  seconds: number;
+  stats: RecoveryPoint["stats"];
+  volumes: RecoveryPoint["volumes"];
+}
+
+/** What `verify --json` prints. */
+export interface VerifyOutput {
+  ok: boolean;
+  points: number;
+  packs: number;
+  packsRead: number;
+  bytesRead: number;
+  problems: ErrorRecord[];
+  damaged: { point: string; volume: string; offset: number; length: number }[];
+}
+
+/** What `list --json` prints. */
+export interface ListOutput {
+  points: RecoveryPoint[];
+  damaged: ErrorRecord[];
+}
+
+/** Makes a repository. @returns its path, for `--repo` */
+export async function newRepository(folder: string, name = "repo"): Promise<string> {
+  const repo = join(folder, name);
+  await agentJson("init", "--repo", repo);
+  return repo;
+}
+
+export function backUp(repo: string, devices: string | string[], ...options: string[]): Promise<BackupOutput> {
+  const wanted = [devices].flat().map((device) => `--device=${device}`);
+  return agentJson<BackupOutput>("backup", "--repo", repo, ...wanted, ...options);
+}
+
+export async function restoreTo(
+  repo: string,
+  point: string,
+  targets: string | string[],
+  ...options: string[]
+): Promise<void> {
+  const wanted = [targets].flat().map((target) => `--target=${target}`);
+  await agentJson("restore", "--repo", repo, "--point", point, ...wanted, ...options);
+}
+
+/** Restores a point of one volume to a new file, and compares that with the image it was taken of. */
+export async function assertRestores(
+  repo: string,
+  point: string,
+  expected: string,
+  target: string,
+): Promise<void> {
+  await restoreTo(repo, point, target);
+  await assertSameContent(target, expected);
+}
+
+export async function pointIds(repo: string): Promise<string[]> {
+  const { points } = await agentJson<ListOutput>("list", "--repo", repo);
+  return points.map(({ id }) => id);
+}
+
+/** Verifies the repository: `"data"` reads every pack too. */
+export async function assertWhole(repo: string, depth: "metadata" | "data" = "data"): Promise<VerifyOutput> {
+  const report = await agentJson<VerifyOutput>(
+    ...["verify", "--repo", repo],
+    ...(depth === "data" ? ["--read-data"] : []),
+  );
+  assert.equal(report.ok, true);
+  return report;
+}
+
+/** Runs the agent with `--json`, and expects it to fail with `exit` and say why. */
+export async function agentFails(exit: number, ...args: string[]): Promise<ErrorRecord> {
+  return failure(exit, await agent(...args, "--json"));
+}
+
+/** The error in the result of a run with `--json`. */
+export function failure(exit: number, result: AgentResult): ErrorRecord {
+  const said = `exit ${result.code ?? result.signal}\n${result.stdout}\n${result.stderr}`;
+  assert.equal(result.code, exit, said);
+  const { error } = JSON.parse(result.stdout) as { error?: ErrorRecord };
+  assert.ok(error !== undefined, said);
+  assert.ok(error.message.length > 0 && error.remedy.length > 0, said);
+  assert.notEqual(error.code, "Unexpected", said);
+  return error;
+}
+
+/** Bytes of all files below a folder of the repository; 0 when there is no such folder. */
+export async function bytesBelow(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const path of await filesBelow(folder)) bytes += (await stat(path).catch(() => ({ size: 0 }))).size;
+  return bytes;
+}
+
+export async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Temporary files that uploads left, or are writing. */
+export function tempFiles(repo: string): Promise<string[]> {
+  return filesBelow(join(repo, "tmp"));
+}
