@@ -1,4 +1,4 @@
-/** Imports go one way: errors < native-free-io, repository < agent < demo, bench, test. */
+/** Imports go one way: foundation < native-free-io, repository < agent < demo, bench, test. */
 function only(folder, allowed) {
   const allowedPaths = [folder, ...allowed].map((name) => `${name}/`).join("|");
   return {
@@ -13,10 +13,10 @@ module.exports = {
   forbidden: [
     { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
     { name: "not-resolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
-    only("errors", []),
-    only("native-free-io", ["errors"]),
-    only("repository", ["errors"]),
-    only("agent", ["errors", "native-free-io", "repository"]),
+    only("foundation", []),
+    only("native-free-io", ["foundation"]),
+    only("repository", ["foundation"]),
+    only("agent", ["foundation", "native-free-io", "repository"]),
   ],
   options: {
     doNotFollow: { path: "node_modules" },

@@ -1,4 +1,4 @@
-import { BlockferryError } from "../errors/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 
 /** @throws Interrupted when the signal has fired */
 export function throwIfInterrupted(signal: AbortSignal): void {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
-import { asBlockferryError, BlockferryError, type ErrorRecord } from "../errors/blockferry-error.js";
+import { asBlockferryError, BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "./interrupted.js";
 import type { RunWatcher, WatchedRun } from "./run-watcher.js";
 import { StopFlag } from "./stop-flag.js";

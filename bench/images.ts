@@ -1,6 +1,17 @@
 import { execFile } from "node:child_process";
 import { createCipheriv, createHash } from "node:crypto";
-import { link, copyFile, mkdir, open, readdir, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -51,7 +62,8 @@ export function sparseImage(folder: string, sizeBytes: number): Promise<string> 
     const random = seededRandom("sparse");
     const file = await open(path, "w");
     await file.truncate(sizeBytes);
-    for (let offset = 0; offset < sizeBytes; offset += 2048 * MIB) await file.write(random(MIB), 0, MIB, offset);
+    for (let offset = 0; offset < sizeBytes; offset += 2048 * MIB)
+      await file.write(random(MIB), 0, MIB, offset);
     await file.close();
   });
 }

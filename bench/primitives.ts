@@ -1,9 +1,8 @@
-import { read } from "node:fs";
+import { closeSync, read } from "node:fs";
+import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { closeSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { allocateAligned } from "../native-free-io/aligned-memory.js";
 import { inspectBlockSource, openBlockSource } from "../native-free-io/block-source.js";
 import { encodeChunk } from "../repository/chunk-codec.js";
@@ -73,7 +72,9 @@ async function hashAndCompress(fd: number, sizeBytes: number): Promise<Computing
   for (let offset = 0; offset < sizeBytes; offset += window.length) {
     const { bytesRead } = await readAsync(fd, window, 0, window.length, offset);
     const fresh: Buffer[] = [];
-    const chunks = chunksOf(window.subarray(0, bytesRead)).filter((chunk) => !chunk.equals(zeros.subarray(0, chunk.length)));
+    const chunks = chunksOf(window.subarray(0, bytesRead)).filter(
+      (chunk) => !chunk.equals(zeros.subarray(0, chunk.length)),
+    );
     const started = performance.now();
     const ids = chunks.map(chunkId);
     sum.hashMs += performance.now() - started;
@@ -114,7 +115,8 @@ async function writeAll(workFolder: string, sizeBytes: number): Promise<void> {
       const packBytes = Math.min(PACK_BYTES, left);
       left -= packBytes;
       const upload = storage.putStream(`packs/${thread}-${pack}`);
-      for (let done = storage.partBytes; done < packBytes; done += storage.partBytes) await upload.write(part);
+      for (let done = storage.partBytes; done < packBytes; done += storage.partBytes)
+        await upload.write(part);
       await upload.finish(part);
     }
   };

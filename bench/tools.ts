@@ -31,15 +31,23 @@ export function blockferry(workFolder: string): Tool {
 
 export function borg(workFolder: string): Tool {
   const repo = join(workFolder, "borg-repo");
-  const env = { BORG_BASE_DIR: join(workFolder, "borg-home"), BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes" };
+  const env = {
+    BORG_BASE_DIR: join(workFolder, "borg-home"),
+    BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
+  };
   const create = ["borg", "create", "--compression", "lz4", "--chunker-params", "fixed,524288"];
   return {
     name: "borg",
     reset: () => replaceRepository(repo, ["borg", "init", "-e", "none", repo], { env }),
     backup: (image) => cold(["borg"], [...create, `${repo}::backup-${Date.now()}`, image], { env }),
     restore: async (image, folder) => {
-      const { stdout } = await measure(["borg", "list", "--last", "1", "--format", "{archive}", repo], { env });
-      const measured = await cold(["borg"], ["borg", "extract", `${repo}::${stdout.trim()}`], { env, cwd: folder });
+      const { stdout } = await measure(["borg", "list", "--last", "1", "--format", "{archive}", repo], {
+        env,
+      });
+      const measured = await cold(["borg"], ["borg", "extract", `${repo}::${stdout.trim()}`], {
+        env,
+        cwd: folder,
+      });
       return { ...measured, path: join(folder, relative("/", image)) };
     },
   };

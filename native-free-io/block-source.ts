@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync, readSync, type Stats } from "node:fs";
 import { stat } from "node:fs/promises";
-import { BlockferryError, systemErrorCode } from "../errors/blockferry-error.js";
+import { BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
 import { allocateAligned } from "./aligned-memory.js";
 import { blockDeviceSizeBytes } from "./device-number.js";
 

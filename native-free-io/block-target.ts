@@ -1,11 +1,13 @@
 import { constants, openSync } from "node:fs";
 import { chmod, chown, type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
-import { BlockferryError, systemErrorCode } from "../errors/blockferry-error.js";
+import { basename, dirname, join } from "node:path";
+import { BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
+import { syncFolder } from "../foundation/sync-folder.js";
 import { allocateAligned } from "./aligned-memory.js";
 import { DIRECT_ALIGNMENT_BYTES } from "./block-source.js";
 import { blockDeviceSizeBytes } from "./device-number.js";
 import { deviceUser } from "./device-use.js";
+import { newPartialPath } from "./partial-file.js";
 
 /** What a thread needs to know of a target to write into it. */
 export interface TargetDescription {
@@ -29,6 +31,7 @@ export interface TargetOptions {
  */
 export class BlockTarget {
   private constructor(
+    /** Without symbolic links, so that two targets can be told apart. */
     readonly path: string,
     readonly description: TargetDescription,
     /** Keeps a device claimed (`O_EXCL`), so that nobody can mount it meanwhile. */
@@ -60,6 +63,8 @@ export class BlockTarget {
         await rename(this.description.writePath, this.path);
         await syncFolder(dirname(this.path));
       }
+    } catch (error) {
+      throw notUsable(this.path, error);
     } finally {
       await this.handle.close();
     }
@@ -85,10 +90,9 @@ export class BlockTarget {
   }
 
   private static async prepareFile(path: string, sizeBytes: number): Promise<BlockTarget> {
-    const finalPath = await realpath(path).catch(() => path);
-    const writePath = `${finalPath}.blockferry-partial`;
     try {
-      await rm(writePath, { force: true });
+      const finalPath = await canonicalPath(path);
+      const writePath = await newPartialPath(finalPath);
       const handle = await open(writePath, "wx+");
       try {
         await copyOwnership(finalPath, writePath);
@@ -113,6 +117,11 @@ export function openBlockTarget(target: TargetDescription, mode: "direct" | "buf
   return openSync(target.writePath, constants.O_WRONLY | direct);
 }
 
+/** The path without symbolic links; the file itself need not exist yet. */
+async function canonicalPath(path: string): Promise<string> {
+  return realpath(path).catch(async () => join(await realpath(dirname(path)), basename(path)));
+}
+
 /** A file that is replaced keeps its owner and mode. */
 async function copyOwnership(from: string, to: string): Promise<void> {
   const stats = await stat(from).catch(() => undefined);
@@ -133,15 +142,6 @@ async function supportsDirectWrites(path: string): Promise<boolean> {
   } catch (error) {
     if (systemErrorCode(error) === "EINVAL") return false;
     throw error;
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }
 

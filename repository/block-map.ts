@@ -1,4 +1,4 @@
-import { BlockferryError } from "../errors/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_ID_BYTES, ZERO_CHUNK_ID } from "./chunk-id.js";
 import type { ChunkIndex } from "./chunk-index.js";
 import { VolumeChunks } from "./volume-chunks.js";

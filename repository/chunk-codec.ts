@@ -1,6 +1,6 @@
 import { crc32 } from "node:zlib";
 import lz4 from "lz4";
-import { BlockferryError } from "../errors/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 import { chunkId } from "./chunk-id.js";
 import { type ChunkRecord, ENCODING } from "./chunk-record.js";
 import { packKey } from "./pack-format.js";

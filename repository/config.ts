@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import { BlockferryError } from "../errors/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "./chunk-id.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import type { Storage } from "./storage/storage.js";

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { BlockferryError } from "../errors/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_ID_BYTES } from "./chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "./chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
@@ -66,6 +66,11 @@ export function decodeIndexSegment(bytes: Buffer, key: string): IndexSegment {
     };
   });
   return { packs, entries: bytes.subarray(entriesStart) };
+}
+
+/** Whether an index segment can have this key. */
+export function isIndexKey(key: string): boolean {
+  return /^index\/[0-9a-f]{64}$/.test(key);
 }
 
 /** An upper bound of the chunks that a segment of this size lists. */

@@ -1,7 +1,7 @@
-import { BlockferryError } from "../errors/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 import { ChunkIndex, INDEX_ENTRY_BYTES } from "./chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
-import { entriesOf, type IndexedPack, maxEntriesIn, readIndexSegment } from "./index-segment.js";
+import { entriesOf, type IndexedPack, isIndexKey, maxEntriesIn, readIndexSegment } from "./index-segment.js";
 import { readPackFooter } from "./pack-footer.js";
 import { packIdOf, packKey } from "./pack-format.js";
 import { PackTable } from "./pack-table.js";
@@ -30,7 +30,7 @@ const FOOTER_READS = 16;
  * backup never refers to a chunk whose pack is gone; it stores such a chunk again.
  */
 export async function loadIndex(storage: Storage): Promise<LoadedIndex> {
-  const segments = await storage.list("index/");
+  const segments = (await storage.list("index/")).filter(({ key }) => isIndexKey(key));
   const packBytes = packSizes(await storage.list("packs/"));
   const loader = new IndexLoader(packBytes, segments);
   for (const segment of segments) {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { BlockferryError } from "../errors/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
 
 /**

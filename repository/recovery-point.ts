@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
-import { BlockferryError } from "../errors/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import type { Storage } from "./storage/storage.js";
 
@@ -58,6 +58,9 @@ export async function writePoint(storage: Storage, point: RecoveryPoint): Promis
   await storage.put(pointKey(point.id), sealJson(point), { ifNoneMatch: "*" });
 }
 
+/** Anything else in the folder is no recovery point, and left alone. */
+const POINT_KEY = /^points\/\d{8}T\d{6}Z-[0-9a-f]{8}\.json$/;
+
 export interface PointList {
   /** Oldest first. */
   points: RecoveryPoint[];
@@ -68,6 +71,7 @@ export interface PointList {
 export async function listPoints(storage: Storage): Promise<PointList> {
   const list: PointList = { points: [], damaged: [] };
   for (const { key } of await storage.list("points/")) {
+    if (!POINT_KEY.test(key)) continue;
     try {
       list.points.push(await readPoint(storage, key));
     } catch (error) {
@@ -94,12 +98,15 @@ export async function findPoint(storage: Storage, reference: string): Promise<Re
     if (latest === undefined) throw noSuchPoint(storage, "The repository holds no recovery point yet");
     return latest;
   }
-  const matches = points.filter((point) => point.id.startsWith(reference));
+  const exact = points.find(({ id }) => id === reference);
+  if (exact !== undefined) return exact;
+  const matches = points.filter(({ id }) => id.startsWith(reference));
+  const damagedMatches = damaged.filter(({ object }) => object?.startsWith(`points/${reference}`));
   const [match] = matches;
-  if (matches.length > 1)
-    throw noSuchPoint(storage, `${matches.length} recovery points begin with ${reference}`);
+  const [damagedMatch] = damagedMatches;
+  const count = matches.length + damagedMatches.length;
+  if (count > 1) throw noSuchPoint(storage, `${count} recovery points begin with ${reference}`);
   if (match !== undefined) return match;
-  const damagedMatch = damaged.find((error) => error.object?.startsWith(`points/${reference}`));
   throw damagedMatch ?? noSuchPoint(storage, `There is no recovery point ${reference}`);
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type ZodType, z } from "zod";
-import { BlockferryError } from "../errors/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 
 const HEAD = '{"sha256":"';
 const MIDDLE = '","body":';

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { BlockferryError } from "../../errors/blockferry-error.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";

@@ -1,5 +1,5 @@
 import { basename, resolve } from "node:path";
-import { BlockferryError } from "../../errors/blockferry-error.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { type BlockSource, inspectBlockSource } from "../../native-free-io/block-source.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { mapNodeCount } from "../../repository/block-map.js";

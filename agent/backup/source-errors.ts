@@ -1,4 +1,4 @@
-import { BlockferryError, systemErrorCode } from "../../errors/blockferry-error.js";
+import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
 
 /** The errors by which a device says that a block is bad, while the rest of it may be fine. */
 const BAD_BLOCK_ERRORS = new Set(["EIO", "ENODATA", "EREMOTEIO", "EBADMSG", "EILSEQ"]);

@@ -1,5 +1,5 @@
 import yargs, { type Argv } from "yargs";
-import { asBlockferryError, BlockferryError } from "../../errors/blockferry-error.js";
+import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
 import { backupCommand } from "./backup-command.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { initCommand } from "./init-command.js";

@@ -1,4 +1,4 @@
-import { BlockferryError } from "../../errors/blockferry-error.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 
 /** Options that several commands share, each declared once. */
 export const repoOption = {
@@ -41,7 +41,9 @@ export function parseTags(tags: string[]): Record<string, string> {
     const equals = tag.indexOf("=");
     if (equals < 1)
       throw usage(`--tag ${tag} is not of the form KEY=VALUE.`, "Write, say, --tag env=production");
-    parsed[tag.slice(0, equals)] = tag.slice(equals + 1);
+    const key = tag.slice(0, equals);
+    if (key === "__proto__") throw usage("A tag cannot be named __proto__.", "Choose another name.");
+    parsed[key] = tag.slice(equals + 1);
   }
   return parsed;
 }

@@ -1,4 +1,4 @@
-import type { BlockferryError } from "../../errors/blockferry-error.js";
+import type { BlockferryError } from "../../foundation/blockferry-error.js";
 
 /** Prints a command's result: `text` for people, `value` for machines. */
 export function printResult(json: boolean, value: unknown, text: string): void {

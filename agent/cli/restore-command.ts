@@ -80,11 +80,9 @@ function chooseTargets(point: RecoveryPoint, wanted: string[]): RestoreOptions["
       "Write NAME=PATH, once for each volume to be restored.",
     );
   });
-  for (const unique of [targets.map(({ volume }) => volume.name), targets.map(({ path }) => path)]) {
-    const twice = unique.find((value, number) => unique.indexOf(value) !== number);
-    if (twice !== undefined)
-      throw usage(`${twice} is given twice.`, "Give each volume one --target of its own.");
-  }
+  const names = targets.map(({ volume }) => volume.name);
+  const twice = names.find((name, number) => names.indexOf(name) !== number);
+  if (twice !== undefined) throw usage(`Volume ${twice} has two targets.`, "Give each volume one --target.");
   return targets;
 }
 

@@ -1,4 +1,4 @@
-import { BlockferryError } from "../../errors/blockferry-error.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";

@@ -1,4 +1,4 @@
-import { BlockferryError } from "../../errors/blockferry-error.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { BlockTarget } from "../../native-free-io/block-target.js";
 import { loadBlockMap } from "../../repository/block-map.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
@@ -50,6 +50,7 @@ export async function restore(repository: Repository, options: RestoreOptions): 
       });
       restores.push({ volume, target, chunks: maps[number] as VolumeChunks });
     }
+    refuseSharedTargets(restores);
     await copyChunks(repository, loaded, restores, options);
     for (const { target } of restores) await target.commit();
   } catch (error) {
@@ -107,6 +108,19 @@ async function copyChunks(
       totalBytes: restores.reduce((sum, { volume }) => sum + volume.sizeBytes, 0),
       totals: () => counters.totals(),
     },
+  });
+}
+
+/** Two volumes in one file would overwrite each other, however the path was spelled. A device is claimed by the first. */
+function refuseSharedTargets(restores: VolumeRestore[]): void {
+  const paths = restores.map(({ target }) => target.path);
+  const twice = paths.find((path, number) => paths.indexOf(path) !== number);
+  if (twice === undefined) return;
+  throw new BlockferryError({
+    code: "Usage",
+    message: `Two volumes are to be restored to ${twice}.`,
+    remedy: "Give each volume a target of its own.",
+    object: twice,
   });
 }
 

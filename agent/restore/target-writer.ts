@@ -1,6 +1,6 @@
 import { closeSync, write } from "node:fs";
 import { promisify } from "node:util";
-import { BlockferryError, systemErrorCode } from "../../errors/blockferry-error.js";
+import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
 import { openBlockTarget, type TargetDescription } from "../../native-free-io/block-target.js";

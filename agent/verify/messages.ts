@@ -1,4 +1,4 @@
-import type { ErrorRecord } from "../../errors/blockferry-error.js";
+import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import type { ChunkIndexMemory } from "../../repository/chunk-index.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 

@@ -1,4 +1,4 @@
-import { asBlockferryError, type BlockferryError } from "../../errors/blockferry-error.js";
+import { asBlockferryError, type BlockferryError } from "../../foundation/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { checkStoredBytes, decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";

@@ -1,4 +1,4 @@
-import { BlockferryError } from "../../errors/blockferry-error.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { EntrySet } from "../../repository/entry-set.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";

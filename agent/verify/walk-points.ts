@@ -1,4 +1,4 @@
-import { asBlockferryError, type BlockferryError } from "../../errors/blockferry-error.js";
+import { asBlockferryError, type BlockferryError } from "../../foundation/blockferry-error.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
 import { loadBlockMap } from "../../repository/block-map.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";

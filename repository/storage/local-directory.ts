@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readdir, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { systemErrorCode } from "../../errors/blockferry-error.js";
+import { systemErrorCode } from "../../foundation/blockferry-error.js";
+import { syncFolder } from "../../foundation/sync-folder.js";
 import { readLocalFile } from "./local-read.js";
 import { removeStaleTempFiles, removeTempFile, tempFileName } from "./local-temp-files.js";
 import { LocalUpload } from "./local-upload.js";
@@ -133,14 +134,5 @@ async function sizeUnlessGone(path: string): Promise<number | undefined> {
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return undefined;
     throw error;
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { systemErrorCode } from "../../errors/blockferry-error.js";
+import { systemErrorCode } from "../../foundation/blockferry-error.js";
 import { type GetOptions, READ_SLACK_BYTES } from "./storage.js";
 
 const DIRECT_ALIGNMENT_BYTES = READ_SLACK_BYTES / 2;

@@ -1,7 +1,8 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { systemErrorCode } from "../../errors/blockferry-error.js";
+import { systemErrorCode } from "../../foundation/blockferry-error.js";
+import { isProcessRunning } from "../../foundation/process-running.js";
 
 /** A temporary file of another host cannot be asked for its process; after a week without a change nobody writes it. */
 const FOREIGN_STALE_MS = 7 * 24 * 60 * 60 * 1000;
@@ -18,20 +19,15 @@ export async function removeTempFile(path: string): Promise<void> {
 
 /** Removes the temporary files of processes that no longer run. */
 export async function removeStaleTempFiles(folder: string): Promise<void> {
-  for (const name of await readdir(folder).catch(ignoreMissing([]))) {
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(ignoreMissing([]))) {
+    if (!entry.isFile()) continue;
+    const { name } = entry;
     const [host, pid] = name.split("@");
     const stale =
-      host === encodeURIComponent(hostname()) ? !isRunning(Number(pid)) : await isOld(join(folder, name));
+      host === encodeURIComponent(hostname())
+        ? !isProcessRunning(Number(pid))
+        : await isOld(join(folder, name));
     if (stale) await rm(join(folder, name), { force: true });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemErrorCode(error) !== "ESRCH";
   }
 }
 

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import type { BlockferryError } from "../../errors/blockferry-error.js";
-import { systemErrorCode } from "../../errors/blockferry-error.js";
+import type { BlockferryError } from "../../foundation/blockferry-error.js";
+import { systemErrorCode } from "../../foundation/blockferry-error.js";
 import { removeTempFile } from "./local-temp-files.js";
 import type { Upload } from "./storage.js";
 

@@ -1,4 +1,4 @@
-import { BlockferryError, type ErrorCode, systemErrorCode } from "../../errors/blockferry-error.js";
+import { BlockferryError, type ErrorCode, systemErrorCode } from "../../foundation/blockferry-error.js";
 
 export function objectNotFound(storage: string, key: string, cause?: unknown): BlockferryError {
   return new BlockferryError(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import type { ErrorRecord } from "../../errors/blockferry-error.js";
+import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { ENCODING } from "../../repository/chunk-record.js";
 import { readPackFooter, recordsOf } from "../../repository/pack-footer.js";

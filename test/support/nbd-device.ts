@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { runTool } from "./run-tool.js";
 import { waitUntil } from "./wait-until.js";
 
@@ -47,7 +47,8 @@ export interface BadRange {
 /** nbdkit arguments for a device with the content of `image`, on which reads that touch one of `bad` fail with EIO. */
 export function deviceWithBadBlocks(image: string, sizeBytes: number, bad: BadRange[]): string[] {
   const tests = bad.map(
-    ({ offset, length }) => `if [ $4 -lt ${offset + length} ] && [ $(($4 + $3)) -gt ${offset} ]; then fail; fi;`,
+    ({ offset, length }) =>
+      `if [ $4 -lt ${offset + length} ] && [ $(($4 + $3)) -gt ${offset} ]; then fail; fi;`,
   );
   return scriptedDevice(image, sizeBytes, `fail() { echo EIO bad block >&2; exit 1; }; ${tests.join(" ")}`);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { ErrorRecord } from "../../errors/blockferry-error.js";
+import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { type AgentResult, agent, agentJson } from "./agent.js";
 import { assertSameContent } from "./same-content.js";
@@ -38,7 +38,11 @@ export async function newRepository(folder: string, name = "repo"): Promise<stri
   return repo;
 }
 
-export function backUp(repo: string, devices: string | string[], ...options: string[]): Promise<BackupOutput> {
+export function backUp(
+  repo: string,
+  devices: string | string[],
+  ...options: string[]
+): Promise<BackupOutput> {
   const wanted = [devices].flat().map((device) => `--device=${device}`);
   return agentJson<BackupOutput>("backup", "--repo", repo, ...wanted, ...options);
 }

@@ -1,0 +1,11 @@
+import { open } from "node:fs/promises";
+
+/** Makes the names in a folder durable: a rename survives a power cut only then (fsync(2), NOTES). */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

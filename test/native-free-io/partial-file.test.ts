@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { newPartialPath } from "../../native-free-io/partial-file.js";
+import { tempFolder } from "../support/temp-folder.js";
+
+test("no two partial files of one target share a name", async () => {
+  const target = join(await tempFolder(), "disk.img");
+  const names = await Promise.all(Array.from({ length: 20 }, () => newPartialPath(target)));
+  assert.equal(new Set(names).size, names.length);
+});
+
+test("partial files of dead processes are removed; those of living ones and of other targets are kept", async () => {
+  const folder = await tempFolder();
+  const child = spawn("true");
+  await once(child, "close");
+  const dead = `disk.img.${child.pid}-00000000.blockferry-partial`;
+  const kept = [
+    `disk.img.${process.pid}-00000000.blockferry-partial`,
+    `other.img.${child.pid}-00000000.blockferry-partial`,
+    "disk.img.notes",
+  ];
+  for (const name of [dead, ...kept]) await writeFile(join(folder, name), "");
+  await newPartialPath(join(folder, "disk.img"));
+  assert.deepEqual((await readdir(folder)).sort(), kept.sort());
+});

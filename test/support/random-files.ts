@@ -1,0 +1,42 @@
+import { open } from "node:fs/promises";
+import type { SeededRandom } from "./random.js";
+
+const WRITE_BYTES = 4 * 1024 * 1024;
+
+/** Writes a new file of incompressible bytes. */
+export async function writeRandomFile(path: string, sizeBytes: number, random: SeededRandom): Promise<void> {
+  const file = await open(path, "w");
+  await file.close();
+  await overwriteAtRandom(path, 0, sizeBytes, random);
+}
+
+/** Writes incompressible bytes over a range of a file, which grows where need be. */
+export async function overwriteAtRandom(
+  path: string,
+  offset: number,
+  length: number,
+  random: SeededRandom,
+): Promise<void> {
+  const file = await open(path, "r+");
+  try {
+    for (let done = 0; done < length; done += WRITE_BYTES) {
+      const bytes = random.bytes(Math.min(WRITE_BYTES, length - done));
+      await file.write(bytes, 0, bytes.length, offset + done);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes a new sparse file with `areas` of incompressible bytes; the rest is one hole after the other. */
+export async function writeSparseFile(
+  path: string,
+  sizeBytes: number,
+  areas: { offset: number; length: number }[],
+  random: SeededRandom,
+): Promise<void> {
+  const file = await open(path, "w");
+  await file.truncate(sizeBytes);
+  await file.close();
+  for (const { offset, length } of areas) await overwriteAtRandom(path, offset, length, random);
+}
