@@ -33,7 +33,7 @@ export interface Primitives {
  * Measures reading, hashing, compressing and writing of an image with the very functions that a backup calls. Run it in
  * a process of its own with UV_THREADPOOL_SIZE as the agent has it.
  */
-async function measurePrimitives(image: string, workFolder: string): Promise<Primitives> {
+export async function measurePrimitives(image: string, workFolder: string): Promise<Primitives> {
   const source = await inspectBlockSource(image);
   const fd = openBlockSource(source);
   try {
@@ -68,32 +68,32 @@ async function hashAndCompress(fd: number, sizeBytes: number): Promise<Computing
   const output = allocateAligned(CHUNK_BYTES);
   const zeros = Buffer.alloc(CHUNK_BYTES);
   const known = new Set<string>();
-  const sum = { hashedBytes: 0, compressedBytes: 0, storedBytes: 0, hashMs: 0, compressMs: 0 };
+  const sum = { hashedBytes: 0, compressedBytes: 0, storedBytes: 0, hashSeconds: 0, compressSeconds: 0 };
   for (let offset = 0; offset < sizeBytes; offset += window.length) {
     const { bytesRead } = await readAsync(fd, window, 0, window.length, offset);
     const fresh: Buffer[] = [];
     const chunks = chunksOf(window.subarray(0, bytesRead)).filter(
       (chunk) => !chunk.equals(zeros.subarray(0, chunk.length)),
     );
-    const started = performance.now();
+    const started = process.cpuUsage();
     const ids = chunks.map(chunkId);
-    sum.hashMs += performance.now() - started;
+    sum.hashSeconds += cpuSecondsSince(started);
     for (const [number, id] of ids.entries()) {
       const chunk = chunks[number] as Buffer;
       sum.hashedBytes += chunk.length;
       if (!known.has(id.toString("hex"))) fresh.push(chunk);
       known.add(id.toString("hex"));
     }
-    const compressing = performance.now();
+    const compressing = process.cpuUsage();
     for (const chunk of fresh) sum.storedBytes += encodeChunk(chunk, output, 0, "lz4");
-    sum.compressMs += performance.now() - compressing;
+    sum.compressSeconds += cpuSecondsSince(compressing);
     sum.compressedBytes += fresh.reduce((bytes, chunk) => bytes + chunk.length, 0);
   }
-  const { hashedBytes, compressedBytes, storedBytes, hashMs, compressMs } = sum;
+  const { hashedBytes, compressedBytes, storedBytes, hashSeconds, compressSeconds } = sum;
   return {
     ...{ hashedBytes, compressedBytes, storedBytes },
-    hash: { cpuSeconds: hashMs / 1000 },
-    compress: { cpuSeconds: compressMs / 1000 },
+    hash: { cpuSeconds: hashSeconds },
+    compress: { cpuSeconds: compressSeconds },
   };
 }
 
@@ -128,11 +128,11 @@ async function timed(work: () => Promise<void>): Promise<{ wallSeconds: number; 
   const cpu = process.cpuUsage();
   const started = performance.now();
   await work();
-  const wallSeconds = (performance.now() - started) / 1000;
-  const { user, system } = process.cpuUsage(cpu);
-  return { wallSeconds, cpuSeconds: (user + system) / 1e6 };
+  return { wallSeconds: (performance.now() - started) / 1000, cpuSeconds: cpuSecondsSince(cpu) };
 }
 
-const [image, workFolder] = process.argv.slice(2);
-if (image === undefined || workFolder === undefined) throw new Error("usage: primitives IMAGE WORK_FOLDER");
-process.stdout.write(JSON.stringify(await measurePrimitives(image, workFolder)));
+/** User and system time of all threads. */
+function cpuSecondsSince(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1e6;
+}

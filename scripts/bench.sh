@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Measures blockferry side by side with other tools and with the machine's own limit; see bench/README.md.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PATH:/usr/sbin:/sbin"
+bash scripts/need.sh mke2fs:e2fsprogs borg:borgbackup restic:restic nbdkit:nbdkit nbdfuse:nbdfuse
+exec node dist/bench/main.js "$@"
