@@ -5,7 +5,10 @@ function only(folder, allowed) {
     name: `${folder}-imports`,
     severity: "error",
     from: { path: `^${folder}/` },
-    to: { path: "^[^/]+/", pathNot: `^(${allowedPaths}|node_modules/|types/)` },
+    to: {
+      path: "^(agent|bench|demo|foundation|native-free-io|repository|test)/",
+      pathNot: `^(${allowedPaths})`,
+    },
   };
 }
 

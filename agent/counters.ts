@@ -1,7 +1,7 @@
 /** What is counted while a run goes on; all but `chunks` in bytes. */
-export const COUNTERS = ["doneBytes", "zeroBytes", "duplicateBytes", "newBytes", "storedBytes"] as const;
+const COUNTERS = ["doneBytes", "zeroBytes", "duplicateBytes", "newBytes", "storedBytes"] as const;
 
-export type Counter = (typeof COUNTERS)[number];
+type Counter = (typeof COUNTERS)[number];
 export type CounterTotals = Record<Counter, number>;
 
 /**

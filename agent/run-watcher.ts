@@ -8,17 +8,10 @@ export interface WatchedRun {
   totals(): CounterTotals;
 }
 
-/** Who is told how a run goes; the command line shows it, tests may ignore it. */
+/** Who is told how a run goes; the command line shows it, a service may log it. */
 export interface RunWatcher {
   start(run: WatchedRun): void;
   stop(): void;
   /** Something that the user should know, and that is no failure. */
   notice(message: string): void;
 }
-
-/** Watches nothing. */
-export const SILENT_WATCHER: RunWatcher = {
-  start: () => undefined,
-  stop: () => undefined,
-  notice: () => undefined,
-};

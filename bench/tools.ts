@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { emptyPageCache, type Measured, type MeasureOptions, measure, measureDurable } from "./measure.js";
 
-export const AGENT = [process.execPath, fileURLToPath(new URL("../agent/main.cjs", import.meta.url))];
+const AGENT = [process.execPath, fileURLToPath(new URL("../agent/main.cjs", import.meta.url))];
 
 /** A backup program under measurement, with a repository of its own. */
 export interface Tool {

@@ -5,7 +5,7 @@
 export const CHUNK_RECORD_BYTES = 52;
 
 /** Byte offsets of a record's fields; integers are unsigned, little-endian. */
-export const RECORD = {
+const RECORD = {
   id: 0,
   offset: 32,
   storedBytes: 36,

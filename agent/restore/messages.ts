@@ -13,7 +13,7 @@ export interface RestoreTask {
   counters: SharedArrayBuffer;
 }
 
-export interface RestoreVolumeTask {
+interface RestoreVolumeTask {
   target: TargetDescription;
   sizeBytes: number;
   chunks: SharedArrayBuffer;
