@@ -11,6 +11,7 @@ import { objectExists, objectNotFound, storageError } from "./storage-errors.js"
 
 const PART_BYTES = 4 * 1024 * 1024;
 const TEMP_FOLDER = "tmp";
+const STATS_AT_ONCE = 64;
 
 /**
  * A repository in a local folder. Every object is written under `tmp/`, synced, given its name and made durable by
@@ -61,12 +62,15 @@ export class LocalDirectory implements Storage {
   async list(prefix: string): Promise<StoredObject[]> {
     try {
       const entries = await readdir(join(this.root, prefix), { recursive: true, withFileTypes: true });
+      const files = entries.filter((entry) => entry.isFile());
       const objects: StoredObject[] = [];
-      for (const entry of entries) {
-        if (!entry.isFile()) continue;
-        const path = join(entry.parentPath, entry.name);
-        const sizeBytes = await sizeUnlessGone(path);
-        if (sizeBytes !== undefined) objects.push({ key: path.slice(this.root.length + 1), sizeBytes });
+      while (files.length > 0) {
+        const batch = files.splice(-STATS_AT_ONCE).map(({ parentPath, name }) => join(parentPath, name));
+        const sizes = await Promise.all(batch.map(sizeUnlessGone));
+        for (const [number, sizeBytes] of sizes.entries()) {
+          const key = batch[number]?.slice(this.root.length + 1);
+          if (key !== undefined && sizeBytes !== undefined) objects.push({ key, sizeBytes });
+        }
       }
       return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
     } catch (error) {
