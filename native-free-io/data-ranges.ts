@@ -1,7 +1,17 @@
 import { spawn } from "node:child_process";
+import { statfs } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import type { BlockSource } from "./block-source.js";
 import type { ByteRange } from "./byte-range.js";
+
+/** Smaller files are read whole: a file system may keep a small one in its inode and count no block for it. */
+const SMALLEST_SPARSE_BYTES = 64 * 1024;
+
+/**
+ * File systems whose block counts and `SEEK_DATA` are to be believed: ext4, XFS, btrfs, tmpfs (statfs(2), f_type). Others may
+ * say 0 blocks of a file full of data, as many FUSE file systems do, and neither tar nor we could tell.
+ */
+const TRUTHFUL_FILE_SYSTEMS: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994]);
 
 const TAR_BLOCK_BYTES = 512;
 const TAR_SIZE_FIELD = { start: 124, end: 136 } as const;
@@ -9,8 +19,8 @@ const TAR_TYPE_FIELD = 156;
 
 /**
  * The ranges of a sparse file that hold data, in order; everything outside them is a hole. Undefined
- * where nobody can tell: a block device, a file without holes, a machine without GNU tar. The caller then reads
- * every byte.
+ * where nobody can tell: a block device, a file without holes, a file system that is not known to tell the truth, a
+ * machine without GNU tar. The caller then reads every byte.
  *
  * Node has no `lseek(SEEK_DATA)`, and this project loads no addon, so GNU tar asks the kernel: its
  * POSIX archive (sparse format 0.1) opens with the file's map, and tar is stopped once that has come.
@@ -18,10 +28,15 @@ const TAR_TYPE_FIELD = 156;
  * Source: GNU tar manual, "Storing Sparse Files, Format 0.1"; lseek(2), SEEK_HOLE.
  */
 export async function dataRanges(source: BlockSource): Promise<ByteRange[] | undefined> {
-  if (source.kind !== "file" || source.allocatedBytes >= source.sizeBytes) return undefined;
+  if (source.kind !== "file" || source.sizeBytes < SMALLEST_SPARSE_BYTES) return undefined;
+  if (source.allocatedBytes >= source.sizeBytes || !(await countsBlocksTruly(source.path))) return undefined;
   if (source.allocatedBytes === 0) return [];
   const header = await readPaxHeader(source.path);
   return header === undefined ? undefined : parseSparseMap(header, source.sizeBytes);
+}
+
+async function countsBlocksTruly(path: string): Promise<boolean> {
+  return TRUTHFUL_FILE_SYSTEMS.has((await statfs(path)).type);
 }
 
 /** The pax extended header that precedes the file's data, or undefined when tar gives none. */
