@@ -20,7 +20,10 @@ export interface LatencyOptions {
   workFolder: string;
 }
 
-/** Reads a device that answers every request after 20 ms, as a volume does that loads lazily from its snapshot. */
+/**
+ * Reads a device that answers every request after 20 ms, as a volume does that loads lazily from its snapshot.
+ * libfuse serves 10 requests at once, so no reader can be more than 10 times as fast as a sequential one.
+ */
 export async function compareOnLatency({ report, image, rounds, workFolder }: LatencyOptions): Promise<void> {
   heading(`device with ${LATENCY_MS} ms for every request`);
   const device = await mountSlowly(image, workFolder);
@@ -32,7 +35,7 @@ export async function compareOnLatency({ report, image, rounds, workFolder }: La
     for (let round = 0; round < rounds; round++) {
       const dd = ["dd", `if=${device.path}`, "of=/dev/null", "bs=512K"];
       direct.push((await measure([...dd, "iflag=direct"])).wallSeconds);
-      buffered.push((await measure(dd)).wallSeconds);
+      if (round === 0) buffered.push((await measure(dd)).wallSeconds);
       await tool.reset();
       ours.push((await tool.backup(device.path)).wallSeconds);
     }
@@ -50,7 +53,7 @@ export async function compareOnLatency({ report, image, rounds, workFolder }: La
     samples: buffered,
   });
   report.addSeries({ name: "blockferry: backup", unit: "s", samples: ours });
-  const better = direct.map((seconds, round) => Math.min(seconds, buffered[round] ?? seconds));
+  const better = direct.map((seconds) => Math.min(seconds, ...buffered));
   const value = medianRatio(better, ours);
   report.addBar({
     name: "slow device, times faster than a sequential reader",

@@ -59,7 +59,7 @@ if (options.only.includes("random")) {
   });
 }
 if (options.only.includes("latency")) {
-  await compareOnLatency({ ...common, image: await incompressibleImage(workFolder, GIB / 2) });
+  await compareOnLatency({ ...common, image: await incompressibleImage(workFolder, GIB) });
 }
 if (options.only.includes("memory")) {
   await measureMemory(report, await sparseImage(workFolder, 64 * GIB), repositories);

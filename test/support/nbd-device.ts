@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { systemErrorCode } from "../../foundation/blockferry-error.js";
 import { runTool } from "./run-tool.js";
 import { waitUntil } from "./wait-until.js";
 
@@ -18,6 +19,7 @@ export async function withNbdDevice<T>(
   await writeFile(path, "");
   const nbdkit = ["nbdkit", "--single", "--exit-with-parent", ...nbdkitArguments];
   const server = spawn("nbdfuse", [path, "--command", ...nbdkit], {
+    detached: true,
     stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
   });
@@ -25,7 +27,7 @@ export async function withNbdDevice<T>(
   server.stderr.setEncoding("utf8").on("data", (text: string) => {
     log += text;
   });
-  const ended = once(server, "close");
+  const ended = once(server, "exit");
   try {
     await waitUntil(`nbdfuse on ${path}`, () => {
       assert.equal(server.exitCode, null, `nbdfuse ended: ${log}`);
@@ -34,8 +36,9 @@ export async function withNbdDevice<T>(
     return await use(path);
   } finally {
     await runTool("umount", "--lazy", path).catch(() => undefined);
-    server.kill("SIGKILL");
+    killGroup(server.pid);
     await ended;
+    server.stderr.destroy();
   }
 }
 
@@ -62,6 +65,15 @@ export function deviceThatHangs(image: string, sizeBytes: number, offset: number
 function scriptedDevice(image: string, sizeBytes: number, beforeRead: string): string[] {
   const read = `dd if='${image}' skip=$4 count=$3 iflag=skip_bytes,count_bytes bs=1M status=none`;
   return ["eval", `get_size=echo ${sizeBytes}`, `pread=${beforeRead} ${read}`];
+}
+
+/** nbdfuse, nbdkit and the scripts that it runs. */
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    assert.equal(systemErrorCode(error), "ESRCH");
+  }
 }
 
 function isMounted(path: string): boolean {
