@@ -1,8 +1,11 @@
-import { closeSync, constants, openSync, readSync, type Stats } from "node:fs";
+import { closeSync, constants, openSync, read, type Stats } from "node:fs";
 import { stat } from "node:fs/promises";
+import { promisify } from "node:util";
 import { BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
 import { allocateAligned } from "./aligned-memory.js";
 import { blockDeviceSizeBytes } from "./device-number.js";
+
+const readAsync = promisify(read);
 
 /** Every read starts and ends on a multiple of this: the largest logical sector in use. */
 export const DIRECT_ALIGNMENT_BYTES = 4096;
@@ -26,11 +29,17 @@ export async function inspectBlockSource(path: string): Promise<BlockSource> {
   const stats = await statSource(path);
   if (stats.isBlockDevice()) {
     const sizeBytes = await blockDeviceSizeBytes(stats.rdev);
-    return { path, kind: "block-device", sizeBytes, allocatedBytes: sizeBytes, direct: supportsDirect(path) };
+    return {
+      path,
+      kind: "block-device",
+      sizeBytes,
+      allocatedBytes: sizeBytes,
+      direct: await supportsDirect(path),
+    };
   }
   if (stats.isFile()) {
     const allocatedBytes = stats.blocks * 512;
-    return { path, kind: "file", sizeBytes: stats.size, allocatedBytes, direct: supportsDirect(path) };
+    return { path, kind: "file", sizeBytes: stats.size, allocatedBytes, direct: await supportsDirect(path) };
   }
   throw unreadable(path, "it is neither a block device nor a regular file");
 }
@@ -58,11 +67,11 @@ async function statSource(path: string): Promise<Stats> {
 }
 
 /** Some file systems refuse `O_DIRECT` when the file is opened, some only when it is read. */
-function supportsDirect(path: string): boolean {
+async function supportsDirect(path: string): Promise<boolean> {
   try {
     const fd = openBlockSource({ path, direct: true });
     try {
-      readSync(fd, allocateAligned(DIRECT_ALIGNMENT_BYTES), 0, DIRECT_ALIGNMENT_BYTES, 0);
+      await readAsync(fd, allocateAligned(DIRECT_ALIGNMENT_BYTES), 0, DIRECT_ALIGNMENT_BYTES, 0);
     } finally {
       closeSync(fd);
     }

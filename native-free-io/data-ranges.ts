@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
-import { statfs } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { open, statfs } from "node:fs/promises";
+import type { Readable } from "node:stream";
 import type { BlockSource } from "./block-source.js";
 import type { ByteRange } from "./byte-range.js";
 
@@ -39,16 +39,29 @@ async function countsBlocksTruly(path: string): Promise<boolean> {
   return TRUTHFUL_FILE_SYSTEMS.has((await statfs(path)).type);
 }
 
-/** The pax extended header that precedes the file's data, or undefined when tar gives none. */
-function readPaxHeader(path: string): Promise<Buffer | undefined> {
+/**
+ * The pax extended header that precedes the file's data, or undefined when tar gives none. tar gets the file as a descriptor:
+ * it would take some characters of a name for escapes, and a symbolic link for itself.
+ */
+async function readPaxHeader(path: string): Promise<Buffer | undefined> {
+  const file = await open(path, "r");
+  try {
+    return await headerFromTar(file.fd);
+  } finally {
+    await file.close();
+  }
+}
+
+function headerFromTar(fd: number): Promise<Buffer | undefined> {
   const tar = spawn(
     "tar",
     [
       ...["--create", "--file=-", "--format=posix", "--sparse", "--sparse-version=0.1"],
-      ...["--hole-detection=seek", `--directory=${dirname(path)}`, "--", basename(path)],
+      ...["--hole-detection=seek", "--dereference", "--", "/proc/self/fd/3"],
     ],
-    { stdio: ["ignore", "pipe", "ignore"], env: { ...process.env, TAR_OPTIONS: "" } },
+    { stdio: ["ignore", "pipe", "ignore", fd], env: { ...process.env, TAR_OPTIONS: "" } },
   );
+  const output = tar.stdout as Readable;
   return new Promise((resolve) => {
     const received: Buffer[] = [];
     const answer = (header: Buffer | undefined) => {
@@ -56,8 +69,8 @@ function readPaxHeader(path: string): Promise<Buffer | undefined> {
       resolve(header);
     };
     tar.on("error", () => answer(undefined));
-    tar.stdout.on("end", () => answer(undefined));
-    tar.stdout.on("data", (data: Buffer) => {
+    output.on("end", () => answer(undefined));
+    output.on("data", (data: Buffer) => {
       received.push(data);
       const archive = Buffer.concat(received);
       if (archive.length < TAR_BLOCK_BYTES) return;

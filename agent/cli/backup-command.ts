@@ -1,13 +1,14 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import type { Argv, CommandModule } from "yargs";
+import type { Argv } from "yargs";
 import type { Compression } from "../../repository/chunk-codec.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
+import type { Command } from "./command.js";
 import { formatBytes, formatSeconds } from "./format.js";
-import { asArray, checkWholeNumber, parseTags, repoOption, threadsOption, usage } from "./options.js";
+import { checkWholeNumber, once, parseTags, repeated, repoOption, threadsOption, usage } from "./options.js";
 import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -16,16 +17,16 @@ const DEFAULT_QUEUE_DEPTH = 16;
 
 interface BackupArguments {
   repo: string;
-  device: string | string[];
+  device: string[];
   threads: number | undefined;
   queueDepth: number;
   compression: Compression;
-  tag: string | string[] | undefined;
+  tag: string[];
   skipBadBlocks: boolean;
   json: boolean;
 }
 
-export const backupCommand: CommandModule<object, BackupArguments> = {
+export const backupCommand: Command<BackupArguments> = {
   command: "backup",
   describe: "Back up block devices or image files into one recovery point",
   builder: (parser: Argv) =>
@@ -36,6 +37,7 @@ export const backupCommand: CommandModule<object, BackupArguments> = {
           type: "string",
           demandOption: true,
           requiresArg: true,
+          coerce: repeated("device"),
           describe: "PATH[=NAME] of a device or file, and its volume's name; may be repeated",
         },
         threads: threadsOption,
@@ -43,10 +45,21 @@ export const backupCommand: CommandModule<object, BackupArguments> = {
           type: "number",
           default: DEFAULT_QUEUE_DEPTH,
           requiresArg: true,
+          coerce: once("queue-depth"),
           describe: "Reads that each thread keeps in flight",
         },
-        compression: { choices: ["lz4", "none"], default: "lz4", describe: "How new chunks are stored" },
-        tag: { type: "string", requiresArg: true, describe: "KEY=VALUE kept in the point; may be repeated" },
+        compression: {
+          choices: ["lz4", "none"],
+          default: "lz4",
+          coerce: once("compression"),
+          describe: "How new chunks are stored",
+        },
+        tag: {
+          type: "string",
+          requiresArg: true,
+          coerce: repeated("tag"),
+          describe: "KEY=VALUE kept in the point; may be repeated",
+        },
         "skip-bad-blocks": {
           type: "boolean",
           default: false,
@@ -62,8 +75,8 @@ export const backupCommand: CommandModule<object, BackupArguments> = {
     const threads = checkWholeNumber("threads", args.threads ?? availableParallelism(), 1, 256);
     const queueDepth = checkWholeNumber("queue-depth", args.queueDepth, 1, 256);
     checkPool(threads, queueDepth);
-    const devices = asArray(args.device).map(parseDevice);
-    const tags = parseTags(asArray(args.tag));
+    const devices = args.device.map(parseDevice);
+    const tags = parseTags(args.tag);
     const repository = await openRepository(args.repo);
     const started = performance.now();
     const point = await backup(repository, {

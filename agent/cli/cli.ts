@@ -1,6 +1,7 @@
 import yargs, { type Argv } from "yargs";
 import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
 import { backupCommand } from "./backup-command.js";
+import type { Command } from "./command.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { initCommand } from "./init-command.js";
 import { listCommand } from "./list-command.js";
@@ -11,6 +12,9 @@ import { verifyCommand } from "./verify-command.js";
 
 const EPILOGUE = `Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 data damaged, 130 interrupted.
 BLOCKFERRY_REPO stands in for --repo. Results go to standard output, progress and errors to standard error.`;
+
+/** The name of the errors that yargs throws itself: all of them are the caller's. */
+const YARGS_ERROR = "YError";
 
 /** Runs one command line and ends the process with its exit code. */
 export async function runCli(args: string[]): Promise<void> {
@@ -30,12 +34,12 @@ function parser(args: string[]): Argv {
   return yargs(args)
     .scriptName("blockferry-agent")
     .usage("$0 <command>\n\nBacks up block devices into a repository, and restores them bit for bit.")
-    .command(initCommand)
-    .command(backupCommand)
-    .command(restoreCommand)
-    .command(listCommand)
-    .command(showCommand)
-    .command(verifyCommand)
+    .command(withEpilogue(initCommand))
+    .command(withEpilogue(backupCommand))
+    .command(withEpilogue(restoreCommand))
+    .command(withEpilogue(listCommand))
+    .command(withEpilogue(showCommand))
+    .command(withEpilogue(verifyCommand))
     .demandCommand(1, "Name a command.")
     .options({
       json: { type: "boolean", default: false, describe: "Print the result, or the error, as JSON" },
@@ -50,8 +54,14 @@ function parser(args: string[]): Argv {
     .epilogue(EPILOGUE)
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? usageError(message);
+      if (error !== undefined && error.name !== YARGS_ERROR) throw error;
+      throw usageError(message ?? error?.message);
     });
+}
+
+/** yargs keeps an epilogue to the help of the command that it was given for. */
+function withEpilogue<Arguments>(command: Command<Arguments>): Command<Arguments> {
+  return { ...command, builder: (parser) => command.builder(parser).epilogue(EPILOGUE) };
 }
 
 function usageError(message: string): BlockferryError {

@@ -1,5 +1,6 @@
-import type { Argv, CommandModule } from "yargs";
+import type { Argv } from "yargs";
 import { initRepository } from "../../repository/repository.js";
+import type { Command } from "./command.js";
 import { repoOption } from "./options.js";
 import { printResult } from "./output.js";
 
@@ -8,7 +9,7 @@ interface InitArguments {
   json: boolean;
 }
 
-export const initCommand: CommandModule<object, InitArguments> = {
+export const initCommand: Command<InitArguments> = {
   command: "init",
   describe: "Make a new, empty repository",
   builder: (parser: Argv) =>

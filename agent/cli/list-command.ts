@@ -1,6 +1,7 @@
-import type { Argv, CommandModule } from "yargs";
+import type { Argv } from "yargs";
 import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
+import type { Command } from "./command.js";
 import { EXIT } from "./exit-codes.js";
 import { formatBytes, formatTable } from "./format.js";
 import { repoOption } from "./options.js";
@@ -11,7 +12,7 @@ interface ListArguments {
   json: boolean;
 }
 
-export const listCommand: CommandModule<object, ListArguments> = {
+export const listCommand: Command<ListArguments> = {
   command: "list",
   describe: "List the recovery points, oldest first",
   builder: (parser: Argv) =>

@@ -1,17 +1,21 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 
+const REPO_FROM_ENVIRONMENT = process.env.BLOCKFERRY_REPO || undefined;
+
 /** Options that several commands share, each declared once. */
 export const repoOption = {
   type: "string",
-  demandOption: process.env.BLOCKFERRY_REPO === undefined,
-  default: process.env.BLOCKFERRY_REPO,
+  demandOption: REPO_FROM_ENVIRONMENT === undefined,
+  default: REPO_FROM_ENVIRONMENT,
   requiresArg: true,
+  coerce: once("repo"),
   describe: "Repository: a local directory",
 } as const;
 
 export const threadsOption = {
   type: "number",
   requiresArg: true,
+  coerce: once("threads"),
   describe: "Threads that hash and (de)compress  [default: one for each core]",
 } as const;
 
@@ -28,10 +32,22 @@ export function checkWholeNumber(name: string, value: number, min: number, max: 
   );
 }
 
-/** An option given once or several times, as an array. */
-export function asArray<T>(value: T | T[] | undefined): T[] {
-  if (value === undefined) return [];
-  return Array.isArray(value) ? value : [value];
+/** Refuses an option that is given twice or without a value. @throws Usage */
+export function once(name: string): <T>(value: T) => T {
+  return (value) => {
+    if (Array.isArray(value)) throw usage(`--${name} is given ${value.length} times.`, "Give it once.");
+    if (value === "") throw emptyValue(name);
+    return value;
+  };
+}
+
+/** An option that may be repeated, as an array; refuses empty values. @throws Usage */
+export function repeated(name: string): (value: string | string[] | undefined) => string[] {
+  return (value) => {
+    const values = value === undefined ? [] : [value].flat();
+    if (values.includes("")) throw emptyValue(name);
+    return values;
+  };
 }
 
 /** `k=v` pairs of `--tag`. @throws Usage */
@@ -42,8 +58,13 @@ export function parseTags(tags: string[]): Record<string, string> {
     if (equals < 1)
       throw usage(`--tag ${tag} is not of the form KEY=VALUE.`, "Write, say, --tag env=production");
     const key = tag.slice(0, equals);
+    if (Object.hasOwn(parsed, key)) throw usage(`Tag ${key} is given twice.`, "Give each tag one value.");
     if (key === "__proto__") throw usage("A tag cannot be named __proto__.", "Choose another name.");
     parsed[key] = tag.slice(equals + 1);
   }
   return parsed;
+}
+
+function emptyValue(name: string): BlockferryError {
+  return usage(`--${name} has no value.`, `Give it one, as in --${name} VALUE`);
 }

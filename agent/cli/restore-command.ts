@@ -1,10 +1,11 @@
 import { availableParallelism } from "node:os";
-import type { Argv, CommandModule } from "yargs";
+import type { Argv } from "yargs";
 import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import { type RestoreOptions, restore } from "../restore/restore.js";
+import type { Command } from "./command.js";
 import { formatBytes, formatSeconds } from "./format.js";
-import { asArray, checkWholeNumber, repoOption, threadsOption, usage } from "./options.js";
+import { checkWholeNumber, once, repeated, repoOption, threadsOption, usage } from "./options.js";
 import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -12,13 +13,13 @@ import { interruptSignal } from "./signals.js";
 interface RestoreArguments {
   repo: string;
   point: string;
-  target: string | string[];
+  target: string[];
   threads: number | undefined;
   force: boolean;
   json: boolean;
 }
 
-export const restoreCommand: CommandModule<object, RestoreArguments> = {
+export const restoreCommand: Command<RestoreArguments> = {
   command: "restore",
   describe: "Restore volumes of a recovery point to devices or files",
   builder: (parser: Argv) =>
@@ -29,12 +30,14 @@ export const restoreCommand: CommandModule<object, RestoreArguments> = {
           type: "string",
           demandOption: true,
           requiresArg: true,
+          coerce: once("point"),
           describe: "Id of the recovery point, the beginning of one, or `latest`",
         },
         target: {
           type: "string",
           demandOption: true,
           requiresArg: true,
+          coerce: repeated("target"),
           describe: "[NAME=]PATH of a device or file for a volume; may be repeated",
         },
         threads: threadsOption,
@@ -52,7 +55,7 @@ export const restoreCommand: CommandModule<object, RestoreArguments> = {
     const threads = checkWholeNumber("threads", args.threads ?? availableParallelism(), 1, 256);
     const repository = await openRepository(args.repo);
     const point = await findPoint(repository.storage, args.point);
-    const targets = chooseTargets(point, asArray(args.target));
+    const targets = chooseTargets(point, args.target);
     const started = performance.now();
     await restore(repository, {
       ...{ point, targets, threads },
@@ -71,7 +74,7 @@ function chooseTargets(point: RecoveryPoint, wanted: string[]): RestoreOptions["
   const targets = wanted.map((text) => {
     const equals = text.indexOf("=");
     const named = point.volumes.find(({ name }) => equals > 0 && name === text.slice(0, equals));
-    if (named !== undefined) return { volume: named, path: text.slice(equals + 1) };
+    if (named !== undefined) return { volume: named, path: pathAfter(text, equals) };
     const [only] = point.volumes;
     if (point.volumes.length === 1 && only !== undefined) return { volume: only, path: text };
     const names = point.volumes.map(({ name }) => name).join(", ");
@@ -84,6 +87,11 @@ function chooseTargets(point: RecoveryPoint, wanted: string[]): RestoreOptions["
   const twice = names.find((name, number) => names.indexOf(name) !== number);
   if (twice !== undefined) throw usage(`Volume ${twice} has two targets.`, "Give each volume one --target.");
   return targets;
+}
+
+function pathAfter(text: string, equals: number): string {
+  if (text.length > equals + 1) return text.slice(equals + 1);
+  throw usage(`--target ${text} has no path.`, "Write NAME=PATH.");
 }
 
 function describeRestore(point: RecoveryPoint, targets: RestoreOptions["targets"], seconds: number): string {

@@ -1,6 +1,7 @@
-import type { Argv, CommandModule } from "yargs";
+import type { Argv } from "yargs";
 import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
+import type { Command } from "./command.js";
 import { formatBytes, formatTable } from "./format.js";
 import { repoOption } from "./options.js";
 import { printResult } from "./output.js";
@@ -11,7 +12,7 @@ interface ShowArguments {
   json: boolean;
 }
 
-export const showCommand: CommandModule<object, ShowArguments> = {
+export const showCommand: Command<ShowArguments> = {
   command: "show <point>",
   describe: "Show a recovery point: its volumes, tags and figures",
   builder: (parser: Argv) =>

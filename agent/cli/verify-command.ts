@@ -1,10 +1,11 @@
 import { availableParallelism } from "node:os";
-import type { Argv, CommandModule } from "yargs";
+import type { Argv } from "yargs";
 import { openRepository } from "../../repository/repository.js";
 import { type VerifyReport, verify } from "../verify/verify.js";
+import type { Command } from "./command.js";
 import { EXIT } from "./exit-codes.js";
 import { formatBytes } from "./format.js";
-import { checkWholeNumber, repoOption, threadsOption, usage } from "./options.js";
+import { checkWholeNumber, once, repoOption, threadsOption, usage } from "./options.js";
 import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -15,12 +16,12 @@ const MAX_LINES = 50;
 interface VerifyArguments {
   repo: string;
   point: string | undefined;
-  readData: string | undefined;
+  readData: number | undefined;
   threads: number | undefined;
   json: boolean;
 }
 
-export const verifyCommand: CommandModule<object, VerifyArguments> = {
+export const verifyCommand: Command<VerifyArguments> = {
   command: "verify",
   describe: "Check that the repository is whole, and say exactly what is not",
   builder: (parser: Argv) =>
@@ -30,10 +31,12 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
         point: {
           type: "string",
           requiresArg: true,
+          coerce: once("point"),
           describe: "Check one recovery point alone (id or `latest`)",
         },
         "read-data": {
           type: "string",
+          coerce: parseReadData,
           describe: "Read the packs too and prove every byte; with =PERCENT a random share of them",
         },
         threads: threadsOption,
@@ -48,7 +51,7 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
     const repository = await openRepository(args.repo);
     const report = await verify(repository, {
       point: args.point,
-      readPercent: parseReadData(args.readData),
+      readPercent: args.readData ?? 0,
       threads: checkWholeNumber("threads", args.threads ?? availableParallelism(), 1, 256),
       watcher: progressWatcher(args.json),
       signal: interruptSignal(),
@@ -64,9 +67,9 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
   },
 };
 
-function parseReadData(value: string | undefined): number {
-  if (value === undefined) return 0;
-  const percent = value === "" ? 100 : Number(value.replace(/%$/, ""));
+/** The share of packs to be read, in percent; all of them when no value is given. @throws Usage */
+function parseReadData(value: string | string[]): number {
+  const percent = value === "" ? 100 : Number(String(value).replace(/%$/, ""));
   if (percent > 0 && percent <= 100) return percent;
   throw usage(
     `--read-data=${value} is not a percentage.`,

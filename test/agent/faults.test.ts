@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
@@ -219,6 +219,47 @@ rootTest(
     await assertWhole(repo);
     await assertRestores(repo, point, image, join(folder, "restored.img"));
   }),
+);
+
+rootTest(
+  "a backup that may store everything but its point leaves none; the next one stores nothing but that",
+  seeded(async (random) => {
+    const folder = await tempFolder();
+    const repo = await newRepository(folder);
+    const image = join(folder, "disk.img");
+    await writeRandomFile(image, 3 * MIB, random);
+    for (const name of ["tmp", "packs", "index", "points"]) {
+      await mkdir(join(repo, name), { recursive: true });
+      await chmod(join(repo, name), name === "points" ? 0o555 : 0o777);
+    }
+    const backup = ["backup", "--repo", repo, "--device", image, "--json"];
+    assert.equal(failure(1, await agentAsNobody(...backup)).code, "StorageDenied");
+    assert.deepEqual(await pointIds(repo), []);
+    assert.deepEqual(await tempFiles(repo), []);
+    await assertWhole(repo);
+    const { point, stats } = await backUp(repo, image);
+    assert.equal(stats.newBytes, 0);
+    await assertRestores(repo, point, image, join(folder, "restored.img"));
+  }),
+);
+
+rootTest(
+  "a repository that is mounted read-only refuses backups, and its points are verified and restored",
+  async () => {
+    const folder = await tempFolder();
+    const image = join(folder, "disk.img");
+    await writeFile(image, "content");
+    await withMemoryFileSystem(join(folder, "mounted"), 16 * MIB, async (mounted) => {
+      const repo = await newRepository(mounted);
+      const { point } = await backUp(repo, image);
+      await runTool("mount", "-o", "remount,ro", mounted);
+      const error = await agentFails(1, "backup", "--repo", repo, "--device", image);
+      assert.equal(error.code, "StorageDenied");
+      assert.match(error.remedy, /writable/);
+      await assertWhole(repo);
+      await assertRestores(repo, point, image, join(folder, "restored.img"));
+    });
+  },
 );
 
 rootTest("a user who may not write a folder is refused a restore into it", async () => {

@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import type { ErrorRecord } from "../../foundation/blockferry-error.js";
+import { type RunningAgent, startAgent } from "../support/agent.js";
+import { deviceThatHangs, withNbdDevice } from "../support/nbd-device.js";
+import { SeededRandom } from "../support/random.js";
+import { writeRandomFile } from "../support/random-files.js";
+import {
+  assertRestores,
+  assertWhole,
+  backUp,
+  bytesBelow,
+  filesBelow,
+  newRepository,
+  pointIds,
+  tempFiles,
+} from "../support/repositories.js";
+import { rootTest } from "../support/root-test.js";
+import { tempFolder } from "../support/temp-folder.js";
+import { stopwatch, waitUntil } from "../support/wait-until.js";
+
+const MIB = 1024 * 1024;
+const IMAGE_BYTES = 384 * MIB;
+/** How long a run may take to end after an interrupt. */
+const DEADLINE_MS = 2000;
+
+describe("an interrupted run", async () => {
+  const folder = await tempFolder();
+  const image = join(folder, "disk.img");
+  before(() => writeRandomFile(image, IMAGE_BYTES, new SeededRandom("interrupt")));
+
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    test(`of backup ends soon after ${signal}, and the next one stores only what is missing`, async () => {
+      const repo = await newRepository(folder, signal);
+      const packs = join(repo, "packs");
+      const run = startAgent(["backup", "--repo", repo, "--device", image, "--threads=1", "--json"]);
+      await waitUntil("the first pack", async () => (await filesBelow(packs)).length > 0);
+      await assertInterrupted(run, signal);
+      assert.deepEqual(await pointIds(repo), []);
+      assert.deepEqual(await tempFiles(repo), [], "a run that is told to end cleans up");
+      await assertWhole(repo);
+      const stored = await bytesBelow(packs);
+      assert.ok(stored > 32 * MIB && stored < IMAGE_BYTES, `${stored} bytes were stored`);
+
+      const { point, stats } = await backUp(repo, image);
+      assert.ok(stats.newBytes + stored <= IMAGE_BYTES + MIB, `${stored}, then ${stats.newBytes} bytes`);
+      assert.ok(stats.duplicateBytes >= stored - MIB);
+      await assertWhole(repo, "metadata");
+      await assertRestores(repo, point, image, join(folder, `${signal}.img`));
+    });
+  }
+
+  test("of restore leaves no file, and what it was to replace as it was", async () => {
+    const repo = join(folder, "SIGINT");
+    const place = join(folder, "place");
+    await mkdir(place);
+    const target = join(place, "restored.img");
+    for (const existing of [[], ["restored.img"]]) {
+      for (const name of existing) await writeFile(join(place, name), "precious");
+      const run = startAgent([
+        ...["restore", "--repo", repo, "--point", "latest", "--target", target],
+        ...["--threads=1", "--force", "--json"],
+      ]);
+      await waitUntil("data in the partial file", async () => {
+        const partial = (await readdir(place)).find((name) => name !== "restored.img");
+        return partial !== undefined && (await stat(join(place, partial))).blocks * 512 > MIB;
+      });
+      await assertInterrupted(run, "SIGINT");
+      assert.deepEqual(await readdir(place), existing);
+    }
+    assert.equal((await stat(target)).size, "precious".length);
+  });
+
+  test("of verify ends soon", async () => {
+    const repo = join(folder, "SIGINT");
+    const run = startAgent(["verify", "--repo", repo, "--read-data", "--threads=1", "--json"]);
+    await waitUntil("packs being read", () => readsBelow(run, join(repo, "packs")));
+    await assertInterrupted(run, "SIGINT");
+  });
+
+  test("without --json says on standard error that it was interrupted, and what to do", async () => {
+    const repo = await newRepository(folder, "plain");
+    const run = startAgent(["backup", "--repo", repo, "--device", image, "--threads=1"]);
+    await waitUntil("data in the repository", async () => (await tempFiles(repo)).length > 0);
+    run.process.kill("SIGINT");
+    const { code, stdout, stderr } = await run.result;
+    assert.equal(code, 130, stderr);
+    assert.equal(stdout, "");
+    assert.match(stderr, /Interrupted/);
+    assert.match(stderr, /[Rr]un the same command again/);
+  });
+});
+
+describe("on a device that hangs, a backup", () => {
+  for (const [when, readableBytes] of [
+    ["from its first byte on", 0],
+    ["when a part of it has been read", 8 * MIB],
+  ] as const) {
+    rootTest(`${when}, ends soon after Ctrl-C`, async () => {
+      await withHungBackup(readableBytes, (run) => assertEnds(run, 1, DEADLINE_MS));
+    });
+  }
+
+  rootTest("ends at once after a second Ctrl-C", async () => {
+    await withHungBackup(8 * MIB, (run) => assertEnds(run, 2, 1000));
+  });
+});
+
+/** Starts a backup of a device that hangs from byte `readableBytes` on, and checks what `use` has left of both. */
+async function withHungBackup(
+  readableBytes: number,
+  use: (run: RunningAgent) => Promise<void>,
+): Promise<void> {
+  const folder = await tempFolder();
+  const repo = await newRepository(folder);
+  const image = join(folder, "image");
+  await writeRandomFile(image, 32 * MIB, new SeededRandom("hung"));
+  const hung = deviceThatHangs(image, 32 * MIB, readableBytes);
+  const run = await withNbdDevice(join(folder, "device"), hung, async (device) => {
+    const started = startAgent(["backup", "--repo", repo, "--device", device, "--threads=2"]);
+    try {
+      await waitUntil("the device to be read", () => readsBelow(started, device));
+      if (readableBytes > 0) {
+        await waitUntil("data in the repository", async () => (await tempFiles(repo)).length > 0);
+      }
+      await use(started);
+    } finally {
+      started.process.kill("SIGKILL");
+    }
+    return started;
+  });
+  const { code, signal, stderr } = await run.result;
+  assert.ok(code === 130 || signal === "SIGINT", `exit ${code}, signal ${signal}\n${stderr}`);
+  assert.deepEqual(await pointIds(repo), []);
+  await assertWhole(repo);
+}
+
+/** Whether the process has a file at or below `path` open. */
+async function readsBelow({ process: child }: RunningAgent, path: string): Promise<boolean> {
+  assert.equal(child.exitCode, null, "the run has ended already");
+  const folder = `/proc/${child.pid}/fd`;
+  const open = await Promise.all(
+    (await readdir(folder).catch(() => [])).map((fd) => readlink(join(folder, fd)).catch(() => "")),
+  );
+  return open.some((file) => file === path || file.startsWith(`${path}/`));
+}
+
+/** Sends the signal, and expects a run with `--json` to wind down in time and to say that it was interrupted. */
+async function assertInterrupted(run: RunningAgent, signal: NodeJS.Signals): Promise<void> {
+  assert.equal(run.process.exitCode, null, "the run has ended already");
+  const elapsedMs = stopwatch();
+  run.process.kill(signal);
+  const { code, stdout, stderr } = await run.result;
+  const took = elapsedMs();
+  assert.equal(code, 130, `${stdout}${stderr}`);
+  assert.ok(took < DEADLINE_MS, `it took ${took} ms`);
+  const { error } = JSON.parse(stdout) as { error: ErrorRecord };
+  assert.equal(error.code, "Interrupted");
+  assert.match(error.remedy, /again/);
+}
+
+/**
+ * Presses Ctrl-C so often, and expects the run to end in time: by itself or by the signal. A thread whose read the device has
+ * taken cannot be ended by anybody before the device answers, so a process of which nothing else is left has ended, too.
+ */
+async function assertEnds(run: RunningAgent, presses: 1 | 2, deadlineMs: number): Promise<void> {
+  let stderr = "";
+  run.process.stderr?.on("data", (text: string) => {
+    stderr += text;
+  });
+  const elapsedMs = stopwatch();
+  run.process.kill("SIGINT");
+  if (presses === 2) {
+    await waitUntil("the first Ctrl-C to be heard", () => stderr.includes("Interrupted"), deadlineMs);
+    run.process.kill("SIGINT");
+  }
+  await waitUntil("the end of the run", () => hasEnded(run), deadlineMs - elapsedMs());
+}
+
+/** Whether the process is gone or a zombie: proc_pid_stat(5), the field after the name in parentheses. */
+async function hasEnded({ process: child }: RunningAgent): Promise<boolean> {
+  const line = await readFile(`/proc/${child.pid}/stat`, "utf8").catch(() => "");
+  const state = line.slice(line.lastIndexOf(")") + 2, line.lastIndexOf(")") + 3);
+  return ["", "Z", "X"].includes(state);
+}

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { startAgent } from "../support/agent.js";
+import { assertSameArea } from "../support/areas.js";
+import { withExt4 } from "../support/mounts.js";
+import { writeSparseFile } from "../support/random-files.js";
+import { agentFails, assertWhole, backUp, newRepository, restoreTo } from "../support/repositories.js";
+import { rootTest } from "../support/root-test.js";
+import { seeded } from "../support/seeded.js";
+import { tempFolder } from "../support/temp-folder.js";
+import { waitUntil } from "../support/wait-until.js";
+
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+const TIB = 1024 * GIB;
+
+/** The bar for a 64 GiB device. */
+const MAX_RSS_BYTES = 400 * MIB;
+/** Zeros around an area of data that may be written with it. */
+const MAX_EDGE_BYTES = 128 * 1024;
+
+test(
+  "a file of 16 TiB with data at its start, in its middle and at its end comes back, sparse",
+  seeded(async (random) => {
+    const folder = await memoryFolder();
+    const repo = await newRepository(folder);
+    const image = join(folder, "disk.img");
+    const areas = [
+      { offset: 0, length: MIB + 77 },
+      { offset: 8 * TIB - 12345, length: 2 * MIB },
+      { offset: 16 * TIB - MIB - 1, length: MIB + 1 },
+    ];
+    await writeSparseFile(image, 16 * TIB, areas, random);
+    const { stats, volumes } = await backUp(repo, image);
+    assert.equal(volumes[0]?.sizeBytes, 16 * TIB);
+    assert.equal(stats.sourceBytes, 16 * TIB);
+    assert.ok(stats.newBytes < 16 * MIB, `${stats.newBytes} new bytes`);
+    const again = await backUp(repo, image);
+    assert.equal(again.stats.storedBytes, 0);
+    await assertWhole(repo);
+    const target = join(folder, "restored.img");
+    await restoreTo(repo, "latest", target);
+    const restored = await stat(target);
+    assert.equal(restored.size, 16 * TIB);
+    for (const area of areas) await assertSameArea(target, image, area);
+    const takenBytes = restored.blocks * 512;
+    assert.ok(
+      takenBytes <= (await stat(image)).blocks * 512 + areas.length * MAX_EDGE_BYTES,
+      `the rest is holes, for the areas, which are not zeros, take nearly all of ${takenBytes} bytes`,
+    );
+  }),
+);
+
+rootTest(
+  "a file system that takes no file of 16 TiB is named as the reason, and nothing is left there",
+  async () => {
+    const folder = await memoryFolder();
+    const repo = await newRepository(folder);
+    const image = join(folder, "disk.img");
+    await writeFile(image, "data at the start");
+    await truncate(image, 16 * TIB);
+    await backUp(repo, image);
+    await withExt4(join(folder, "ext4.img"), 16 * MIB, join(folder, "mnt"), async (mounted) => {
+      const target = join(mounted, "restored.img");
+      const error = await agentFails(1, "restore", "--repo", repo, "--point", "latest", "--target", target);
+      assert.equal(error.code, "TargetNotUsable");
+      assert.match(error.remedy, /XFS/);
+      assert.deepEqual(await readdir(mounted), ["lost+found"]);
+    });
+  },
+);
+
+test(
+  "a sparse file of 64 GiB is backed up, verified and restored in 400 MiB of memory, with default flags",
+  seeded(async (random) => {
+    const folder = await tempFolder();
+    const repo = await newRepository(folder);
+    const image = join(folder, "disk.img");
+    const areas = Array.from({ length: 64 }, (_, number) => ({ offset: number * GIB, length: 10 * MIB }));
+    await writeSparseFile(image, 64 * GIB, areas, random);
+    const runs = [
+      ["backup", "--repo", repo, "--device", image],
+      ["verify", "--repo", repo, "--read-data"],
+      ["restore", "--repo", repo, "--point", "latest", "--target", join(folder, "restored.img")],
+    ];
+    for (const args of runs) {
+      const peak = await peakMemoryBytes(args);
+      assert.ok(peak > 50 * MIB && peak <= MAX_RSS_BYTES, `${args[0]} took ${(peak / MIB).toFixed(0)} MiB`);
+    }
+    for (const area of areas) await assertSameArea(join(folder, "restored.img"), image, area);
+  }),
+);
+
+/** A folder on tmpfs, which takes files of 16 TiB where ext4 does not. */
+async function memoryFolder(): Promise<string> {
+  const folder = await mkdtemp("/dev/shm/blockferry-test-");
+  after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Runs the agent and expects success. @returns the most memory (RSS) that it had: VmHWM of proc_pid_status(5) */
+async function peakMemoryBytes(args: string[]): Promise<number> {
+  const run = startAgent(args);
+  let peakKib = 0;
+  let ended = false;
+  const result = run.result.finally(() => {
+    ended = true;
+  });
+  await waitUntil(
+    `the end of ${args[0]}`,
+    async () => {
+      const status = await readFile(`/proc/${run.process.pid}/status`, "utf8").catch(() => "");
+      peakKib = Math.max(peakKib, Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0));
+      return ended;
+    },
+    300_000,
+  );
+  const { code, stderr } = await result;
+  assert.equal(code, 0, stderr);
+  return peakKib * 1024;
+}
