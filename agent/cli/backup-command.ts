@@ -21,7 +21,7 @@ interface BackupArguments {
   threads: number | undefined;
   queueDepth: number;
   compression: Compression;
-  tag: string[];
+  tag: string[] | undefined;
   skipBadBlocks: boolean;
   json: boolean;
 }
@@ -76,7 +76,7 @@ export const backupCommand: Command<BackupArguments> = {
     const queueDepth = checkWholeNumber("queue-depth", args.queueDepth, 1, 256);
     checkPool(threads, queueDepth);
     const devices = args.device.map(parseDevice);
-    const tags = parseTags(args.tag);
+    const tags = parseTags(args.tag ?? []);
     const repository = await openRepository(args.repo);
     const started = performance.now();
     const point = await backup(repository, {

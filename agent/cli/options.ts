@@ -42,9 +42,9 @@ export function once(name: string): <T>(value: T) => T {
 }
 
 /** An option that may be repeated, as an array; refuses empty values. @throws Usage */
-export function repeated(name: string): (value: string | string[] | undefined) => string[] {
+export function repeated(name: string): (value: string | string[]) => string[] {
   return (value) => {
-    const values = value === undefined ? [] : [value].flat();
+    const values = [value].flat();
     if (values.includes("")) throw emptyValue(name);
     return values;
   };
