@@ -45,7 +45,7 @@ export function reportPrimitives(report: Report, rounds: Primitives[]): void {
     (p) => p.hash.cpuSeconds,
   );
   speed(
-    "LZ4, one core",
+    "LZ4 and CRC-32, one core",
     (p) => p.compressedBytes,
     (p) => p.compress.cpuSeconds,
   );
@@ -58,6 +58,6 @@ export function reportPrimitives(report: Report, rounds: Primitives[]): void {
     report.addSeries({ name, unit: "CPU s", samples: rounds.map(of) });
   seconds("CPU: reading", (p) => p.read.cpuSeconds);
   seconds("CPU: SHA-256", (p) => p.hash.cpuSeconds);
-  seconds("CPU: LZ4", (p) => p.compress.cpuSeconds);
+  seconds("CPU: LZ4 and CRC-32", (p) => p.compress.cpuSeconds);
   seconds("CPU: writing", (p) => p.write.cpuSeconds);
 }

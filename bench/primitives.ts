@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { crc32 } from "node:zlib";
 import { allocateAligned } from "../native-free-io/aligned-memory.js";
 import { inspectBlockSource, openBlockSource } from "../native-free-io/block-source.js";
 import { encodeChunk } from "../repository/chunk-codec.js";
@@ -85,7 +86,11 @@ async function hashAndCompress(fd: number, sizeBytes: number): Promise<Computing
       known.add(id.toString("hex"));
     }
     const compressing = process.cpuUsage();
-    for (const chunk of fresh) sum.storedBytes += encodeChunk(chunk, output, 0, "lz4");
+    for (const chunk of fresh) {
+      const storedBytes = encodeChunk(chunk, output, 0, "lz4");
+      crc32(output.subarray(0, storedBytes));
+      sum.storedBytes += storedBytes;
+    }
     sum.compressSeconds += cpuSecondsSince(compressing);
     sum.compressedBytes += fresh.reduce((bytes, chunk) => bytes + chunk.length, 0);
   }

@@ -16,11 +16,13 @@ import { StopFlag } from "../stop-flag.js";
 import { type ThreadContext, threadMain } from "../thread-pool.js";
 import type { RestoreTask } from "./messages.js";
 import { TargetWriter } from "./target-writer.js";
+import { groupWrites, MAX_GROUP_CHUNKS, type WriteGroup } from "./write-groups.js";
 
 /** Runs of packs being read or decoded at once, for each thread. */
 const RUNS_IN_FLIGHT = 4;
-/** Chunks being written at once, for each thread. */
-const WRITES_IN_FLIGHT = 24;
+/** Groups of chunks being written at once, for each thread. */
+const WRITES_IN_FLIGHT = 5;
+const GROUP_BYTES = MAX_GROUP_CHUNKS * CHUNK_BYTES;
 
 /** A restore thread: takes extents of the volumes, reads their chunks from the packs, proves and writes them. */
 export default function restoreThread(task: RestoreTask & ThreadContext) {
@@ -67,12 +69,7 @@ class ExtentRestorer {
     this.packs = PackTable.attach(task.packs);
     this.extents = ExtentQueue.attach(task.extents, task.thread);
     this.counters = Counters.attach(task.counters).row(task.thread);
-    const memory = allocateAligned(WRITES_IN_FLIGHT * CHUNK_BYTES);
-    this.slots = new BufferPool(
-      Array.from({ length: WRITES_IN_FLIGHT }, (_, slot) =>
-        memory.subarray(slot * CHUNK_BYTES, (slot + 1) * CHUNK_BYTES),
-      ),
-    );
+    this.slots = new BufferPool(Array.from({ length: WRITES_IN_FLIGHT }, () => allocateAligned(GROUP_BYTES)));
     for (const { target, chunks, sizeBytes } of task.volumes) {
       this.targets.push({ writer: new TargetWriter(target), chunks: VolumeChunks.attach(chunks), sizeBytes });
     }
@@ -152,14 +149,12 @@ class ExtentRestorer {
     const packId = this.packs.id(run.packNumber);
     const range = { offset: run.offset, length: run.length };
     const bytes = await this.storage.get(packKey(packId), { range, into: buffer });
-    for (const chunk of run.chunks) {
+    for (const group of groupWrites(run.chunks)) {
       if (this.stop.isSet) return;
-      const start = chunk.record.offset - run.offset;
-      const stored = bytes.subarray(start, start + chunk.record.storedBytes);
       const slot = await this.slots.take();
       try {
-        const payload = decodeChunk(chunk.record, packId, stored, slot);
-        this.track(this.writeChunk(target, chunk, payload), slot);
+        const data = decodeGroup(target, packId, group, { run, bytes, slot });
+        this.track(this.writeGroup(target, group.starts, data), slot);
       } catch (error) {
         this.slots.give(slot);
         throw error;
@@ -167,11 +162,10 @@ class ExtentRestorer {
     }
   }
 
-  private async writeChunk(target: OpenTarget, chunk: WantedChunk, payload: Buffer): Promise<void> {
-    for (const position of chunk.positions) {
-      if (payload.length !== chunkLength(target, position)) throw wrongLength(chunk, position);
-      await target.writer.writeChunk(payload, position * CHUNK_BYTES);
-      this.count(payload.length, "newBytes");
+  private async writeGroup(target: OpenTarget, starts: number[], data: Buffer): Promise<void> {
+    for (const start of starts) {
+      await target.writer.writeData(data, start * CHUNK_BYTES);
+      this.count(data.length, "newBytes");
     }
   }
 
@@ -193,6 +187,30 @@ class ExtentRestorer {
 
 function chunkLength(target: OpenTarget, position: number): number {
   return Math.min(CHUNK_BYTES, target.sizeBytes - position * CHUNK_BYTES);
+}
+
+/**
+ * Decodes and proves the chunks of a group, one after the other in `slot`.
+ * @returns their bytes, a view of `slot`
+ */
+function decodeGroup(
+  target: OpenTarget,
+  packId: string,
+  { chunks, starts }: WriteGroup,
+  { run, bytes, slot }: { run: PackRun; bytes: Buffer; slot: Buffer },
+): Buffer {
+  let length = 0;
+  for (const [number, chunk] of chunks.entries()) {
+    const { offset, storedBytes } = chunk.record;
+    const stored = bytes.subarray(offset - run.offset, offset - run.offset + storedBytes);
+    const payload = decodeChunk(chunk.record, packId, stored, slot.subarray(length, length + CHUNK_BYTES));
+    for (const start of starts) {
+      const position = start + number;
+      if (payload.length !== chunkLength(target, position)) throw wrongLength(chunk, position);
+    }
+    length += payload.length;
+  }
+  return slot.subarray(0, length);
 }
 
 function wrongLength({ record }: WantedChunk, position: number): BlockferryError {

@@ -1,0 +1,32 @@
+import type { WantedChunk } from "../pack-runs.js";
+
+/** The most chunks that one write takes: 4 MiB. Fewer, larger writes cost less CPU time and let a disk do more. */
+export const MAX_GROUP_CHUNKS = 8;
+
+/** Chunks that stand next to each other in the volume, and are written at once. */
+export interface WriteGroup {
+  chunks: WantedChunk[];
+  /** Positions where the group starts; several only for a single chunk that is wanted more than once. */
+  starts: number[];
+}
+
+/** Groups the chunks of a run by where they belong; threads that read ahead stored them in any order. */
+export function groupWrites(chunks: WantedChunk[]): WriteGroup[] {
+  const groups: WriteGroup[] = [];
+  for (const chunk of chunks.toSorted((a, b) => firstPosition(a) - firstPosition(b))) {
+    const group = groups.at(-1);
+    if (group !== undefined && continues(group, chunk)) group.chunks.push(chunk);
+    else groups.push({ chunks: [chunk], starts: chunk.positions });
+  }
+  return groups;
+}
+
+function continues({ chunks, starts }: WriteGroup, chunk: WantedChunk): boolean {
+  const [start] = starts;
+  if (start === undefined || starts.length > 1 || chunk.positions.length > 1) return false;
+  return chunks.length < MAX_GROUP_CHUNKS && start + chunks.length === firstPosition(chunk);
+}
+
+function firstPosition({ positions }: WantedChunk): number {
+  return positions[0] as number;
+}
