@@ -1,23 +1,12 @@
 import { execFile } from "node:child_process";
 import { createCipheriv, createHash } from "node:crypto";
-import {
-  copyFile,
-  link,
-  mkdir,
-  open,
-  readdir,
-  rename,
-  rm,
-  stat,
-  truncate,
-  writeFile,
-} from "node:fs/promises";
+import { copyFile, link, mkdir, open, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { systemFiles } from "../demo/system-files.js";
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
-const SYSTEM_FOLDERS = ["/usr/lib", "/usr/share", "/usr/bin", "/usr/local"];
 /** Share of the ext4 image that its files fill. */
 const FILL = 0.85;
 
@@ -77,18 +66,6 @@ async function stageSystemFiles(staging: string, limitBytes: number): Promise<vo
     await mkdir(dirname(target), { recursive: true });
     await link(path, target).catch(() => copyFile(path, target));
     bytes += size;
-  }
-}
-
-async function* systemFiles(): AsyncGenerator<string> {
-  const folders = [...SYSTEM_FOLDERS];
-  for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
-    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-    for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) folders.push(path);
-      else if (entry.isFile()) yield path;
-    }
   }
 }
 

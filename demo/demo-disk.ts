@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { copyFile, mkdir, open, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, open, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { systemFiles } from "./system-files.js";
 
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
@@ -14,9 +15,6 @@ const REAL_FILES_BYTES = 200 * MIB;
 const SMALLEST_FILE_BYTES = 96 * 1024;
 const RANDOM_FILE_BYTES = 30 * MIB;
 const SPARSE_FILE_BYTES = 60 * MIB;
-
-/** Where a Linux system has files of all kinds: libraries, programs, data. */
-const SYSTEM_FOLDERS = ["/usr/lib", "/usr/share", "/usr/bin", "/usr/local"];
 
 /**
  * Makes an ext4 disk image of real files: programs and libraries of this system, a second copy of some of them, a file of random bytes,
@@ -54,7 +52,7 @@ export async function changeDisk(image: string, workFolder: string): Promise<voi
 async function copySystemFiles(folder: string): Promise<string[]> {
   const copied: string[] = [];
   let bytes = 0;
-  for await (const path of systemFiles()) {
+  for await (const path of filesToCopy()) {
     const { size } = await stat(path);
     if (size < SMALLEST_FILE_BYTES || bytes + size > REAL_FILES_BYTES) continue;
     const name = `${copied.length}-${path.slice(path.lastIndexOf("/") + 1)}`;
@@ -66,17 +64,9 @@ async function copySystemFiles(folder: string): Promise<string[]> {
   return copied;
 }
 
-async function* systemFiles(): AsyncGenerator<string> {
+async function* filesToCopy(): AsyncGenerator<string> {
   yield process.execPath;
-  const folders = [...SYSTEM_FOLDERS];
-  for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {
-    const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-    for (const entry of entries) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) folders.push(path);
-      else if (entry.isFile()) yield path;
-    }
-  }
+  yield* systemFiles();
 }
 
 async function writeSparseFile(path: string): Promise<void> {
