@@ -1,11 +1,11 @@
-import { closeSync, read } from "node:fs";
+import { read } from "node:fs";
 import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { crc32 } from "node:zlib";
 import { allocateAligned } from "../native-free-io/aligned-memory.js";
-import { inspectBlockSource, openBlockSource } from "../native-free-io/block-source.js";
+import { BlockSource } from "../native-free-io/block-source.js";
 import { encodeChunk } from "../repository/chunk-codec.js";
 import { CHUNK_BYTES, chunkId } from "../repository/chunk-id.js";
 import { openStorage } from "../repository/storage/open-storage.js";
@@ -35,15 +35,15 @@ export interface Primitives {
  * a process of its own with UV_THREADPOOL_SIZE as the agent has it.
  */
 export async function measurePrimitives(image: string, workFolder: string): Promise<Primitives> {
-  const source = await inspectBlockSource(image);
-  const fd = openBlockSource(source);
+  const source = await BlockSource.open(image);
+  const { fd } = source;
   try {
     const reading = await timed(() => readAll(fd, source.sizeBytes));
     const computing = await hashAndCompress(fd, source.sizeBytes);
     const writing = await timed(() => writeAll(workFolder, computing.storedBytes));
     return { imageBytes: source.sizeBytes, read: reading, write: writing, ...computing };
   } finally {
-    closeSync(fd);
+    await source.close();
   }
 }
 

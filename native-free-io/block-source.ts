@@ -1,90 +1,125 @@
-import { closeSync, constants, openSync, read, type Stats } from "node:fs";
-import { stat } from "node:fs/promises";
-import { promisify } from "node:util";
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
 import { allocateAligned } from "./aligned-memory.js";
+import { isBadBlock } from "./bad-block.js";
 import { blockDeviceSizeBytes } from "./device-number.js";
-
-const readAsync = promisify(read);
 
 /** Every read starts and ends on a multiple of this: the largest logical sector in use. */
 export const DIRECT_ALIGNMENT_BYTES = 4096;
 
-/** A block device or image file that can be read, as it was found. */
-export interface BlockSource {
-  path: string;
-  kind: "block-device" | "file";
-  sizeBytes: number;
-  /** Bytes the file system has allocated; fewer than `sizeBytes` means the file has holes. */
-  allocatedBytes: number;
-  /** Whether reads go past the page cache with `O_DIRECT`. */
-  direct: boolean;
-}
-
 /**
- * Finds out what stands at `path` and how it can be read.
- * @throws SourceNotFound, SourceUnreadable
+ * A block device or image file, open for reading. Whatever is done with it goes through this one descriptor, which all
+ * threads share: a path may come to name something else at any moment, a descriptor never does.
  */
-export async function inspectBlockSource(path: string): Promise<BlockSource> {
-  const stats = await statSource(path);
-  if (stats.isBlockDevice()) {
-    const sizeBytes = await blockDeviceSizeBytes(stats.rdev);
-    return {
-      path,
-      kind: "block-device",
-      sizeBytes,
-      allocatedBytes: sizeBytes,
-      direct: await supportsDirect(path),
-    };
-  }
-  if (stats.isFile()) {
-    const allocatedBytes = stats.blocks * 512;
-    return { path, kind: "file", sizeBytes: stats.size, allocatedBytes, direct: await supportsDirect(path) };
-  }
-  throw unreadable(path, "it is neither a block device nor a regular file");
-}
+export class BlockSource {
+  private constructor(
+    readonly path: string,
+    readonly kind: "block-device" | "file",
+    readonly sizeBytes: number,
+    /** Whether reads go past the page cache with `O_DIRECT`. */
+    readonly direct: boolean,
+    private readonly handle: FileHandle,
+    private readonly modifiedAtMs: number,
+  ) {}
 
-/** Opens a source read-only; whoever opens it closes it. */
-export function openBlockSource(source: Pick<BlockSource, "path" | "direct">): number {
-  return openSync(source.path, constants.O_RDONLY | (source.direct ? constants.O_DIRECT : 0));
-}
-
-async function statSource(path: string): Promise<Stats> {
-  try {
-    return await stat(path);
-  } catch (error) {
-    if (systemErrorCode(error) !== "ENOENT") throw unreadable(path, describe(error), error);
-    throw new BlockferryError(
-      {
-        code: "SourceNotFound",
-        message: `${path} does not exist.`,
-        remedy: "Check the path; `lsblk` lists the block devices of this machine.",
-        object: path,
-      },
-      error,
-    );
-  }
-}
-
-/** Some file systems refuse `O_DIRECT` when the file is opened, some only when it is read. */
-async function supportsDirect(path: string): Promise<boolean> {
-  try {
-    const fd = openBlockSource({ path, direct: true });
+  /** @throws SourceNotFound, SourceUnreadable */
+  static async open(path: string): Promise<BlockSource> {
     try {
-      await readAsync(fd, allocateAligned(DIRECT_ALIGNMENT_BYTES), 0, DIRECT_ALIGNMENT_BYTES, 0);
-    } finally {
-      closeSync(fd);
+      kindOf(await stat(path));
+      const handle = await openForReading(path);
+      try {
+        return await BlockSource.inspect(path, handle);
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+    } catch (error) {
+      throw systemErrorCode(error) === "ENOENT" ? notFound(path, error) : unreadable(path, error);
     }
+  }
+
+  /** For `pread` alone, by any thread of this process; it is gone when the source is closed. */
+  get fd(): number {
+    return this.handle.fd;
+  }
+
+  /** Whether a file was written to since it was opened. Nobody can tell of a device. */
+  async hasChanged(): Promise<boolean> {
+    if (this.kind === "block-device") return false;
+    const { size, mtimeMs } = await this.handle.stat();
+    return size !== this.sizeBytes || mtimeMs !== this.modifiedAtMs;
+  }
+
+  async close(): Promise<void> {
+    await this.handle.close();
+  }
+
+  private static async inspect(path: string, first: FileHandle): Promise<BlockSource> {
+    const stats = await first.stat();
+    const kind = kindOf(stats);
+    const sizeBytes = kind === "file" ? stats.size : await blockDeviceSizeBytes(stats.rdev);
+    const direct = await readsDirectly(first, sizeBytes);
+    const handle = direct ? first : await reopenBuffered(first);
+    return new BlockSource(path, kind, sizeBytes, direct, handle, stats.mtimeMs);
+  }
+}
+
+/** Some file systems refuse `O_DIRECT` when a file is opened, some only when it is read. */
+async function openForReading(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_DIRECT);
+  } catch (error) {
+    if (systemErrorCode(error) !== "EINVAL") throw error;
+    return open(path, constants.O_RDONLY);
+  }
+}
+
+/** The same file, not whatever its path names by now (proc_pid_fd(5)). */
+async function reopenBuffered(direct: FileHandle): Promise<FileHandle> {
+  const buffered = await open(`/proc/self/fd/${direct.fd}`, constants.O_RDONLY);
+  await direct.close();
+  return buffered;
+}
+
+async function readsDirectly(handle: FileHandle, sizeBytes: number): Promise<boolean> {
+  try {
+    const { bytesRead } = await handle.read(
+      allocateAligned(DIRECT_ALIGNMENT_BYTES),
+      0,
+      DIRECT_ALIGNMENT_BYTES,
+      0,
+    );
+    if (sizeBytes === 0 && bytesRead > 0) throw new Error("its size is said to be 0, yet it holds data");
     return true;
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === "EINVAL" || code === "EOPNOTSUPP") return false;
-    if (code === "EIO") return true;
-    throw unreadable(path, describe(error), error);
+    if (isBadBlock(error)) return true;
+    throw error;
   }
 }
 
-function unreadable(path: string, reason: string, cause?: unknown): BlockferryError {
+function kindOf(stats: Stats): "block-device" | "file" {
+  if (stats.isBlockDevice()) return "block-device";
+  if (stats.isFile()) return "file";
+  throw new Error("it is neither a block device nor a regular file");
+}
+
+function notFound(path: string, cause: unknown): BlockferryError {
+  return new BlockferryError(
+    {
+      code: "SourceNotFound",
+      message: `${path} does not exist.`,
+      remedy: "Check the path; `lsblk` lists the block devices of this machine.",
+      object: path,
+    },
+    cause,
+  );
+}
+
+function unreadable(path: string, cause: unknown): BlockferryError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
   return new BlockferryError(
     {
       code: "SourceUnreadable",
@@ -94,8 +129,4 @@ function unreadable(path: string, reason: string, cause?: unknown): BlockferryEr
     },
     cause,
   );
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

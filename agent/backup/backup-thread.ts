@@ -1,6 +1,4 @@
-import { closeSync } from "node:fs";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { openBlockSource } from "../../native-free-io/block-source.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
 import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/pack-writer.js";
 import { openStorage } from "../../repository/storage/open-storage.js";
@@ -18,14 +16,9 @@ import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "
 export default function backupThread(task: BackupTask & ThreadContext) {
   const stop = StopFlag.attach(task.stop);
   return threadMain<BackupThreadResult>(task, stop, async () => {
-    const volumes: OpenVolume[] = [];
-    try {
-      for (const volume of task.volumes) volumes.push(openVolume(volume));
-      await readExtents(task, volumes, stop);
-      return { badRanges: volumes.map((volume) => volume.badRanges) };
-    } finally {
-      for (const volume of volumes) closeSync(volume.fd);
-    }
+    const volumes = task.volumes.map(attachVolume);
+    await readExtents(task, volumes, stop);
+    return { badRanges: volumes.map((volume) => volume.badRanges) };
   });
 }
 
@@ -62,10 +55,10 @@ async function readExtents(
   pipeline.throwIfFailed();
 }
 
-function openVolume(volume: VolumeTask): OpenVolume {
+function attachVolume(volume: VolumeTask): OpenVolume {
   return {
     path: volume.path,
-    fd: openBlockSource(volume),
+    fd: volume.fd,
     sizeBytes: volume.sizeBytes,
     chunks: VolumeChunks.attach(volume.chunks),
     data: volume.data && ChunkBitmap.attach(volume.data),

@@ -11,7 +11,16 @@ import { EXTENT_CHUNKS } from "../extent-queue.js";
 import { throwIfInterrupted } from "../interrupted.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { IndexCheckpoints } from "./index-checkpoints.js";
-import { type DeviceRequest, planVolumes, totalBytes, type VolumePlan } from "./plan-volumes.js";
+import {
+  closeSources,
+  type DeviceRequest,
+  type NamedSource,
+  openSources,
+  planVolumes,
+  totalBytes,
+  type VolumePlan,
+  warnOfChanges,
+} from "./plan-volumes.js";
 import { readVolumes } from "./read-volumes.js";
 import { storeBlockMaps } from "./store-block-maps.js";
 
@@ -33,12 +42,27 @@ export interface BackupOptions {
  * @throws SourceNotFound, SourceUnreadable, SourceShrunk, StorageFull, StorageDenied, Interrupted
  */
 export async function backup(repository: Repository, options: BackupOptions): Promise<RecoveryPoint> {
+  const sources = await openSources(options.devices, options.watcher);
+  try {
+    const point = await backupSources(repository, sources, options);
+    await warnOfChanges(sources, options.watcher);
+    return point;
+  } finally {
+    await closeSources(sources);
+  }
+}
+
+async function backupSources(
+  repository: Repository,
+  sources: NamedSource[],
+  options: BackupOptions,
+): Promise<RecoveryPoint> {
   const startedAt = new Date();
   const { storage } = repository;
-  const volumes = await planVolumes(options.devices, options.watcher);
   await storage.removeStaleUploads();
   const loaded = await loadIndex(storage);
   for (const { message, remedy } of loaded.problems) options.watcher.notice(`${message} ${remedy}`);
+  const volumes = await planVolumes(sources);
   const index = roomForVolumes(loaded.index, volumes, options.threads);
   const checkpoints = new IndexCheckpoints(storage);
   for (const pack of loaded.unindexedPacks) checkpoints.add(pack);

@@ -1,5 +1,6 @@
 import { read } from "node:fs";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
+import { isBadBlock } from "../../native-free-io/bad-block.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
@@ -9,7 +10,7 @@ import type { StopFlag } from "../stop-flag.js";
 import type { ChunkBitmap } from "./chunk-bitmap.js";
 import type { ChunkStore } from "./chunk-store.js";
 import { salvageChunk } from "./salvage-chunk.js";
-import { isBadBlock, sourceUnreadable } from "./source-errors.js";
+import { sourceUnreadable } from "./source-errors.js";
 
 /** A volume as one thread reads it. */
 export interface OpenVolume {

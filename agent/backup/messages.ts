@@ -19,7 +19,8 @@ export interface BackupTask {
 
 export interface VolumeTask {
   path: string;
-  direct: boolean;
+  /** Open in the main thread; descriptors belong to the process. */
+  fd: number;
   sizeBytes: number;
   chunks: SharedArrayBuffer;
   data: SharedArrayBuffer | undefined;

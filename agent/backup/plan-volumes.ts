@@ -1,6 +1,6 @@
 import { basename, resolve } from "node:path";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { type BlockSource, inspectBlockSource } from "../../native-free-io/block-source.js";
+import { BlockSource } from "../../native-free-io/block-source.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { mapNodeCount } from "../../repository/block-map.js";
 import { chunkCount } from "../../repository/chunk-id.js";
@@ -16,9 +16,7 @@ export interface DeviceRequest {
 }
 
 /** A volume about to be read. */
-export interface VolumePlan {
-  name: string;
-  source: BlockSource;
+export interface VolumePlan extends NamedSource {
   /** The chunks that must be read; undefined for all. */
   data: ChunkBitmap | undefined;
   /** To be filled in by the threads. */
@@ -27,33 +25,68 @@ export interface VolumePlan {
   maxNewChunks: number;
 }
 
-/** @throws SourceNotFound, SourceUnreadable; Usage when two volumes have one name */
-export async function planVolumes(devices: DeviceRequest[], watcher: RunWatcher): Promise<VolumePlan[]> {
-  const plans = await Promise.all(devices.map(planVolume));
-  const names = new Set<string>();
-  for (const { name, source } of plans) {
-    if (names.has(name)) throw nameTaken(name);
-    names.add(name);
-    if (!source.direct) {
-      watcher.notice(
-        `${source.path}: O_DIRECT is not supported there; reading through the page cache, which is slower.`,
-      );
+/** A source and the name that its volume gets. */
+export interface NamedSource {
+  name: string;
+  source: BlockSource;
+}
+
+/**
+ * Opens all devices; whoever calls this closes them. When this throws, none is open.
+ * @throws SourceNotFound, SourceUnreadable; Usage when two volumes have one name
+ */
+export async function openSources(devices: DeviceRequest[], watcher: RunWatcher): Promise<NamedSource[]> {
+  const names = devices.map(({ path, name }) => name ?? basename(path));
+  const twice = names.find((name, number) => names.indexOf(name) !== number);
+  if (twice !== undefined) throw nameTaken(twice);
+  const sources: NamedSource[] = [];
+  try {
+    for (const [number, { path }] of devices.entries()) {
+      const source = await BlockSource.open(resolve(path));
+      sources.push({ name: names[number] as string, source });
+      if (source.sizeBytes === 0) watcher.notice(`${source.path} is empty: its volume has 0 bytes.`);
+      if (!source.direct) watcher.notice(readsBuffered(source));
     }
+    return sources;
+  } catch (error) {
+    await closeSources(sources);
+    throw error;
   }
-  return plans;
 }
 
-export function totalBytes(volumes: VolumePlan[]): number {
-  return volumes.reduce((sum, { source }) => sum + source.sizeBytes, 0);
+export async function closeSources(sources: NamedSource[]): Promise<void> {
+  for (const { source } of sources) await source.close();
 }
 
-async function planVolume({ path, name }: DeviceRequest): Promise<VolumePlan> {
-  const source = await inspectBlockSource(resolve(path));
+/** Maps the holes of the sources. Do it right before they are read: what is written into a hole afterwards is missed. */
+export function planVolumes(sources: NamedSource[]): Promise<VolumePlan[]> {
+  return Promise.all(sources.map(planVolume));
+}
+
+/** A file that somebody wrote to meanwhile is in the backup as it was at no one moment. */
+export async function warnOfChanges(sources: NamedSource[], watcher: RunWatcher): Promise<void> {
+  for (const { source } of sources) {
+    if (!(await source.hasChanged())) continue;
+    watcher.notice(
+      `${source.path} was written to while it was read; the backup mixes what was there before and after. Back up a snapshot instead, or a file that nobody writes.`,
+    );
+  }
+}
+
+export function totalBytes(sources: NamedSource[]): number {
+  return sources.reduce((sum, { source }) => sum + source.sizeBytes, 0);
+}
+
+async function planVolume({ name, source }: NamedSource): Promise<VolumePlan> {
   const count = chunkCount(source.sizeBytes);
   const ranges = await dataRanges(source);
   const data = ranges && ChunkBitmap.of(ranges, count);
   const maxNewChunks = (data?.count ?? count) + mapNodeCount(count);
-  return { name: name ?? basename(path), source, data, chunks: VolumeChunks.create(count), maxNewChunks };
+  return { name, source, data, chunks: VolumeChunks.create(count), maxNewChunks };
+}
+
+function readsBuffered({ path }: BlockSource): string {
+  return `${path}: O_DIRECT is not supported there; reading through the page cache, which is slower.`;
 }
 
 function nameTaken(name: string): BlockferryError {

@@ -59,6 +59,6 @@ export async function readVolumes(
 }
 
 function describeVolume({ source, chunks, data }: VolumePlan): VolumeTask {
-  const { path, direct, sizeBytes } = source;
-  return { path, direct, sizeBytes, chunks: chunks.memory, data: data?.memory };
+  const { path, fd, sizeBytes } = source;
+  return { path, fd, sizeBytes, chunks: chunks.memory, data: data?.memory };
 }

@@ -1,8 +1,9 @@
 import { read } from "node:fs";
 import { promisify } from "node:util";
+import { isBadBlock } from "../../native-free-io/bad-block.js";
 import { DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
-import { isBadBlock, sourceShrunk, sourceUnreadable } from "./source-errors.js";
+import { sourceShrunk, sourceUnreadable } from "./source-errors.js";
 
 const readAsync = promisify(read);
 

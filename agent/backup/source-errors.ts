@@ -1,11 +1,5 @@
-import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
-
-/** The errors by which a device says that a block is bad, while the rest of it may be fine. */
-const BAD_BLOCK_ERRORS = new Set(["EIO", "ENODATA", "EREMOTEIO", "EBADMSG", "EILSEQ"]);
-
-export function isBadBlock(error: unknown): boolean {
-  return BAD_BLOCK_ERRORS.has(systemErrorCode(error) ?? "");
-}
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { isBadBlock } from "../../native-free-io/bad-block.js";
 
 export function sourceUnreadable(path: string, offset: number, cause: unknown): BlockferryError {
   const reason = cause instanceof Error ? cause.message : String(cause);

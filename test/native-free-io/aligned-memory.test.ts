@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { inspectBlockSource } from "../../native-free-io/block-source.js";
+import { BlockSource } from "../../native-free-io/block-source.js";
 import { SeededRandom } from "../support/random.js";
 import { tempFolder } from "../support/temp-folder.js";
 
@@ -21,7 +21,9 @@ test("a file is read and written with O_DIRECT through aligned memory, and refus
   const path = join(await tempFolder(), "file");
   const content = new SeededRandom("direct").bytes(16_384);
   await writeFile(path, content);
-  if (!(await inspectBlockSource(path)).direct) {
+  const source = await BlockSource.open(path);
+  await source.close();
+  if (!source.direct) {
     t.skip("the file system of the temporary folder takes no O_DIRECT");
     return;
   }

@@ -1,48 +1,50 @@
 import assert from "node:assert/strict";
-import { closeSync, fstatSync, readSync, writeSync } from "node:fs";
-import { mkdir, symlink, truncate, writeFile } from "node:fs/promises";
+import { fstatSync, readSync, writeSync } from "node:fs";
+import { appendFile, mkdir, rename, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import {
-  DIRECT_ALIGNMENT_BYTES,
-  inspectBlockSource,
-  openBlockSource,
-} from "../../native-free-io/block-source.js";
+import { BlockSource, DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { withLoopDevice } from "../support/loop-device.js";
 import { SeededRandom } from "../support/random.js";
 import { rootTest } from "../support/root-test.js";
 import { tempFolder } from "../support/temp-folder.js";
 
-test("a file is found with its size and what is allocated of it", async () => {
+async function withSource(path: string, use: (source: BlockSource) => unknown): Promise<void> {
+  const source = await BlockSource.open(path);
+  try {
+    await use(source);
+  } finally {
+    await source.close();
+  }
+}
+
+test("a file is found with its size, however large", async () => {
   const folder = await tempFolder();
-  const full = join(folder, "full");
-  await writeFile(full, new SeededRandom("full").bytes(100_001));
-  const source = await inspectBlockSource(full);
-  assert.equal(source.path, full);
-  assert.equal(source.kind, "file");
-  assert.equal(source.sizeBytes, 100_001);
-  assert.ok(source.allocatedBytes >= 100_001);
-  const sparse = join(folder, "sparse");
-  await writeFile(sparse, "");
-  await truncate(sparse, 16 * 2 ** 40 - 8192);
-  const { sizeBytes, allocatedBytes } = await inspectBlockSource(sparse);
-  assert.deepEqual({ sizeBytes, allocatedBytes }, { sizeBytes: 16 * 2 ** 40 - 8192, allocatedBytes: 0 });
+  await writeFile(join(folder, "full"), new SeededRandom("full").bytes(100_001));
+  await withSource(join(folder, "full"), ({ path, kind, sizeBytes }) => {
+    assert.deepEqual({ path, kind, sizeBytes }, { path: join(folder, "full"), kind: "file", sizeBytes: 100_001 });
+  });
+  await writeFile(join(folder, "sparse"), "");
+  await truncate(join(folder, "sparse"), 16 * 2 ** 40 - 8192);
+  await withSource(join(folder, "sparse"), ({ sizeBytes }) => assert.equal(sizeBytes, 16 * 2 ** 40 - 8192));
 });
 
-test("an empty file is a source of no bytes", async () => {
+test("an empty file is a source of no bytes; a file of /proc, which says so and holds some, is refused", async () => {
   const path = join(await tempFolder(), "empty");
   await writeFile(path, "");
-  assert.equal((await inspectBlockSource(path)).sizeBytes, 0);
+  await withSource(path, ({ sizeBytes }) => assert.equal(sizeBytes, 0));
+  await assert.rejects(BlockSource.open("/proc/meminfo"), { code: "SourceUnreadable", message: /size/ });
 });
 
 test("a link is followed to what it names", async () => {
   const folder = await tempFolder();
   await writeFile(join(folder, "file"), "content");
   await symlink("file", join(folder, "link"));
-  const { kind, sizeBytes } = await inspectBlockSource(join(folder, "link"));
-  assert.deepEqual({ kind, sizeBytes }, { kind: "file", sizeBytes: 7 });
+  await withSource(join(folder, "link"), ({ kind, sizeBytes }) => {
+    assert.deepEqual({ kind, sizeBytes }, { kind: "file", sizeBytes: 7 });
+  });
 });
 
 test("a missing path is not found; a folder, a character device and a path through a file are unreadable", async () => {
@@ -52,11 +54,40 @@ test("a missing path is not found; a folder, a character device and a path throu
   await symlink("nowhere", join(folder, "dangling"));
   const missing = [join(folder, "missing"), join(folder, "dangling")];
   for (const path of missing) {
-    await assert.rejects(inspectBlockSource(path), { code: "SourceNotFound", object: path });
+    await assert.rejects(BlockSource.open(path), { code: "SourceNotFound", object: path });
   }
   for (const path of [join(folder, "folder"), "/dev/null", "/dev/zero", join(folder, "file", "x")]) {
-    await assert.rejects(inspectBlockSource(path), { code: "SourceUnreadable", object: path });
+    await assert.rejects(BlockSource.open(path), { code: "SourceUnreadable", object: path });
   }
+});
+
+test("a source stays what it was when its path comes to name another file", async () => {
+  const folder = await tempFolder();
+  const [path, other] = [join(folder, "image"), join(folder, "other")];
+  await writeFile(path, "");
+  await truncate(path, 2 ** 20);
+  await writeFile(other, new SeededRandom("other").bytes(2 ** 20));
+  await withSource(path, async (source) => {
+    await rename(other, path);
+    const block = allocateAligned(DIRECT_ALIGNMENT_BYTES);
+    assert.equal(readSync(source.fd, block, 0, DIRECT_ALIGNMENT_BYTES, 0), DIRECT_ALIGNMENT_BYTES);
+    assert.ok(block.equals(Buffer.alloc(DIRECT_ALIGNMENT_BYTES)));
+    assert.equal(await source.hasChanged(), false);
+  });
+});
+
+test("a file that is written to or grows has changed", async () => {
+  const path = join(await tempFolder(), "file");
+  await writeFile(path, "content");
+  await withSource(path, async (source) => {
+    assert.equal(await source.hasChanged(), false);
+    await utimes(path, new Date(0), new Date(0));
+    assert.equal(await source.hasChanged(), true);
+  });
+  await withSource(path, async (source) => {
+    await appendFile(path, "more");
+    assert.equal(await source.hasChanged(), true);
+  });
 });
 
 for (const sectorBytes of [512, 4096]) {
@@ -66,26 +97,21 @@ for (const sectorBytes of [512, 4096]) {
       const image = join(await tempFolder(), "image");
       const content = new SeededRandom("device").bytes(3 * 2 ** 20 + 4096);
       await writeFile(image, content);
-      await withLoopDevice(image, { sectorBytes }, async (device) => {
-        const source = await inspectBlockSource(device);
-        assert.deepEqual(source, {
-          path: device,
-          kind: "block-device",
-          sizeBytes: content.length,
-          allocatedBytes: content.length,
-          direct: true,
-        });
-        assert.equal(await dataRanges(source), undefined);
-        const fd = openBlockSource(source);
-        try {
+      await withLoopDevice(image, { sectorBytes }, (device) =>
+        withSource(device, async (source) => {
+          const { path, kind, sizeBytes, direct, fd } = source;
+          assert.deepEqual(
+            { path, kind, sizeBytes, direct },
+            { path: device, kind: "block-device", sizeBytes: content.length, direct: true },
+          );
+          assert.equal(await dataRanges(source), undefined);
+          assert.equal(await source.hasChanged(), false);
           assert.equal(fstatSync(fd).size, 0);
           const read = allocateAligned(content.length);
           assert.equal(readSync(fd, read, 0, content.length, 0), content.length);
           assert.ok(read.equals(content));
-        } finally {
-          closeSync(fd);
-        }
-      });
+        }),
+      );
     },
   );
 }
@@ -94,28 +120,18 @@ rootTest("a device whose size is no multiple of 4096 bytes is read to its last s
   const image = join(await tempFolder(), "image");
   const content = new SeededRandom("odd device").bytes(2 * 2 ** 20 + 3 * 512);
   await writeFile(image, content);
-  await withLoopDevice(image, { sectorBytes: 512 }, async (device) => {
-    const source = await inspectBlockSource(device);
-    assert.equal(source.sizeBytes, content.length);
-    const fd = openBlockSource({ path: device, direct: true });
-    try {
+  await withLoopDevice(image, { sectorBytes: 512 }, (device) =>
+    withSource(device, ({ fd, sizeBytes }) => {
+      assert.equal(sizeBytes, content.length);
       const last = allocateAligned(DIRECT_ALIGNMENT_BYTES);
       assert.equal(readSync(fd, last, 0, DIRECT_ALIGNMENT_BYTES, 2 * 2 ** 20), 3 * 512);
       assert.ok(last.subarray(0, 3 * 512).equals(content.subarray(2 * 2 ** 20)));
-    } finally {
-      closeSync(fd);
-    }
-  });
+    }),
+  );
 });
 
 test("a source is opened for reading only", async () => {
   const path = join(await tempFolder(), "file");
   await writeFile(path, "content");
-  const fd = openBlockSource({ path, direct: false });
-  try {
-    assert.equal(readSync(fd, Buffer.alloc(7), 0, 7, 0), 7);
-    assert.throws(() => writeSync(fd, "x"), { code: "EBADF" });
-  } finally {
-    closeSync(fd);
-  }
+  await withSource(path, ({ fd }) => assert.throws(() => writeSync(fd, "x"), { code: "EBADF" }));
 });

@@ -3,7 +3,7 @@ import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { inspectBlockSource } from "../../native-free-io/block-source.js";
+import { BlockSource } from "../../native-free-io/block-source.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { tempFolder } from "../support/temp-folder.js";
@@ -22,7 +22,12 @@ async function writeSparse(path: string, sizeBytes: number, data: ByteRange[]): 
 }
 
 async function rangesOf(path: string): Promise<ByteRange[] | undefined> {
-  return dataRanges(await inspectBlockSource(path));
+  const source = await BlockSource.open(path);
+  try {
+    return await dataRanges(source);
+  } finally {
+    await source.close();
+  }
 }
 
 /** All data are in the ranges, which are in order and within the file, and leave out every hole of at least `HOLE_BYTES`. */
@@ -158,6 +163,6 @@ test("of a file small enough to be kept in its inode nothing is believed", async
   const folder = await tempFolder();
   for (const sizeBytes of [1, 4096, 65_535]) {
     await writeSparse(join(folder, "hole"), sizeBytes, []);
-    assert.equal(await dataRanges(await inspectBlockSource(join(folder, "hole"))), undefined, `${sizeBytes}`);
+    assert.equal(await rangesOf(join(folder, "hole")), undefined, `${sizeBytes}`);
   }
 });
