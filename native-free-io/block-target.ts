@@ -2,6 +2,7 @@ import { constants, openSync } from "node:fs";
 import { chmod, chown, type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
+import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
 import { syncFolder } from "../foundation/sync-folder.js";
 import { allocateAligned } from "./aligned-memory.js";
 import { DIRECT_ALIGNMENT_BYTES } from "./block-source.js";
@@ -93,7 +94,7 @@ export class BlockTarget {
     try {
       const finalPath = await canonicalPath(path);
       const writePath = await newPartialPath(finalPath);
-      const handle = await open(writePath, "wx+");
+      const handle = await open(writePath, "wx+", PRIVATE_FILE_MODE);
       try {
         await copyOwnership(finalPath, writePath);
         const direct = await supportsDirectWrites(writePath);

@@ -4,6 +4,7 @@ import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";
 import { loadIndex } from "../../repository/load-index.js";
+import { packKey } from "../../repository/pack-format.js";
 import { newPointId, type RecoveryPoint, writePoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import { Counters, type CounterTotals } from "../counters.js";
@@ -65,6 +66,7 @@ async function backupSources(
   const volumes = await planVolumes(sources);
   const index = roomForVolumes(loaded.index, volumes, options.threads);
   const checkpoints = new IndexCheckpoints(storage);
+  await storage.makeDurable(loaded.unindexedPacks.map(({ id }) => packKey(id)));
   for (const pack of loaded.unindexedPacks) checkpoints.add(pack);
   const threads = usefulThreads(volumes, options.threads);
   const counters = Counters.create(threads + 1);

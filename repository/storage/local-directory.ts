@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { link, mkdir, open, readdir, rename, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
+import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/private-modes.js";
 import { syncFolder } from "../../foundation/sync-folder.js";
 import { readLocalFile } from "./local-read.js";
 import { removeStaleTempFiles, removeTempFile, tempFileName } from "./local-temp-files.js";
@@ -79,6 +80,17 @@ export class LocalDirectory implements Storage {
     }
   }
 
+  async makeDurable(keys: string[]): Promise<void> {
+    for (const folder of new Set(keys.map((key) => dirname(join(this.root, key))))) {
+      try {
+        await syncFolder(folder);
+        await syncFolder(dirname(folder));
+      } catch (error) {
+        throw storageError(this.name, relative(this.root, folder), error);
+      }
+    }
+  }
+
   async removeStaleUploads(): Promise<void> {
     try {
       await removeStaleTempFiles(join(this.root, TEMP_FOLDER));
@@ -101,7 +113,7 @@ export class LocalDirectory implements Storage {
   /** Makes a folder below the root, durably, the first time that it is needed. */
   private async ensureFolder(folder: string): Promise<void> {
     if (this.knownFolders.has(folder)) return;
-    const firstMade = await mkdir(folder, { recursive: true });
+    const firstMade = await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
     if (firstMade !== undefined) {
       for (let made = folder; made.length >= firstMade.length; made = dirname(made)) {
         await syncFolder(dirname(made));
@@ -122,7 +134,7 @@ function isTaken(error: unknown): boolean {
 }
 
 async function writeDurably(path: string, body: Uint8Array): Promise<void> {
-  const file = await open(path, "wx");
+  const file = await open(path, "wx", PRIVATE_FILE_MODE);
   try {
     await file.writeFile(body);
     await file.sync();

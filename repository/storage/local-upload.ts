@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
+import { PRIVATE_FILE_MODE } from "../../foundation/private-modes.js";
 import { removeTempFile } from "./local-temp-files.js";
 import type { Upload } from "./storage.js";
 
@@ -69,7 +70,7 @@ export class LocalUpload implements Upload {
 
   private async open(): Promise<{ buffered: FileHandle; direct: FileHandle | undefined }> {
     await this.options.prepare();
-    const buffered = await open(this.options.temp, "wx");
+    const buffered = await open(this.options.temp, "wx", PRIVATE_FILE_MODE);
     try {
       return { buffered, direct: await open(this.options.temp, constants.O_WRONLY | constants.O_DIRECT) };
     } catch (error) {

@@ -24,6 +24,12 @@ export interface Storage {
   /** All objects whose key starts with `prefix`, which ends with a slash. */
   list(prefix: string): Promise<StoredObject[]>;
 
+  /**
+   * Makes objects that `list` found survive a power cut, before anything refers to them: a writer that was killed may have
+   * left an object visible and its name not yet on disk.
+   */
+  makeDurable(keys: string[]): Promise<void>;
+
   /** Removes what uploads of killed processes left behind. */
   removeStaleUploads(): Promise<void>;
 }

@@ -24,7 +24,10 @@ test("a file is found with its size, however large", async () => {
   const folder = await tempFolder();
   await writeFile(join(folder, "full"), new SeededRandom("full").bytes(100_001));
   await withSource(join(folder, "full"), ({ path, kind, sizeBytes }) => {
-    assert.deepEqual({ path, kind, sizeBytes }, { path: join(folder, "full"), kind: "file", sizeBytes: 100_001 });
+    assert.deepEqual(
+      { path, kind, sizeBytes },
+      { path: join(folder, "full"), kind: "file", sizeBytes: 100_001 },
+    );
   });
   await writeFile(join(folder, "sparse"), "");
   await truncate(join(folder, "sparse"), 16 * 2 ** 40 - 8192);

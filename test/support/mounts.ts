@@ -36,3 +36,15 @@ export async function withExt4<T>(
   await runTool("mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", image);
   return withMount(folder, ["-o", "loop", image], use);
 }
+
+/** A new btrfs file system in `image`, mounted on a new folder. Needs root. */
+export async function withBtrfs<T>(
+  image: string,
+  sizeBytes: number,
+  folder: string,
+  use: (folder: string) => Promise<T>,
+): Promise<T> {
+  await runTool("truncate", `--size=${sizeBytes}`, image);
+  await runTool("mkfs.btrfs", "--quiet", "--force", image);
+  return withMount(folder, ["-o", "loop,commit=300", image], use);
+}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -238,4 +238,19 @@ test("a put that cannot be written says why, and leaves nothing", async () => {
   await assert.rejects(storage.get("packs/3f/x"), { code: "StorageFailed" });
   assert.deepEqual(await readdir(join(folder, "tmp")), []);
   assert.equal(await readFile(join(folder, "packs"), "utf8"), "a file where a folder belongs");
+});
+
+test("what is stored is for its owner alone, whatever the umask", async () => {
+  const umask = process.umask(0);
+  try {
+    const storage = new LocalDirectory(join(await tempFolder(), "new", "repo"));
+    await storage.put("index/object", Buffer.from("put"));
+    const upload = storage.putStream("packs/00/pack");
+    await upload.finish(Buffer.from("streamed"));
+    const modeOf = async (path: string) => (await stat(join(storage.name, path))).mode & 0o777;
+    for (const file of ["index/object", "packs/00/pack"]) assert.equal(await modeOf(file), 0o600, file);
+    for (const folder of ["", "index", "packs", "packs/00"]) assert.equal(await modeOf(folder), 0o700, folder);
+  } finally {
+    process.umask(umask);
+  }
 });
