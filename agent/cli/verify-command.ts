@@ -59,9 +59,10 @@ export const verifyCommand: Command<VerifyArguments> = {
     const whole = report.problems.length === 0 && report.damaged.length === 0;
     if (!whole) process.exitCode = EXIT.dataDamaged;
     const problems = report.problems.map((problem) => problem.toRecord());
+    const notes = report.notes.map((note) => note.toRecord());
     printResult(
       args.json,
-      { ok: whole, ...report, problems },
+      { ok: whole, ...report, problems, notes },
       whole ? describeWhole(report) : describeDamage(report),
     );
   },
@@ -77,12 +78,15 @@ function parseReadData(value: string | string[]): number {
   );
 }
 
-function describeWhole({ points, packs, packsRead, bytesRead }: VerifyReport): string {
+function describeWhole({ points, packs, packsRead, bytesRead, notes }: VerifyReport): string {
   const read =
     packsRead === 0
       ? "Data were not read; --read-data proves every byte."
       : `${packsRead} of them read and proven (${formatBytes(bytesRead)}).`;
-  return `The repository is whole: ${points} recovery points, ${packs} packs. ${read}`;
+  return [
+    `The repository is whole: ${points} recovery points, ${packs} packs. ${read}`,
+    ...notes.map(({ message }) => `  ${message} No recovery point needs it any more.`),
+  ].join("\n");
 }
 
 function describeDamage({ problems, damaged }: VerifyReport): string {

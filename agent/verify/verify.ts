@@ -26,6 +26,8 @@ export interface VerifyReport {
   packsRead: number;
   bytesRead: number;
   problems: BlockferryError[];
+  /** What is gone and needed by no recovery point: its chunks were stored anew, or nobody refers to them. */
+  notes: BlockferryError[];
   /** What the problems mean for the recovery points. */
   damaged: DamagedRange[];
 }
@@ -57,12 +59,15 @@ export async function verify(repository: Repository, options: VerifyOptions): Pr
     lost.size === 0
       ? findings
       : await walkPoints(points, { storage, loaded, isLost: (entry) => lost.has(entry) });
+  const everyPointWhole = damaged.length === 0 && damagedPoints.length === 0;
+  const isNote = ({ code }: BlockferryError) => everyPointWhole && code === "PackMissing";
   return {
     points: points.length,
     packs: loaded.packBytes.size,
     packsRead: selection.length,
     bytesRead: totalBytes(selection),
-    problems: withoutRepeats(problems),
+    problems: withoutRepeats(problems.filter((problem) => !isNote(problem))),
+    notes: problems.filter(isNote),
     damaged,
   };
 }

@@ -22,6 +22,7 @@ export interface VerifyOutput {
   packsRead: number;
   bytesRead: number;
   problems: ErrorRecord[];
+  notes: ErrorRecord[];
   damaged: { point: string; volume: string; offset: number; length: number }[];
 }
 
