@@ -78,9 +78,10 @@ export class BlockTarget {
   }
 
   private static async prepareDevice(path: string, rdev: number, sizeBytes: number): Promise<BlockTarget> {
-    const deviceBytes = await blockDeviceSizeBytes(rdev);
+    const gone = (error: unknown) => Promise.reject(notUsable(path, error));
+    const deviceBytes = await blockDeviceSizeBytes(rdev).catch(gone);
     if (deviceBytes < sizeBytes) throw tooSmall(path, deviceBytes, sizeBytes);
-    const user = await deviceUser(path, rdev);
+    const user = await deviceUser(path, rdev).catch(gone);
     if (user !== undefined) throw inUse(path, user);
     const handle = await open(path, constants.O_RDWR | constants.O_EXCL).catch((error: unknown) => {
       throw systemErrorCode(error) === "EBUSY"

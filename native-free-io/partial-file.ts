@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { isProcessRunning } from "../foundation/process-running.js";
+import { isAbandoned, OWNER_TOKEN } from "../foundation/owner-token.js";
 
 const SUFFIX = ".blockferry-partial";
 
@@ -13,10 +13,9 @@ export async function newPartialPath(path: string): Promise<string> {
   const prefix = `${basename(path)}.`;
   for (const name of await readdir(dirname(path))) {
     if (!name.startsWith(prefix) || !name.endsWith(SUFFIX)) continue;
-    const writer = /^(\d+)-[0-9a-f]{8}$/.exec(name.slice(prefix.length, -SUFFIX.length))?.[1];
-    if (writer !== undefined && !isProcessRunning(Number(writer))) {
-      await rm(join(dirname(path), name), { force: true });
-    }
+    const owner = /^([0-9a-f]{8}-\d+)-[0-9a-f]{8}$/.exec(name.slice(prefix.length, -SUFFIX.length))?.[1];
+    const partial = join(dirname(path), name);
+    if (owner !== undefined && (await isAbandoned(partial, owner))) await rm(partial, { force: true });
   }
-  return `${path}.${process.pid}-${randomBytes(4).toString("hex")}${SUFFIX}`;
+  return `${path}.${OWNER_TOKEN}-${randomBytes(4).toString("hex")}${SUFFIX}`;
 }

@@ -11,7 +11,7 @@ import { ChunkBitmap } from "./chunk-bitmap.js";
 /** What `--device` asks for. */
 export interface DeviceRequest {
   path: string;
-  /** The volume's name in the recovery point; by default the last part of the path. */
+  /** The volume's name in the recovery point; by default the last part of the path, white space as `_`. */
   name: string | undefined;
 }
 
@@ -36,7 +36,7 @@ export interface NamedSource {
  * @throws SourceNotFound, SourceUnreadable; Usage when two volumes have one name
  */
 export async function openSources(devices: DeviceRequest[], watcher: RunWatcher): Promise<NamedSource[]> {
-  const names = devices.map(({ path, name }) => name ?? basename(path));
+  const names = devices.map(({ path, name }) => name ?? defaultName(path));
   const twice = names.find((name, number) => names.indexOf(name) !== number);
   if (twice !== undefined) throw nameTaken(twice);
   const sources: NamedSource[] = [];
@@ -75,6 +75,11 @@ export async function warnOfChanges(sources: NamedSource[], watcher: RunWatcher)
 
 export function totalBytes(sources: NamedSource[]): number {
   return sources.reduce((sum, { source }) => sum + source.sizeBytes, 0);
+}
+
+/** White space in a name would break lists and lines of output. */
+function defaultName(path: string): string {
+  return basename(resolve(path)).replaceAll(/\s/g, "_");
 }
 
 async function planVolume({ name, source }: NamedSource): Promise<VolumePlan> {

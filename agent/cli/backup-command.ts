@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import type { Argv } from "yargs";
 import type { Compression } from "../../repository/chunk-codec.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
@@ -8,7 +7,16 @@ import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
 import type { Command } from "./command.js";
 import { formatBytes, formatSeconds } from "./format.js";
-import { checkWholeNumber, once, parseTags, repeated, repoOption, threadsOption, usage } from "./options.js";
+import {
+  checkWholeNumber,
+  chooseThreads,
+  once,
+  parseTags,
+  repeated,
+  repoOption,
+  threadsOption,
+  usage,
+} from "./options.js";
 import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -19,7 +27,7 @@ interface BackupArguments {
   repo: string;
   device: string[];
   threads: number | undefined;
-  queueDepth: number;
+  queueDepth: number | undefined;
   compression: Compression;
   tag: string[] | undefined;
   skipBadBlocks: boolean;
@@ -43,10 +51,9 @@ export const backupCommand: Command<BackupArguments> = {
         threads: threadsOption,
         "queue-depth": {
           type: "number",
-          default: DEFAULT_QUEUE_DEPTH,
           requiresArg: true,
           coerce: once("queue-depth"),
-          describe: "Reads that each thread keeps in flight",
+          describe: `Reads that each thread keeps in flight  [default: ${DEFAULT_QUEUE_DEPTH}, fewer with very many threads]`,
         },
         compression: {
           choices: ["lz4", "none"],
@@ -72,9 +79,8 @@ export const backupCommand: Command<BackupArguments> = {
         "two volumes at once, named and tagged",
       ) as unknown as Argv<BackupArguments>,
   handler: async (args) => {
-    const threads = checkWholeNumber("threads", args.threads ?? availableParallelism(), 1, 256);
-    const queueDepth = checkWholeNumber("queue-depth", args.queueDepth, 1, 256);
-    checkPool(threads, queueDepth);
+    const threads = chooseThreads(args.threads);
+    const queueDepth = chooseQueueDepth(args.queueDepth, threads);
     const devices = args.device.map(parseDevice);
     const tags = parseTags(args.tag ?? []);
     const repository = await openRepository(args.repo);
@@ -105,11 +111,17 @@ function parseDevice(device: string): DeviceRequest {
   return { path: device.slice(0, equals), name };
 }
 
-/** Every read in flight holds a thread of libuv's pool, whose size is fixed when the process starts. */
-function checkPool(threads: number, queueDepth: number): void {
+/**
+ * What `--queue-depth` says, or the default as far as the I/O threads go: every read in flight holds a thread of libuv's
+ * pool, whose size is fixed when the process starts. @throws Usage
+ */
+function chooseQueueDepth(wanted: number | undefined, threads: number): number {
   const reserved = 8 + 4 * threads;
   const poolThreads = Number(process.env.UV_THREADPOOL_SIZE);
-  if (threads * queueDepth + reserved <= poolThreads) return;
+  const possible = Math.floor((poolThreads - reserved) / threads);
+  const queueDepth = wanted ?? Math.max(1, Math.min(DEFAULT_QUEUE_DEPTH, possible));
+  checkWholeNumber("queue-depth", queueDepth, 1, 256);
+  if (queueDepth <= possible) return queueDepth;
   const needed = threads * queueDepth + reserved;
   throw usage(
     `${threads} threads with ${queueDepth} reads each need ${needed} I/O threads; this process has ${poolThreads}.`,

@@ -5,7 +5,7 @@ import type { Command } from "./command.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { initCommand } from "./init-command.js";
 import { listCommand } from "./list-command.js";
-import { exitNow, printError } from "./output.js";
+import { exitNow, outliveReaders, printError } from "./output.js";
 import { restoreCommand } from "./restore-command.js";
 import { showCommand } from "./show-command.js";
 import { verifyCommand } from "./verify-command.js";
@@ -20,6 +20,7 @@ const YARGS_ERROR = "YError";
 export async function runCli(args: string[]): Promise<void> {
   const json = args.includes("--json");
   const verbose = args.includes("--verbose");
+  outliveReaders();
   try {
     await parser(args).parseAsync();
     await exitNow(typeof process.exitCode === "number" ? process.exitCode : EXIT.ok);
@@ -46,7 +47,13 @@ function parser(args: string[]): Argv {
       verbose: { type: "boolean", default: false, describe: "Print the stack trace of an error" },
     })
     .strict()
-    .parserConfiguration({ "duplicate-arguments-array": true, "greedy-arrays": false })
+    .parserConfiguration({
+      "duplicate-arguments-array": true,
+      "greedy-arrays": false,
+      "boolean-negation": false,
+      "dot-notation": false,
+    })
+    .check(refuseLeftovers)
     .wrap(Math.min(110, process.stdout.columns ?? 110))
     .version()
     .help()
@@ -57,6 +64,12 @@ function parser(args: string[]): Argv {
       if (error !== undefined && error.name !== YARGS_ERROR) throw error;
       throw usageError(message ?? error?.message);
     });
+}
+
+/** `strict` does not look at what follows a `--`. */
+function refuseLeftovers({ _: [, ...leftovers] }: { _: (string | number)[] }): true {
+  if (leftovers.length === 0) return true;
+  throw usageError(`Unknown argument: ${leftovers.join(" ")}`);
 }
 
 /** yargs keeps an epilogue to the help of the command that it was given for. */

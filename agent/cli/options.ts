@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 
 const REPO_FROM_ENVIRONMENT = process.env.BLOCKFERRY_REPO || undefined;
@@ -16,8 +17,18 @@ export const threadsOption = {
   type: "number",
   requiresArg: true,
   coerce: once("threads"),
-  describe: "Threads that hash and (de)compress  [default: one for each core]",
+  describe: "Threads that hash and (de)compress  [default: one for each core, at most 64]",
 } as const;
+
+const MAX_THREADS = 256;
+/** More threads than this find no device and no network to keep them busy, and cost memory. */
+const MAX_DEFAULT_THREADS = 64;
+
+/** What `--threads` says, or the default. @throws Usage */
+export function chooseThreads(wanted: number | undefined): number {
+  const threads = wanted ?? Math.min(availableParallelism(), MAX_DEFAULT_THREADS);
+  return checkWholeNumber("threads", threads, 1, MAX_THREADS);
+}
 
 export function usage(message: string, remedy: string): BlockferryError {
   return new BlockferryError({ code: "Usage", message, remedy });

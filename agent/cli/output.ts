@@ -1,4 +1,5 @@
-import type { BlockferryError } from "../../foundation/blockferry-error.js";
+import { type BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { EXIT } from "./exit-codes.js";
 
 /** Prints a command's result: `text` for people, `value` for machines. */
 export function printResult(json: boolean, value: unknown, text: string): void {
@@ -12,12 +13,27 @@ export function printError(error: BlockferryError, style: { json: boolean; verbo
   if (style.verbose) process.stderr.write(`${error.stack}\n${causes(error)}`);
 }
 
+/**
+ * Who reads the output may go away at any moment, and must not end a backup by that. What could not be printed is told at
+ * the end.
+ */
+export function outliveReaders(): void {
+  process.stderr.on("error", () => undefined);
+  process.stdout.on("error", (error) => {
+    outputError ??= error;
+  });
+}
+
+let outputError: Error | undefined;
+
 /** Ends the process once everything printed has left it: a pipe may still be full. */
 export async function exitNow(code: number): Promise<never> {
   for (const stream of [process.stdout, process.stderr]) {
     await new Promise<void>((resolve) => stream.write("", () => resolve()));
   }
-  process.exit(code);
+  if (outputError === undefined || systemErrorCode(outputError) === "EPIPE") process.exit(code);
+  process.stderr.write(`blockferry-agent: the result could not be printed: ${outputError.message}\n`);
+  process.exit(code === EXIT.ok ? EXIT.failed : code);
 }
 
 function causes(error: Error): string {

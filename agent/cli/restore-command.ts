@@ -1,11 +1,10 @@
-import { availableParallelism } from "node:os";
 import type { Argv } from "yargs";
 import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import { type RestoreOptions, restore } from "../restore/restore.js";
 import type { Command } from "./command.js";
 import { formatBytes, formatSeconds } from "./format.js";
-import { checkWholeNumber, once, repeated, repoOption, threadsOption, usage } from "./options.js";
+import { chooseThreads, once, repeated, repoOption, threadsOption, usage } from "./options.js";
 import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -52,7 +51,7 @@ export const restoreCommand: Command<RestoreArguments> = {
         "two volumes, to a device and a file",
       ) as unknown as Argv<RestoreArguments>,
   handler: async (args) => {
-    const threads = checkWholeNumber("threads", args.threads ?? availableParallelism(), 1, 256);
+    const threads = chooseThreads(args.threads);
     const repository = await openRepository(args.repo);
     const point = await findPoint(repository.storage, args.point);
     const targets = chooseTargets(point, args.target);
@@ -69,18 +68,21 @@ export const restoreCommand: Command<RestoreArguments> = {
   },
 };
 
-/** Which volume goes where. `NAME=` may be left out when there is one volume; a path may contain `=`. */
+/** Which volume goes where. `NAME=` may be left out when there is one volume; names and paths may contain `=`. */
 function chooseTargets(point: RecoveryPoint, wanted: string[]): RestoreOptions["targets"] {
   const targets = wanted.map((text) => {
-    const equals = text.indexOf("=");
-    const named = point.volumes.find(({ name }) => equals > 0 && name === text.slice(0, equals));
-    if (named !== undefined) return { volume: named, path: pathAfter(text, equals) };
+    const named = point.volumes
+      .filter(({ name }) => text.startsWith(`${name}=`))
+      .toSorted((a, b) => b.name.length - a.name.length)[0];
+    if (named !== undefined) return { volume: named, path: pathAfter(text, named.name.length) };
     const [only] = point.volumes;
-    if (point.volumes.length === 1 && only !== undefined) return { volume: only, path: text };
+    const namesAVolume = /^[^/=]+=/.test(text);
+    if (point.volumes.length === 1 && only !== undefined && !namesAVolume)
+      return { volume: only, path: text };
     const names = point.volumes.map(({ name }) => name).join(", ");
     throw usage(
       `--target ${text} does not say which volume it is for; recovery point ${point.id} has ${names}.`,
-      "Write NAME=PATH, once for each volume to be restored.",
+      "Write NAME=PATH, once for each volume to be restored. A path that starts with a name and `=` is written ./NAME=...",
     );
   });
   const names = targets.map(({ volume }) => volume.name);

@@ -1,11 +1,10 @@
-import { availableParallelism } from "node:os";
 import type { Argv } from "yargs";
 import { openRepository } from "../../repository/repository.js";
 import { type VerifyReport, verify } from "../verify/verify.js";
 import type { Command } from "./command.js";
 import { EXIT } from "./exit-codes.js";
 import { formatBytes } from "./format.js";
-import { checkWholeNumber, once, repoOption, threadsOption, usage } from "./options.js";
+import { chooseThreads, once, repoOption, threadsOption, usage } from "./options.js";
 import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -52,7 +51,7 @@ export const verifyCommand: Command<VerifyArguments> = {
     const report = await verify(repository, {
       point: args.point,
       readPercent: args.readData ?? 0,
-      threads: checkWholeNumber("threads", args.threads ?? availableParallelism(), 1, 256),
+      threads: chooseThreads(args.threads),
       watcher: progressWatcher(args.json),
       signal: interruptSignal(),
     });

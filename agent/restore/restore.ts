@@ -42,6 +42,7 @@ export async function restore(repository: Repository, options: RestoreOptions): 
   const maps: VolumeChunks[] = [];
   for (const { volume } of options.targets) maps.push(await loadVolume(repository.storage, loaded, volume));
   const restores: VolumeRestore[] = [];
+  let writing = false;
   try {
     for (const [number, { volume, path }] of options.targets.entries()) {
       const target = await BlockTarget.prepare(path, {
@@ -51,11 +52,12 @@ export async function restore(repository: Repository, options: RestoreOptions): 
       restores.push({ volume, target, chunks: maps[number] as VolumeChunks });
     }
     refuseSharedTargets(restores);
+    writing = true;
     await copyChunks(repository, loaded, restores, options);
     for (const { target } of restores) await target.commit();
   } catch (error) {
     await Promise.all(restores.map(({ target }) => target.discard()));
-    warnOfIncompleteDevices(restores, options.watcher);
+    if (writing) warnOfIncompleteDevices(restores, options.watcher);
     throw error;
   }
 }

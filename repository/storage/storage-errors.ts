@@ -28,12 +28,23 @@ export function objectExists(storage: string, key: string, cause?: unknown): Blo
 /** Turns a system error of the local file system into the error that says what to do about it. */
 export function storageError(storage: string, key: string, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
-  const { code, remedy } = explain(systemErrorCode(cause));
+  const { code, remedy } = isLinkRefused(cause) ? NO_HARD_LINKS : explain(systemErrorCode(cause));
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new BlockferryError(
     { code, message: `${key} in ${storage}: ${reason}.`, remedy, object: key },
     cause,
   );
+}
+
+const NO_HARD_LINKS = {
+  code: "StorageFailed",
+  remedy:
+    "The file system there has no hard links, by which an object is written once and never replaced. Keep the repository on ext4, XFS, btrfs, ZFS or NFS.",
+} as const;
+
+function isLinkRefused(cause: unknown): boolean {
+  const isLink = cause instanceof Error && "syscall" in cause && cause.syscall === "link";
+  return isLink && ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(systemErrorCode(cause) ?? "");
 }
 
 function explain(systemCode: string | undefined): { code: ErrorCode; remedy: string } {
@@ -51,6 +62,15 @@ function explain(systemCode: string | undefined): { code: ErrorCode; remedy: str
       return {
         code: "StorageDenied",
         remedy: "Run as a user that may read and write the repository, or mount it writable.",
+      };
+    case "ENOTDIR":
+    case "EISDIR":
+    case "EEXIST":
+    case "ELOOP":
+    case "ENAMETOOLONG":
+      return {
+        code: "StorageFailed",
+        remedy: "A file stands where the repository has a folder, or the path cannot be one. Check --repo.",
       };
     default:
       return {

@@ -88,6 +88,18 @@ test("a file that holds data is refused and not touched; an empty one is taken",
   assert.ok((await readFile(path)).equals(content));
 });
 
+test("a new file is for its owner alone, whatever the umask", async () => {
+  const umask = process.umask(0);
+  try {
+    const path = join(await tempFolder(), "disk.img");
+    const target = await BlockTarget.prepare(path, refuse(5000));
+    await target.commit();
+    assert.equal((await stat(path)).mode & 0o7777, 0o600);
+  } finally {
+    process.umask(umask);
+  }
+});
+
 test("a file that is replaced keeps its mode, and a link to it stays a link", async () => {
   const folder = await tempFolder();
   const path = join(folder, "disk.img");

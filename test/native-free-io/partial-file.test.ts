@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, writeFile } from "node:fs/promises";
+import { readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { OWNER_TOKEN } from "../../foundation/owner-token.js";
 import { newPartialPath } from "../../native-free-io/partial-file.js";
 import { tempFolder } from "../support/temp-folder.js";
 
@@ -13,17 +14,21 @@ test("no two partial files of one target share a name", async () => {
   assert.equal(new Set(names).size, names.length);
 });
 
-test("partial files of dead processes are removed; those of living ones and of other targets are kept", async () => {
+test("partial files of dead processes are removed; those of living ones, other places and other targets are kept", async () => {
   const folder = await tempFolder();
   const child = spawn("true");
   await once(child, "close");
-  const dead = `disk.img.${child.pid}-00000000.blockferry-partial`;
+  const [place] = OWNER_TOKEN.split("-");
+  const dead = `disk.img.${place}-${child.pid}-00000000.blockferry-partial`;
+  const oldElsewhere = `disk.img.01234567-${process.pid}-00000000.blockferry-partial`;
   const kept = [
-    `disk.img.${process.pid}-00000000.blockferry-partial`,
-    `other.img.${child.pid}-00000000.blockferry-partial`,
+    `disk.img.${OWNER_TOKEN}-00000000.blockferry-partial`,
+    `disk.img.01234567-${child.pid}-00000000.blockferry-partial`,
+    `other.img.${place}-${child.pid}-00000000.blockferry-partial`,
     "disk.img.notes",
   ];
-  for (const name of [dead, ...kept]) await writeFile(join(folder, name), "");
+  for (const name of [dead, oldElsewhere, ...kept]) await writeFile(join(folder, name), "");
+  await utimes(join(folder, oldElsewhere), new Date(0), new Date(0));
   await newPartialPath(join(folder, "disk.img"));
   assert.deepEqual((await readdir(folder)).sort(), kept.sort());
 });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from "node:fs/promises";
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { OWNER_TOKEN } from "../../../foundation/owner-token.js";
 import { allocateAligned } from "../../../native-free-io/aligned-memory.js";
 import { LocalDirectory } from "../../../repository/storage/local-directory.js";
 import { tempFileName } from "../../../repository/storage/local-temp-files.js";
@@ -175,13 +175,13 @@ test("temporary files of dead processes are removed, those of living ones and of
   const tmp = join(folder, "tmp");
   await mkdir(tmp);
   const dead = spawnSync(process.execPath, ["--version"]).pid;
-  const host = encodeURIComponent(hostname());
+  const [place] = OWNER_TOKEN.split("-");
   const names = {
-    deadHere: `${host}@${dead}@0011`,
+    deadHere: `${place}-${dead}@0011`,
     mine: tempFileName("2233"),
-    livingHere: `${host}@1@4455`,
-    youngElsewhere: "elsewhere.example@77@6677",
-    oldElsewhere: "elsewhere.example@78@8899",
+    livingHere: `${place}-1@4455`,
+    youngElsewhere: "01234567-77@6677",
+    oldElsewhere: "01234567-78@8899",
   };
   for (const name of Object.values(names)) await writeFile(join(tmp, name), "half a pack");
   const eightDaysAgo = Date.now() / 1000 - 8 * 24 * 60 * 60;
@@ -249,7 +249,8 @@ test("what is stored is for its owner alone, whatever the umask", async () => {
     await upload.finish(Buffer.from("streamed"));
     const modeOf = async (path: string) => (await stat(join(storage.name, path))).mode & 0o777;
     for (const file of ["index/object", "packs/00/pack"]) assert.equal(await modeOf(file), 0o600, file);
-    for (const folder of ["", "index", "packs", "packs/00"]) assert.equal(await modeOf(folder), 0o700, folder);
+    for (const folder of ["", "index", "packs", "packs/00"])
+      assert.equal(await modeOf(folder), 0o700, folder);
   } finally {
     process.umask(umask);
   }

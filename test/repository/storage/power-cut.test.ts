@@ -34,7 +34,11 @@ async function survivesPowerCut(meanwhile: (storage: LocalDirectory) => Promise<
 }
 
 rootTest("a pack whose name was never synced survives a power cut once it was made durable", async () => {
-  assert.equal(await survivesPowerCut(async () => undefined), false, "the cut comes before the name is on disk");
+  assert.equal(
+    await survivesPowerCut(async () => undefined),
+    false,
+    "the cut comes before the name is on disk",
+  );
   assert.equal(await survivesPowerCut((storage) => storage.makeDurable([PACK])), true);
 });
 

@@ -1,0 +1,39 @@
+import { createHash } from "node:crypto";
+import { readlinkSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { hostname } from "node:os";
+import { systemErrorCode } from "./blockferry-error.js";
+
+/** A process elsewhere cannot be asked for; what nobody has changed for a week, nobody is writing. */
+const ABANDONED_AFTER_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** Where process ids mean the same: a host, and on it a pid namespace, as containers have their own (pid_namespaces(7)). */
+const PLACE = createHash("sha256")
+  .update(`${hostname()} ${readlinkSync("/proc/self/ns/pid")}`)
+  .digest("hex")
+  .slice(0, 8);
+
+/** Names this process in the name of a temporary file, as `place-pid`, so that others can tell when its owner is gone. */
+export const OWNER_TOKEN = `${PLACE}-${process.pid}`;
+
+/** Whether nobody writes the temporary file any more. @param token the owner's, from the file's name */
+export async function isAbandoned(path: string, token: string): Promise<boolean> {
+  const [place, pid] = token.split("-");
+  if (place === PLACE && /^\d+$/.test(pid ?? "")) return !isProcessRunning(Number(pid));
+  try {
+    return Date.now() - (await stat(path)).mtimeMs > ABANDONED_AFTER_MS;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** Whoever owns it: EPERM says that it runs. */
+function isProcessRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemErrorCode(error) !== "ESRCH";
+  }
+}
