@@ -19,9 +19,6 @@ export interface ThreadContext {
 export type ThreadOutcome<Result> = { result: Result } | { error: ErrorRecord };
 
 export interface ThreadRun<Task, Message> {
-  /** Module whose default export is `(task) => threadMain(task, ...)`. */
-  module: URL;
-  threads: number;
   /** The same for every thread: plain data and shared memory. */
   task: Task;
   onMessage?(message: Message): void;
@@ -32,27 +29,74 @@ export interface ThreadRun<Task, Message> {
 }
 
 /**
- * Runs one long task on each of `threads` Piscina threads and waits for all of them.
- * @throws the first failure, after the other threads have wound down; Interrupted when the signal fired
+ * Piscina threads, each of which does one long task. They start with the pool and load their module while the main thread
+ * still reads the index.
  */
-export async function runThreads<Task, Result, Message = never>(
-  run: ThreadRun<Task, Message>,
-): Promise<Result[]> {
-  throwIfInterrupted(run.signal);
-  const stop = StopFlag.create();
-  const onAbort = () => stop.set();
-  run.signal.addEventListener("abort", onAbort);
-  run.watcher.start(run.watched);
-  try {
-    const outcomes = await runAll<Task, Result, Message>(run, stop);
-    throwIfInterrupted(run.signal);
-    return outcomes.map((outcome) => {
-      if ("error" in outcome) throw new BlockferryError(outcome.error);
-      return outcome.result;
+export class ThreadPool<Task, Result, Message = never> {
+  private readonly pool: Piscina<Task & ThreadContext, ThreadOutcome<Result>>;
+
+  /** @param module its default export is `(task) => threadMain(task, ...)` */
+  constructor(
+    module: URL,
+    readonly threads: number,
+  ) {
+    this.pool = new Piscina({
+      filename: module.href,
+      minThreads: threads,
+      maxThreads: threads,
+      // Between tasks Piscina blocks a thread's event loop in Atomics.wait; these threads have I/O under way.
+      atomics: "disabled",
+      recordTiming: false,
     });
-  } finally {
-    run.watcher.stop();
-    run.signal.removeEventListener("abort", onAbort);
+  }
+
+  /**
+   * Gives every thread its task and waits for all of them.
+   * @throws the first failure, after the other threads have wound down; Interrupted when the signal fired
+   */
+  async run(run: ThreadRun<Task, Message>): Promise<Result[]> {
+    throwIfInterrupted(run.signal);
+    const stop = StopFlag.create();
+    const onAbort = () => stop.set();
+    run.signal.addEventListener("abort", onAbort);
+    run.watcher.start(run.watched);
+    try {
+      const outcomes = await Promise.all(
+        Array.from({ length: this.threads }, (_, thread) => this.runOne(run, stop, thread)),
+      );
+      throwIfInterrupted(run.signal);
+      return outcomes.map((outcome) => {
+        if ("error" in outcome) throw new BlockferryError(outcome.error);
+        return outcome.result;
+      });
+    } finally {
+      run.watcher.stop();
+      run.signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Ends the threads; what they do is over by then, or not to be waited for. */
+  async close(): Promise<void> {
+    await this.pool.destroy();
+  }
+
+  private async runOne(
+    run: ThreadRun<Task, Message>,
+    stop: StopFlag,
+    thread: number,
+  ): Promise<ThreadOutcome<Result>> {
+    const { port1, port2 } = new MessageChannel();
+    port1.on("message", (message: Message) => run.onMessage?.(message));
+    const allReceived = once(port1, "close");
+    try {
+      const context = { ...run.task, thread, port: port2, stop: stop.memory };
+      return await this.pool.run(context, { transferList: [port2] });
+    } catch (error) {
+      stop.set();
+      return { error: asBlockferryError(error).toRecord() };
+    } finally {
+      await allReceived;
+    }
   }
 }
 
@@ -69,46 +113,5 @@ export async function threadMain<Result>(
     return { error: asBlockferryError(error).toRecord() };
   } finally {
     context.port.close();
-  }
-}
-
-async function runAll<Task, Result, Message>(
-  run: ThreadRun<Task, Message>,
-  stop: StopFlag,
-): Promise<ThreadOutcome<Result>[]> {
-  const pool = new Piscina<Task & ThreadContext, ThreadOutcome<Result>>({
-    filename: run.module.href,
-    minThreads: run.threads,
-    maxThreads: run.threads,
-    // Between tasks Piscina blocks a thread's event loop in Atomics.wait; these threads have I/O under way.
-    atomics: "disabled",
-    recordTiming: false,
-  });
-  try {
-    return await Promise.all(
-      Array.from({ length: run.threads }, (_, thread) => runOne(pool, run, stop, thread)),
-    );
-  } finally {
-    await pool.destroy();
-  }
-}
-
-async function runOne<Task, Result, Message>(
-  pool: Piscina<Task & ThreadContext, ThreadOutcome<Result>>,
-  run: ThreadRun<Task, Message>,
-  stop: StopFlag,
-  thread: number,
-): Promise<ThreadOutcome<Result>> {
-  const { port1, port2 } = new MessageChannel();
-  port1.on("message", (message: Message) => run.onMessage?.(message));
-  const allReceived = once(port1, "close");
-  try {
-    const context = { ...run.task, thread, port: port2, stop: stop.memory };
-    return await pool.run(context, { transferList: [port2] });
-  } catch (error) {
-    stop.set();
-    return { error: asBlockferryError(error).toRecord() };
-  } finally {
-    await allReceived;
   }
 }

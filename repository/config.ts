@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "./chunk-id.js";
 import { sealJson, unsealJson } from "./sealed-json.js";

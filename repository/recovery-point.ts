@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import type { Storage } from "./storage/storage.js";
 
-const byteCount = z.int().nonnegative();
+const byteCount = z.int().check(z.nonnegative());
 
 const VolumeSchema = z.strictObject({
   /** Unique within the point; `restore --target NAME=PATH` refers to it. */
@@ -13,7 +13,7 @@ const VolumeSchema = z.strictObject({
   source: z.string(),
   sizeBytes: byteCount,
   /** Root id of the block map. */
-  root: z.string().regex(/^[0-9a-f]{64}$/),
+  root: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   /** Ranges that could not be read and stand as zeros in the point (`--skip-bad-blocks`). */
   badRanges: z.array(z.strictObject({ offset: byteCount, length: byteCount })),
 });

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type ZodType, z } from "zod";
+import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 
 const HEAD = '{"sha256":"';
@@ -20,7 +20,7 @@ export function sealJson(body: unknown): Buffer {
  * @param key names the object in errors
  * @throws ObjectCorrupt when the seal is broken, RepositoryUnsupported when the body is not what `schema` allows
  */
-export function unsealJson<T>(bytes: Buffer, schema: ZodType<T>, key: string): T {
+export function unsealJson<T>(bytes: Buffer, schema: z.ZodMiniType<T>, key: string): T {
   const text = bytes.toString("utf8");
   const body = text.slice(BODY_START, -TAIL.length);
   const intact = Buffer.from(HEAD + sha256Hex(body) + MIDDLE + body + TAIL, "utf8").equals(bytes);

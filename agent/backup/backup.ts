@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
+import { chunkCount } from "../../repository/chunk-id.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";
 import { loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
@@ -11,6 +12,7 @@ import { Counters, type CounterTotals } from "../counters.js";
 import { EXTENT_CHUNKS } from "../extent-queue.js";
 import { throwIfInterrupted } from "../interrupted.js";
 import type { RunWatcher } from "../run-watcher.js";
+import { ThreadPool } from "../thread-pool.js";
 import { IndexCheckpoints } from "./index-checkpoints.js";
 import {
   closeSources,
@@ -22,7 +24,7 @@ import {
   type VolumePlan,
   warnOfChanges,
 } from "./plan-volumes.js";
-import { readVolumes } from "./read-volumes.js";
+import { type BackupPool, readVolumes } from "./read-volumes.js";
 import { storeBlockMaps } from "./store-block-maps.js";
 
 export interface BackupOptions {
@@ -44,16 +46,22 @@ export interface BackupOptions {
  */
 export async function backup(repository: Repository, options: BackupOptions): Promise<RecoveryPoint> {
   const sources = await openSources(options.devices, options.watcher);
+  const pool: BackupPool = new ThreadPool(
+    new URL("./backup-thread.js", import.meta.url),
+    usefulThreads(sources, options.threads),
+  );
   try {
-    const point = await backupSources(repository, sources, options);
+    const point = await backupSources(pool, repository, sources, options);
     await warnOfChanges(sources, options.watcher);
     return point;
   } finally {
+    await pool.close();
     await closeSources(sources);
   }
 }
 
 async function backupSources(
+  pool: BackupPool,
   repository: Repository,
   sources: NamedSource[],
   options: BackupOptions,
@@ -64,16 +72,15 @@ async function backupSources(
   const loaded = await loadIndex(storage);
   for (const { message, remedy } of loaded.problems) options.watcher.notice(`${message} ${remedy}`);
   const volumes = await planVolumes(sources);
-  const index = roomForVolumes(loaded.index, volumes, options.threads);
+  const index = roomForVolumes(loaded.index, volumes, pool.threads);
   const checkpoints = new IndexCheckpoints(storage);
   await storage.makeDurable(loaded.unindexedPacks.map(({ id }) => packKey(id)));
   for (const pack of loaded.unindexedPacks) checkpoints.add(pack);
-  const threads = usefulThreads(volumes, options.threads);
-  const counters = Counters.create(threads + 1);
+  const counters = Counters.create(pool.threads + 1);
   const target = { storage, index, checkpoints, compression: options.compression };
   try {
-    const badRanges = await readVolumes(repository, volumes, { ...options, ...target, threads, counters });
-    const roots = await storeBlockMaps(volumes, { ...target, counters: counters.row(threads) });
+    const badRanges = await readVolumes(pool, repository, volumes, { ...options, ...target, counters });
+    const roots = await storeBlockMaps(volumes, { ...target, counters: counters.row(pool.threads) });
     await checkpoints.flush();
     throwIfInterrupted(options.signal);
     const point = describePoint(repository, volumes, {
@@ -126,8 +133,9 @@ function roomForVolumes(index: ChunkIndex, volumes: VolumePlan[], threads: numbe
 }
 
 /** No more threads than there are extents to hand out. */
-function usefulThreads(volumes: VolumePlan[], threads: number): number {
-  const extents = volumes.reduce((sum, { chunks }) => sum + Math.ceil(chunks.count / EXTENT_CHUNKS), 0);
+function usefulThreads(sources: NamedSource[], threads: number): number {
+  const extentsOf = ({ source }: NamedSource) => Math.ceil(chunkCount(source.sizeBytes) / EXTENT_CHUNKS);
+  const extents = sources.reduce((sum, source) => sum + extentsOf(source), 0);
   return Math.max(1, Math.min(threads, extents));
 }
 

@@ -5,13 +5,14 @@ import type { Repository } from "../../repository/repository.js";
 import type { Counters } from "../counters.js";
 import { ExtentQueue } from "../extent-queue.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { runThreads } from "../thread-pool.js";
+import type { ThreadPool } from "../thread-pool.js";
 import type { IndexCheckpoints } from "./index-checkpoints.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
 import { totalBytes, type VolumePlan } from "./plan-volumes.js";
 
+export type BackupPool = ThreadPool<BackupTask, BackupThreadResult, BackupMessage>;
+
 export interface ReadOptions {
-  threads: number;
   /** Reads in flight, for each thread. */
   queueDepth: number;
   compression: Compression;
@@ -29,11 +30,12 @@ export interface ReadOptions {
  * @throws SourceUnreadable, SourceShrunk, StorageFull, StorageDenied, Interrupted
  */
 export async function readVolumes(
+  pool: BackupPool,
   repository: Repository,
   volumes: VolumePlan[],
   options: ReadOptions,
 ): Promise<ByteRange[][]> {
-  const { index, checkpoints, counters, threads, queueDepth, compression, badBlocks } = options;
+  const { index, checkpoints, counters, queueDepth, compression, badBlocks } = options;
   const task: BackupTask = {
     storage: repository.location,
     volumes: volumes.map(describeVolume),
@@ -42,9 +44,7 @@ export async function readVolumes(
     counters: counters.memory,
     ...{ queueDepth, compression, badBlocks },
   };
-  const results = await runThreads<BackupTask, BackupThreadResult, BackupMessage>({
-    module: new URL("./backup-thread.js", import.meta.url),
-    threads,
+  const results = await pool.run({
     task,
     onMessage: ({ id, sizeBytes, footer }) => checkpoints.add({ id, sizeBytes, footer: Buffer.from(footer) }),
     signal: options.signal,

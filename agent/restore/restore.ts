@@ -11,7 +11,7 @@ import type { VolumeChunks } from "../../repository/volume-chunks.js";
 import { Counters } from "../counters.js";
 import { ExtentQueue } from "../extent-queue.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { runThreads } from "../thread-pool.js";
+import { ThreadPool } from "../thread-pool.js";
 import type { RestoreTask } from "./messages.js";
 
 export interface RestoreOptions {
@@ -38,6 +38,21 @@ interface VolumeRestore {
  * TargetTooSmall, TargetInUse, TargetNotEmpty, TargetWriteFailed, Interrupted
  */
 export async function restore(repository: Repository, options: RestoreOptions): Promise<void> {
+  const pool: RestorePool = new ThreadPool(new URL("./restore-thread.js", import.meta.url), options.threads);
+  try {
+    await restoreWith(pool, repository, options);
+  } finally {
+    await pool.close();
+  }
+}
+
+type RestorePool = ThreadPool<RestoreTask, void>;
+
+async function restoreWith(
+  pool: RestorePool,
+  repository: Repository,
+  options: RestoreOptions,
+): Promise<void> {
   const loaded = await loadIndex(repository.storage);
   const maps: VolumeChunks[] = [];
   for (const { volume } of options.targets) maps.push(await loadVolume(repository.storage, loaded, volume));
@@ -53,7 +68,7 @@ export async function restore(repository: Repository, options: RestoreOptions): 
     }
     refuseSharedTargets(restores);
     writing = true;
-    await copyChunks(repository, loaded, restores, options);
+    await copyChunks(pool, repository, loaded, restores, options);
     for (const { target } of restores) await target.commit();
   } catch (error) {
     await Promise.all(restores.map(({ target }) => target.discard()));
@@ -81,6 +96,7 @@ async function loadVolume(
 }
 
 async function copyChunks(
+  pool: RestorePool,
   repository: Repository,
   { index, packs }: LoadedIndex,
   restores: VolumeRestore[],
@@ -99,9 +115,7 @@ async function copyChunks(
     extents: ExtentQueue.create(restores.map(({ chunks }) => chunks.count)).memory,
     counters: counters.memory,
   };
-  await runThreads({
-    module: new URL("./restore-thread.js", import.meta.url),
-    threads: options.threads,
+  await pool.run({
     task,
     signal: options.signal,
     watcher: options.watcher,

@@ -6,7 +6,7 @@ import { findPoint, listPoints } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import { Counters } from "../counters.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { runThreads } from "../thread-pool.js";
+import { ThreadPool } from "../thread-pool.js";
 import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
 import { type DamagedRange, walkPoints } from "./walk-points.js";
 
@@ -120,23 +120,28 @@ async function readPacks(
   if (selection.length === 0) return [];
   const threads = Math.min(options.threads, selection.length);
   const counters = Counters.create(threads);
-  const results = await runThreads<VerifyTask, VerifyThreadResult>({
-    module: new URL("./verify-thread.js", import.meta.url),
-    threads,
-    task: {
-      storage: repository.location,
-      index: loaded.index.memory,
-      packs: loaded.packs.memory,
-      selection,
-      taken: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
-      proven,
-      counters: counters.memory,
-    },
-    signal: options.signal,
-    watcher: options.watcher,
-    watched: { label: "Verifying", totalBytes: totalBytes(selection), totals: () => counters.totals() },
-  });
-  return results.flat().map((record) => new BlockferryError(record));
+  const task: VerifyTask = {
+    storage: repository.location,
+    index: loaded.index.memory,
+    packs: loaded.packs.memory,
+    selection,
+    taken: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+    proven,
+    counters: counters.memory,
+  };
+  const module = new URL("./verify-thread.js", import.meta.url);
+  const pool = new ThreadPool<VerifyTask, VerifyThreadResult>(module, threads);
+  try {
+    const results = await pool.run({
+      task,
+      signal: options.signal,
+      watcher: options.watcher,
+      watched: { label: "Verifying", totalBytes: totalBytes(selection), totals: () => counters.totals() },
+    });
+    return results.flat().map((record) => new BlockferryError(record));
+  } finally {
+    await pool.close();
+  }
 }
 
 function totalBytes(selection: PackToRead[]): number {
