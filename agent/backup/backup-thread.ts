@@ -1,3 +1,4 @@
+import { NumberSet } from "../../foundation/number-set.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
 import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/pack-writer.js";
@@ -7,7 +8,6 @@ import { Counters } from "../counters.js";
 import { ExtentQueue } from "../extent-queue.js";
 import { StopFlag } from "../stop-flag.js";
 import { type ThreadContext, threadMain } from "../thread-pool.js";
-import { ChunkBitmap } from "./chunk-bitmap.js";
 import { ChunkPipeline, type OpenVolume } from "./chunk-pipeline.js";
 import { ChunkStore } from "./chunk-store.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
@@ -61,7 +61,7 @@ function attachVolume(volume: VolumeTask): OpenVolume {
     fd: volume.fd,
     sizeBytes: volume.sizeBytes,
     chunks: VolumeChunks.attach(volume.chunks),
-    data: volume.data && ChunkBitmap.attach(volume.data),
+    data: volume.data && NumberSet.attach(volume.data),
     badRanges: [],
   };
 }

@@ -1,4 +1,5 @@
 import { read } from "node:fs";
+import type { NumberSet } from "../../foundation/number-set.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { isBadBlock } from "../../native-free-io/bad-block.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
@@ -7,7 +8,6 @@ import type { VolumeChunks } from "../../repository/volume-chunks.js";
 import type { CounterRow } from "../counters.js";
 import type { Extent, ExtentQueue } from "../extent-queue.js";
 import type { StopFlag } from "../stop-flag.js";
-import type { ChunkBitmap } from "./chunk-bitmap.js";
 import type { ChunkStore } from "./chunk-store.js";
 import { salvageChunk } from "./salvage-chunk.js";
 import { sourceUnreadable } from "./source-errors.js";
@@ -20,7 +20,7 @@ export interface OpenVolume {
   /** Filled in as chunks are read. */
   chunks: VolumeChunks;
   /** Chunks outside it are holes; undefined when every chunk must be read. */
-  data: ChunkBitmap | undefined;
+  data: NumberSet | undefined;
   /** Bad blocks that this thread skipped. */
   badRanges: ByteRange[];
 }

@@ -1,12 +1,13 @@
 import { basename, resolve } from "node:path";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { NumberSet } from "../../foundation/number-set.js";
 import { BlockSource } from "../../native-free-io/block-source.js";
+import type { ByteRange } from "../../native-free-io/byte-range.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { mapNodeCount } from "../../repository/block-map.js";
-import { chunkCount } from "../../repository/chunk-id.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { ChunkBitmap } from "./chunk-bitmap.js";
 
 /** What `--device` asks for. */
 export interface DeviceRequest {
@@ -18,7 +19,7 @@ export interface DeviceRequest {
 /** A volume about to be read. */
 export interface VolumePlan extends NamedSource {
   /** The chunks that must be read; undefined for all. */
-  data: ChunkBitmap | undefined;
+  data: NumberSet | undefined;
   /** To be filled in by the threads. */
   chunks: VolumeChunks;
   /** Upper bound of the chunks it can add to the index, block map included. */
@@ -85,9 +86,19 @@ function defaultName(path: string): string {
 async function planVolume({ name, source }: NamedSource): Promise<VolumePlan> {
   const count = chunkCount(source.sizeBytes);
   const ranges = await dataRanges(source);
-  const data = ranges && ChunkBitmap.of(ranges, count);
-  const maxNewChunks = (data?.count ?? count) + mapNodeCount(count);
+  const data = ranges && chunksOf(ranges, count);
+  const maxNewChunks = (data?.count() ?? count) + mapNodeCount(count);
   return { name, source, data, chunks: VolumeChunks.create(count), maxNewChunks };
+}
+
+/** The chunks that the ranges touch. */
+function chunksOf(ranges: ByteRange[], count: number): NumberSet {
+  const chunks = NumberSet.below(count);
+  for (const { offset, length } of ranges) {
+    const last = Math.floor((offset + length - 1) / CHUNK_BYTES);
+    for (let chunk = Math.floor(offset / CHUNK_BYTES); chunk <= last; chunk++) chunks.add(chunk);
+  }
+  return chunks;
 }
 
 function readsBuffered({ path }: BlockSource): string {

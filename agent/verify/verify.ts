@@ -1,5 +1,5 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { EntrySet } from "../../repository/entry-set.js";
+import { NumberSet } from "../../foundation/number-set.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { findPoint, listPoints } from "../../repository/recovery-point.js";
@@ -56,7 +56,7 @@ export async function verify(repository: Repository, options: VerifyOptions): Pr
   const lost = lostEntries(loaded, selection, new Uint8Array(proven));
   problems.push(...misplacedChunks(loaded, lost, problems));
   const { damaged } =
-    lost.size === 0
+    lost.count() === 0
       ? findings
       : await walkPoints(points, { storage, loaded, isLost: (entry) => lost.has(entry) });
   const everyPointWhole = damaged.length === 0 && damagedPoints.length === 0;
@@ -73,7 +73,7 @@ export async function verify(repository: Repository, options: VerifyOptions): Pr
 }
 
 /** A recovery point is written after its index, so a pack that it needs and no segment names has lost its segment. */
-function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: EntrySet): BlockferryError[] {
+function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: NumberSet): BlockferryError[] {
   const unindexed = new Set(unindexedPacks.map(({ id }) => id));
   const concerned = new Set<string>();
   for (const entry of needed) {
@@ -92,7 +92,7 @@ function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: Ent
 }
 
 /** The packs to read: all, those that a point needs, or a random sample. */
-function selectPacks(loaded: LoadedIndex, options: VerifyOptions, needed: EntrySet): PackToRead[] {
+function selectPacks(loaded: LoadedIndex, options: VerifyOptions, needed: NumberSet): PackToRead[] {
   if (options.readPercent === 0) return [];
   const numbers = new Set<number>();
   if (options.point === undefined)
@@ -149,9 +149,9 @@ function totalBytes(selection: PackToRead[]): number {
 }
 
 /** Entries of packs that were read, whose chunks were not proven. */
-function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): EntrySet {
+function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): NumberSet {
   const read = new Set(selection.map(({ packNumber }) => packNumber));
-  const lost = new EntrySet(index);
+  const lost = NumberSet.below(index.size);
   if (read.size === 0) return lost;
   for (let entry = 0; entry < index.size; entry++) {
     if (proven[entry] === 0 && read.has(index.packNumber(entry))) lost.add(entry);
@@ -162,7 +162,7 @@ function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Ui
 /** Lost chunks in packs without a fault of their own: the index sends readers to the wrong place. */
 function misplacedChunks(
   { index, packs }: LoadedIndex,
-  lost: EntrySet,
+  lost: NumberSet,
   problems: BlockferryError[],
 ): BlockferryError[] {
   const explained = new Set(problems.map(({ object }) => object));

@@ -1,8 +1,8 @@
 import { asBlockferryError, type BlockferryError } from "../../foundation/blockferry-error.js";
+import { NumberSet } from "../../foundation/number-set.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
 import { loadBlockMap } from "../../repository/block-map.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
-import { EntrySet } from "../../repository/entry-set.js";
 import type { LoadedIndex } from "../../repository/load-index.js";
 import { readChunk } from "../../repository/read-chunk.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
@@ -19,7 +19,7 @@ export interface DamagedRange {
 /** What a walk over recovery points has found so far. */
 export interface Findings {
   /** Index entries of the chunks and block-map nodes that the points need. */
-  needed: EntrySet;
+  needed: NumberSet;
   damaged: DamagedRange[];
   problems: BlockferryError[];
 }
@@ -33,7 +33,11 @@ export interface WalkOptions {
 
 /** Walks the block maps of recovery points, and finds the chunks that they need and the ranges that they have lost. */
 export async function walkPoints(points: RecoveryPoint[], options: WalkOptions): Promise<Findings> {
-  const findings: Findings = { needed: new EntrySet(options.loaded.index), damaged: [], problems: [] };
+  const findings: Findings = {
+    needed: NumberSet.below(options.loaded.index.size),
+    damaged: [],
+    problems: [],
+  };
   for (const point of points) {
     for (const volume of point.volumes) await walkVolume(point, volume, options, findings);
   }

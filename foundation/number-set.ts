@@ -1,0 +1,42 @@
+/** A set of the numbers from 0 to a limit, one bit each, in memory that threads can share once it is filled. */
+export class NumberSet implements Iterable<number> {
+  private readonly bits: Uint8Array;
+
+  private constructor(readonly memory: SharedArrayBuffer) {
+    this.bits = new Uint8Array(memory);
+  }
+
+  /** An empty set for numbers below `limit`. */
+  static below(limit: number): NumberSet {
+    return new NumberSet(new SharedArrayBuffer(Math.ceil(limit / 8)));
+  }
+
+  static attach(memory: SharedArrayBuffer): NumberSet {
+    return new NumberSet(memory);
+  }
+
+  /** How many numbers it has; counted anew at each call. */
+  count(): number {
+    let count = 0;
+    for (const byte of this.bits) {
+      for (let rest = byte; rest !== 0; rest &= rest - 1) count++;
+    }
+    return count;
+  }
+
+  has(number: number): boolean {
+    return ((this.bits[Math.floor(number / 8)] as number) & (1 << (number % 8))) !== 0;
+  }
+
+  add(number: number): void {
+    const byte = Math.floor(number / 8);
+    this.bits[byte] = (this.bits[byte] as number) | (1 << (number % 8));
+  }
+
+  /** In ascending order. */
+  *[Symbol.iterator](): Iterator<number> {
+    for (let number = 0; number < this.bits.length * 8; number++) {
+      if (this.has(number)) yield number;
+    }
+  }
+}
