@@ -195,7 +195,7 @@ test(
   }),
 );
 
-test("tags, names and sources are kept in the point", async () => {
+test("tags, names and sources are kept in the point; white space in a default name becomes _", async () => {
   const folder = await tempFolder();
   const repo = await newRepository(folder);
   const plain = join(folder, "plain.img");
@@ -215,7 +215,7 @@ test("tags, names and sources are kept in the point", async () => {
     shown.volumes.map(({ name, source }) => ({ name, source })),
     [
       { name: "plain.img", source: plain },
-      { name: basename(awkward), source: awkward },
+      { name: basename(awkward).replaceAll(/\s/g, "_"), source: awkward },
       { name: "second", source: plain },
     ],
   );
