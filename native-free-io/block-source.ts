@@ -27,11 +27,11 @@ export class BlockSource {
   static async open(path: string): Promise<BlockSource> {
     try {
       kindOf(await stat(path));
-      const handle = await openForReading(path);
+      const opened = await openForReading(path);
       try {
-        return await BlockSource.inspect(path, handle);
+        return await BlockSource.inspect(path, opened);
       } catch (error) {
-        await handle.close();
+        await opened.handle.close();
         throw error;
       }
     } catch (error) {
@@ -55,23 +55,29 @@ export class BlockSource {
     await this.handle.close();
   }
 
-  private static async inspect(path: string, first: FileHandle): Promise<BlockSource> {
-    const stats = await first.stat();
+  private static async inspect(path: string, opened: OpenedFile): Promise<BlockSource> {
+    const stats = await opened.handle.stat();
     const kind = kindOf(stats);
     const sizeBytes = kind === "file" ? stats.size : await blockDeviceSizeBytes(stats.rdev);
-    const direct = await readsDirectly(first, sizeBytes);
-    const handle = direct ? first : await reopenBuffered(first);
-    return new BlockSource(path, kind, sizeBytes, direct, handle, stats.mtimeMs);
+    const reads = await acceptsAlignedReads(opened.handle, sizeBytes);
+    const handle = reads ? opened.handle : await reopenBuffered(opened.handle);
+    return new BlockSource(path, kind, sizeBytes, opened.direct && reads, handle, stats.mtimeMs);
   }
 }
 
+interface OpenedFile {
+  handle: FileHandle;
+  /** Whether it was opened with `O_DIRECT`. */
+  direct: boolean;
+}
+
 /** Some file systems refuse `O_DIRECT` when a file is opened, some only when it is read. */
-async function openForReading(path: string): Promise<FileHandle> {
+async function openForReading(path: string): Promise<OpenedFile> {
   try {
-    return await open(path, constants.O_RDONLY | constants.O_DIRECT);
+    return { handle: await open(path, constants.O_RDONLY | constants.O_DIRECT), direct: true };
   } catch (error) {
     if (systemErrorCode(error) !== "EINVAL") throw error;
-    return open(path, constants.O_RDONLY);
+    return { handle: await open(path, constants.O_RDONLY), direct: false };
   }
 }
 
@@ -82,7 +88,7 @@ async function reopenBuffered(direct: FileHandle): Promise<FileHandle> {
   return buffered;
 }
 
-async function readsDirectly(handle: FileHandle, sizeBytes: number): Promise<boolean> {
+async function acceptsAlignedReads(handle: FileHandle, sizeBytes: number): Promise<boolean> {
   try {
     const { bytesRead } = await handle.read(
       allocateAligned(DIRECT_ALIGNMENT_BYTES),
