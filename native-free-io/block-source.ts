@@ -59,9 +59,9 @@ export class BlockSource {
     const stats = await opened.handle.stat();
     const kind = kindOf(stats);
     const sizeBytes = kind === "file" ? stats.size : await blockDeviceSizeBytes(stats.rdev);
-    const reads = await acceptsAlignedReads(opened.handle, sizeBytes);
-    const handle = reads ? opened.handle : await reopenBuffered(opened.handle);
-    return new BlockSource(path, kind, sizeBytes, opened.direct && reads, handle, stats.mtimeMs);
+    const readable = await acceptsAlignedReads(opened.handle, sizeBytes);
+    const { handle, direct } = readable ? opened : await reopenBuffered(opened.handle);
+    return new BlockSource(path, kind, sizeBytes, direct, handle, stats.mtimeMs);
   }
 }
 
@@ -82,10 +82,10 @@ async function openForReading(path: string): Promise<OpenedFile> {
 }
 
 /** The same file, not whatever its path names by now (proc_pid_fd(5)). */
-async function reopenBuffered(direct: FileHandle): Promise<FileHandle> {
-  const buffered = await open(`/proc/self/fd/${direct.fd}`, constants.O_RDONLY);
+async function reopenBuffered(direct: FileHandle): Promise<OpenedFile> {
+  const handle = await open(`/proc/self/fd/${direct.fd}`, constants.O_RDONLY);
   await direct.close();
-  return buffered;
+  return { handle, direct: false };
 }
 
 async function acceptsAlignedReads(handle: FileHandle, sizeBytes: number): Promise<boolean> {

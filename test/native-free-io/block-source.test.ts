@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fstatSync, readSync, writeSync } from "node:fs";
+import { constants, fstatSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
 import { appendFile, mkdir, rename, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -39,6 +39,18 @@ test("an empty file is a source of no bytes; a file of /proc, which says so and 
   await writeFile(path, "");
   await withSource(path, ({ sizeBytes }) => assert.equal(sizeBytes, 0));
   await assert.rejects(BlockSource.open("/proc/meminfo"), { code: "SourceUnreadable", message: /size/ });
+});
+
+test("a file system that refuses O_DIRECT is read without it, and the source says so", async () => {
+  const path = "/sys/devices/system/cpu/online";
+  assert.throws(() => openSync(path, constants.O_RDONLY | constants.O_DIRECT), { code: "EINVAL" });
+  await withSource(path, ({ direct, fd }) => {
+    assert.equal(direct, false);
+    const content = readFileSync(path);
+    const read = allocateAligned(DIRECT_ALIGNMENT_BYTES);
+    assert.equal(readSync(fd, read, 0, DIRECT_ALIGNMENT_BYTES, 0), content.length);
+    assert.ok(read.subarray(0, content.length).equals(content));
+  });
 });
 
 test("a link is followed to what it names", async () => {
