@@ -112,7 +112,7 @@ function chunksOf(bytes: Buffer): Buffer[] {
 async function writeAll(workFolder: string, sizeBytes: number): Promise<void> {
   const folder = join(workFolder, "primitives-repo");
   await rm(folder, { recursive: true, force: true });
-  const storage = openStorage({ kind: "directory", path: folder });
+  const storage = await openStorage({ kind: "directory", path: folder });
   let left = sizeBytes;
   const writer = async (_: unknown, thread: number) => {
     const part = allocateAligned(storage.partBytes);

@@ -16,10 +16,17 @@ const PLACE = createHash("sha256")
 /** Names this process in the name of a temporary file, as `place-pid`, so that others can tell when its owner is gone. */
 export const OWNER_TOKEN = `${PLACE}-${process.pid}`;
 
+/** Whether the process that a token names runs; of one elsewhere nobody here can tell. */
+export function ownerState(token: string): "running" | "gone" | "elsewhere" {
+  const [place, pid] = token.split("-");
+  if (place !== PLACE || !/^\d+$/.test(pid ?? "")) return "elsewhere";
+  return isProcessRunning(Number(pid)) ? "running" : "gone";
+}
+
 /** Whether nobody writes the temporary file any more. @param token the owner's, from the file's name */
 export async function isAbandoned(path: string, token: string): Promise<boolean> {
-  const [place, pid] = token.split("-");
-  if (place === PLACE && /^\d+$/.test(pid ?? "")) return !isProcessRunning(Number(pid));
+  const state = ownerState(token);
+  if (state !== "elsewhere") return state === "gone";
   try {
     return Date.now() - (await stat(path)).mtimeMs > ABANDONED_AFTER_MS;
   } catch (error) {

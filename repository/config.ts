@@ -19,7 +19,7 @@ const ConfigSchema = z.strictObject({
 /** What holds for a whole repository; written once, when it is made. */
 export type RepositoryConfig = z.infer<typeof ConfigSchema>;
 
-/** @throws RepositoryExists */
+/** @throws RepositoryExists, ConditionalWritesUnsupported */
 export async function createConfig(storage: Storage): Promise<RepositoryConfig> {
   const config: RepositoryConfig = {
     format: "blockferry-repository",
@@ -35,6 +35,7 @@ export async function createConfig(storage: Storage): Promise<RepositoryConfig> 
     if (error instanceof BlockferryError && error.code === "ObjectExists") throw alreadyThere(storage, error);
     throw error;
   }
+  await storage.proveWriteOnce(CONFIG_KEY);
   return config;
 }
 

@@ -10,16 +10,16 @@ export interface Repository {
   location: StorageLocation;
 }
 
-/** @throws RepositoryExists, StorageDenied, StorageFull */
-export async function initRepository(repo: string): Promise<Repository> {
-  const location = parseStorageLocation(repo);
-  const storage = openStorage(location);
+/** @param repo a location, or the path of a local directory @throws RepositoryExists, StorageDenied, StorageFull */
+export async function initRepository(repo: StorageLocation | string): Promise<Repository> {
+  const location = typeof repo === "string" ? parseStorageLocation(repo) : repo;
+  const storage = await openStorage(location);
   return { config: await createConfig(storage), storage, location };
 }
 
-/** @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt, StorageDenied */
-export async function openRepository(repo: string): Promise<Repository> {
-  const location = parseStorageLocation(repo);
-  const storage = openStorage(location);
+/** @param repo a location, or the path of a local directory @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt, StorageDenied */
+export async function openRepository(repo: StorageLocation | string): Promise<Repository> {
+  const location = typeof repo === "string" ? parseStorageLocation(repo) : repo;
+  const storage = await openStorage(location);
   return { config: await readConfig(storage), storage, location };
 }

@@ -27,7 +27,7 @@ async function readExtents(
   volumes: OpenVolume[],
   stop: StopFlag,
 ): Promise<void> {
-  const storage = openStorage(task.storage);
+  const storage = await openStorage(task.storage);
   const counters = Counters.attach(task.counters).row(task.thread);
   const writer = new PackWriter({
     storage,

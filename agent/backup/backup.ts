@@ -68,7 +68,21 @@ async function backupSources(
 ): Promise<RecoveryPoint> {
   const startedAt = new Date();
   const { storage } = repository;
-  await storage.removeStaleUploads();
+  const uploads = await storage.beginUploads();
+  try {
+    return await storeSources(pool, repository, sources, { ...options, startedAt });
+  } finally {
+    await uploads.end();
+  }
+}
+
+async function storeSources(
+  pool: BackupPool,
+  repository: Repository,
+  sources: NamedSource[],
+  options: BackupOptions & { startedAt: Date },
+): Promise<RecoveryPoint> {
+  const { storage } = repository;
   const loaded = await loadIndex(storage);
   for (const { message, remedy } of loaded.problems) options.watcher.notice(`${message} ${remedy}`);
   const volumes = await planVolumes(sources);
@@ -84,7 +98,7 @@ async function backupSources(
     await checkpoints.flush();
     throwIfInterrupted(options.signal);
     const point = describePoint(repository, volumes, {
-      ...{ startedAt, badRanges, roots },
+      ...{ startedAt: options.startedAt, badRanges, roots },
       ...{ tags: options.tags, totals: counters.totals() },
     });
     await writePoint(storage, point);

@@ -13,18 +13,17 @@ import {
   once,
   parseTags,
   repeated,
-  repoOption,
   threadsOption,
   usage,
 } from "./options.js";
 import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
+import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
 const DEFAULT_QUEUE_DEPTH = 16;
 
-interface BackupArguments {
-  repo: string;
+interface BackupArguments extends StorageArguments {
   device: string[];
   threads: number | undefined;
   queueDepth: number | undefined;
@@ -40,7 +39,7 @@ export const backupCommand: Command<BackupArguments> = {
   builder: (parser: Argv) =>
     parser
       .options({
-        repo: repoOption,
+        ...storageOptions,
         device: {
           type: "string",
           demandOption: true,
@@ -83,7 +82,7 @@ export const backupCommand: Command<BackupArguments> = {
     const queueDepth = chooseQueueDepth(args.queueDepth, threads);
     const devices = args.device.map(parseDevice);
     const tags = parseTags(args.tag ?? []);
-    const repository = await openRepository(args.repo);
+    const repository = await openRepository(storageLocation(args));
     const started = performance.now();
     const point = await backup(repository, {
       ...{ devices, threads, queueDepth, tags, compression: args.compression },

@@ -1,11 +1,10 @@
 import type { Argv } from "yargs";
 import { initRepository } from "../../repository/repository.js";
 import type { Command } from "./command.js";
-import { repoOption } from "./options.js";
 import { printResult } from "./output.js";
+import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
-interface InitArguments {
-  repo: string;
+interface InitArguments extends StorageArguments {
   json: boolean;
 }
 
@@ -14,13 +13,13 @@ export const initCommand: Command<InitArguments> = {
   describe: "Make a new, empty repository",
   builder: (parser: Argv) =>
     parser
-      .options({ repo: repoOption })
+      .options({ ...storageOptions })
       .example(
         "$0 init --repo /mnt/backup/repo",
         "in a folder, which is made if need be",
-      ) as Argv<InitArguments>,
-  handler: async ({ repo, json }) => {
-    const { config, storage } = await initRepository(repo);
+      ) as unknown as Argv<InitArguments>,
+  handler: async ({ json, ...args }) => {
+    const { config, storage } = await initRepository(storageLocation(args));
     printResult(
       json,
       { repository: config.id, location: storage.name },

@@ -4,11 +4,10 @@ import { openRepository } from "../../repository/repository.js";
 import type { Command } from "./command.js";
 import { EXIT } from "./exit-codes.js";
 import { formatBytes, formatTable } from "./format.js";
-import { repoOption } from "./options.js";
 import { printError, printResult } from "./output.js";
+import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
-interface ListArguments {
-  repo: string;
+interface ListArguments extends StorageArguments {
   json: boolean;
 }
 
@@ -17,10 +16,10 @@ export const listCommand: Command<ListArguments> = {
   describe: "List the recovery points, oldest first",
   builder: (parser: Argv) =>
     parser
-      .options({ repo: repoOption })
-      .example("$0 list --repo /mnt/backup/repo --json", "for a script") as Argv<ListArguments>,
-  handler: async ({ repo, json }) => {
-    const { storage } = await openRepository(repo);
+      .options({ ...storageOptions })
+      .example("$0 list --repo /mnt/backup/repo --json", "for a script") as unknown as Argv<ListArguments>,
+  handler: async ({ json, ...args }) => {
+    const { storage } = await openRepository(storageLocation(args));
     const { points, damaged } = await listPoints(storage);
     const result = { points, damaged: damaged.map((error) => error.toRecord()) };
     printResult(json, result, points.length === 0 ? "No recovery point yet." : pointTable(points));

@@ -1,18 +1,7 @@
 import { availableParallelism } from "node:os";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 
-const REPO_FROM_ENVIRONMENT = process.env.BLOCKFERRY_REPO || undefined;
-
 /** Options that several commands share, each declared once. */
-export const repoOption = {
-  type: "string",
-  demandOption: REPO_FROM_ENVIRONMENT === undefined,
-  default: REPO_FROM_ENVIRONMENT,
-  requiresArg: true,
-  coerce: once("repo"),
-  describe: "Repository: a local directory",
-} as const;
-
 export const threadsOption = {
   type: "number",
   requiresArg: true,

@@ -4,13 +4,13 @@ import { openRepository } from "../../repository/repository.js";
 import { type RestoreOptions, restore } from "../restore/restore.js";
 import type { Command } from "./command.js";
 import { formatBytes, formatSeconds } from "./format.js";
-import { chooseThreads, once, repeated, repoOption, threadsOption, usage } from "./options.js";
+import { chooseThreads, once, repeated, threadsOption, usage } from "./options.js";
 import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
+import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
-interface RestoreArguments {
-  repo: string;
+interface RestoreArguments extends StorageArguments {
   point: string;
   target: string[];
   threads: number | undefined;
@@ -24,7 +24,7 @@ export const restoreCommand: Command<RestoreArguments> = {
   builder: (parser: Argv) =>
     parser
       .options({
-        repo: repoOption,
+        ...storageOptions,
         point: {
           type: "string",
           demandOption: true,
@@ -52,7 +52,7 @@ export const restoreCommand: Command<RestoreArguments> = {
       ) as unknown as Argv<RestoreArguments>,
   handler: async (args) => {
     const threads = chooseThreads(args.threads);
-    const repository = await openRepository(args.repo);
+    const repository = await openRepository(storageLocation(args));
     const point = await findPoint(repository.storage, args.point);
     const targets = chooseTargets(point, args.target);
     const started = performance.now();

@@ -3,11 +3,10 @@ import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.j
 import { openRepository } from "../../repository/repository.js";
 import type { Command } from "./command.js";
 import { formatBytes, formatTable } from "./format.js";
-import { repoOption } from "./options.js";
 import { printResult } from "./output.js";
+import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
-interface ShowArguments {
-  repo: string;
+interface ShowArguments extends StorageArguments {
   point: string;
   json: boolean;
 }
@@ -18,10 +17,10 @@ export const showCommand: Command<ShowArguments> = {
   builder: (parser: Argv) =>
     parser
       .positional("point", { type: "string", describe: "Id, the beginning of one, or `latest`" })
-      .options({ repo: repoOption })
-      .example("$0 show latest --repo /mnt/backup/repo", "the newest one") as Argv<ShowArguments>,
-  handler: async ({ repo, point, json }) => {
-    const { storage } = await openRepository(repo);
+      .options({ ...storageOptions })
+      .example("$0 show latest --repo /mnt/backup/repo", "the newest one") as unknown as Argv<ShowArguments>,
+  handler: async ({ point, json, ...args }) => {
+    const { storage } = await openRepository(storageLocation(args));
     const found = await findPoint(storage, point);
     printResult(json, found, describePoint(found));
   },

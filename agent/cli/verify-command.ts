@@ -4,16 +4,16 @@ import { type VerifyReport, verify } from "../verify/verify.js";
 import type { Command } from "./command.js";
 import { EXIT } from "./exit-codes.js";
 import { formatBytes } from "./format.js";
-import { chooseThreads, once, repoOption, threadsOption, usage } from "./options.js";
+import { chooseThreads, once, threadsOption, usage } from "./options.js";
 import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
+import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
 /** Problems that are printed one by one; `--json` gives all. */
 const MAX_LINES = 50;
 
-interface VerifyArguments {
-  repo: string;
+interface VerifyArguments extends StorageArguments {
   point: string | undefined;
   readData: number | undefined;
   threads: number | undefined;
@@ -26,7 +26,7 @@ export const verifyCommand: Command<VerifyArguments> = {
   builder: (parser: Argv) =>
     parser
       .options({
-        repo: repoOption,
+        ...storageOptions,
         point: {
           type: "string",
           requiresArg: true,
@@ -47,7 +47,7 @@ export const verifyCommand: Command<VerifyArguments> = {
         "a random 5% of the packs",
       ) as unknown as Argv<VerifyArguments>,
   handler: async (args) => {
-    const repository = await openRepository(args.repo);
+    const repository = await openRepository(storageLocation(args));
     const report = await verify(repository, {
       point: args.point,
       readPercent: args.readData ?? 0,

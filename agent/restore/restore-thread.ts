@@ -28,7 +28,7 @@ const GROUP_BYTES = MAX_GROUP_CHUNKS * CHUNK_BYTES;
 export default function restoreThread(task: RestoreTask & ThreadContext) {
   const stop = StopFlag.attach(task.stop);
   return threadMain(task, stop, async () => {
-    const restorer = new ExtentRestorer(task, stop);
+    const restorer = new ExtentRestorer(task, await openStorage(task.storage), stop);
     try {
       await restorer.run();
     } finally {
@@ -50,7 +50,6 @@ type Job =
 
 class ExtentRestorer {
   private readonly targets: OpenTarget[] = [];
-  private readonly storage: Storage;
   private readonly index: ChunkIndex;
   private readonly packs: PackTable;
   private readonly extents: ExtentQueue;
@@ -62,9 +61,9 @@ class ExtentRestorer {
 
   constructor(
     task: RestoreTask & ThreadContext,
+    private readonly storage: Storage,
     private readonly stop: StopFlag,
   ) {
-    this.storage = openStorage(task.storage);
     this.index = ChunkIndex.attach(task.index);
     this.packs = PackTable.attach(task.packs);
     this.extents = ExtentQueue.attach(task.extents, task.thread);

@@ -27,11 +27,12 @@ const PACKS_IN_FLIGHT = 3;
 /** A verify thread: reads whole packs, and proves every byte of them. */
 export default function verifyThread(task: VerifyTask & ThreadContext) {
   const stop = StopFlag.attach(task.stop);
-  return threadMain<VerifyThreadResult>(task, stop, () => new PackVerifier(task, stop).run());
+  return threadMain<VerifyThreadResult>(task, stop, async () =>
+    new PackVerifier(task, await openStorage(task.storage), stop).run(),
+  );
 }
 
 class PackVerifier {
-  private readonly storage: Storage;
   private readonly index: ChunkIndex;
   private readonly packs: PackTable;
   private readonly taken: Int32Array;
@@ -42,9 +43,9 @@ class PackVerifier {
 
   constructor(
     private readonly task: VerifyTask & ThreadContext,
+    private readonly storage: Storage,
     private readonly stop: StopFlag,
   ) {
-    this.storage = openStorage(task.storage);
     this.index = ChunkIndex.attach(task.index);
     this.packs = PackTable.attach(task.packs);
     this.taken = new Int32Array(task.taken);

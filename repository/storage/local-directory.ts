@@ -7,7 +7,7 @@ import { syncFolder } from "../../foundation/sync-folder.js";
 import { readLocalFile } from "./local-read.js";
 import { removeStaleTempFiles, removeTempFile, tempFileName } from "./local-temp-files.js";
 import { LocalUpload } from "./local-upload.js";
-import type { GetOptions, Storage, StoredObject, Upload } from "./storage.js";
+import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "./storage.js";
 import { objectExists, objectNotFound, storageError } from "./storage-errors.js";
 
 const PART_BYTES = 4 * 1024 * 1024;
@@ -91,9 +91,14 @@ export class LocalDirectory implements Storage {
     }
   }
 
-  async removeStaleUploads(): Promise<void> {
+  /** `link` refuses to replace a file: POSIX says so, and `put` reports a file system without it. */
+  async proveWriteOnce(): Promise<void> {}
+
+  /** Each temporary file names its owner, so there is nothing to end. */
+  async beginUploads(): Promise<UploadSession> {
     try {
       await removeStaleTempFiles(join(this.root, TEMP_FOLDER));
+      return { end: async () => undefined };
     } catch (error) {
       throw storageError(this.name, TEMP_FOLDER, error);
     }

@@ -1,3 +1,5 @@
+import type { S3Location } from "./s3/s3-location.js";
+
 /** Where a repository's bytes go. Keys are relative, with forward slashes: `packs/3f/3f09...`. */
 export interface Storage {
   /** Names the storage in messages: a path or URL. */
@@ -30,8 +32,21 @@ export interface Storage {
    */
   makeDurable(keys: string[]): Promise<void>;
 
-  /** Removes what uploads of killed processes left behind. */
-  removeStaleUploads(): Promise<void>;
+  /**
+   * Proves that the storage refuses to replace `key`, which exists, when asked to with `ifNoneMatch`. Where it does not, `key`
+   * is removed.
+   * @throws ConditionalWritesUnsupported
+   */
+  proveWriteOnce(key: string): Promise<void>;
+
+  /** Called before the first upload of a run: removes what uploads of dead processes left behind. */
+  beginUploads(): Promise<UploadSession>;
+}
+
+/** A run that uploads. Others leave its unfinished uploads alone until it ends. */
+export interface UploadSession {
+  /** Call it when all uploads are finished or aborted. Never fails. */
+  end(): Promise<void>;
 }
 
 /** An object being written in parts; parts may be in flight together, their order is that of the calls. */
@@ -62,7 +77,4 @@ export interface StoredObject {
 }
 
 /** Enough to open a storage again in another thread. */
-export interface StorageLocation {
-  kind: "directory";
-  path: string;
-}
+export type StorageLocation = { kind: "directory"; path: string } | S3Location;

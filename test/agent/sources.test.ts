@@ -13,10 +13,11 @@ const MIB = 1024 * 1024;
 /** Backs up `image`, and calls `meanwhile` after the sources are open and before they are read. */
 async function backUpWhile(repo: string, image: string, meanwhile: () => Promise<void>): Promise<string[]> {
   const repository = await initRepository(repo);
-  const removeStaleUploads = repository.storage.removeStaleUploads.bind(repository.storage);
-  repository.storage.removeStaleUploads = async () => {
-    await removeStaleUploads();
+  const beginUploads = repository.storage.beginUploads.bind(repository.storage);
+  repository.storage.beginUploads = async () => {
+    const session = await beginUploads();
     await meanwhile();
+    return session;
   };
   const notices: string[] = [];
   const options: BackupOptions = {

@@ -187,14 +187,14 @@ test("temporary files of dead processes are removed, those of living ones and of
   const eightDaysAgo = Date.now() / 1000 - 8 * 24 * 60 * 60;
   await utimes(join(tmp, names.oldElsewhere), eightDaysAgo, eightDaysAgo);
   await utimes(join(tmp, names.mine), eightDaysAgo, eightDaysAgo);
-  await new LocalDirectory(folder).removeStaleUploads();
+  await new LocalDirectory(folder).beginUploads();
   const kept = [names.mine, names.livingHere, names.youngElsewhere];
   assert.deepEqual((await readdir(tmp)).sort(), kept.sort());
 });
 
 test("a storage that was never written to has nothing stale and lists nothing", async () => {
   const storage = new LocalDirectory(join(await tempFolder(), "missing"));
-  await storage.removeStaleUploads();
+  await storage.beginUploads();
   assert.deepEqual(await storage.list("packs/"), []);
 });
 

@@ -1,0 +1,130 @@
+import { BandwidthLimit } from "../../repository/storage/bandwidth-limit.js";
+import { parseStorageLocation } from "../../repository/storage/open-storage.js";
+import {
+  type S3Location,
+  STORAGE_CLASSES,
+  type StorageClass,
+} from "../../repository/storage/s3/s3-location.js";
+import type { StorageLocation } from "../../repository/storage/storage.js";
+import { once, usage } from "./options.js";
+
+/** What every command is told about the repository. */
+export interface StorageArguments {
+  repo: string;
+  region: string | undefined;
+  endpointUrl: string | undefined;
+  profile: string | undefined;
+  forcePathStyle: boolean | undefined;
+  storageClass: StorageClass | undefined;
+  sse: "AES256" | "aws:kms" | undefined;
+  sseKmsKey: string | undefined;
+  bandwidthLimit: string | undefined;
+  requestTimeout: number | undefined;
+}
+
+const REPO_FROM_ENVIRONMENT = process.env.BLOCKFERRY_REPO || undefined;
+const GROUP = "S3 repositories:";
+
+export const storageOptions = {
+  repo: {
+    type: "string",
+    demandOption: REPO_FROM_ENVIRONMENT === undefined,
+    default: REPO_FROM_ENVIRONMENT,
+    requiresArg: true,
+    coerce: once("repo"),
+    describe: "Repository: s3://BUCKET/PREFIX or a local directory",
+  },
+  region: text("region", "Region of the bucket"),
+  "endpoint-url": text("endpoint-url", "URL of a server other than AWS"),
+  profile: text("profile", "Profile of the AWS configuration files"),
+  "force-path-style": {
+    type: "boolean",
+    group: GROUP,
+    describe: "Put the bucket into the path, not the host name; most servers other than AWS need it",
+  },
+  "storage-class": {
+    choices: STORAGE_CLASSES,
+    group: GROUP,
+    coerce: once("storage-class"),
+    describe: "Storage class of new packs",
+  },
+  sse: {
+    choices: ["AES256", "aws:kms"],
+    group: GROUP,
+    coerce: once("sse"),
+    describe: "How the server encrypts new objects",
+  },
+  "sse-kms-key": text("sse-kms-key", "ARN of the key for --sse aws:kms"),
+  "bandwidth-limit": text(
+    "bandwidth-limit",
+    "Bytes per second that all threads together send and receive; K, M, G for KiB, MiB, GiB",
+  ),
+  "request-timeout": {
+    type: "number",
+    group: GROUP,
+    requiresArg: true,
+    coerce: once("request-timeout"),
+    describe: "Seconds without a byte after which a request is tried again  [default: 30]",
+  },
+} as const;
+
+function text<Name extends string>(name: Name, describe: string) {
+  return { type: "string", group: GROUP, requiresArg: true, coerce: once(name), describe } as const;
+}
+
+/** The repository that the options name. @throws Usage */
+export function storageLocation(args: StorageArguments): StorageLocation {
+  const location = parseStorageLocation(args.repo, {
+    region: args.region,
+    endpointUrl: args.endpointUrl,
+    profile: args.profile,
+    addressing: args.forcePathStyle === true ? "path" : undefined,
+    storageClass: args.storageClass,
+    encryption: parseEncryption(args),
+    bandwidthLimit: parseBandwidthLimit(args.bandwidthLimit),
+    timeoutMs: parseTimeout(args.requestTimeout),
+  });
+  if (location.kind === "directory") refuseS3Options(args);
+  return location;
+}
+
+function refuseS3Options(args: StorageArguments): void {
+  const { repo: _, ...s3Options } = storageOptions;
+  const given = Object.keys(s3Options).find(
+    (name) => (args as unknown as Record<string, unknown>)[name] !== undefined,
+  );
+  if (given === undefined) return;
+  throw usage(
+    `--${given} is for repositories in S3, and ${args.repo} is a local directory.`,
+    "Leave it out, or give --repo s3://BUCKET/PREFIX",
+  );
+}
+
+function parseEncryption({ sse, sseKmsKey }: StorageArguments): S3Location["encryption"] {
+  if (sseKmsKey !== undefined && sse !== "aws:kms") {
+    throw usage("--sse-kms-key needs --sse aws:kms.", "Give both, or neither.");
+  }
+  return sse === undefined ? undefined : { algorithm: sse, kmsKey: sseKmsKey };
+}
+
+const UNIT_BYTES = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 } as const;
+const MIN_BANDWIDTH = 1024;
+
+function parseBandwidthLimit(limit: string | undefined) {
+  if (limit === undefined) return undefined;
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMG]?)$/i.exec(limit) ?? [];
+  const bytesPerSecond = Number(digits) * UNIT_BYTES[(unit ?? "").toUpperCase() as keyof typeof UNIT_BYTES];
+  if (!(bytesPerSecond >= MIN_BANDWIDTH && bytesPerSecond <= 2 ** 40)) {
+    throw usage(
+      `--bandwidth-limit ${limit} is not a number of bytes per second from ${MIN_BANDWIDTH} up.`,
+      "Write, say, --bandwidth-limit 50M for 50 MiB/s.",
+    );
+  }
+  return BandwidthLimit.create(bytesPerSecond).memory;
+}
+
+function parseTimeout(seconds: number | undefined): number | undefined {
+  if (seconds === undefined) return undefined;
+  if (seconds >= 0.1 && seconds <= 3600) return seconds * 1000;
+  throw usage("--request-timeout must be from 0.1 to 3600 seconds.", "Leave it out for 30 seconds.");
+}

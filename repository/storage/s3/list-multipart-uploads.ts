@@ -1,0 +1,14 @@
+import { ListMultipartUploadsCommand, type MultipartUpload } from "@aws-sdk/client-s3";
+import type { S3Bucket } from "./s3-bucket.js";
+
+/** All multipart uploads of this repository that are neither completed nor aborted. */
+export async function listMultipartUploads(s3: S3Bucket): Promise<MultipartUpload[]> {
+  const uploads: MultipartUpload[] = [];
+  let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
+  for (;;) {
+    const page = await s3.client.send(new ListMultipartUploadsCommand({ ...s3.prefix("packs/"), ...marker }));
+    uploads.push(...(page.Uploads ?? []));
+    if (!page.IsTruncated) return uploads;
+    marker = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+  }
+}

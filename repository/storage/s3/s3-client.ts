@@ -1,0 +1,58 @@
+import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
+import type { S3Location } from "./s3-location.js";
+
+/** Attempts for one request. The SDK waits between them: exponentially, with full jitter, up to 20 s. */
+const MAX_ATTEMPTS = 10;
+const CONNECT_TIMEOUT_MS = 5000;
+
+/**
+ * A client of its own for each thread, which keeps its connections alive. `adaptive` retries slow all requests of the client
+ * down when the server throttles, and stop when most requests fail.
+ */
+export function createS3Client(location: S3Location): S3Client {
+  const client = new S3Client({
+    ...addressOf(location),
+    ...(location.profile === undefined ? {} : { profile: location.profile }),
+    maxAttempts: Number(process.env.AWS_MAX_ATTEMPTS) || MAX_ATTEMPTS,
+    retryMode: "adaptive",
+    requestHandler: {
+      connectionTimeout: Math.min(CONNECT_TIMEOUT_MS, location.timeoutMs),
+      socketTimeout: location.timeoutMs,
+    },
+    // Checksums are given with each request that stores data; the SDK would compute them in JavaScript.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    // It costs a round trip and a new connection for every part.
+    expectContinueHeader: false,
+  });
+  leavePartsUnsigned(client);
+  return client;
+}
+
+function addressOf({ region, endpointUrl, addressing }: S3Location): S3ClientConfig {
+  const defaultRegion =
+    endpointUrl !== undefined && process.env.AWS_REGION === undefined ? "us-east-1" : undefined;
+  const chosenRegion = region ?? defaultRegion;
+  return {
+    forcePathStyle: addressing === "path",
+    ...(chosenRegion === undefined ? {} : { region: chosenRegion }),
+    ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
+  };
+}
+
+/**
+ * Hashing every part for the signature would cost as much again as the chunk ids. The CRC-32 that each part carries is a
+ * signed header, and https protects the rest. (AWS: "Signature Calculations for the Authorization Header", UNSIGNED-PAYLOAD)
+ */
+function leavePartsUnsigned(client: S3Client): void {
+  client.middlewareStack.add(
+    (next, context) => (args) => {
+      const request = args.request as { headers: Record<string, string> };
+      if (context.commandName === "UploadPartCommand") {
+        request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
+      }
+      return next(args);
+    },
+    { step: "build", name: "leavePartsUnsigned" },
+  );
+}

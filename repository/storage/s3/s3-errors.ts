@@ -1,0 +1,192 @@
+import { BlockferryError, type ErrorCode, systemErrorCode } from "../../../foundation/blockferry-error.js";
+import { objectNotFound } from "../storage-errors.js";
+import { type S3Location, s3Name } from "./s3-location.js";
+
+interface Explanation {
+  code: ErrorCode;
+  remedy: string;
+}
+
+/** Turns an error of the SDK, the server or the network into the error that says what to do about it. */
+export function s3Error(location: S3Location, key: string, cause: unknown): BlockferryError {
+  if (cause instanceof BlockferryError) return cause;
+  const name = s3Name(location);
+  if (!(cause instanceof Error)) return failure(name, key, String(cause), OTHER);
+  if (cause.name === "NoSuchKey" || cause.name === "NotFound")
+    return objectNotFound(name, key, withoutSecrets(cause));
+  const explanation = explain(location, cause);
+  return failure(name, key, reasonOf(cause), explanation, withoutSecrets(cause));
+}
+
+/** A server that takes `If-None-Match` and does not heed it would let one backup replace what another has written. */
+export function conditionalWritesIgnored(name: string, key: string): BlockferryError {
+  return failure(name, key, "the server replaced an object although it was asked not to", CONDITIONAL_WRITES);
+}
+
+function failure(
+  name: string,
+  key: string,
+  reason: string,
+  { code, remedy }: Explanation,
+  cause?: Error,
+): BlockferryError {
+  return new BlockferryError({ code, message: `${key} in ${name}: ${reason}.`, remedy, object: key }, cause);
+}
+
+/** The SDK keeps the whole answer in its errors, with key ids and signatures among it; a stack trace tells enough. */
+function withoutSecrets(error: Error): Error {
+  const copy = new Error(reasonOf(error));
+  copy.name = error.name;
+  copy.stack = error.stack?.replace(error.message, copy.message) ?? "";
+  return copy;
+}
+
+function reasonOf(error: Error): string {
+  const status = statusOf(error);
+  const said = error.message.trim().replace(/\.$/, "");
+  const named = error.name === "Error" || said.startsWith(error.name) ? "" : `${error.name}: `;
+  return `${named}${said || "no explanation"}${status === undefined ? "" : ` (HTTP ${status})`}`;
+}
+
+function statusOf(error: Error): number | undefined {
+  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+}
+
+const OTHER: Explanation = {
+  code: "StorageFailed",
+  remedy: "Check the server's log and the options of the repository, then run the same command again.",
+};
+
+const UNAVAILABLE: Explanation = {
+  code: "StorageUnavailable",
+  remedy:
+    "It was tried several times. Check the network and the server's state, then run the same command again: it goes on from what is stored.",
+};
+
+const CONDITIONAL_WRITES: Explanation = {
+  code: "ConditionalWritesUnsupported",
+  remedy:
+    "Use a server that supports If-None-Match on PutObject, as AWS S3 does; without it two backups could overwrite each other.",
+};
+
+const BY_NAME: Record<string, Explanation> = {
+  NoSuchBucket: {
+    code: "BucketNotFound",
+    remedy: "Check the bucket's name and --endpoint-url; blockferry makes no buckets.",
+  },
+  ...sameFor(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"], {
+    code: "CredentialsInvalid",
+    remedy:
+      "The credentials have expired. Get new ones (`aws sso login`, or another session), then run the same command again.",
+  }),
+  ...sameFor(["InvalidAccessKeyId", "InvalidToken", "UnrecognizedClientException"], {
+    code: "CredentialsInvalid",
+    remedy:
+      "The server does not know these credentials. Check AWS_ACCESS_KEY_ID, --profile and --endpoint-url.",
+  }),
+  SignatureDoesNotMatch: {
+    code: "CredentialsInvalid",
+    remedy:
+      "The secret key does not belong to the access key, or a proxy changed the request. Check the credentials.",
+  },
+  RequestTimeTooSkewed: {
+    code: "CredentialsInvalid",
+    remedy:
+      "This machine's clock is wrong by more than 15 minutes. Set it (chrony or systemd-timesyncd keep it right).",
+  },
+  ...sameFor(["CredentialsProviderError", "TokenProviderError"], {
+    code: "CredentialsInvalid",
+    remedy:
+      "No credentials were found. Give the instance a role, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a --profile.",
+  }),
+  ...sameFor(["KMS.NotFoundException", "KMS.DisabledException", "KMS.KMSInvalidStateException"], {
+    code: "StorageDenied",
+    remedy:
+      "The key of --sse-kms-key (or of the bucket) does not exist or is disabled. Check its ARN and state.",
+  }),
+  NotImplemented: {
+    code: "StorageFailed",
+    remedy:
+      "The server lacks something that the request asked for: check --storage-class and --sse; a server without If-None-Match on PutObject cannot hold a repository.",
+  },
+  InvalidStorageClass: {
+    code: "StorageFailed",
+    remedy: "The server has no such storage class. Leave --storage-class out, or name one that it has.",
+  },
+  ...sameFor(["InsufficientStorage", "XMinioStorageFull", "QuotaExceeded"], {
+    code: "StorageFull",
+    remedy:
+      "Free some space or raise the quota, then run the same command again: it goes on from what is stored.",
+  }),
+};
+
+function sameFor(names: string[], explanation: Explanation): Record<string, Explanation> {
+  return Object.fromEntries(names.map((name) => [name, explanation]));
+}
+
+const NETWORK_CODES = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+]);
+
+function explain(location: S3Location, error: Error): Explanation {
+  const known = BY_NAME[error.name];
+  if (known !== undefined) return known;
+  if (WRONG_REGION.has(error.name)) return wrongRegion(location, error);
+  const status = statusOf(error);
+  if (status === 301 || status === 307) return wrongRegion(location, error);
+  if (status === 401 || status === 403) return denied(location);
+  if (status === 507) return BY_NAME.InsufficientStorage as Explanation;
+  if (status === 501) return BY_NAME.NotImplemented as Explanation;
+  if (status === 429 || (status !== undefined && status >= 500) || error.name === "TimeoutError")
+    return UNAVAILABLE;
+  const code = systemErrorCode(error) ?? "";
+  if (NETWORK_CODES.has(code)) return UNAVAILABLE;
+  if (code === "ENOTFOUND") {
+    return {
+      code: "StorageUnavailable",
+      remedy: "There is no such host. Check --endpoint-url and --region.",
+    };
+  }
+  if (/region is missing/i.test(error.message)) {
+    return { code: "Usage", remedy: "Name the bucket's Region with --region, AWS_REGION or the profile." };
+  }
+  return OTHER;
+}
+
+const WRONG_REGION = new Set([
+  "PermanentRedirect",
+  "AuthorizationHeaderMalformed",
+  "IllegalLocationConstraintException",
+]);
+
+function wrongRegion({ bucket }: S3Location, error: Error): Explanation {
+  const response = (error as { $response?: { headers?: Record<string, string> } }).$response;
+  const region =
+    response?.headers?.["x-amz-bucket-region"] ??
+    (error as { Region?: string }).Region ??
+    /expecting '([a-z0-9-]+)'/.exec(error.message)?.[1];
+  return {
+    code: "WrongRegion",
+    remedy:
+      region === undefined
+        ? `Bucket ${bucket} is in another Region. Find it with \`aws s3api get-bucket-location --bucket ${bucket}\` and give it with --region.`
+        : `Bucket ${bucket} is in ${region}: give --region ${region}.`,
+  };
+}
+
+function denied({ bucket, prefix, encryption }: S3Location): Explanation {
+  const key =
+    encryption?.kmsKey === undefined
+      ? ""
+      : `, and kms:GenerateDataKey and kms:Decrypt on ${encryption.kmsKey}`;
+  return {
+    code: "StorageDenied",
+    remedy: `The role needs s3:ListBucket and s3:ListBucketMultipartUploads on ${bucket}, and s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on ${bucket}/${prefix}*${key}.`,
+  };
+}

@@ -1,0 +1,107 @@
+import { BlockferryError } from "../../../foundation/blockferry-error.js";
+import type { BandwidthLimitMemory } from "../bandwidth-limit.js";
+
+/** Classes whose objects can be read at once; GLACIER and DEEP_ARCHIVE would have to be thawed before a restore. */
+export const STORAGE_CLASSES = [
+  "STANDARD",
+  "STANDARD_IA",
+  "INTELLIGENT_TIERING",
+  "ONEZONE_IA",
+  "GLACIER_IR",
+  "REDUCED_REDUNDANCY",
+  "EXPRESS_ONEZONE",
+] as const;
+
+export type StorageClass = (typeof STORAGE_CLASSES)[number];
+
+/** A repository in an S3 bucket: enough to open it in another thread. Credentials are no part of it; each thread finds them itself. */
+export interface S3Location {
+  kind: "s3";
+  bucket: string;
+  /** What all keys begin with: empty, or ending with a slash. */
+  prefix: string;
+  region: string | undefined;
+  /** A server other than AWS, as a URL. */
+  endpointUrl: string | undefined;
+  /** Profile of the shared AWS configuration. */
+  profile: string | undefined;
+  /** Whether the bucket goes into the path or into the host name. */
+  addressing: "path" | "virtual-host";
+  /** Of packs; everything else is small and read often. */
+  storageClass: StorageClass | undefined;
+  encryption: { algorithm: "AES256" | "aws:kms"; kmsKey: string | undefined } | undefined;
+  bandwidthLimit: BandwidthLimitMemory | undefined;
+  /** A request that no byte passes for so long is tried again. */
+  timeoutMs: number;
+}
+
+/** `s3://bucket/prefix`, for messages. */
+export function s3Name({ bucket, prefix }: S3Location): string {
+  return `s3://${bucket}/${prefix}`.replace(/\/$/, "");
+}
+
+/** What the command line says about an S3 repository; all of it may be left out. */
+export interface S3Options {
+  region?: string | undefined;
+  endpointUrl?: string | undefined;
+  profile?: string | undefined;
+  addressing?: S3Location["addressing"] | undefined;
+  storageClass?: StorageClass | undefined;
+  encryption?: S3Location["encryption"];
+  bandwidthLimit?: BandwidthLimitMemory | undefined;
+  timeoutMs?: number | undefined;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** `s3://bucket/prefix`, where the prefix may be left out. @throws Usage */
+export function parseS3Location(repo: string, options: S3Options): S3Location {
+  const [, bucket = "", path = ""] = /^s3:\/\/([^/]*)\/?(.*)$/i.exec(repo) ?? [];
+  if (bucket.includes("@") || bucket.includes(":")) {
+    throw usage("The URL of an S3 repository holds no credentials.", CREDENTIALS);
+  }
+  if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) {
+    throw usage(
+      `${repo} names no bucket: a bucket has 3 to 63 small letters, digits, dots and hyphens.`,
+      "Write s3://BUCKET/PREFIX, as in s3://my-backups/fleet-a",
+    );
+  }
+  const prefix = path.replace(/\/+$/, "");
+  if (prefix.split("/").some((part) => part === "." || part === "..") || prefix.includes("//")) {
+    throw usage(`${repo} has a prefix with empty or dotted parts.`, "Write s3://BUCKET/PREFIX without them.");
+  }
+  return {
+    kind: "s3",
+    bucket,
+    prefix: prefix === "" ? "" : `${prefix}/`,
+    region: options.region,
+    endpointUrl: options.endpointUrl === undefined ? undefined : checkEndpoint(options.endpointUrl),
+    profile: options.profile,
+    addressing: options.addressing ?? "virtual-host",
+    storageClass: options.storageClass,
+    encryption: options.encryption,
+    bandwidthLimit: options.bandwidthLimit,
+    timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+  };
+}
+
+const CREDENTIALS =
+  "Put them into the environment (AWS_ACCESS_KEY_ID, ...), a profile, or the instance's role.";
+
+function checkEndpoint(endpointUrl: string): string {
+  const url = URL.canParse(endpointUrl) ? new URL(endpointUrl) : undefined;
+  if (url === undefined || !["http:", "https:"].includes(url.protocol)) {
+    throw usage(
+      "--endpoint-url is no http or https URL.",
+      "Write, say, --endpoint-url https://s3.example.com",
+    );
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw usage("--endpoint-url must not hold credentials.", CREDENTIALS);
+  }
+  return endpointUrl;
+}
+
+function usage(message: string, remedy: string): BlockferryError {
+  return new BlockferryError({ code: "Usage", message, remedy });
+}

@@ -1,0 +1,102 @@
+import { DeleteObjectCommand, PutObjectCommand, paginateListObjectsV2 } from "@aws-sdk/client-s3";
+import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
+import { objectExists } from "../storage-errors.js";
+import { crc32Base64 } from "./crc32-base64.js";
+import { S3Bucket } from "./s3-bucket.js";
+import { conditionalWritesIgnored } from "./s3-errors.js";
+import type { S3Location } from "./s3-location.js";
+import { readS3Object } from "./s3-read.js";
+import { S3Upload } from "./s3-upload.js";
+import { S3UploadSession } from "./s3-upload-session.js";
+import { retryTransient } from "./transient.js";
+
+/** S3 takes no smaller parts than 5 MiB, the last one excepted, and no more than 10,000 of them. */
+const PART_BYTES = 8 * 1024 * 1024;
+
+/** A repository in an S3 bucket. S3 itself is atomic, durable and consistent: an object is there whole or not at all. */
+export class S3Storage implements Storage {
+  readonly name: string;
+  readonly partBytes = PART_BYTES;
+  private readonly s3: S3Bucket;
+
+  constructor(location: S3Location) {
+    this.s3 = new S3Bucket(location);
+    this.name = this.s3.name;
+  }
+
+  async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
+    try {
+      await retryTransient(() => this.send(key, body, options));
+    } catch (error) {
+      if (!isPreconditionFailed(error)) throw this.s3.explain(key, error);
+      if (!(await this.holds(key, body))) throw objectExists(this.name, key, error);
+    }
+  }
+
+  putStream(key: string): Upload {
+    return new S3Upload(this.s3, key);
+  }
+
+  async get(key: string, options: GetOptions = {}): Promise<Buffer> {
+    try {
+      return await readS3Object(this.s3, key, options);
+    } catch (error) {
+      throw this.s3.explain(key, error);
+    }
+  }
+
+  async list(prefix: string): Promise<StoredObject[]> {
+    const objects: StoredObject[] = [];
+    try {
+      for await (const page of paginateListObjectsV2({ client: this.s3.client }, this.s3.prefix(prefix))) {
+        for (const { Key = "", Size = 0 } of page.Contents ?? []) {
+          objects.push({ key: this.s3.relative(Key), sizeBytes: Size });
+        }
+      }
+    } catch (error) {
+      throw this.s3.explain(prefix, error);
+    }
+    return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  /** What S3 lists is durable. */
+  async makeDurable(): Promise<void> {}
+
+  async proveWriteOnce(key: string): Promise<void> {
+    try {
+      await retryTransient(() => this.send(key, Buffer.from("a second object"), { ifNoneMatch: "*" }));
+    } catch (error) {
+      if (isPreconditionFailed(error)) return;
+      throw this.s3.explain(key, error);
+    }
+    await this.s3.client.send(new DeleteObjectCommand(this.s3.object(key)));
+    throw conditionalWritesIgnored(this.name, key);
+  }
+
+  async beginUploads(): Promise<UploadSession> {
+    return S3UploadSession.begin(this.s3);
+  }
+
+  private async send(key: string, body: Uint8Array, { ifNoneMatch }: { ifNoneMatch?: "*" }): Promise<void> {
+    await this.s3.limit?.take(body.length);
+    await this.s3.client.send(
+      new PutObjectCommand({
+        ...this.s3.object(key),
+        ...this.s3.encryption,
+        ...(ifNoneMatch === undefined ? {} : { IfNoneMatch: ifNoneMatch }),
+        Body: body,
+        ContentLength: body.length,
+        ChecksumCRC32: crc32Base64(body),
+      }),
+    );
+  }
+
+  /** A put whose answer was lost meets its own success when it is tried again: every such object has a random id in it. */
+  private async holds(key: string, body: Uint8Array): Promise<boolean> {
+    return (await this.get(key)).equals(body);
+  }
+}
+
+function isPreconditionFailed(error: unknown): boolean {
+  return error instanceof Error && error.name === "PreconditionFailed";
+}
