@@ -13,4 +13,6 @@ const MAX_POOL_THREADS = 1024;
 process.env.UV_THREADPOOL_SIZE ??= String(
   Math.min(MAX_POOL_THREADS, Math.max(MIN_POOL_THREADS, availableParallelism() * POOL_THREADS_PER_CORE)),
 );
+/** Node 20 is supported; the SDK would say in every thread that some day it will not be. */
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
 void import("./cli/cli.js").then(({ runCli }) => runCli(process.argv.slice(2)));

@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "./chunk-id.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
+import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
 
 export const CONFIG_KEY = "config.json";
@@ -42,7 +43,9 @@ export async function createConfig(storage: Storage): Promise<RepositoryConfig> 
 /** @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt */
 export async function readConfig(storage: Storage): Promise<RepositoryConfig> {
   try {
-    return unsealJson(await storage.get(CONFIG_KEY), ConfigSchema, CONFIG_KEY);
+    return await againIfDamaged(async () =>
+      unsealJson(await storage.get(CONFIG_KEY), ConfigSchema, CONFIG_KEY),
+    );
   } catch (error) {
     if (error instanceof BlockferryError && error.code === "ObjectNotFound") throw notFound(storage, error);
     throw error;

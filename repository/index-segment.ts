@@ -4,6 +4,7 @@ import { CHUNK_ID_BYTES } from "./chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "./chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
 import { PACK_ID_BYTES } from "./pack-format.js";
+import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
 
 /**
@@ -38,7 +39,7 @@ export async function writeIndexSegment(storage: Storage, packs: readonly Indexe
 
 /** @throws ObjectCorrupt, RepositoryUnsupported */
 export async function readIndexSegment(storage: Storage, key: string): Promise<IndexSegment> {
-  return decodeIndexSegment(await storage.get(key), key);
+  return againIfDamaged(async () => decodeIndexSegment(await storage.get(key), key));
 }
 
 export function encodeIndexSegment(packs: readonly IndexedPack[]): Buffer {

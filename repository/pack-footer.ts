@@ -1,13 +1,18 @@
 import { CHUNK_RECORD_BYTES, type ChunkRecord, readChunkRecord } from "./chunk-record.js";
 import type { IndexedPack } from "./index-segment.js";
 import { checkFooter, locateFooter, PACK_TRAILER_BYTES, packCorrupt, packKey } from "./pack-format.js";
+import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
 
 /**
  * What a pack says of itself, read from its end without its payloads.
  * @throws PackCorrupt, ObjectNotFound
  */
-export async function readPackFooter(storage: Storage, id: string, sizeBytes: number): Promise<IndexedPack> {
+export function readPackFooter(storage: Storage, id: string, sizeBytes: number): Promise<IndexedPack> {
+  return againIfDamaged(() => readFooterOnce(storage, id, sizeBytes));
+}
+
+async function readFooterOnce(storage: Storage, id: string, sizeBytes: number): Promise<IndexedPack> {
   const key = packKey(id);
   const trailerOffset = sizeBytes - PACK_TRAILER_BYTES;
   if (trailerOffset < 0) throw packCorrupt(id, sizeBytes, "it is too short to be a pack");

@@ -61,6 +61,7 @@ export class PackWriter {
   private readonly uploads = new Set<Upload>();
   private part: Buffer | undefined;
   private partUsed = 0;
+  private aborted = false;
   private pack: OpenPack | undefined;
 
   constructor(private readonly options: PackWriterOptions) {
@@ -97,8 +98,9 @@ export class PackWriter {
 
   /** Gives up every pack that is not complete. */
   async abort(): Promise<void> {
-    await Promise.all(this.inFlight);
+    this.aborted = true;
     await Promise.all([...this.uploads].map((upload) => upload.abort()));
+    await Promise.all(this.inFlight);
   }
 
   private startPack(): OpenPack {
@@ -160,7 +162,7 @@ export class PackWriter {
   private track(work: Promise<void>, buffer: Buffer): void {
     const settled = work
       .catch((error: unknown) => {
-        this.options.onFailure(error);
+        if (!this.aborted) this.options.onFailure(error);
       })
       .then(() => {
         this.inFlight.delete(settled);

@@ -3,6 +3,7 @@ import { CHUNK_BYTES } from "./chunk-id.js";
 import type { ChunkIndex } from "./chunk-index.js";
 import { packKey } from "./pack-format.js";
 import type { PackTable } from "./pack-table.js";
+import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
 
 /**
@@ -18,6 +19,8 @@ export async function readChunk(
   const record = index.record(entry);
   const packId = packs.id(index.packNumber(entry));
   const range = { offset: record.offset, length: record.storedBytes };
-  const stored = await storage.get(packKey(packId), { range });
-  return decodeChunk(record, packId, stored, Buffer.allocUnsafe(CHUNK_BYTES));
+  return againIfDamaged(async () => {
+    const stored = await storage.get(packKey(packId), { range });
+    return decodeChunk(record, packId, stored, Buffer.allocUnsafe(CHUNK_BYTES));
+  });
 }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
+import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
 
 const byteCount = z.int().check(z.nonnegative());
@@ -115,7 +116,7 @@ export function pointKey(id: string): string {
 }
 
 async function readPoint(storage: Storage, key: string): Promise<RecoveryPoint> {
-  const point = unsealJson(await storage.get(key), PointSchema, key);
+  const point = await againIfDamaged(async () => unsealJson(await storage.get(key), PointSchema, key));
   if (pointKey(point.id) === key) return point;
   throw new BlockferryError({
     code: "ObjectCorrupt",

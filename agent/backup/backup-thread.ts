@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { NumberSet } from "../../foundation/number-set.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
@@ -11,6 +12,10 @@ import { type ThreadContext, threadMain } from "../thread-pool.js";
 import { ChunkPipeline, type OpenVolume } from "./chunk-pipeline.js";
 import { ChunkStore } from "./chunk-store.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
+
+/** How long a stopped run may take to finish packs that are under way, which the next run then need not store again. */
+const KEEP_MS = 1000;
+const POLL_MS = 50;
 
 /** A backup thread: reads extents until none is left, and stores their chunks in packs of its own. */
 export default function backupThread(task: BackupTask & ThreadContext) {
@@ -49,10 +54,17 @@ async function readExtents(
   try {
     await pipeline.run();
   } finally {
-    await writer.finish();
+    await Promise.race([writer.finish(), stoppedFor(KEEP_MS, stop)]);
     await writer.abort();
   }
   pipeline.throwIfFailed();
+}
+
+/** Resolves when the run was stopped so long ago. */
+async function stoppedFor(patienceMs: number, stop: StopFlag): Promise<void> {
+  for (let stoppedMs = 0; stoppedMs < patienceMs; stoppedMs += stop.isSet ? POLL_MS : 0) {
+    await setTimeout(POLL_MS, undefined, { ref: false });
+  }
 }
 
 function attachVolume(volume: VolumeTask): OpenVolume {

@@ -1,11 +1,11 @@
 import { EXIT } from "./exit-codes.js";
 
 /** How long a run may take to wind down after an interrupt: whole packs are kept, but nobody is kept waiting. */
-const WIND_DOWN_MS = 1500;
+const WIND_DOWN_MS = 2500;
 
 /**
  * Fires at the first SIGINT or SIGTERM. A run that has not ended soon after is ended: what it had not finished is left as
- * temporary files, which the next backup removes. A second signal ends it at once.
+ * temporary files or uploads, which the next backup removes. A second signal ends it at once.
  */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController();

@@ -5,6 +5,7 @@ import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
+import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
 import { openStorage } from "../../repository/storage/open-storage.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
@@ -147,12 +148,16 @@ class ExtentRestorer {
   private async copyRun(target: OpenTarget, run: PackRun, buffer: Buffer): Promise<void> {
     const packId = this.packs.id(run.packNumber);
     const range = { offset: run.offset, length: run.length };
-    const bytes = await this.storage.get(packKey(packId), { range, into: buffer });
+    const read = () => this.storage.get(packKey(packId), { range, into: buffer });
+    let bytes = await read();
     for (const group of groupWrites(run.chunks)) {
       if (this.stop.isSet) return;
       const slot = await this.slots.take();
       try {
-        const data = decodeGroup(target, packId, group, { run, bytes, slot });
+        const data = await againIfDamaged(async (again) => {
+          if (again) bytes = await read();
+          return decodeGroup(target, packId, group, { run, bytes, slot });
+        });
         this.track(this.writeGroup(target, group.starts, data), slot);
       } catch (error) {
         this.slots.give(slot);

@@ -13,6 +13,7 @@ import {
   packKey,
 } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
+import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
 import { openStorage } from "../../repository/storage/open-storage.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
 import { type CounterRow, Counters } from "../counters.js";
@@ -78,10 +79,7 @@ class PackVerifier {
   private async verifyPack({ packNumber, sizeBytes }: PackToRead, buffer: Buffer): Promise<void> {
     const id = this.packs.id(packNumber);
     const records = await this.readRecords(id, sizeBytes);
-    const header = await this.storage.get(packKey(id), { range: { offset: 0, length: PACK_HEADER_BYTES } });
-    if (!header.equals(packHeader(id))) {
-      this.problems.push(packCorrupt(id, 0, "its header is not that of this pack"));
-    }
+    await this.report(againIfDamaged(() => this.verifyHeader(id)));
     const wanted = records.map((record) => ({
       entry: this.index.find(record.id),
       record,
@@ -92,9 +90,31 @@ class PackVerifier {
       if (this.stop.isSet) return;
       const range = { offset: run.offset, length: run.length };
       const bytes = await this.storage.get(packKey(id), { range, into: buffer });
-      for (const { record, entry } of run.chunks)
-        this.verifyChunk(id, packNumber, record, entry, bytes, run.offset);
+      for (const { record, entry } of run.chunks) {
+        const start = record.offset - run.offset;
+        const stored = bytes.subarray(start, start + record.storedBytes);
+        const isProven = await this.report(
+          againIfDamaged((again) => this.prove(id, record, again ? undefined : stored)),
+        );
+        if (isProven) this.markProven(entry, packNumber, record);
+      }
     }
+  }
+
+  /** @returns whether the work succeeded; why it did not becomes a problem */
+  private async report(work: Promise<void>): Promise<boolean> {
+    try {
+      await work;
+      return true;
+    } catch (error) {
+      this.problems.push(asBlockferryError(error));
+      return false;
+    }
+  }
+
+  private async verifyHeader(id: string): Promise<void> {
+    const header = await this.storage.get(packKey(id), { range: { offset: 0, length: PACK_HEADER_BYTES } });
+    if (!header.equals(packHeader(id))) throw packCorrupt(id, 0, "its header is not that of this pack");
   }
 
   /** The records of a pack's footer, which must tile its payload area. */
@@ -112,23 +132,15 @@ class PackVerifier {
     return records;
   }
 
-  private verifyChunk(
-    packId: string,
-    packNumber: number,
-    record: ChunkRecord,
-    entry: number,
-    run: Buffer,
-    runOffset: number,
-  ): void {
-    const start = record.offset - runOffset;
-    try {
-      const stored = run.subarray(start, start + record.storedBytes);
-      decodeChunk(record, packId, stored, this.chunkBuffer);
-      checkStoredBytes(record, packId, stored);
-    } catch (error) {
-      this.problems.push(asBlockferryError(error));
-      return;
-    }
+  /** @param stored the chunk's bytes; read by themselves where they are not given */
+  private async prove(packId: string, record: ChunkRecord, stored?: Buffer): Promise<void> {
+    const range = { offset: record.offset, length: record.storedBytes };
+    const bytes = stored ?? (await this.storage.get(packKey(packId), { range }));
+    decodeChunk(record, packId, bytes, this.chunkBuffer);
+    checkStoredBytes(record, packId, bytes);
+  }
+
+  private markProven(entry: number, packNumber: number, record: ChunkRecord): void {
     const isHere = entry >= 0 && this.index.packNumber(entry) === packNumber;
     if (isHere && this.index.record(entry).offset === record.offset) this.proven[entry] = 1;
   }

@@ -188,7 +188,7 @@ describe("a restore", async () => {
     await runTool("cp", "-a", repo, damaged);
     for (const pack of await filesBelow(join(damaged, "packs"))) {
       const { size } = await stat(pack);
-      if (size > 5 * MIB) await overwriteAtRandom(pack, size - MIB, 4096, random);
+      if (size > 2 * MIB) await overwriteAtRandom(pack, size - MIB, 4096, random);
     }
     const target = join(place, "disk.img");
     const args = ["restore", "--repo", damaged, "--point", "latest", "--target", `root=${target}`, "--json"];

@@ -1,6 +1,7 @@
 import { BlockferryError, type ErrorCode, systemErrorCode } from "../../../foundation/blockferry-error.js";
 import { objectNotFound } from "../storage-errors.js";
 import { type S3Location, s3Name } from "./s3-location.js";
+import { BODY_LOST } from "./transient.js";
 
 interface Explanation {
   code: ErrorCode;
@@ -143,7 +144,12 @@ function explain(location: S3Location, error: Error): Explanation {
   if (status === 401 || status === 403) return denied(location);
   if (status === 507) return BY_NAME.InsufficientStorage as Explanation;
   if (status === 501) return BY_NAME.NotImplemented as Explanation;
-  if (status === 429 || (status !== undefined && status >= 500) || error.name === "TimeoutError")
+  if (
+    status === 429 ||
+    (status !== undefined && status >= 500) ||
+    error.name === "TimeoutError" ||
+    error.name === BODY_LOST
+  )
     return UNAVAILABLE;
   const code = systemErrorCode(error) ?? "";
   if (NETWORK_CODES.has(code)) return UNAVAILABLE;

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import { GetObjectCommand, type GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import type { GetOptions } from "../storage.js";
 import type { S3Bucket } from "./s3-bucket.js";
-import { retryTransient } from "./transient.js";
+import { bodyLost, retryTransient } from "./transient.js";
 
 /** A longer range is fetched in pieces at the same time: one connection to S3 brings some 100 MB/s. */
 const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
@@ -56,15 +56,18 @@ async function readRange(s3: S3Bucket, key: string, offset: number, into: Buffer
   }
 }
 
+/** @throws BodyLost */
 async function fill(response: GetObjectCommandOutput, into: Buffer): Promise<void> {
   let done = 0;
-  for await (const bytes of response.Body as Readable) {
-    if (done + bytes.length > into.length) throw new Error("the server sent more bytes than it announced");
-    done += (bytes as Buffer).copy(into, done);
+  try {
+    for await (const bytes of response.Body as Readable) {
+      if (done + bytes.length > into.length) throw new Error("it is longer than announced");
+      done += (bytes as Buffer).copy(into, done);
+    }
+  } catch (error) {
+    throw bodyLost(
+      `the answer broke off after ${done} bytes: ${error instanceof Error ? error.message : error}`,
+    );
   }
-  if (done < into.length) {
-    throw Object.assign(new Error(`the connection ended after ${done} of ${into.length} bytes`), {
-      code: "ECONNRESET",
-    });
-  }
+  if (done < into.length) throw bodyLost(`the answer ended after ${done} of ${into.length} bytes`);
 }

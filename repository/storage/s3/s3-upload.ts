@@ -12,6 +12,9 @@ import { crc32Base64 } from "./crc32-base64.js";
 import type { S3Bucket } from "./s3-bucket.js";
 import { retryTransient } from "./transient.js";
 
+/** Nobody is kept waiting longer than this for an upload to be removed from a server that does not answer. */
+const CLEAN_UP_MS = 10_000;
+
 /**
  * A multipart upload whose parts are sent as they come. It begins with the first part: what fits into one request is put as
  * a whole.
@@ -55,7 +58,7 @@ export class S3Upload implements Upload {
         ...this.s3.object(this.key),
         UploadId: await this.begun,
       });
-      await this.s3.client.send(command);
+      await this.s3.client.send(command, { abortSignal: AbortSignal.timeout(CLEAN_UP_MS) });
     } catch {
       // Nothing more can be done here.
     }

@@ -4,6 +4,9 @@ const MAX_TRIES = 6;
 const BASE_DELAY_MS = 200;
 const MAX_DELAY_MS = 5000;
 
+/** The name of an error of `bodyLost`. */
+export const BODY_LOST = "BodyLost";
+
 /**
  * What the SDK does not try again by itself: a body damaged or cut on its way, in either direction, and two writers that met.
  * Both are over when it is tried anew.
@@ -15,9 +18,17 @@ const TRANSIENT = new Set([
   "IncompleteBody",
   "ConditionalRequestConflict",
   "OperationAborted",
-  "TimeoutError",
+  "XAmzContentSHA256Mismatch",
+  "ContentSHA256Mismatch",
+  BODY_LOST,
 ]);
-const CONNECTION_LOST = new Set(["ECONNRESET", "EPIPE", "ETIMEDOUT", "ERR_STREAM_PREMATURE_CLOSE"]);
+
+/** The body of an answer stopped coming. The SDK tries requests again, but is done with them when the head has come. */
+export function bodyLost(reason: string): Error {
+  const error = new Error(reason);
+  error.name = BODY_LOST;
+  return error;
+}
 
 /** Runs the operation again, after a random delay that grows, while it fails with an error that passes. */
 export async function retryTransient<T>(operation: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -33,7 +44,5 @@ export async function retryTransient<T>(operation: () => Promise<T>, signal?: Ab
 }
 
 function isTransient(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  return TRANSIENT.has(error.name) || CONNECTION_LOST.has(code);
+  return error instanceof Error && TRANSIENT.has(error.name);
 }

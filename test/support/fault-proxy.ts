@@ -1,0 +1,174 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after } from "node:test";
+import { setTimeout } from "node:timers/promises";
+
+/** What can go wrong with one request. */
+export const FAULTS = [
+  "error-500",
+  "slow-down-503",
+  "cut-request",
+  "cut-response",
+  "stall-request",
+  "stall-response",
+  "delay",
+  "corrupt-request",
+  "corrupt-response",
+  "lose-response",
+] as const;
+
+export type Fault = (typeof FAULTS)[number];
+
+/** Or an answer of the test's own, in place of the server's. */
+export interface OwnAnswer {
+  status: number;
+  headers?: Record<string, string>;
+  body: string;
+}
+
+export interface ProxiedRequest {
+  method: string;
+  /** With the query. */
+  url: string;
+  headers: NodeJS.Dict<string | string[]>;
+  bodyBytes: number;
+  fault: Fault | OwnAnswer | undefined;
+  /** Status of the server's answer; undefined until it came, or when the server was never asked. */
+  status: number | undefined;
+}
+
+export interface FaultProxy {
+  endpointUrl: string;
+  /** All requests, in the order of their arrival. */
+  requests: ProxiedRequest[];
+  /** Decides for each request what goes wrong with it. */
+  chooseFault: (request: ProxiedRequest) => Fault | OwnAnswer | undefined;
+  /** Changes the headers that the server gets to see. */
+  changeHeaders: (headers: NodeJS.Dict<string | string[]>) => void;
+}
+
+const DELAY_MS = 300;
+
+/** A proxy before a real S3 server, which ends with the test file or suite. Requests and answers are kept whole in memory. */
+export async function startFaultProxy(targetUrl: string): Promise<FaultProxy> {
+  const server = createServer((incoming, outgoing) => {
+    serve(proxy, targetUrl, incoming, outgoing).catch(() => incoming.socket.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+  const proxy: FaultProxy = {
+    endpointUrl: `http://127.0.0.1:${port}`,
+    requests: [],
+    chooseFault: () => undefined,
+    changeHeaders: () => undefined,
+  };
+  return proxy;
+}
+
+async function serve(
+  proxy: FaultProxy,
+  targetUrl: string,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const { method = "", url = "", headers } = incoming;
+  const bodyBytes = Number(headers["content-length"] ?? 0);
+  const proxied: ProxiedRequest = { method, url, headers, bodyBytes, fault: undefined, status: undefined };
+  proxy.requests.push(proxied);
+  const fault = proxy.chooseFault(proxied);
+  proxied.fault = fault;
+  if (fault === "cut-request") {
+    if (bodyBytes > 0) await once(incoming, "data");
+    incoming.socket.destroy();
+    return;
+  }
+  const body = await wholeBody(incoming);
+  if (fault === "stall-request") return;
+  if (fault === "delay") await setTimeout(DELAY_MS);
+  const own = ownAnswer(fault);
+  if (own !== undefined) {
+    outgoing.writeHead(own.status, own.headers).end(method === "HEAD" ? undefined : own.body);
+    return;
+  }
+  if (fault === "corrupt-request") flipBit(body);
+  const sent = { ...headers };
+  proxy.changeHeaders(sent);
+  const answer = await forward(new URL(url, targetUrl), method, sent, body);
+  proxied.status = answer.head.statusCode;
+  await reply(fault, answer, incoming, outgoing);
+}
+
+function ownAnswer(fault: Fault | OwnAnswer | undefined): OwnAnswer | undefined {
+  if (typeof fault === "object") return fault;
+  if (fault === "error-500") return { status: 500, body: errorBody("InternalError") };
+  if (fault === "slow-down-503") return { status: 503, body: errorBody("SlowDown") };
+  return undefined;
+}
+
+/** An error as S3 reports it. */
+export function errorBody(code: string): string {
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>Made by the test's proxy</Message></Error>`;
+}
+
+async function reply(
+  fault: Fault | OwnAnswer | undefined,
+  { head, body }: Answer,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  if (fault === "lose-response") {
+    incoming.socket.destroy();
+    return;
+  }
+  // An answer in XML carries no checksum; over https nothing can change it.
+  if (fault === "corrupt-response" && !isXml(head)) flipBit(body);
+  outgoing.writeHead(head.statusCode ?? 502, head.headers);
+  if (fault !== "cut-response" && fault !== "stall-response") {
+    outgoing.end(body);
+    return;
+  }
+  outgoing.flushHeaders();
+  if (body.length > 1) outgoing.write(body.subarray(0, body.length / 2));
+  if (fault === "cut-response") {
+    await setTimeout(10);
+    incoming.socket.destroy();
+  }
+}
+
+interface Answer {
+  head: IncomingMessage;
+  body: Buffer;
+}
+
+async function forward(
+  url: URL,
+  method: string,
+  headers: NodeJS.Dict<string | string[]>,
+  body: Buffer,
+): Promise<Answer> {
+  const outgoing = request(url, { method, headers });
+  outgoing.end(body);
+  const [head] = (await once(outgoing, "response")) as [IncomingMessage];
+  return { head, body: await wholeBody(head) };
+}
+
+async function wholeBody(stream: IncomingMessage): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of stream) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces);
+}
+
+function flipBit(body: Buffer): void {
+  const middle = body.length >> 1;
+  if (body.length > 0) body.writeUInt8(body.readUInt8(middle) ^ 0x10, middle);
+}
+
+function isXml(head: IncomingMessage): boolean {
+  return (head.headers["content-type"] ?? "").includes("xml");
+}

@@ -1,0 +1,37 @@
+import {
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import { BUCKET } from "./s3-server.js";
+
+/** A look at the bucket that does not go through blockferry's own code. */
+export class S3Objects {
+  readonly client: S3Client;
+
+  constructor(endpointUrl: string) {
+    this.client = new S3Client({ endpoint: endpointUrl, forcePathStyle: true });
+  }
+
+  async keys(prefix: string): Promise<string[]> {
+    const command = new ListObjectsV2Command({ Bucket: BUCKET, Prefix: prefix });
+    const { Contents = [] } = await this.client.send(command);
+    return Contents.map(({ Key = "" }) => Key);
+  }
+
+  async uploads(prefix: string): Promise<string[]> {
+    const { Uploads = [] } = await this.client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
+    return Uploads.map(({ Key = "" }) => Key).filter((key) => key.startsWith(prefix));
+  }
+
+  async get(key: string): Promise<Buffer> {
+    const { Body } = await this.client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
+    return Buffer.from((await Body?.transformToByteArray()) ?? []);
+  }
+
+  async put(key: string, body: Buffer): Promise<void> {
+    await this.client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }));
+  }
+}
