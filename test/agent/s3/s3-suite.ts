@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { agent, agentJson, startAgent } from "../../support/agent.js";
+import { type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
+import { writeMixedImage } from "../../support/images.js";
+import { SeededRandom } from "../../support/random.js";
+import { writeRandomFile } from "../../support/random-files.js";
+import {
+  agentFails,
+  assertRestores,
+  assertWhole,
+  backUp,
+  pointIds,
+  restoreTo,
+} from "../../support/repositories.js";
+import { S3Objects } from "../../support/s3-objects.js";
+import { BUCKET, type S3ServerName, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { assertSameContent } from "../../support/same-content.js";
+import { tempFolder } from "../../support/temp-folder.js";
+import { waitUntil } from "../../support/wait-until.js";
+
+const MIB = 1024 * 1024;
+
+/** What users do with a repository in S3, against one server. */
+export async function testRepositoryIn(name: S3ServerName): Promise<void> {
+  const skip = await s3ServerMissing(name);
+  describe(`a repository in ${name}`, { skip }, async () => {
+    if (skip !== false) return;
+    const random = SeededRandom.fresh();
+    const server = await startS3Server(name);
+    const objects = new S3Objects(server.endpointUrl);
+    const folder = await tempFolder();
+    const image = join(folder, "disk.img");
+    before(() => writeMixedImage(image, 90 * MIB + 777, random));
+
+    async function newRepository(prefix: string): Promise<string> {
+      const repo = `s3://${BUCKET}/${prefix}`;
+      await agentJson("init", "--repo", repo);
+      return repo;
+    }
+
+    test("holds backups that come back bit for bit, and stores nothing twice", async () => {
+      const repo = await newRepository("round/trip");
+      const first = await backUp(repo, image);
+      assert.ok(first.stats.newBytes > 0);
+      const second = await backUp(repo, image);
+      assert.equal(second.stats.newBytes, 0);
+      await assertRestores(repo, first.point, image, join(folder, "first.restored"));
+      await assertWhole(repo);
+      assert.deepEqual(await pointIds(repo), [first.point, second.point]);
+      assert.deepEqual(await objects.uploads("round/trip/"), []);
+      assert.deepEqual(await objects.keys("round/trip/tmp/"), []);
+    });
+
+    test("is made once: a second init changes nothing", async () => {
+      const repo = await newRepository("once");
+      const config = await objects.get("once/config.json");
+      const error = await agentFails(1, "init", "--repo", repo);
+      assert.equal(error.code, "RepositoryExists");
+      assert.ok((await objects.get("once/config.json")).equals(config));
+    });
+
+    test("and one below it do not see each other", async () => {
+      const outer = await newRepository("nested");
+      const inner = await newRepository("nested/packs2");
+      const small = join(folder, "small.img");
+      await writeRandomFile(small, MIB, random);
+      await backUp(inner, small);
+      assert.deepEqual(await pointIds(outer), []);
+      await assertWhole(outer);
+      await assertWhole(inner);
+    });
+
+    test("is reached with options as well as with the environment", async () => {
+      const options = ["--endpoint-url", server.endpointUrl, "--force-path-style", "--region", "us-east-1"];
+      const repo = `s3://${BUCKET}/options`;
+      await agentJson("init", "--repo", repo, ...options);
+      const small = join(folder, "options.img");
+      await writeRandomFile(small, MIB, random);
+      await agentJson(
+        ...["backup", "--repo", repo, "--device", small, ...options],
+        ...["--storage-class", "STANDARD_IA", "--bandwidth-limit", "100M"],
+      );
+      const running = startAgent(["verify", "--read-data", "--json", ...options], { BLOCKFERRY_REPO: repo });
+      const { code, stdout } = await running.result;
+      assert.equal(code, 0, stdout);
+    });
+
+    test("with a damaged pack says which bytes are lost, and never restores them as if they were right", async () => {
+      const repo = await newRepository("damaged");
+      await backUp(repo, image, "--threads=1");
+      const [pack = ""] = await objects.keys("damaged/packs/");
+      const bytes = await objects.get(pack);
+      const at = bytes.length >> 1;
+      bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+      await objects.put(pack, bytes);
+      const { code, stdout } = await agent("verify", "--read-data", "--repo", repo, "--json");
+      assert.equal(code, 3, stdout);
+      assert.match(stdout, /ChunkCorrupt/);
+      const target = join(folder, "damaged.restored");
+      const error = await agentFails(
+        3,
+        ...["restore", "--repo", repo, "--point", "latest", "--target", target],
+      );
+      assert.equal(error.code, "ChunkCorrupt");
+    });
+
+    test("after Ctrl-C has no unfinished upload, and the next backup goes on", async () => {
+      const proxy = await startFaultProxy(server.endpointUrl);
+      const repo = await newRepository("interrupted");
+      const isPart = (url: string) => /partNumber=/i.test(url);
+      proxy.chooseFault = ({ url }) => (isPart(url) ? "delay" : undefined);
+      const run = startAgent(["backup", "--repo", repo, "--device", image, "--json"], {
+        AWS_ENDPOINT_URL: proxy.endpointUrl,
+      });
+      await waitUntil("an upload", () =>
+        proxy.requests.some(({ url, status }) => isPart(url) && status === 200),
+      );
+      run.process.kill("SIGINT");
+      const { code, stdout } = await run.result;
+      assert.equal(code, 130, stdout);
+      assert.deepEqual(await objects.uploads("interrupted/"), []);
+      await backUp(repo, image);
+      await assertRestores(repo, "latest", image, join(folder, "interrupted.restored"));
+    });
+
+    test("after kill -9 takes up only what is missing, and rids itself of the unfinished upload", async () => {
+      const proxy = await startFaultProxy(server.endpointUrl);
+      const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+      const repo = await newRepository("killed");
+      const incompressible = join(folder, "incompressible.img");
+      const sizeBytes = 112 * MIB;
+      await writeRandomFile(incompressible, sizeBytes, random);
+      const args = ["backup", "--repo", repo, "--device", incompressible, "--threads=1", "--json"];
+      const isCompletion = ({ method, url }: ProxiedRequest) => method === "POST" && /uploadId=/i.test(url);
+      proxy.chooseFault = ({ url }) =>
+        /partNumber=/i.test(url) && proxy.requests.some(isCompletion) ? "stall-request" : undefined;
+      const run = startAgent(args, env);
+      await waitUntil("a pack to be stored, and a part of another", () => {
+        const isStored = proxy.requests.some((request) => isCompletion(request) && request.status === 200);
+        return isStored && proxy.requests.some(({ fault }) => fault === "stall-request");
+      });
+      run.process.kill("SIGKILL");
+      await run.result;
+      const [stored = ""] = await objects.keys("killed/packs/");
+      const storedBytes = (await objects.get(stored)).length;
+      assert.ok((await objects.uploads("killed/")).length > 0, "an upload was left unfinished");
+      proxy.requests.length = 0;
+      proxy.chooseFault = () => undefined;
+      const { code, stdout } = await startAgent(args, env).result;
+      assert.equal(code, 0, stdout);
+      const sent = proxy.requests
+        .filter(({ method, url }) => method === "PUT" && url.includes("/packs/"))
+        .reduce((sum, { bodyBytes }) => sum + bodyBytes, 0);
+      assert.ok(sent <= sizeBytes - storedBytes + 2 * MIB, `${sent} bytes sent, ${storedBytes} were there`);
+      assert.deepEqual(await objects.uploads("killed/"), []);
+      await restoreTo(repo, "latest", join(folder, "killed.restored"));
+      await assertSameContent(join(folder, "killed.restored"), incompressible);
+    });
+
+    test("gets signed requests alone, and only the payload of a part goes unsigned", async () => {
+      const proxy = await startFaultProxy(server.endpointUrl);
+      const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+      const repo = `s3://${BUCKET}/signed`;
+      for (const args of [["init"], ["backup", "--device", image], ["list"], ["verify", "--read-data"]]) {
+        const { code, stderr } = await startAgent([...args, "--repo", repo, "--verbose"], env).result;
+        assert.equal(code, 0, stderr);
+      }
+      assert.ok(proxy.requests.length > 10);
+      for (const { method, url, headers, bodyBytes } of proxy.requests) {
+        const said = `${method} ${url}`;
+        assert.match(String(headers.authorization), /^AWS4-HMAC-SHA256 .*SignedHeaders=[^,]*host/, said);
+        const isPart = /partNumber=/i.test(url);
+        assert.equal(headers["x-amz-content-sha256"] === "UNSIGNED-PAYLOAD", isPart, said);
+        if (isPart || (method === "PUT" && bodyBytes > 0)) {
+          assert.match(String(headers.authorization), /SignedHeaders=[^,]*x-amz-checksum-crc32/, said);
+        }
+      }
+    });
+  });
+}
