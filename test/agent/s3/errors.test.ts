@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ErrorCode } from "../../../foundation/blockferry-error.js";
+import { startAgent } from "../../support/agent.js";
+import { errorBody, type OwnAnswer, startFaultProxy } from "../../support/fault-proxy.js";
+import { failure } from "../../support/repositories.js";
+import { BUCKET, S3_ENVIRONMENT, startS3Server } from "../../support/s3-server.js";
+
+const SESSION_TOKEN = "session/token/that/must/never/be/shown";
+const SECRETS = [S3_ENVIRONMENT.AWS_SECRET_ACCESS_KEY, S3_ENVIRONMENT.AWS_ACCESS_KEY_ID, SESSION_TOKEN];
+
+/** What S3 answers when trying again is of no use. */
+const PERMANENT: { answer: OwnAnswer; code: ErrorCode; remedy: RegExp }[] = [
+  { answer: answer(403, "AccessDenied"), code: "StorageDenied", remedy: /s3:PutObject/ },
+  { answer: answer(404, "NoSuchBucket"), code: "BucketNotFound", remedy: /bucket's name/ },
+  {
+    answer: { ...answer(301, "PermanentRedirect"), headers: { "x-amz-bucket-region": "eu-north-1" } },
+    code: "WrongRegion",
+    remedy: /--region/,
+  },
+  { answer: answer(400, "ExpiredToken"), code: "CredentialsInvalid", remedy: /expired/ },
+  { answer: answer(403, "InvalidAccessKeyId"), code: "CredentialsInvalid", remedy: /AWS_ACCESS_KEY_ID/ },
+  { answer: answer(403, "SignatureDoesNotMatch"), code: "CredentialsInvalid", remedy: /secret key/ },
+  { answer: answer(403, "RequestTimeTooSkewed"), code: "CredentialsInvalid", remedy: /clock/ },
+  { answer: answer(501, "NotImplemented"), code: "StorageFailed", remedy: /If-None-Match/ },
+];
+
+test("what is permanent fails at once, with a remedy, and shows no credential", async () => {
+  const server = await startS3Server("moto");
+  const proxy = await startFaultProxy(server.endpointUrl);
+  for (const { answer, code, remedy } of PERMANENT) {
+    proxy.requests.length = 0;
+    proxy.chooseFault = () => answer;
+    const env = { AWS_ENDPOINT_URL: proxy.endpointUrl, AWS_SESSION_TOKEN: SESSION_TOKEN };
+    const args = ["init", "--repo", `s3://${BUCKET}/errors`, "--json", "--verbose"];
+    const result = await startAgent(args, env).result;
+    const error = failure(1, result);
+    assert.equal(error.code, code, error.message);
+    assert.match(error.remedy, remedy);
+    assert.ok(proxy.requests.length <= 2, `${code}: ${proxy.requests.length} requests`);
+    for (const secret of [...SECRETS, "Signature="]) {
+      assert.ok(!(result.stdout + result.stderr).includes(secret), `${code} shows ${secret}`);
+    }
+  }
+});
+
+test("a server that ignores If-None-Match gets no repository, and nothing stays there", async () => {
+  const server = await startS3Server("moto");
+  const proxy = await startFaultProxy(server.endpointUrl);
+  proxy.changeHeaders = (headers) => {
+    delete headers["if-none-match"];
+  };
+  const repo = `s3://${BUCKET}/ignorant`;
+  const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+  const error = failure(1, await startAgent(["init", "--repo", repo, "--json"], env).result);
+  assert.equal(error.code, "ConditionalWritesUnsupported");
+  proxy.changeHeaders = () => undefined;
+  const again = await startAgent(["init", "--repo", repo, "--json"], env).result;
+  assert.equal(again.code, 0, again.stdout);
+});
+
+function answer(status: number, code: string): OwnAnswer {
+  return { status, headers: { "content-type": "application/xml" }, body: errorBody(code) };
+}
