@@ -11,7 +11,6 @@ import { assertSameContent } from "../../support/same-content.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
-const ROUNDS = 4;
 /** Few tries, so that some commands do fail. */
 const ATTEMPTS = { AWS_MAX_ATTEMPTS: "4" };
 
@@ -66,15 +65,6 @@ for (const name of S3_SERVERS) {
         assert.equal(succeeded, 2);
       });
     }
-
-    test(`a mixture of faults, in ${ROUNDS / 2} rounds, loses nothing silently`, async () => {
-      for (let round = 0; round < ROUNDS / 2; round++) {
-        const oftenness = random.below(40) + 2;
-        const choose = () =>
-          random.below(100) < oftenness ? faults[random.below(faults.length)] : undefined;
-        await assertHonest(`mixture-${round}`, choose);
-      }
-    });
   });
 }
 
