@@ -188,7 +188,10 @@ describe("a restore", async () => {
     await runTool("cp", "-a", repo, damaged);
     for (const pack of await filesBelow(join(damaged, "packs"))) {
       const { size } = await stat(pack);
-      if (size > 2 * MIB) await overwriteAtRandom(pack, size - MIB, 4096, random);
+      if (size < 2 * MIB) continue;
+      for (let at = CHUNK_BYTES; at < size - CHUNK_BYTES; at += CHUNK_BYTES) {
+        await overwriteAtRandom(pack, at, 4096, random);
+      }
     }
     const target = join(place, "disk.img");
     const args = ["restore", "--repo", damaged, "--point", "latest", "--target", `root=${target}`, "--json"];
