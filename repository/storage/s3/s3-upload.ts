@@ -113,7 +113,7 @@ export class S3Upload implements Upload {
       MultipartUpload: { Parts: parts },
     });
     try {
-      await this.s3.client.send(command);
+      await retryTransient(() => this.s3.client.send(command));
     } catch (error) {
       if (!(error instanceof Error && error.name === "NoSuchUpload")) throw error;
       if (!(await this.isStored())) throw error;

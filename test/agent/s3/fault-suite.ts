@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { type AgentResult, agentJson, startAgent } from "../../support/agent.js";
+import { type Fault, type FaultProxy, startFaultProxy } from "../../support/fault-proxy.js";
+import { writeMixedImage } from "../../support/images.js";
+import { SeededRandom } from "../../support/random.js";
+import { assertRestores, assertWhole, failure } from "../../support/repositories.js";
+import { BUCKET, type S3ServerName, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { assertSameContent } from "../../support/same-content.js";
+import { tempFolder } from "../../support/temp-folder.js";
+
+const MIB = 1024 * 1024;
+/** Few tries, so that some commands do fail. */
+const ATTEMPTS = { AWS_MAX_ATTEMPTS: "3" };
+/** Rounds of a mixture that run at the same time: most of their time is spent waiting. */
+const LANES = 4;
+
+export interface FaultSuiteOptions {
+  server: S3ServerName;
+  /** Each of them alone, and all of them mixed. */
+  faults: readonly Fault[];
+  /** How many rounds meet a random mixture of faults. */
+  mixedRounds: number;
+}
+
+/** Whatever goes wrong on the way: a backup commits and restores bit for bit, or fails, says why, and leaves a sound repository. */
+export async function testFaults({ server: name, faults, mixedRounds }: FaultSuiteOptions): Promise<void> {
+  const skip = await s3ServerMissing(name);
+  describe(`whatever goes wrong between the agent and ${name}`, { skip }, async () => {
+    if (skip !== false) return;
+    const random = SeededRandom.fresh();
+    const server = await startS3Server(name);
+    const folder = await tempFolder();
+    const image = join(folder, "disk.img");
+    before(() => writeMixedImage(image, 24 * MIB + 99, random));
+
+    for (const fault of faults) {
+      test(`${fault}, every fifth time, holds up nothing`, async () => {
+        const proxy = await startFaultProxy(server.endpointUrl);
+        let count = 0;
+        const choose = () => (++count % 5 === 0 ? fault : undefined);
+        assert.equal(await assertHonest(fault, proxy, choose), 2, describeFaults(proxy));
+      });
+    }
+
+    if (mixedRounds === 0) return;
+    test(`${mixedRounds} mixtures of faults lose nothing silently (seed ${random.seed})`, async () => {
+      const rounds = Array.from({ length: mixedRounds }, (_, round) => round);
+      const outcomes: number[] = [];
+      const runLane = async () => {
+        const proxy = await startFaultProxy(server.endpointUrl);
+        for (let round = rounds.shift(); round !== undefined; round = rounds.shift()) {
+          const mixture = new SeededRandom(`${random.seed}, mixture ${round}`);
+          const percent = mixture.below(40) + 2;
+          const choose = () => (mixture.below(100) < percent ? mixture.pick(faults) : undefined);
+          outcomes.push(await assertHonest(`mixture-${round}`, proxy, choose));
+        }
+      };
+      await Promise.all(Array.from({ length: LANES }, runLane));
+      assert.equal(outcomes.length, mixedRounds);
+      const failed = outcomes.filter((succeeded) => succeeded < 2).length;
+      assert.ok(failed > 0 && failed < mixedRounds, `${failed} of ${mixedRounds} rounds had a failed backup`);
+    });
+
+    /**
+     * Runs every command under `chooseFault`, and holds what it claims against a look without faults.
+     * @returns how many of two backups succeeded
+     */
+    async function assertHonest(
+      label: string,
+      proxy: FaultProxy,
+      chooseFault: () => Fault | undefined,
+    ): Promise<number> {
+      const repo = `s3://${BUCKET}/${label}`;
+      const run = (...args: string[]) =>
+        startAgent([...args, "--repo", repo, "--json", "--request-timeout=1"], {
+          ...ATTEMPTS,
+          AWS_ENDPOINT_URL: proxy.endpointUrl,
+        }).result;
+      await agentJson("init", "--repo", repo);
+      proxy.chooseFault = chooseFault;
+      const backups = [await run("backup", "--device", image), await run("backup", "--device", image)];
+      const restored = join(folder, `${label}.img`);
+      const restore = await run("restore", "--point", "latest", "--target", restored);
+      const verify = await run("verify", "--read-data");
+      proxy.chooseFault = () => undefined;
+      for (const result of [...backups, restore]) assertSaysWhy(result);
+      if (verify.code !== 3) assertSaysWhy(verify);
+      if (restore.code === 0) await assertSameContent(restored, image);
+      await assertWhole(repo);
+      const succeeded = backups.filter(({ code }) => code === 0).length;
+      if (succeeded > 0) await assertRestores(repo, "latest", image, `${restored}.again`);
+      return succeeded;
+    }
+  });
+}
+
+function assertSaysWhy(result: AgentResult): void {
+  if (result.code !== 0) failure(result.code === 3 ? 3 : 1, result);
+}
+
+function describeFaults({ requests }: FaultProxy): string {
+  const faulty = requests.filter(({ fault }) => fault !== undefined);
+  return faulty.map(({ method, url, status }) => `${method} ${url} ${status ?? "unanswered"}`).join("\n");
+}
