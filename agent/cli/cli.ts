@@ -4,6 +4,7 @@ import { type Program, runCommandLine } from "../../command-line/run-command-lin
 import { showCommand } from "../../command-line/show-command.js";
 import { backupCommand } from "./backup-command.js";
 import { initCommand } from "./init-command.js";
+import { pruneCommand } from "./prune-command.js";
 import { restoreCommand } from "./restore-command.js";
 import { verifyCommand } from "./verify-command.js";
 
@@ -17,7 +18,8 @@ const AGENT: Program = {
       .command(withEpilogue(restoreCommand, epilogue))
       .command(withEpilogue(listCommand("blockferry-agent", "list"), epilogue))
       .command(withEpilogue(showCommand, epilogue))
-      .command(withEpilogue(verifyCommand, epilogue)),
+      .command(withEpilogue(verifyCommand, epilogue))
+      .command(withEpilogue(pruneCommand, epilogue)),
 };
 
 /** Runs one command line and ends the process with its exit code. */

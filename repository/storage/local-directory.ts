@@ -97,8 +97,8 @@ export class LocalDirectory implements Storage {
   /** Each temporary file names its owner, so there is nothing to end. */
   async beginUploads(): Promise<UploadSession> {
     try {
-      await removeStaleTempFiles(join(this.root, TEMP_FOLDER));
-      return { end: async () => undefined };
+      const removed = await removeStaleTempFiles(join(this.root, TEMP_FOLDER));
+      return { removed, end: async () => undefined };
     } catch (error) {
       throw storageError(this.name, TEMP_FOLDER, error);
     }

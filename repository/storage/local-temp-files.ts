@@ -13,14 +13,18 @@ export async function removeTempFile(path: string): Promise<void> {
   await rm(path, { force: true }).catch(() => undefined);
 }
 
-/** Removes the temporary files of processes that no longer run. */
-export async function removeStaleTempFiles(folder: string): Promise<void> {
+/** Removes the temporary files of processes that no longer run. @returns how many */
+export async function removeStaleTempFiles(folder: string): Promise<number> {
+  let removed = 0;
   for (const entry of await listIfThere(folder)) {
     if (!entry.isFile()) continue;
     const path = join(folder, entry.name);
     const [owner] = entry.name.split("@");
-    if (await isAbandoned(path, owner ?? "")) await rm(path, { force: true });
+    if (!(await isAbandoned(path, owner ?? ""))) continue;
+    await rm(path, { force: true });
+    removed++;
   }
+  return removed;
 }
 
 async function listIfThere(folder: string) {

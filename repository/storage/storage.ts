@@ -45,6 +45,8 @@ export interface Storage {
 
 /** A run that uploads. Others leave its unfinished uploads alone until it ends. */
 export interface UploadSession {
+  /** How many unfinished uploads of dead runs were removed when it began. */
+  readonly removed: number;
   /** Call it when all uploads are finished or aborted. Never fails. */
   end(): Promise<void>;
 }

@@ -12,7 +12,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 export function createS3Client(location: S3Location): S3Client {
   const client = new S3Client({
     ...addressOf(location),
-    ...(location.profile === undefined ? {} : { profile: location.profile }),
+    ...(location.profile === undefined ? {} : credentialsOf(location.profile)),
     maxAttempts: Number(process.env.AWS_MAX_ATTEMPTS) || MAX_ATTEMPTS,
     retryMode: "adaptive",
     requestHandler: {
@@ -27,6 +27,17 @@ export function createS3Client(location: S3Location): S3Client {
   });
   leavePartsUnsigned(client);
   return client;
+}
+
+/** The profile alone counts, whatever the environment says. The SDK asks again before credentials expire. */
+function credentialsOf(profile: string): S3ClientConfig {
+  return {
+    profile,
+    credentials: async () => {
+      const { fromIni } = await import("@aws-sdk/credential-providers");
+      return fromIni({ profile })();
+    },
+  };
 }
 
 function addressOf({ region, endpointUrl, addressing }: S3Location): S3ClientConfig {

@@ -28,6 +28,7 @@ export class S3UploadSession implements UploadSession {
   private constructor(
     private readonly s3: S3Bucket,
     private readonly marker: string,
+    readonly removed: number,
   ) {
     this.refreshing = setInterval(() => void writeMarker(s3, marker).catch(() => undefined), REFRESH_MS);
     this.refreshing.unref();
@@ -37,8 +38,7 @@ export class S3UploadSession implements UploadSession {
     const marker = `${MARKERS}${OWNER_TOKEN}@${randomBytes(8).toString("hex")}`;
     try {
       await writeMarker(s3, marker);
-      await removeStaleUploads(s3, marker);
-      return new S3UploadSession(s3, marker);
+      return new S3UploadSession(s3, marker, await removeStaleUploads(s3, marker));
     } catch (error) {
       throw s3.explain(marker, error);
     }
@@ -60,14 +60,16 @@ async function writeMarker(s3: S3Bucket, marker: string): Promise<void> {
   await s3.client.send(new PutObjectCommand({ ...s3.object(marker), Body: "", ContentLength: 0 }));
 }
 
-/** Uploads are listed before markers: whoever owns one of them has written its marker by then. */
-async function removeStaleUploads(s3: S3Bucket, ownMarker: string): Promise<void> {
+/** Uploads are listed before markers: whoever owns one of them has written its marker by then. @returns how many were removed */
+async function removeStaleUploads(s3: S3Bucket, ownMarker: string): Promise<number> {
   const uploads = await listMultipartUploads(s3);
   const { now, othersLive } = await readMarkers(s3, ownMarker);
-  for (const upload of uploads) {
-    const ageMs = now - (upload.Initiated?.getTime() ?? now);
-    if (!othersLive || ageMs > ABANDONED_MS) await removeUpload(s3, upload);
-  }
+  const stale = uploads.filter(({ Initiated }) => {
+    const ageMs = now - (Initiated?.getTime() ?? now);
+    return !othersLive || ageMs > ABANDONED_MS;
+  });
+  for (const upload of stale) await removeUpload(s3, upload);
+  return stale.length;
 }
 
 /** Removes markers of dead runs on the way. @returns the server's time, and whether another run is alive */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { agent, agentJson, startAgent } from "../../support/agent.js";
@@ -15,10 +16,16 @@ import {
   restoreTo,
 } from "../../support/repositories.js";
 import { S3Objects } from "../../support/s3-objects.js";
-import { BUCKET, type S3ServerName, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import {
+  BUCKET,
+  S3_ENVIRONMENT,
+  type S3ServerName,
+  s3ServerMissing,
+  startS3Server,
+} from "../../support/s3-server.js";
 import { assertSameContent } from "../../support/same-content.js";
 import { tempFolder } from "../../support/temp-folder.js";
-import { waitUntil } from "../../support/wait-until.js";
+import { stopwatch, waitUntil } from "../../support/wait-until.js";
 
 const MIB = 1024 * 1024;
 
@@ -145,7 +152,8 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
       await run.result;
       const [stored = ""] = await objects.keys("killed/packs/");
       const storedBytes = (await objects.get(stored)).length;
-      assert.ok((await objects.uploads("killed/")).length > 0, "an upload was left unfinished");
+      const unfinished = await objects.uploads("killed/");
+      assert.ok(unfinished.length > 0, "an upload was left unfinished");
       proxy.requests.length = 0;
       proxy.chooseFault = () => undefined;
       const { code, stdout } = await startAgent(args, env).result;
@@ -158,6 +166,79 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
       await restoreTo(repo, "latest", join(folder, "killed.restored"));
       await assertSameContent(join(folder, "killed.restored"), incompressible);
     });
+
+    test("loses the unfinished uploads of a killed run by prune, and nothing else", async () => {
+      const proxy = await startFaultProxy(server.endpointUrl);
+      const repo = await newRepository("pruned");
+      await backUp(repo, image);
+      const keys = await objects.keys("pruned/");
+      proxy.chooseFault = ({ url }) => (/partNumber=/i.test(url) ? "stall-request" : undefined);
+      const changed = join(folder, "changed.img");
+      await writeRandomFile(changed, 20 * MIB, random);
+      const run = startAgent(["backup", "--repo", repo, "--device", changed, "--threads=1", "--json"], {
+        AWS_ENDPOINT_URL: proxy.endpointUrl,
+      });
+      await waitUntil("a part that stalls", () => proxy.requests.some(({ fault }) => fault !== undefined));
+      run.process.kill("SIGKILL");
+      await run.result;
+      const unfinished = await objects.uploads("pruned/");
+      assert.ok(unfinished.length > 0);
+      const { removed } = await agentJson<{ removed: number }>("prune", "--repo", repo);
+      assert.equal(removed, unfinished.length);
+      assert.deepEqual(await objects.uploads("pruned/"), []);
+      assert.deepEqual(await objects.keys("pruned/"), keys);
+      await assertWhole(repo);
+    });
+
+    test("gets no more bytes a second than --bandwidth-limit allows, from all threads together", async () => {
+      const repo = await newRepository("limited");
+      const incompressible = join(folder, "limited.img");
+      await writeRandomFile(incompressible, 40 * MIB, random);
+      // The first request passes at once, and every other waits for those before it.
+      const seconds = (bytes: number) => (bytes - 8 * MIB) / (16 * MIB);
+      const backup = await backUp(repo, incompressible, "--bandwidth-limit=16M", "--threads=4");
+      assert.ok(backup.seconds >= seconds(40 * MIB), `${backup.seconds} s`);
+      const target = join(folder, "limited.restored");
+      const elapsed = stopwatch();
+      await restoreTo(repo, "latest", target, "--bandwidth-limit=16M", "--threads=4");
+      assert.ok(elapsed() / 1000 >= seconds(40 * MIB), `${elapsed()} ms`);
+      await assertSameContent(target, incompressible);
+    });
+
+    test("is read and written with new credentials when the old ones expire in the middle of a run", async () => {
+      const repo = await newRepository("refreshed");
+      const config = join(folder, "aws-config");
+      const runs = join(folder, "credential-runs");
+      const program = await credentialProcess(runs);
+      await writeFile(config, `[profile expiring]\nregion = us-east-1\ncredential_process = ${program}\n`);
+      const args = [
+        "backup",
+        "--repo",
+        repo,
+        "--device",
+        image,
+        "--threads=1",
+        "--json",
+        "--profile=expiring",
+      ];
+      const { code, stdout, stderr } = await startAgent(args, { AWS_CONFIG_FILE: config }).result;
+      assert.equal(code, 0, stdout + stderr);
+      assert.equal(stderr, "");
+      const clients = 2;
+      const asked = (await readFile(runs, "utf8")).length;
+      assert.ok(asked > clients, `credentials were asked for ${asked} times by ${clients} clients`);
+    });
+
+    /** A program for `credential_process` that notes each run, and whose credentials are good for a second. */
+    async function credentialProcess(runs: string): Promise<string> {
+      const program = join(folder, "credentials.sh");
+      const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = S3_ENVIRONMENT;
+      const credentials = `{"Version":1,"AccessKeyId":"${AWS_ACCESS_KEY_ID}","SecretAccessKey":"${AWS_SECRET_ACCESS_KEY}","Expiration":"%s"}`;
+      const expiration = '"$(date -u -d "+1 second" +%Y-%m-%dT%H:%M:%SZ)"';
+      const script = `#!/bin/sh\nprintf x >> ${runs}\nprintf '${credentials}' ${expiration}\n`;
+      await writeFile(program, script, { mode: 0o755 });
+      return program;
+    }
 
     test("gets signed requests alone, and only the payload of a part goes unsigned", async () => {
       const proxy = await startFaultProxy(server.endpointUrl);

@@ -55,7 +55,8 @@ test("temporary files of dead processes are removed, those of living ones and of
   const eightDaysAgo = Date.now() / 1000 - 8 * 24 * 60 * 60;
   await utimes(join(tmp, names.oldElsewhere), eightDaysAgo, eightDaysAgo);
   await utimes(join(tmp, names.mine), eightDaysAgo, eightDaysAgo);
-  await new LocalDirectory(folder).beginUploads();
+  const { removed } = await new LocalDirectory(folder).beginUploads();
+  assert.equal(removed, 2);
   const kept = [names.mine, names.livingHere, names.youngElsewhere];
   assert.deepEqual((await readdir(tmp)).sort(), kept.sort());
 });
