@@ -2,19 +2,12 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { agent, agentJson, startAgent } from "../../support/agent.js";
+import { agentJson, startAgent } from "../../support/agent.js";
 import { type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
 import { writeMixedImage } from "../../support/images.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
-import {
-  agentFails,
-  assertRestores,
-  assertWhole,
-  backUp,
-  pointIds,
-  restoreTo,
-} from "../../support/repositories.js";
+import { assertRestores, assertWhole, backUp, restoreTo } from "../../support/repositories.js";
 import { S3Objects } from "../../support/s3-objects.js";
 import {
   BUCKET,
@@ -26,13 +19,14 @@ import {
 import { assertSameContent } from "../../support/same-content.js";
 import { tempFolder } from "../../support/temp-folder.js";
 import { stopwatch, waitUntil } from "../../support/wait-until.js";
+import { testRepository } from "../repository-suite.js";
 
 const MIB = 1024 * 1024;
 
-/** What users do with a repository in S3, against one server. */
+/** What users do with repositories in S3, against one server. */
 export async function testRepositoryIn(name: S3ServerName): Promise<void> {
   const skip = await s3ServerMissing(name);
-  describe(`a repository in ${name}`, { skip }, async () => {
+  describe(`S3 repositories in ${name}`, { skip }, async () => {
     if (skip !== false) return;
     const random = SeededRandom.fresh();
     const server = await startS3Server(name);
@@ -41,43 +35,27 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
     const image = join(folder, "disk.img");
     before(() => writeMixedImage(image, 90 * MIB + 777, random));
 
+    testRepository({
+      name,
+      repo: (repository) => `s3://${BUCKET}/${repository}`,
+      keys: async (repository, prefix) => {
+        const root = `${repository}/`;
+        return (await objects.keys(root + prefix)).map((key) => key.slice(root.length));
+      },
+      get: (repository, key) => objects.get(`${repository}/${key}`),
+      put: (repository, key, body) => objects.put(`${repository}/${key}`, body),
+      remove: (repository, key) => objects.remove(`${repository}/${key}`),
+      leftovers: async (repository) => [
+        ...(await objects.uploads(`${repository}/`)),
+        ...(await objects.keys(`${repository}/tmp/`)),
+      ],
+    });
+
     async function newRepository(prefix: string): Promise<string> {
       const repo = `s3://${BUCKET}/${prefix}`;
       await agentJson("init", "--repo", repo);
       return repo;
     }
-
-    test("holds backups that come back bit for bit, and stores nothing twice", async () => {
-      const repo = await newRepository("round/trip");
-      const first = await backUp(repo, image);
-      assert.ok(first.stats.newBytes > 0);
-      const second = await backUp(repo, image);
-      assert.equal(second.stats.newBytes, 0);
-      await assertRestores(repo, first.point, image, join(folder, "first.restored"));
-      await assertWhole(repo);
-      assert.deepEqual(await pointIds(repo), [first.point, second.point]);
-      assert.deepEqual(await objects.uploads("round/trip/"), []);
-      assert.deepEqual(await objects.keys("round/trip/tmp/"), []);
-    });
-
-    test("is made once: a second init changes nothing", async () => {
-      const repo = await newRepository("once");
-      const config = await objects.get("once/config.json");
-      const error = await agentFails(1, "init", "--repo", repo);
-      assert.equal(error.code, "RepositoryExists");
-      assert.ok((await objects.get("once/config.json")).equals(config));
-    });
-
-    test("and one below it do not see each other", async () => {
-      const outer = await newRepository("nested");
-      const inner = await newRepository("nested/packs2");
-      const small = join(folder, "small.img");
-      await writeRandomFile(small, MIB, random);
-      await backUp(inner, small);
-      assert.deepEqual(await pointIds(outer), []);
-      await assertWhole(outer);
-      await assertWhole(inner);
-    });
 
     test("is reached with options as well as with the environment", async () => {
       const options = ["--endpoint-url", server.endpointUrl, "--force-path-style", "--region", "us-east-1"];
@@ -92,25 +70,6 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
       const running = startAgent(["verify", "--read-data", "--json", ...options], { BLOCKFERRY_REPO: repo });
       const { code, stdout } = await running.result;
       assert.equal(code, 0, stdout);
-    });
-
-    test("with a damaged pack says which bytes are lost, and never restores them as if they were right", async () => {
-      const repo = await newRepository("damaged");
-      await backUp(repo, image, "--threads=1");
-      const [pack = ""] = await objects.keys("damaged/packs/");
-      const bytes = await objects.get(pack);
-      const at = bytes.length >> 1;
-      bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
-      await objects.put(pack, bytes);
-      const { code, stdout } = await agent("verify", "--read-data", "--repo", repo, "--json");
-      assert.equal(code, 3, stdout);
-      assert.match(stdout, /ChunkCorrupt/);
-      const target = join(folder, "damaged.restored");
-      const error = await agentFails(
-        3,
-        ...["restore", "--repo", repo, "--point", "latest", "--target", target],
-      );
-      assert.equal(error.code, "ChunkCorrupt");
     });
 
     test("after Ctrl-C has no unfinished upload, and the next backup goes on", async () => {
