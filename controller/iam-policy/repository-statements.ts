@@ -3,15 +3,15 @@ import type { Plan } from "../plan.js";
 import type { Statement } from "./policies.js";
 
 /** What each reads and writes in the repository, as prefixes of keys. */
-const OBJECTS = {
+const OBJECTS: Record<"controller" | "agent", Record<string, string[]>> = {
   controller: { "s3:GetObject": ["config.json", "jobs/*"], "s3:PutObject": ["jobs/*"] },
   agent: {
     "s3:GetObject": ["*"],
-    "s3:PutObject": ["packs/*", "index/*", "points/*", "jobs/*", "locks/*"],
-    "s3:DeleteObject": ["locks/*"],
+    "s3:PutObject": ["packs/*", "index/*", "points/*", "jobs/*", "tmp/*"],
+    "s3:DeleteObject": ["tmp/*"],
     "s3:AbortMultipartUpload": ["packs/*"],
   },
-} as const;
+};
 
 const BUCKET_ACTIONS = {
   controller: ["s3:ListBucket"],
