@@ -7,6 +7,7 @@ import { initCommand } from "./init-command.js";
 import { listCommand } from "./list-command.js";
 import { exitNow, outliveReaders, printError } from "./output.js";
 import { restoreCommand } from "./restore-command.js";
+import { serveCommand } from "./serve-command.js";
 import { showCommand } from "./show-command.js";
 import { verifyCommand } from "./verify-command.js";
 
@@ -41,6 +42,7 @@ function parser(args: string[]): Argv {
     .command(withEpilogue(listCommand))
     .command(withEpilogue(showCommand))
     .command(withEpilogue(verifyCommand))
+    .command(withEpilogue(serveCommand))
     .demandCommand(1, "Name a command.")
     .options({
       json: { type: "boolean", default: false, describe: "Print the result, or the error, as JSON" },
