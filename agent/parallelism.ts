@@ -1,4 +1,4 @@
-import { checkWholeNumber, chooseThreads, usage } from "./cli/options.js";
+import { checkWholeNumber, chooseThreads, usage } from "../command-line/options.js";
 
 export const DEFAULT_QUEUE_DEPTH = 16;
 

@@ -1,15 +1,19 @@
 import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { EXIT } from "../../command-line/exit-codes.js";
+import { once, usage } from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 import { type ServeReport, serve } from "../serve/serve.js";
 import { instanceId, repositoryFromUserData } from "../serve/worker-identity.js";
-import type { Command } from "./command.js";
-import { EXIT } from "./exit-codes.js";
-import { once, usage } from "./options.js";
-import { printResult } from "./output.js";
 import { serviceLog } from "./service-log.js";
 import { interruptSignal } from "./signals.js";
-import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
 interface ServeArguments extends Omit<StorageArguments, "repo"> {
   repo: string | undefined;

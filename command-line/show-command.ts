@@ -1,7 +1,7 @@
 import type { Argv } from "yargs";
-import type { Instance } from "../../repository/instance.js";
-import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository } from "../../repository/repository.js";
+import type { Instance } from "../repository/instance.js";
+import { findPoint, type RecoveryPoint } from "../repository/recovery-point.js";
+import { openRepository } from "../repository/repository.js";
 import type { Command } from "./command.js";
 import { formatBytes, formatTable } from "./format.js";
 import { printResult } from "./output.js";
