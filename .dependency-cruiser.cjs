@@ -1,4 +1,4 @@
-/** Imports go one way: foundation < native-free-io, repository < agent < demo, bench, test. */
+/** Imports go one way: foundation < native-free-io, repository < command-line < agent, controller < demo, bench, test. */
 function only(folder, allowed) {
   const allowedPaths = [folder, ...allowed].map((name) => `${name}/`).join("|");
   return {
@@ -6,7 +6,7 @@ function only(folder, allowed) {
     severity: "error",
     from: { path: `^${folder}/` },
     to: {
-      path: "^(agent|bench|demo|foundation|native-free-io|repository|test)/",
+      path: "^(agent|bench|command-line|controller|demo|foundation|native-free-io|repository|test)/",
       pathNot: `^(${allowedPaths})`,
     },
   };
@@ -19,7 +19,9 @@ module.exports = {
     only("foundation", []),
     only("native-free-io", ["foundation"]),
     only("repository", ["foundation"]),
-    only("agent", ["foundation", "native-free-io", "repository"]),
+    only("command-line", ["foundation", "repository"]),
+    only("agent", ["command-line", "foundation", "native-free-io", "repository"]),
+    only("controller", ["command-line", "foundation", "repository"]),
   ],
   options: {
     doNotFollow: { path: "node_modules" },

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { formatBytes, formatSeconds } from "../agent/cli/format.js";
+import { formatBytes, formatSeconds } from "../command-line/format.js";
 import type { BackupStats } from "../repository/recovery-point.js";
 import { changeDisk, makeDisk } from "./demo-disk.js";
 

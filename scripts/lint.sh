@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 npx --no-install biome ci .
 npx --no-install knip
-npx --no-install depcruise agent bench demo foundation native-free-io repository test
+npx --no-install depcruise agent bench command-line controller demo foundation native-free-io repository test

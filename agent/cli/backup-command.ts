@@ -1,12 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Argv } from "yargs";
-import type { Compression } from "../../repository/chunk-codec.js";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository } from "../../repository/repository.js";
-import { backup } from "../backup/backup.js";
-import type { DeviceRequest } from "../backup/plan-volumes.js";
-import type { Command } from "./command.js";
-import { formatBytes, formatSeconds } from "./format.js";
+import type { Command } from "../../command-line/command.js";
+import { formatBytes, formatSeconds } from "../../command-line/format.js";
 import {
   checkWholeNumber,
   chooseThreads,
@@ -15,11 +10,20 @@ import {
   repeated,
   threadsOption,
   usage,
-} from "./options.js";
-import { printResult } from "./output.js";
+} from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import type { Compression } from "../../repository/chunk-codec.js";
+import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import { openRepository } from "../../repository/repository.js";
+import { backup } from "../backup/backup.js";
+import type { DeviceRequest } from "../backup/plan-volumes.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
-import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
 const DEFAULT_QUEUE_DEPTH = 16;
 

@@ -1,8 +1,12 @@
 import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
 import { initRepository } from "../../repository/repository.js";
-import type { Command } from "./command.js";
-import { printResult } from "./output.js";
-import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
 interface InitArguments extends StorageArguments {
   json: boolean;

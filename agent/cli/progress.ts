@@ -1,6 +1,6 @@
 import { SingleBar } from "cli-progress";
+import { formatBytes, formatPercent, formatSeconds } from "../../command-line/format.js";
 import type { RunWatcher, WatchedRun } from "../run-watcher.js";
-import { formatBytes, formatPercent, formatSeconds } from "./format.js";
 
 const BAR_INTERVAL_MS = 200;
 const LINE_INTERVAL_MS = 10_000;

@@ -1,14 +1,18 @@
 import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { formatBytes, formatSeconds } from "../../command-line/format.js";
+import { chooseThreads, once, repeated, threadsOption, usage } from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
 import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import { type RestoreOptions, restore } from "../restore/restore.js";
-import type { Command } from "./command.js";
-import { formatBytes, formatSeconds } from "./format.js";
-import { chooseThreads, once, repeated, threadsOption, usage } from "./options.js";
-import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
-import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
 interface RestoreArguments extends StorageArguments {
   point: string;

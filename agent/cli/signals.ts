@@ -1,4 +1,4 @@
-import { EXIT } from "./exit-codes.js";
+import { EXIT } from "../../command-line/exit-codes.js";
 
 /** How long a run may take to wind down after an interrupt: whole packs are kept, but nobody is kept waiting. */
 const WIND_DOWN_MS = 2500;

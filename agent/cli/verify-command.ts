@@ -1,14 +1,18 @@
 import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { EXIT } from "../../command-line/exit-codes.js";
+import { formatBytes } from "../../command-line/format.js";
+import { chooseThreads, once, threadsOption, usage } from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
 import { type VerifyReport, verify } from "../verify/verify.js";
-import type { Command } from "./command.js";
-import { EXIT } from "./exit-codes.js";
-import { formatBytes } from "./format.js";
-import { chooseThreads, once, threadsOption, usage } from "./options.js";
-import { printResult } from "./output.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
-import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
 /** Problems that are printed one by one; `--json` gives all. */
 const MAX_LINES = 50;

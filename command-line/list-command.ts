@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
-import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository } from "../../repository/repository.js";
+import { listPoints, type RecoveryPoint } from "../repository/recovery-point.js";
+import { openRepository } from "../repository/repository.js";
 import type { Command } from "./command.js";
 import { EXIT } from "./exit-codes.js";
 import { formatBytes, formatTable } from "./format.js";
@@ -11,13 +11,14 @@ interface ListArguments extends StorageArguments {
   json: boolean;
 }
 
-export const listCommand: Command<ListArguments> = {
-  command: "list",
+/** @param name what the program calls it */
+export const listCommand = (program: string, name: "list" | "points"): Command<ListArguments> => ({
+  command: name,
   describe: "List the recovery points, oldest first",
   builder: (parser: Argv) =>
     parser
       .options({ ...storageOptions })
-      .example("$0 list --repo /mnt/backup/repo --json", "for a script") as unknown as Argv<ListArguments>,
+      .example(`$0 ${name} --repo /mnt/backup/repo --json`, "for a script") as unknown as Argv<ListArguments>,
   handler: async ({ json, ...args }) => {
     const { storage } = await openRepository(storageLocation(args));
     const { points, damaged } = await listPoints(storage);
@@ -25,9 +26,9 @@ export const listCommand: Command<ListArguments> = {
     printResult(json, result, points.length === 0 ? "No recovery point yet." : pointTable(points));
     if (damaged.length === 0) return;
     process.exitCode = EXIT.dataDamaged;
-    if (!json) for (const error of damaged) printError(error, { json: false, verbose: false });
+    if (!json) for (const error of damaged) printError(error, { program, json: false, verbose: false });
   },
-};
+});
 
 function pointTable(points: RecoveryPoint[]): string {
   const rows = points.map((point) => [

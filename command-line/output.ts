@@ -1,4 +1,4 @@
-import { type BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { type BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
 import { EXIT } from "./exit-codes.js";
 
 /** Prints a command's result: `text` for people, `value` for machines. */
@@ -7,9 +7,12 @@ export function printResult(json: boolean, value: unknown, text: string): void {
 }
 
 /** Prints an error with its remedy; as JSON, `{"error": {...}}` on standard output. */
-export function printError(error: BlockferryError, style: { json: boolean; verbose: boolean }): void {
+export function printError(
+  error: BlockferryError,
+  style: { program: string; json: boolean; verbose: boolean },
+): void {
   if (style.json) process.stdout.write(`${JSON.stringify({ error: error.toRecord() })}\n`);
-  else process.stderr.write(`blockferry-agent: ${error.message}\n  ${error.remedy}\n`);
+  else process.stderr.write(`${style.program}: ${error.message}\n  ${error.remedy}\n`);
   if (style.verbose) process.stderr.write(`${error.stack}\n${causes(error)}`);
 }
 
@@ -27,12 +30,12 @@ export function outliveReaders(): void {
 let outputError: Error | undefined;
 
 /** Ends the process once everything printed has left it: a pipe may still be full. */
-export async function exitNow(code: number): Promise<never> {
+export async function exitNow(program: string, code: number): Promise<never> {
   for (const stream of [process.stdout, process.stderr]) {
     await new Promise<void>((resolve) => stream.write("", () => resolve()));
   }
   if (outputError === undefined || systemErrorCode(outputError) === "EPIPE") process.exit(code);
-  process.stderr.write(`blockferry-agent: the result could not be printed: ${outputError.message}\n`);
+  process.stderr.write(`${program}: the result could not be printed: ${outputError.message}\n`);
   process.exit(code === EXIT.ok ? EXIT.failed : code);
 }
 

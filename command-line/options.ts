@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 
 /** Options that several commands share, each declared once. */
 export const threadsOption = {

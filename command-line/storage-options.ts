@@ -1,11 +1,7 @@
-import { BandwidthLimit } from "../../repository/storage/bandwidth-limit.js";
-import { parseStorageLocation } from "../../repository/storage/open-storage.js";
-import {
-  type S3Location,
-  STORAGE_CLASSES,
-  type StorageClass,
-} from "../../repository/storage/s3/s3-location.js";
-import type { StorageLocation } from "../../repository/storage/storage.js";
+import { BandwidthLimit } from "../repository/storage/bandwidth-limit.js";
+import { parseStorageLocation } from "../repository/storage/open-storage.js";
+import { type S3Location, STORAGE_CLASSES, type StorageClass } from "../repository/storage/s3/s3-location.js";
+import type { StorageLocation } from "../repository/storage/storage.js";
 import { once, usage } from "./options.js";
 
 /** What every command is told about the repository. */

@@ -1,4 +1,4 @@
-import type { BlockferryError, ErrorCode } from "../../foundation/blockferry-error.js";
+import type { BlockferryError, ErrorCode } from "../foundation/blockferry-error.js";
 
 /** What the process tells its caller; documented in README.md and docs/operations.md. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, dataDamaged: 3, interrupted: 130 } as const;

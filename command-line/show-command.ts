@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
-import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository } from "../../repository/repository.js";
+import { findPoint, type RecoveryPoint } from "../repository/recovery-point.js";
+import { openRepository } from "../repository/repository.js";
 import type { Command } from "./command.js";
 import { formatBytes, formatTable } from "./format.js";
 import { printResult } from "./output.js";

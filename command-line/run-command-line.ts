@@ -1,0 +1,72 @@
+import yargs, { type Argv } from "yargs";
+import { asBlockferryError, BlockferryError } from "../foundation/blockferry-error.js";
+import { EXIT, exitCodeOf } from "./exit-codes.js";
+import { exitNow, outliveReaders, printError } from "./output.js";
+
+/** A program of several commands. */
+export interface Program {
+  /** As it is typed: `blockferry-agent`. */
+  name: string;
+  describe: string;
+  /** Adds the commands to a parser, each with `epilogue` at the end of its help. */
+  addCommands(parser: Argv, epilogue: string): Argv;
+}
+
+const EPILOGUE = `Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 data damaged, 130 interrupted.
+BLOCKFERRY_REPO stands in for --repo. Results go to standard output, progress and errors to standard error.`;
+
+/** The name of the errors that yargs throws itself: all of them are the caller's. */
+const YARGS_ERROR = "YError";
+
+/** Runs one command line and ends the process with its exit code. */
+export async function runCommandLine(program: Program, args: string[]): Promise<void> {
+  const json = args.includes("--json");
+  const verbose = args.includes("--verbose");
+  outliveReaders();
+  try {
+    await parser(program, args).parseAsync();
+    await exitNow(program.name, typeof process.exitCode === "number" ? process.exitCode : EXIT.ok);
+  } catch (thrown) {
+    const error = asBlockferryError(thrown);
+    printError(error, { program: program.name, json, verbose });
+    await exitNow(program.name, exitCodeOf(error));
+  }
+}
+
+function parser(program: Program, args: string[]): Argv {
+  const usageError = (message: string) =>
+    new BlockferryError({
+      code: "Usage",
+      message,
+      remedy: `See \`${program.name} --help\`, or \`${program.name} COMMAND --help\`.`,
+    });
+  return program
+    .addCommands(yargs(args).scriptName(program.name).usage(`$0 <command>\n\n${program.describe}`), EPILOGUE)
+    .demandCommand(1, "Name a command.")
+    .options({
+      json: { type: "boolean", default: false, describe: "Print the result, or the error, as JSON" },
+      verbose: { type: "boolean", default: false, describe: "Print the stack trace of an error" },
+    })
+    .strict()
+    .parserConfiguration({
+      "duplicate-arguments-array": true,
+      "greedy-arrays": false,
+      "boolean-negation": false,
+      "dot-notation": false,
+    })
+    .check(({ _: [, ...leftovers] }) => {
+      // `strict` does not look at what follows a `--`.
+      if (leftovers.length > 0) throw usageError(`Unknown argument: ${leftovers.join(" ")}`);
+      return true;
+    })
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .version()
+    .help()
+    .alias("help", "h")
+    .epilogue(EPILOGUE)
+    .exitProcess(false)
+    .fail((message, error) => {
+      if (error !== undefined && error.name !== YARGS_ERROR) throw error;
+      throw usageError(message ?? error?.message);
+    });
+}
