@@ -5,6 +5,7 @@ import { showCommand } from "../../command-line/show-command.js";
 import { backupCommand } from "./backup-command.js";
 import { initCommand } from "./init-command.js";
 import { restoreCommand } from "./restore-command.js";
+import { serveCommand } from "./serve-command.js";
 import { verifyCommand } from "./verify-command.js";
 
 const AGENT: Program = {
@@ -17,7 +18,8 @@ const AGENT: Program = {
       .command(withEpilogue(restoreCommand, epilogue))
       .command(withEpilogue(listCommand("blockferry-agent", "list"), epilogue))
       .command(withEpilogue(showCommand, epilogue))
-      .command(withEpilogue(verifyCommand, epilogue)),
+      .command(withEpilogue(verifyCommand, epilogue))
+      .command(withEpilogue(serveCommand, epilogue)),
 };
 
 /** Runs one command line and ends the process with its exit code. */

@@ -13,8 +13,8 @@ const JobVolumeSchema = z.strictObject({
   /** The temporary volume that is attached to the worker. */
   volumeId: z.string().check(z.regex(/^vol-[0-9a-f]+$/)),
   sizeBytes: z.int().check(z.positive()),
-  /** The device name that it was attached with, as `/dev/sdf`. */
-  attachName: z.string().check(z.regex(/^\/dev\/[a-z]+[0-9]*$/)),
+  /** The device name that it was attached with, as `/dev/sdf`: never that of a root volume, which is the worker's own. */
+  attachName: z.string().check(z.regex(/^\/dev\/(sd|xvd)[b-z][a-z]?[0-9]{0,2}$/)),
   /** The volume that it is a copy of. */
   origin: EbsVolumeSchema,
 });
@@ -31,7 +31,7 @@ const JobSchema = z.strictObject({
   worker: z.string().check(z.regex(/^i-[0-9a-f]+$/)),
   volumes: z
     .array(JobVolumeSchema)
-    .check(z.minLength(1), z.refine(hasUniqueNames, "two volumes have the same name, or are the same")),
+    .check(z.minLength(1), z.refine(areDistinct, "two volumes have one name, id or attach name")),
   instance: InstanceSchema,
   options: z.strictObject({
     compression: z.enum(["lz4", "none"]),
@@ -90,8 +90,8 @@ export async function readJobWorker(storage: Storage, id: string): Promise<strin
   }
 }
 
-function hasUniqueNames(volumes: { name: string; volumeId: string }[]): boolean {
-  const names = new Set(volumes.map(({ name }) => name));
-  const ids = new Set(volumes.map(({ volumeId }) => volumeId));
-  return names.size === volumes.length && ids.size === volumes.length;
+function areDistinct(volumes: { name: string; volumeId: string; attachName: string }[]): boolean {
+  return (["name", "volumeId", "attachName"] as const).every(
+    (field) => new Set(volumes.map((volume) => volume[field])).size === volumes.length,
+  );
 }
