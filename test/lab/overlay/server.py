@@ -1,9 +1,11 @@
-"""`python -m overlay.server --folder DIR --agent COMMAND...`: moto's server with the overlay, until SIGTERM."""
+"""`python -m overlay.server --folder DIR --agent COMMAND...`: moto's server with the overlay, until its standard input ends."""
 
 import argparse
 import json
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import moto.kms.urls
 import moto.sts.urls
 from moto.ec2.models import ec2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from .accounts import SOURCE_ACCOUNT, WORKER_ACCOUNT, make_account
 from .application import LabApplication
@@ -41,18 +43,26 @@ def main() -> None:
         _HOST, 0, lambda *call: application[0](*call), threaded=True, request_handler=_QuietHandler
     )
     endpoint_url = f"http://{_HOST}:{server.server_port}"
+    # Hundreds of images, whose volumes the lab would give disks.
+    os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     lab = Lab(args.folder, endpoint_url, args.agent)
     _put_over_moto(lab)
     application.append(LabApplication(lab, DomainDispatcherApplication(create_backend_app)))
     lab.schedule.start()
     _write_ready(args.folder, endpoint_url)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    # Ctrl-C goes to the whole group; who started the server ends it with SIGTERM when that is due.
+    # Ctrl-C goes to the whole group, and is for who started the server.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_wait_for_the_end, args=[server], daemon=True).start()
     try:
         server.serve_forever()
     finally:
         lab.close()
+
+
+def _wait_for_the_end(server: BaseWSGIServer) -> None:
+    """The input ends with the process that started the server, however that ends: no loop device outlives it."""
+    sys.stdin.read()
+    server.shutdown()
 
 
 def _put_over_moto(lab: Lab) -> None:

@@ -39,7 +39,7 @@ def find_snapshot(account: str, region: str, snapshot_id: str) -> LabSnapshot:
 
 
 def visible_snapshots(account: str, region: str) -> list[LabSnapshot]:
-    """Moto's own, which come with its AMIs, are left out."""
+    """Those of images are left out."""
     return [
         snapshot
         for owner in list(ec2_backends)
@@ -58,7 +58,7 @@ class LabSnapshotBackend:
     def create_snapshot(
         self, volume_id: str, description: str, owner_id: str | None = None, from_ami: str | None = None
     ) -> Snapshot:
-        if from_ami is not None:  # Moto fills its AMIs with snapshots when it starts.
+        if from_ami is not None:  # An image's snapshot is no disk of the lab.
             return super().create_snapshot(volume_id, description, owner_id, from_ami)
         volume = self.get_volume(volume_id)
         key = volume.kms_key_id if volume.encrypted else None
