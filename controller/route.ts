@@ -36,7 +36,12 @@ export const ROUTE_TABLE: Record<
     shares: true,
     workerCopies: false,
   },
-  "cross-region": { title: "same account, to another Region", bridges: "all", shares: false, workerCopies: false },
+  "cross-region": {
+    title: "same account, to another Region",
+    bridges: "all",
+    shares: false,
+    workerCopies: false,
+  },
   "cross-account-region": {
     title: "across accounts, to another Region",
     bridges: "none",

@@ -24,14 +24,17 @@ const DENIED = /^(UnauthorizedOperation|AccessDenied(Exception)?|Client\.Unautho
 const CREDENTIALS =
   /^(ExpiredToken(Exception)?|RequestExpired|InvalidClientTokenId|UnrecognizedClientException|CredentialsProviderError|TokenProviderError|InvalidToken|SignatureDoesNotMatch)$/;
 const LIMIT = /LimitExceeded$|^(InsufficientVolumeCapacity|InsufficientInstanceCapacity|VcpuLimitExceeded)$/;
-const THROTTLED = /^(RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException|EC2ThrottledException)$/;
-const UNAVAILABLE = /^(InternalError|InternalFailure|ServiceUnavailable|Unavailable|KMSInternalException|TimeoutError)$/;
+const THROTTLED =
+  /^(RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException|EC2ThrottledException)$/;
+const UNAVAILABLE =
+  /^(InternalError|InternalFailure|ServiceUnavailable|Unavailable|KMSInternalException|TimeoutError)$/;
 
 /** Turns an error of AWS, the SDK or the network into the error that says what to do about it. */
 export function awsError(call: Call, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
   const { code, remedy } = explain(call, cause);
-  const reason = cause instanceof Error ? `${cause.name}: ${cause.message.replace(/\.$/, "")}` : String(cause);
+  const reason =
+    cause instanceof Error ? `${cause.name}: ${cause.message.replace(/\.$/, "")}` : String(cause);
   const message = `${call.action} on ${call.object} failed: ${reason}.`;
   return new BlockferryError({ code, message, remedy, object: call.object }, withoutResponse(cause));
 }
@@ -53,13 +56,15 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
   if (THROTTLED.test(name)) {
     return {
       code: "AwsUnavailable",
-      remedy: "AWS limits the account's requests. It was tried several times; wait a few minutes and run it again.",
+      remedy:
+        "AWS limits the account's requests. It was tried several times; wait a few minutes and run it again.",
     };
   }
   if (LIMIT.test(name)) {
     return {
       code: "AwsLimitExceeded",
-      remedy: "Raise this quota of the account (Service Quotas), or remove what is no longer needed, then run it again.",
+      remedy:
+        "Raise this quota of the account (Service Quotas), or remove what is no longer needed, then run it again.",
     };
   }
   if (isNotFound(cause)) {

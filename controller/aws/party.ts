@@ -1,4 +1,9 @@
-import { EC2Client, type EC2ClientResolvedConfig, type ServiceInputTypes, type ServiceOutputTypes } from "@aws-sdk/client-ec2";
+import {
+  EC2Client,
+  type EC2ClientResolvedConfig,
+  type ServiceInputTypes,
+  type ServiceOutputTypes,
+} from "@aws-sdk/client-ec2";
 import {
   KMSClient,
   type KMSClientResolvedConfig,
@@ -60,7 +65,12 @@ export class Party implements PlannedParty {
     return this.call("kms", command, key, () => this.clients.kms(region).send(command));
   }
 
-  private async call<T>(service: string, command: object, object: string, send: () => Promise<T>): Promise<T> {
+  private async call<T>(
+    service: string,
+    command: object,
+    object: string,
+    send: () => Promise<T>,
+  ): Promise<T> {
     const action = `${service}:${command.constructor.name.replace(/Command$/, "")}`;
     if (this.declared?.has(action) === false) throw undeclared(action, this.name);
     try {
@@ -78,7 +88,12 @@ export async function openParty(name: PartyName, access: Access): Promise<Party>
   try {
     const region = await clients.defaultRegion();
     const { Account = "", Arn = "" } = await clients.sts(region).send(new GetCallerIdentityCommand());
-    const identity = { accountId: Account, principalArn: roleOf(Arn), partition: Arn.split(":")[1] ?? "aws", region };
+    const identity = {
+      accountId: Account,
+      principalArn: roleOf(Arn),
+      partition: Arn.split(":")[1] ?? "aws",
+      region,
+    };
     return new Party(name, identity, clients, undefined);
   } catch (error) {
     throw awsError({ action: "sts:GetCallerIdentity", principal: who, object: `the ${name} account` }, error);
@@ -87,7 +102,8 @@ export async function openParty(name: PartyName, access: Access): Promise<Party>
 
 /** Policies name a role, not its sessions: `assumed-role/NAME/SESSION` is `role/NAME`, as far as its path is not told. */
 export function roleOf(callerArn: string): string {
-  const [, partition, account, role] = /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(callerArn) ?? [];
+  const [, partition, account, role] =
+    /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(callerArn) ?? [];
   return role === undefined ? callerArn : `arn:${partition}:iam::${account}:role/${role}`;
 }
 
@@ -120,7 +136,12 @@ class Clients {
   }
 
   private config(region: string) {
-    return { region, credentials: this.credentials, maxAttempts: MAX_ATTEMPTS, retryMode: "adaptive" } as const;
+    return {
+      region,
+      credentials: this.credentials,
+      maxAttempts: MAX_ATTEMPTS,
+      retryMode: "adaptive",
+    } as const;
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Filter, ResourceType, TagSpecification } from "@aws-sdk/client-ec2";
+import type { Filter, ResourceType, Tag, TagSpecification } from "@aws-sdk/client-ec2";
 
 /** Says to which job a resource belongs. What does not carry it is never changed or removed. */
 export const JOB_TAG = "blockferry:job";
@@ -23,10 +23,10 @@ export function jobFilter(jobId: string): Filter {
   return { Name: `tag:${JOB_TAG}`, Values: [jobId] };
 }
 
-export function tagOf(tags: { Key?: string; Value?: string }[] | undefined, key: string): string | undefined {
+export function tagOf(tags: Tag[] | undefined, key: string): string | undefined {
   return tags?.find(({ Key }) => Key === key)?.Value;
 }
 
-export function tagRecord(tags: { Key?: string; Value?: string }[] | undefined): Record<string, string> {
+export function tagRecord(tags: Tag[] | undefined): Record<string, string> {
   return Object.fromEntries((tags ?? []).map(({ Key, Value }) => [Key ?? "", Value ?? ""]));
 }
