@@ -25,7 +25,7 @@ class LabAttachmentBackend:
     ) -> VolumeAttachment:
         """As an instance's launch does it: at once."""
         volume = self.get_volume(volume_id)
-        volume.state = "available"
+        volume.made = "available"
         attachment = super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)
         self._plug_in(volume, attachment)
         return attachment
@@ -56,6 +56,10 @@ class LabAttachmentBackend:
             raise EC2ClientError("IncorrectState", f"Volume '{volume_id}' is in the 'available' state.")
         if instance_id not in (None, attachment.instance.id) or device_path not in (None, attachment.device):
             raise EC2ClientError("InvalidAttachment.NotFound", f"Volume '{volume_id}' is not attached there.")
+        instance = attachment.instance
+        if attachment.device == instance.root_device_name and instance.state == "running":
+            message = f"Unable to detach root volume '{volume_id}' from instance '{instance.id}'"
+            raise EC2ClientError("OperationNotPermitted", message)
         attachment.status = "detaching"
         self.lab.soon(lambda: self._finish_detachment(attachment, force))
         return attachment
@@ -85,7 +89,7 @@ class LabAttachmentBackend:
             attachment.status = "attached"
 
     def _finish_detachment(self, attachment: VolumeAttachment, force: bool) -> None:
-        """"The volume can become stuck in the busy state while it detaches" when it is mounted: it is waited for."""
+        """A mounted volume is "stuck in the busy state while detaching", "delayed indefinitely until you unmount the volume"."""
         volume = attachment.volume
         if volume.attachment is not attachment:
             return

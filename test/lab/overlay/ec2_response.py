@@ -7,7 +7,7 @@ from moto.ec2.responses import EC2Response
 from moto.ec2.utils import generic_filter
 
 from .key_access import default_ebs_key
-from .snapshots import LabSnapshot, owned_by, visible_snapshots
+from .snapshots import SharedSnapshot, exists, owned_by, visible_snapshots
 
 
 class LabEc2Response(EC2Response):
@@ -51,13 +51,26 @@ class LabEc2Response(EC2Response):
         snapshots = visible_snapshots(self.current_account, self.region)
         snapshots = owned_by(snapshots, self._get_param("OwnerIds", []), self.current_account)
         ids = self._get_param("SnapshotIds", [])
-        _require_all(ids, snapshots)
-        found = [snapshot for snapshot in snapshots if not ids or snapshot.id in ids]
+        self._require_existing(ids)
+        found = [
+            snapshot if snapshot.owner_id == self.current_account else SharedSnapshot(snapshot)
+            for snapshot in snapshots
+            if not ids or snapshot.id in ids
+        ]
         filters = self._filters_from_querystring()
         return ActionResult({"Snapshots": generic_filter(filters, found) if filters else found})
 
+    def _require_existing(self, ids: list[str]) -> None:
+        """
+        "If you specify an invalid snapshot ID, an error is returned. If you specify a snapshot ID for which you do not have
+        access, it is not included in the returned results."
+        """
+        for snapshot_id in ids:
+            if not exists(self.region, snapshot_id):
+                raise EC2ClientError("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")
+
     def get_ebs_default_kms_key_id(self) -> ActionResult:
-        """"The default KMS key for EBS encryption": aws/ebs unless the account chose another."""
+        """aws/ebs, unless the account chose another for this Region."""
         self.error_on_dryrun()
         chosen = self.ec2_backend.default_kms_key_id
         return ActionResult({"KmsKeyId": chosen or default_ebs_key(self.current_account, self.region).arn})
@@ -84,8 +97,3 @@ def _attachment_result(attachment: VolumeAttachment) -> dict[str, object]:
         "AttachTime": attachment.attach_time,
     }
 
-
-def _require_all(ids: list[str], snapshots: list[LabSnapshot]) -> None:
-    missing = set(ids) - {snapshot.id for snapshot in snapshots}
-    for snapshot_id in sorted(missing):
-        raise EC2ClientError("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")

@@ -39,5 +39,11 @@ class LabKmsResponse(KmsResponse):
     def _validate_key_policy(self, key_id: str, action: str) -> None:
         """Done for every action above."""
 
+    def _get_param(self, param_name: str, if_none: Any = None) -> Any:
+        """Moto's actions take the id of a key for granted, or look its ARN up."""
+        value = super()._get_param(param_name, if_none)
+        return self.kms_backend.get_key_id(value) if param_name == "KeyId" and value else value
+
     def _key_name(self) -> str | None:
-        return self._get_param("KeyId") if self.body else None
+        """As the caller gave it."""
+        return super()._get_param("KeyId") if self.body else None

@@ -1,6 +1,6 @@
 """Snapshots: of all volumes at one instant, `pending` at first, seen from other accounts only when shared."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import ec2_backends
@@ -15,12 +15,27 @@ if TYPE_CHECKING:
     from .lab import Lab
 
 
+# "Snapshots copies have an arbitrary source volume ID. Do not use this volume ID for any purpose."
+_COPIED_VOLUME_ID = "vol-ffffffff"
+
+
 class LabSnapshot(Snapshot):
     percent = 0
+    is_copy = False
+    state_message: str | None = None
+
+    @property
+    def volume_id(self) -> str:
+        return _COPIED_VOLUME_ID if self.is_copy else self.volume.id
 
     @property
     def progress(self) -> str:
         return f"{self.percent}%"
+
+    @property
+    def state(self) -> str:
+        """As CreateSnapshots calls what other actions call its status."""
+        return self.status
 
     @property
     def volume_size(self) -> int:
@@ -36,6 +51,28 @@ def find_snapshot(account: str, region: str, snapshot_id: str) -> LabSnapshot:
         if snapshot.id == snapshot_id:
             return snapshot
     raise EC2ClientError("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")
+
+
+def exists(region: str, snapshot_id: str) -> bool:
+    """In whatever account."""
+    return any(snapshot_id in ec2_backends[owner][region].snapshots for owner in list(ec2_backends))
+
+
+class SharedSnapshot:
+    """One as another account sees it: without the owner's tags."""
+
+    tag_set: tuple[()] = ()
+    tag_list: tuple[()] = ()
+    tags: tuple[()] = ()
+
+    def __init__(self, snapshot: LabSnapshot) -> None:
+        self._snapshot = snapshot
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._snapshot, name)
+
+    def get_filter_value(self, name: str) -> Any:
+        return [] if name.startswith("tag") else self._snapshot.get_filter_value(name)
 
 
 def visible_snapshots(account: str, region: str) -> list[LabSnapshot]:
@@ -85,6 +122,7 @@ class LabSnapshotBackend:
         copy = LabSnapshot(
             self, random_snapshot_id(), source.volume, description, encryption.encrypted, encryption.key_name
         )
+        copy.is_copy = True
         self.lab.disks.copy(source.id, copy.id, source.size)
         return self._begin(copy, source.size, encryption.why_not)
 
@@ -111,9 +149,10 @@ class LabSnapshotBackend:
         snapshot.status = "pending"
         self.snapshots[snapshot.id] = snapshot
         self.lab.new_ids.add(snapshot.id)
-        fails = why_failed is not None or "snapshot-error" in CURRENT_CALL.get().effects
+        if "snapshot-error" in CURRENT_CALL.get().effects:
+            why_failed = "by a fault"
         self.lab.schedule.after(self.lab.settings.latency_seconds / 2, lambda: _advance(snapshot, 50))
-        self.lab.soon(lambda: _finish(snapshot, fails))
+        self.lab.soon(lambda: _finish(snapshot, why_failed))
         return snapshot
 
 
@@ -121,10 +160,14 @@ def _advance(snapshot: LabSnapshot, percent: int) -> None:
     snapshot.percent = percent
 
 
-def _finish(snapshot: LabSnapshot, fails: bool) -> None:
-    snapshot.status = "error" if fails else "completed"
-    if not fails:
+def _finish(snapshot: LabSnapshot, why_failed: str | None) -> None:
+    if why_failed is None:
+        snapshot.status = "completed"
         snapshot.percent = 100
+        return
+    snapshot.status = "error"
+    # "If the copy operation fails (for example, if the proper KMS permissions are not obtained) this field displays error state details"
+    snapshot.state_message = f"Given key ID is not accessible: {why_failed}"
 
 
 def owned_by(snapshots: list[LabSnapshot], owners: list[str], account: str) -> list[LabSnapshot]:

@@ -2,8 +2,8 @@
 
 import json
 
-from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
+from moto.sts.exceptions import STSClientError
 from moto.sts.responses import TokenResponse
 
 from .aws_call import CURRENT_CALL
@@ -19,7 +19,7 @@ class LabStsResponse(TokenResponse):
         if role is None or wanted not in (None, self._get_param("ExternalId")):
             caller = CURRENT_CALL.get().caller.arn
             message = f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-            raise ServiceException("AccessDenied", message)
+            raise STSClientError("AccessDenied", message)
         return super().assume_role()
 
 

@@ -18,12 +18,13 @@ _DEFAULT_THROUGHPUT = 125
 
 
 class LabVolume(Volume):
-    state = "creating"
+    made = "creating"
+    """Then `available` or `error`. Not called state: moto would answer with it."""
     why_failed: str | None = None
 
     @property
     def status(self) -> str:
-        return "in-use" if self.attachment and self.state == "available" else self.state
+        return "in-use" if self.attachment and self.made == "available" else self.made
 
 
 class LabVolumeBackend:
@@ -119,8 +120,8 @@ class LabVolumeBackend:
 
     def _finish(self, volume: LabVolume) -> None:
         if volume.why_failed is None:
-            volume.state = "available"
+            volume.made = "available"
             return
-        volume.state = "error"
+        volume.made = "error"
         if self.lab.settings.unusable_key == "vanish" and self.volumes.pop(volume.id, None):
             self.lab.disks.delete(volume.id)
