@@ -1,5 +1,3 @@
-import type { Plan } from "../plan.js";
-
 export type PartyName = "source" | "worker";
 
 /** What an action is about; iam-policy/resources.ts gives the ARNs and conditions. */
@@ -27,9 +25,6 @@ export interface ActionUse {
   action: `${"ec2" | "kms" | "iam"}:${string}`;
   on: ResourceKind;
 }
-
-/** The uses of a plan, for steps whose needs depend on it. */
-export type Uses = (plan: Plan) => ActionUse[];
 
 export function use(party: PartyName, action: ActionUse["action"], ...on: ResourceKind[]): ActionUse[] {
   return on.map((kind) => ({ party, action, on: kind }));

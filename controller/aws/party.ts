@@ -1,4 +1,5 @@
 import {
+  type $Command,
   EC2Client,
   type EC2ClientResolvedConfig,
   type ServiceInputTypes,
@@ -11,7 +12,6 @@ import {
   type ServiceOutputTypes as KmsOutput,
 } from "@aws-sdk/client-kms";
 import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
-import type { Command } from "@smithy/types";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { PlannedParty } from "../plan.js";
 import type { Access } from "../request.js";
@@ -49,7 +49,7 @@ export class Party implements PlannedParty {
 
   /** @param object what the call is about, for errors @throws the errors of aws-errors.ts */
   ec2<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-    command: Command<ServiceInputTypes, Input, ServiceOutputTypes, Output, EC2ClientResolvedConfig>,
+    command: $Command<Input, Output, EC2ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>,
     object: string,
     region = this.region,
   ): Promise<Output> {
@@ -58,7 +58,7 @@ export class Party implements PlannedParty {
 
   /** The Region is that of the key's ARN. @throws the errors of aws-errors.ts */
   kms<Input extends KmsInput, Output extends KmsOutput>(
-    command: Command<KmsInput, Input, KmsOutput, Output, KMSClientResolvedConfig>,
+    command: $Command<Input, Output, KMSClientResolvedConfig, KmsInput, KmsOutput>,
     key: string,
     region = key.split(":")[3] ?? this.region,
   ): Promise<Output> {
@@ -101,7 +101,7 @@ export async function openParty(name: PartyName, access: Access): Promise<Party>
 }
 
 /** Policies name a role, not its sessions: `assumed-role/NAME/SESSION` is `role/NAME`, as far as its path is not told. */
-export function roleOf(callerArn: string): string {
+function roleOf(callerArn: string): string {
   const [, partition, account, role] =
     /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(callerArn) ?? [];
   return role === undefined ? callerArn : `arn:${partition}:iam::${account}:role/${role}`;

@@ -36,7 +36,7 @@ export function describeCheck({ plan, findings }: Preflight): string {
   return [...(plan === undefined ? [] : describePlan(plan)), ...verdict].join("\n");
 }
 
-export function describePlan(plan: Plan): string[] {
+function describePlan(plan: Plan): string[] {
   const { source, worker } = permissionsOf(plan);
   return [
     `Route: ${ROUTE_TABLE[plan.route].title}`,

@@ -4,25 +4,12 @@ import type { Plan } from "../plan.js";
 import { preflightUses } from "../preflight/uses.js";
 import { ROUTE_TABLE } from "../route.js";
 import { stepsOf } from "../workflow.js";
+import type { Policy, Statement } from "./policy-document.js";
 import { repositoryStatements } from "./repository-statements.js";
 import { keysOf, type Scope, scopeOf } from "./resources.js";
 
 export const POLICY_PARTIES = ["controller", "source", "worker", "agent", "key-policy"] as const;
 export type PolicyParty = (typeof POLICY_PARTIES)[number];
-
-export interface Statement {
-  Sid?: string;
-  Effect: "Allow";
-  Principal?: { AWS: string };
-  Action: string[];
-  Resource: string[];
-  Condition?: Record<string, Record<string, string>>;
-}
-
-export interface Policy {
-  Version: "2012-10-17";
-  Statement: Statement[];
-}
 
 /** All that a plan's preflight and steps do, as they declare it. */
 export function usesOf(plan: Plan): ActionUse[] {

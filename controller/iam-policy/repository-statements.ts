@@ -1,6 +1,6 @@
 import { parseS3Location } from "../../repository/storage/s3/s3-location.js";
 import type { Plan } from "../plan.js";
-import type { Statement } from "./policies.js";
+import type { Statement } from "./policy-document.js";
 
 /** What each reads and writes in the repository, as prefixes of keys. */
 const OBJECTS: Record<"controller" | "agent", Record<string, string[]>> = {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { policyFor, type Statement, usesOf } from "../../controller/iam-policy/policies.js";
+import { policyFor, usesOf } from "../../controller/iam-policy/policies.js";
+import type { Statement } from "../../controller/iam-policy/policy-document.js";
 import { ROUTES } from "../../controller/route.js";
 import { planOf, SOURCE_KEY, WORKER_KEY } from "./plans.js";
 

@@ -40,7 +40,7 @@ function party(accountId: string, role: string): Plan["source"] {
   return { accountId, principalArn, partition: "aws", region: "us-east-1" };
 }
 
-export function volume(volumeId: string, kmsKeyId: string | null): Plan["volumes"][number]["origin"] {
+function volume(volumeId: string, kmsKeyId: string | null): Plan["volumes"][number]["origin"] {
   return {
     ...{ volumeId, sizeBytes: 2 ** 30, type: "gp3", iops: 3000, throughput: 125, kmsKeyId },
     ...{ encrypted: kmsKeyId !== null, attachName: "/dev/xvda", deleteOnTermination: true, tags: {} },
