@@ -130,13 +130,18 @@ describe("a service with its repository in S3", async () => {
     const job = await served.addJob([volume], {
       options: { compression: "lz4", threads: 1, queueDepth: null, badBlocks: "fail" },
     });
-    const isCompletion = ({ method, url }: ProxiedRequest) => method === "POST" && /uploadId=/i.test(url);
-    const isStored = () => proxy.requests.some((request) => isCompletion(request) && request.status === 200);
-    proxy.chooseFault = (request) => (isPart(request) && isStored() ? "stall-request" : undefined);
+    const uploadOf = ({ url }: ProxiedRequest) => /uploadId=([^&]+)/i.exec(url)?.[1];
+    const isOfFirst = (request: ProxiedRequest) =>
+      uploadOf(request) === uploadOf(proxy.requests.find(isPart) ?? request);
+    proxy.chooseFault = (request) => (isPart(request) && !isOfFirst(request) ? "stall-request" : undefined);
     const service = served.serve(devices.options, env);
-    await waitUntil("a pack to be stored, and a part of another", () =>
-      proxy.requests.some(({ fault }) => fault === "stall-request"),
-    );
+    await waitUntil("a pack to be stored, and a part of another", () => {
+      const isStored = proxy.requests.some(
+        (request) =>
+          request.method === "POST" && isOfFirst(request) && request.status === 200 && uploadOf(request),
+      );
+      return isStored && proxy.requests.some(({ fault }) => fault === "stall-request");
+    });
     service.process.kill("SIGKILL");
     await service.result;
     const last = await served.status(job.id);
