@@ -105,7 +105,10 @@ rootTest("snapshots are pending and volumes creating before they can be used", a
   const id = Snapshots[0]?.SnapshotId ?? "";
   assert.equal(Snapshots[0]?.State, "pending");
   await refused(createVolume(source, { SnapshotId: id }), "IncorrectState");
-  await waitUntil("half of the snapshot", async () => (await describeSnapshot(source, id))?.Progress === "50%");
+  await waitUntil(
+    "half of the snapshot",
+    async () => (await describeSnapshot(source, id))?.Progress === "50%",
+  );
   assert.equal((await snapshotReaches(source, id, "completed")).Progress, "100%");
   const volume = await createVolume(source, { SnapshotId: id });
   assert.equal((await describeVolume(source, volume))?.State, "creating");

@@ -8,8 +8,8 @@ import {
   TerminateInstancesCommand,
 } from "@aws-sdk/client-ec2";
 import { SeededRandom } from "../support/random.js";
-import { rootTest } from "../support/root-test.js";
 import { overwriteAtRandom } from "../support/random-files.js";
+import { rootTest } from "../support/root-test.js";
 import { runTool } from "../support/run-tool.js";
 import { waitUntil } from "../support/wait-until.js";
 import { deviceOf } from "./devices.js";
@@ -139,7 +139,9 @@ rootTest("an instance's metadata need a token, and hold its id, user data and ro
   const id = await launchWorker(lab, worker);
   const pid = (await control.resources()).agents[id];
   const environment = (await readFile(`/proc/${pid}/environ`, "utf8")).split("\0");
-  const url = environment.find((entry) => entry.startsWith("AWS_EC2_METADATA_SERVICE_ENDPOINT="))?.split("=")[1];
+  const url = environment
+    .find((entry) => entry.startsWith("AWS_EC2_METADATA_SERVICE_ENDPOINT="))
+    ?.split("=")[1];
   const get = (path: string, token = "") =>
     fetch(`${url}/latest/${path}`, { headers: { "x-aws-ec2-metadata-token": token } });
   assert.equal((await get("meta-data/instance-id")).status, 401);

@@ -96,26 +96,29 @@ rootTest("key policy or grant opens a key to another account", async () => {
   await volumeReaches(worker, await createVolume(worker, { SnapshotId: snapshot }), "available");
 });
 
-rootTest("a statement for AWS resources alone lets EBS use the key, and nobody make other grants", async () => {
-  const key = await createKey(source);
-  const snapshot = await sharedSnapshot(key);
-  const other = { AWS: `arn:aws:iam::${worker.accountId}:root` };
-  const statements = [
-    { Effect: "Allow", Principal: { AWS: `arn:aws:iam::${source.accountId}:root` }, Action: "kms:*" },
-    { Effect: "Allow", Principal: other, Action: ["kms:DescribeKey", "kms:Decrypt", "kms:ReEncrypt*"] },
-    {
-      Effect: "Allow",
-      Principal: other,
-      Action: "kms:CreateGrant",
-      Condition: { Bool: { "kms:GrantIsForAWSResource": "true" } },
-    },
-  ].map((statement) => ({ ...statement, Resource: "*" }));
-  const Policy = JSON.stringify({ Version: "2012-10-17", Statement: statements });
-  await source.kms.send(new PutKeyPolicyCommand({ KeyId: key, PolicyName: "default", Policy }));
-  await volumeReaches(worker, await createVolume(worker, { SnapshotId: snapshot }), "available");
-  const grant = new CreateGrantCommand({ KeyId: key, GranteePrincipal: "self", Operations: ["Decrypt"] });
-  await refused(worker.kms.send(grant), "AccessDeniedException");
-});
+rootTest(
+  "a statement for AWS resources alone lets EBS use the key, and nobody make other grants",
+  async () => {
+    const key = await createKey(source);
+    const snapshot = await sharedSnapshot(key);
+    const other = { AWS: `arn:aws:iam::${worker.accountId}:root` };
+    const statements = [
+      { Effect: "Allow", Principal: { AWS: `arn:aws:iam::${source.accountId}:root` }, Action: "kms:*" },
+      { Effect: "Allow", Principal: other, Action: ["kms:DescribeKey", "kms:Decrypt", "kms:ReEncrypt*"] },
+      {
+        Effect: "Allow",
+        Principal: other,
+        Action: "kms:CreateGrant",
+        Condition: { Bool: { "kms:GrantIsForAWSResource": "true" } },
+      },
+    ].map((statement) => ({ ...statement, Resource: "*" }));
+    const Policy = JSON.stringify({ Version: "2012-10-17", Statement: statements });
+    await source.kms.send(new PutKeyPolicyCommand({ KeyId: key, PolicyName: "default", Policy }));
+    await volumeReaches(worker, await createVolume(worker, { SnapshotId: snapshot }), "available");
+    const grant = new CreateGrantCommand({ KeyId: key, GranteePrincipal: "self", Operations: ["Decrypt"] });
+    await refused(worker.kms.send(grant), "AccessDeniedException");
+  },
+);
 
 // "By default, Amazon EBS automatically creates a unique AWS managed key in each Region ... with the alias alias/aws/ebs"
 // https://docs.aws.amazon.com/ebs/latest/userguide/how-ebs-encryption-works.html

@@ -10,7 +10,9 @@ export async function writeEnvironment(folder: string, server: LabServer): Promi
   const config = join(folder, "aws", "config");
   const credentials = join(folder, "aws", "credentials");
   await mkdir(join(folder, "aws"));
-  await writeFile(config, profile("source", server.source) + profile("worker", server.worker), { mode: 0o600 });
+  await writeFile(config, profile("source", server.source) + profile("worker", server.worker), {
+    mode: 0o600,
+  });
   await writeFile(credentials, "");
   return {
     AWS_ENDPOINT_URL: server.endpointUrl,

@@ -2,7 +2,13 @@ import { CreateKeyCommand } from "@aws-sdk/client-kms";
 import type { Party } from "./party.js";
 
 /** What a role needs on the key of a snapshot shared with it: https://docs.aws.amazon.com/ebs/latest/userguide/share-kms-key.html */
-const USE_ACTIONS = ["kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*"];
+const USE_ACTIONS = [
+  "kms:DescribeKey",
+  "kms:CreateGrant",
+  "kms:Decrypt",
+  "kms:ReEncrypt*",
+  "kms:GenerateDataKey*",
+];
 
 /** Makes a customer managed key that the account's own policies rule, and that `users`, account ids, may use. @returns its ARN */
 export async function createKey(owner: Party, users: string[] = []): Promise<string> {

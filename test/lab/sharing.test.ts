@@ -6,11 +6,11 @@ import {
   DescribeSnapshotsCommand,
   ModifySnapshotAttributeCommand,
 } from "@aws-sdk/client-ec2";
-import { rootTest } from "../support/root-test.js";
-import { createKey } from "./lab-keys.js";
-import { startLab } from "./lab.js";
-import { launchSource } from "./source-instance.js";
 import { SeededRandom } from "../support/random.js";
+import { rootTest } from "../support/root-test.js";
+import { startLab } from "./lab.js";
+import { createKey } from "./lab-keys.js";
+import { launchSource } from "./source-instance.js";
 import { createVolume, share, snapshotInstance } from "./volume-steps.js";
 import { describeSnapshot, refused, snapshotReaches, volumeReaches } from "./waits.js";
 
@@ -50,10 +50,7 @@ rootTest("a shared snapshot shows its tags to its owner alone, and can't be dele
   await share(source, id, worker.accountId);
   assert.equal((await describeSnapshot(source, id))?.Tags?.length, 1);
   assert.deepEqual((await describeSnapshot(worker, id))?.Tags ?? [], []);
-  await refused(
-    worker.ec2.send(new DeleteSnapshotCommand({ SnapshotId: id })),
-    "InvalidSnapshot.NotFound",
-  );
+  await refused(worker.ec2.send(new DeleteSnapshotCommand({ SnapshotId: id })), "InvalidSnapshot.NotFound");
 });
 
 // "self for snapshots that you own": https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html

@@ -14,7 +14,7 @@ export interface SourceInstance {
   volumes: SourceVolume[];
 }
 
-export interface SourceVolume {
+interface SourceVolume {
   volumeId: string;
   attachName: string;
   /** The file that is the volume's content. */

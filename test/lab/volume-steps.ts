@@ -30,10 +30,7 @@ export async function share(owner: Party, snapshotId: string, accountId: string)
 }
 
 /** Asks for a volume and does not wait. @returns its id */
-export async function createVolume(
-  party: Party,
-  input: CreateVolumeCommandInput,
-): Promise<string> {
+export async function createVolume(party: Party, input: CreateVolumeCommandInput): Promise<string> {
   const zone = { AvailabilityZone: party.region === "us-east-1" ? ZONE : `${party.region}a` };
   const { VolumeId = "" } = await party.ec2.send(new CreateVolumeCommand({ ...zone, ...input }));
   return VolumeId;
