@@ -10,7 +10,7 @@ import { AssumeRoleCommand, GetCallerIdentityCommand } from "@aws-sdk/client-sts
 import { SeededRandom } from "../support/random.js";
 import { rootTest } from "../support/root-test.js";
 import { waitUntil } from "../support/wait-until.js";
-import { ZONE } from "./instances.js";
+import { zoneOf } from "./instances.js";
 import { startLab } from "./lab.js";
 import { launchSource } from "./source-instance.js";
 import { createVolume, snapshotInstance } from "./volume-steps.js";
@@ -59,7 +59,7 @@ rootTest("a dry run makes nothing, and is refused like the real call", async () 
 // "If you retry a request that completed successfully using the same client token and parameters, the retry succeeds without
 // performing any further actions": https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 rootTest("a client token makes one volume, however often it is asked for", async () => {
-  const input = { AvailabilityZone: ZONE, Size: 1, ClientToken: "token-1" };
+  const input = { AvailabilityZone: zoneOf(worker), Size: 1, ClientToken: "token-1" };
   const first = await worker.ec2.send(new CreateVolumeCommand(input));
   const again = await worker.ec2.send(new CreateVolumeCommand(input));
   assert.equal(again.VolumeId, first.VolumeId);

@@ -6,9 +6,9 @@ import { after } from "node:test";
 import { CreateBucketCommand } from "@aws-sdk/client-s3";
 import { startAgent } from "../support/agent.js";
 import { SeededRandom } from "../support/random.js";
-import { launch, ZONE } from "./instances.js";
+import { launch } from "./instances.js";
 import { LabControl } from "./lab-control.js";
-import { writeEnvironment } from "./lab-environment.js";
+import { REGION, writeEnvironment } from "./lab-environment.js";
 import { createKey } from "./lab-keys.js";
 import { startLabServer } from "./lab-server.js";
 import { Party } from "./party.js";
@@ -110,10 +110,9 @@ export async function makeRepository(lab: Lab): Promise<void> {
 
 /** Launches an instance that runs the agent. @returns its id */
 export async function launchWorker(lab: Lab, party: Party): Promise<string> {
-  const document = { blockferry: { repo: REPOSITORY, region: party.region, endpointUrl: lab.endpointUrl } };
+  const document = { blockferry: { repo: REPOSITORY, region: REGION, endpointUrl: lab.endpointUrl } };
   const { InstanceId = "" } = await launch(party, {
     ImageId: "ami-0123456789abcdef1",
-    Placement: { AvailabilityZone: ZONE },
     IamInstanceProfile: { Name: WORKER_PROFILE },
     UserData: Buffer.from(JSON.stringify(document)).toString("base64"),
   });
