@@ -32,6 +32,8 @@ export const PlanSchema = z.strictObject({
   availabilityZone: z.string(),
   /** ARN of the key of the temporary volumes. */
   volumeKey: z.string(),
+  /** Root device of the image of a worker that is launched. */
+  workerRoot: z.nullable(z.strictObject({ deviceName: z.string(), sizeGib: z.nullable(z.int()) })),
   /** ARN of the key of the copies, if the route makes any. */
   copyKey: z.nullable(z.string()),
 });

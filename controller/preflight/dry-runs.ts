@@ -4,6 +4,7 @@ import { awsCode } from "../aws/aws-errors.js";
 import { ROLE_TAG, tagged } from "../aws/tags.js";
 import type { Parties } from "../parties.js";
 import type { Plan } from "../plan.js";
+import { runInstances } from "../steps/launch-worker.js";
 import type { Findings } from "./findings.js";
 
 /**
@@ -27,6 +28,9 @@ export async function tryCalls(plan: Plan, { source, worker }: Parties, findings
   });
   await findings.attempt(() => unlessDenied(() => source.ec2(snapshots, instance.instanceId)));
   await findings.attempt(() => unlessDenied(() => worker.ec2(volume, `volumes in ${availabilityZone}`)));
+  if (plan.request.workerInstance.kind === "launch") {
+    await findings.attempt(() => unlessDenied(() => worker.ec2(runInstances(plan, true), "the worker")));
+  }
 }
 
 async function unlessDenied(call: () => Promise<unknown>): Promise<void> {

@@ -38,7 +38,11 @@ export async function preflight(
   const plan: Plan = {
     jobId: newJobId(new Date()),
     ...{ repositoryId, request, route, volumes, volumeKey: volumeKey.Arn, copyKey: copyKey ?? null },
-    ...{ instance: found.instance, availabilityZone: place.availabilityZone },
+    ...{
+      instance: found.instance,
+      availabilityZone: place.availabilityZone,
+      workerRoot: place.root,
+    },
     ...{ source: identityOf(source), worker: identityOf(worker) },
   };
   await tryCalls(plan, parties, findings);

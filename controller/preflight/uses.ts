@@ -12,7 +12,7 @@ export function preflightUses({ request, route }: Plan): ActionUse[] {
     ...(bridges === "none" ? [] : use("source", "kms:DescribeKey", "copy-key")),
     ...(request.workerInstance.kind === "existing"
       ? use("worker", "ec2:DescribeInstances", "any")
-      : use("worker", "ec2:DescribeSubnets", "any")),
+      : [...use("worker", "ec2:DescribeSubnets", "any"), ...use("worker", "ec2:DescribeImages", "any")]),
     ...use("worker", "ec2:DescribeInstanceTypes", "any"),
     ...(request.volumeKey === null ? use("worker", "ec2:GetEbsDefaultKmsKeyId", "any") : []),
     ...use("worker", "kms:DescribeKey", "volume-key"),

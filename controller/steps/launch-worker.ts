@@ -1,5 +1,4 @@
-import { DescribeImagesCommand, RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
 import { use, useKeys } from "../aws/action-use.js";
 import { assertAlive, findInstance, findLaunched } from "../aws/instances.js";
 import { poll } from "../aws/poll.js";
@@ -19,7 +18,6 @@ export const launchWorker: Step = {
     ...use("worker", "ec2:RunInstances", "launch-inputs", "new-instance"),
     ...use("worker", "ec2:CreateTags", "new-instance"),
     ...use("worker", "iam:PassRole", "worker-role"),
-    ...use("worker", "ec2:DescribeImages", "any"),
     ...use("worker", "ec2:DescribeInstances", "any"),
     ...use("worker", "ec2:TerminateInstances", "worker-instance"),
     ...useKeys("worker", "volume-key"),
@@ -28,14 +26,7 @@ export const launchWorker: Step = {
     const { plan, worker } = context;
     const [launched] = await findLaunched(worker, plan.jobId);
     if (launched?.InstanceId !== undefined) return { workerId: launched.InstanceId };
-    const request = launchRequest(plan);
-    const { Images = [] } = await worker.ec2(
-      new DescribeImagesCommand({ ImageIds: [request.imageId] }),
-      request.imageId,
-    );
-    const rootDevice = Images[0]?.RootDeviceName;
-    if (rootDevice === undefined) throw noSuchImage(request.imageId);
-    const { Instances = [] } = await worker.ec2(command(plan, request, rootDevice), request.imageId);
+    const { Instances = [] } = await worker.ec2(runInstances(plan), "the worker");
     return { workerId: Instances[0]?.InstanceId ?? "" };
   },
   wait: async (context) => {
@@ -70,10 +61,12 @@ function launchRequest({ request }: Plan): LaunchRequest {
   throw new Error("The plan launches no worker.");
 }
 
-function command(plan: Plan, request: LaunchRequest, rootDevice: string): RunInstancesCommand {
+/** @param DryRun asks whether it would be allowed */
+export function runInstances(plan: Plan, DryRun?: true): RunInstancesCommand {
+  const request = launchRequest(plan);
   const userData = JSON.stringify({ blockferry: plan.request.repository });
   return new RunInstancesCommand({
-    ClientToken: `${plan.jobId}-worker`,
+    ...(DryRun === undefined ? { ClientToken: `${plan.jobId}-worker` } : { DryRun }),
     MinCount: 1,
     MaxCount: 1,
     ImageId: request.imageId,
@@ -92,23 +85,17 @@ function command(plan: Plan, request: LaunchRequest, rootDevice: string): RunIns
     ],
     BlockDeviceMappings: [
       {
-        DeviceName: rootDevice,
-        Ebs: { Encrypted: true, KmsKeyId: plan.volumeKey, DeleteOnTermination: true, VolumeType: "gp3" },
+        DeviceName: plan.workerRoot?.deviceName,
+        Ebs: {
+          ...{ Encrypted: true, KmsKeyId: plan.volumeKey, DeleteOnTermination: true, VolumeType: "gp3" },
+          ...(typeof plan.workerRoot?.sizeGib === "number" ? { VolumeSize: plan.workerRoot.sizeGib } : {}),
+        },
       },
     ],
     InstanceInitiatedShutdownBehavior: "terminate",
     UserData: Buffer.from(userData).toString("base64"),
     // The root volume goes with the instance, and must not be taken for a copy of a volume of the backup.
     TagSpecifications: [tagged("instance", plan.jobId)],
-  });
-}
-
-function noSuchImage(imageId: string): BlockferryError {
-  return new BlockferryError({
-    code: "WorkerNotUsable",
-    message: `There is no image ${imageId} in the worker's account and Region.`,
-    remedy: "Check --worker-ami, and that the image is shared with the worker's account.",
-    object: imageId,
   });
 }
 
