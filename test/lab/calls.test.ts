@@ -44,6 +44,45 @@ rootTest("credentials that no account knows are refused", async () => {
   await refused(stranger.send(new DescribeVolumesCommand({})), "AuthFailure");
 });
 
+// "You must have explicit permissions to use the ec2:CreateTags action" where a call tags what it makes.
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+rootTest("a role does what its policy allows, and needs CreateTags to tag what it makes", async () => {
+  const allow = (...actions: string[]) =>
+    control.allow(worker.accountId, "blockferry-source", {
+      Version: "2012-10-17",
+      Statement: [{ Effect: "Allow", Action: actions, Resource: "*" }],
+    });
+  const { Credentials } = await worker.sts.send(
+    new AssumeRoleCommand({
+      RoleArn: `arn:aws:iam::${worker.accountId}:role/blockferry-source`,
+      RoleSessionName: "test",
+    }),
+  );
+  const ec2 = new EC2Client({
+    endpoint: lab.endpointUrl,
+    region: worker.region,
+    credentials: {
+      accessKeyId: Credentials?.AccessKeyId ?? "",
+      secretAccessKey: Credentials?.SecretAccessKey ?? "",
+      sessionToken: Credentials?.SessionToken ?? "",
+    },
+  });
+  const create = () =>
+    ec2.send(
+      new CreateVolumeCommand({
+        AvailabilityZone: zoneOf(worker),
+        Size: 1,
+        TagSpecifications: [{ ResourceType: "volume", Tags: [{ Key: "a", Value: "b" }] }],
+      }),
+    );
+  await allow("ec2:Describe*");
+  await refused(create(), "UnauthorizedOperation");
+  await allow("ec2:CreateVolume");
+  await refused(create(), "UnauthorizedOperation");
+  await allow("ec2:CreateVolume", "ec2:CreateTags");
+  await create();
+});
+
 // "If you have the required permissions, the error response is DryRunOperation. Otherwise, it is UnauthorizedOperation."
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
 rootTest("a dry run makes nothing, and is refused like the real call", async () => {

@@ -133,7 +133,7 @@ rootTest("an agent can be killed alone, and a spot instance reclaimed", async ()
   });
 });
 
-// "To use IMDSv2 ... include the token in all GET requests": without one the answer is 401 Unauthorized.
+// IMDSv2 wants a token, got by PUT, with each request: without one the answer is 401 Unauthorized.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 rootTest("an instance's metadata need a token, and hold its id, user data and role", async () => {
   const id = await launchWorker(lab, worker);

@@ -78,8 +78,8 @@ rootTest("a copy whose key can't be used ends in error, and says why", async () 
   assert.match(StateMessage ?? "", /Given key ID is not accessible/);
 });
 
-// "To allow an external account to use a KMS key: 1. add the external account to the key policy, 2. add IAM policies there";
-// a grant gives it as well. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
+// Key policy and the other account's IAM policies must both allow; a grant gives access as well.
+// https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
 rootTest("key policy or grant opens a key to another account", async () => {
   const key = await createKey(source);
   const snapshot = await sharedSnapshot(key);

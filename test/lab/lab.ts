@@ -60,6 +60,8 @@ export async function startLab(): Promise<Lab> {
 
 /** Starts a lab; whoever does, stops it. Needs root, for loop devices. */
 export async function openLab(): Promise<Lab> {
+  // Node 20 is supported; the SDK would say each time that some day it will not be.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
   const folder = await mkdtemp(join(tmpdir(), "blockferry-lab-"));
   const server = await startLabServer(folder);
   const { endpointUrl } = server;

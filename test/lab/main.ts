@@ -28,6 +28,7 @@ function printCommands({ env, folder }: Lab, population: Population): void {
   console.log(`
 In another terminal, in this folder:
 
+unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
 ${exports.join("\n")}
 
 # 1. Across accounts: a snapshot encrypted with a customer managed key, shared with the worker's account

@@ -7,11 +7,11 @@ def needed_actions(call: AwsCall) -> list[str]:
     actions = [f"{call.service}:{call.action}"]
     if call.service != "ec2":
         return actions
-    # "To tag a resource during creation, you must have permissions to use the action that creates the resource and CreateTags":
+    # Tagging what is being made takes "explicit permissions to use the ec2:CreateTags action":
     # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     if any(name.startswith("TagSpecification.") for name in call.parameters):
         actions.append("ec2:CreateTags")
-    # "To pass a role to EC2, a user needs iam:PassRole":
+    # Giving an instance a role takes the permission to pass that role to EC2:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
     if any(name.startswith("IamInstanceProfile.") for name in call.parameters):
         actions.append("iam:PassRole")
