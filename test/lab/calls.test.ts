@@ -44,7 +44,7 @@ rootTest("credentials that no account knows are refused", async () => {
   await refused(stranger.send(new DescribeVolumesCommand({})), "AuthFailure");
 });
 
-// "You must have explicit permissions to use the ec2:CreateTags action" where a call tags what it makes.
+// A call that tags what it makes takes permission for ec2:CreateTags besides its own.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 rootTest("a role does what its policy allows, and needs CreateTags to tag what it makes", async () => {
   const allow = (...actions: string[]) =>
@@ -95,8 +95,8 @@ rootTest("a dry run makes nothing, and is refused like the real call", async () 
   await refused(dryRun(), "UnauthorizedOperation");
 });
 
-// "If you retry a request that completed successfully using the same client token and parameters, the retry succeeds without
-// performing any further actions": https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+// "With an idempotent request, if the original request completes successfully, any subsequent retries complete successfully without
+// performing any further actions." https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 rootTest("a client token makes one volume, however often it is asked for", async () => {
   const input = { AvailabilityZone: zoneOf(worker), Size: 1, ClientToken: "token-1" };
   const first = await worker.ec2.send(new CreateVolumeCommand(input));
@@ -108,7 +108,7 @@ rootTest("a client token makes one volume, however often it is asked for", async
   );
 });
 
-// "If an API request exceeds the API request rate ..., the request returns the RequestLimitExceeded error code."
+// "If you exceed an API throttling limit, you get the RequestLimitExceeded error code."
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 rootTest("throttling strikes as often as wanted, after as many calls as wanted", async () => {
   await control.addFault({ action: "DescribeVolumes", effect: "throttle", times: 2, after: 1 });
@@ -119,8 +119,8 @@ rootTest("throttling strikes as often as wanted, after as many calls as wanted",
   await describe();
 });
 
-// "the result of an API command that you run that affects your Amazon EC2 resources might not be immediately visible to all
-// subsequent commands that you run": https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+// "the result of an API command you run that affects your Amazon EC2 resources might not be immediately visible to all subsequent
+// commands you run": https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 rootTest("a new id may be unknown for a moment", async () => {
   await control.change({ invisibleMs: 500 });
   const id = await createVolume(worker, { Size: 1 });

@@ -7,7 +7,7 @@ def needed_actions(call: AwsCall) -> list[str]:
     actions = [f"{call.service}:{call.action}"]
     if call.service != "ec2":
         return actions
-    # Tagging what is being made takes "explicit permissions to use the ec2:CreateTags action":
+    # Tagging what is being made takes permission for CreateTags too:
     # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
     if any(name.startswith("TagSpecification.") for name in call.parameters):
         actions.append("ec2:CreateTags")
