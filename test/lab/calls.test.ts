@@ -10,7 +10,7 @@ import { AssumeRoleCommand, GetCallerIdentityCommand } from "@aws-sdk/client-sts
 import { SeededRandom } from "../support/random.js";
 import { rootTest } from "../support/root-test.js";
 import { waitUntil } from "../support/wait-until.js";
-import { ZONE } from "./instances.js";
+import { zoneOf } from "./instances.js";
 import { startLab } from "./lab.js";
 import { launchSource } from "./source-instance.js";
 import { createVolume, snapshotInstance } from "./volume-steps.js";
@@ -44,6 +44,45 @@ rootTest("credentials that no account knows are refused", async () => {
   await refused(stranger.send(new DescribeVolumesCommand({})), "AuthFailure");
 });
 
+// A call that tags what it makes takes permission for ec2:CreateTags besides its own.
+// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
+rootTest("a role does what its policy allows, and needs CreateTags to tag what it makes", async () => {
+  const allow = (...actions: string[]) =>
+    control.allow(worker.accountId, "blockferry-source", {
+      Version: "2012-10-17",
+      Statement: [{ Effect: "Allow", Action: actions, Resource: "*" }],
+    });
+  const { Credentials } = await worker.sts.send(
+    new AssumeRoleCommand({
+      RoleArn: `arn:aws:iam::${worker.accountId}:role/blockferry-source`,
+      RoleSessionName: "test",
+    }),
+  );
+  const ec2 = new EC2Client({
+    endpoint: lab.endpointUrl,
+    region: worker.region,
+    credentials: {
+      accessKeyId: Credentials?.AccessKeyId ?? "",
+      secretAccessKey: Credentials?.SecretAccessKey ?? "",
+      sessionToken: Credentials?.SessionToken ?? "",
+    },
+  });
+  const create = () =>
+    ec2.send(
+      new CreateVolumeCommand({
+        AvailabilityZone: zoneOf(worker),
+        Size: 1,
+        TagSpecifications: [{ ResourceType: "volume", Tags: [{ Key: "a", Value: "b" }] }],
+      }),
+    );
+  await allow("ec2:Describe*");
+  await refused(create(), "UnauthorizedOperation");
+  await allow("ec2:CreateVolume");
+  await refused(create(), "UnauthorizedOperation");
+  await allow("ec2:CreateVolume", "ec2:CreateTags");
+  await create();
+});
+
 // "If you have the required permissions, the error response is DryRunOperation. Otherwise, it is UnauthorizedOperation."
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
 rootTest("a dry run makes nothing, and is refused like the real call", async () => {
@@ -56,10 +95,10 @@ rootTest("a dry run makes nothing, and is refused like the real call", async () 
   await refused(dryRun(), "UnauthorizedOperation");
 });
 
-// "If you retry a request that completed successfully using the same client token and parameters, the retry succeeds without
-// performing any further actions": https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+// "With an idempotent request, if the original request completes successfully, any subsequent retries complete successfully without
+// performing any further actions." https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 rootTest("a client token makes one volume, however often it is asked for", async () => {
-  const input = { AvailabilityZone: ZONE, Size: 1, ClientToken: "token-1" };
+  const input = { AvailabilityZone: zoneOf(worker), Size: 1, ClientToken: "token-1" };
   const first = await worker.ec2.send(new CreateVolumeCommand(input));
   const again = await worker.ec2.send(new CreateVolumeCommand(input));
   assert.equal(again.VolumeId, first.VolumeId);
@@ -69,7 +108,7 @@ rootTest("a client token makes one volume, however often it is asked for", async
   );
 });
 
-// "If an API request exceeds the API request rate ..., the request returns the RequestLimitExceeded error code."
+// "If you exceed an API throttling limit, you get the RequestLimitExceeded error code."
 // https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
 rootTest("throttling strikes as often as wanted, after as many calls as wanted", async () => {
   await control.addFault({ action: "DescribeVolumes", effect: "throttle", times: 2, after: 1 });
@@ -80,8 +119,8 @@ rootTest("throttling strikes as often as wanted, after as many calls as wanted",
   await describe();
 });
 
-// "the result of an API command that you run that affects your Amazon EC2 resources might not be immediately visible to all
-// subsequent commands that you run": https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+// "the result of an API command you run that affects your Amazon EC2 resources might not be immediately visible to all subsequent
+// commands you run": https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 rootTest("a new id may be unknown for a moment", async () => {
   await control.change({ invisibleMs: 500 });
   const id = await createVolume(worker, { Size: 1 });

@@ -13,7 +13,7 @@ import { rootTest } from "../support/root-test.js";
 import { runTool } from "../support/run-tool.js";
 import { waitUntil } from "../support/wait-until.js";
 import { deviceOf } from "./devices.js";
-import { describeInstance, launch, ZONE } from "./instances.js";
+import { describeInstance, launch } from "./instances.js";
 import { launchWorker, makeRepository, startLab } from "./lab.js";
 import { launchSource } from "./source-instance.js";
 import { attach, createVolume, share, snapshotInstance } from "./volume-steps.js";
@@ -24,7 +24,7 @@ const { source, worker, control, folder } = lab;
 await makeRepository(lab);
 
 const emptyInstance = (InstanceType: "m5.large" | "t2.micro" = "m5.large") =>
-  launch(worker, { InstanceType, ImageId: "ami-1", Placement: { AvailabilityZone: ZONE } });
+  launch(worker, { InstanceType, ImageId: "ami-1" });
 
 rootTest("an attached volume is a block device with the disk at the snapshot's moment", async () => {
   const random = SeededRandom.fresh();
@@ -133,7 +133,7 @@ rootTest("an agent can be killed alone, and a spot instance reclaimed", async ()
   });
 });
 
-// "To use IMDSv2 ... include the token in all GET requests": without one the answer is 401 Unauthorized.
+// IMDSv2 wants a token, got by PUT, with each request: without one the answer is 401 Unauthorized.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 rootTest("an instance's metadata need a token, and hold its id, user data and role", async () => {
   const id = await launchWorker(lab, worker);

@@ -8,15 +8,24 @@ import {
 import { waitUntil } from "../support/wait-until.js";
 import type { Party } from "./party.js";
 
-export const ZONE = "us-east-1a";
+/** The Availability Zone that everything of a Region is in. */
+export function zoneOf({ region }: Party): string {
+  return `${region}a`;
+}
 
 /** Launches an instance, and waits until it runs. */
 export async function launch(
   party: Party,
-  input: Omit<RunInstancesCommandInput, "MinCount" | "MaxCount">,
+  input: Omit<RunInstancesCommandInput, "MinCount" | "MaxCount" | "Placement">,
 ): Promise<Instance> {
   const { Instances = [] } = await party.ec2.send(
-    new RunInstancesCommand({ InstanceType: "m5.large", ...input, MinCount: 1, MaxCount: 1 }),
+    new RunInstancesCommand({
+      InstanceType: "m5.large",
+      Placement: { AvailabilityZone: zoneOf(party) },
+      ...input,
+      MinCount: 1,
+      MaxCount: 1,
+    }),
   );
   const id = Instances[0]?.InstanceId;
   assert.ok(id !== undefined);

@@ -34,7 +34,7 @@ async function sharedSnapshot(keyArn: string): Promise<string> {
   return id;
 }
 
-// "AWS authenticates the KMS key asynchronously. Therefore, if you specify an ID, alias, or ARN that is not valid, the action can
+// "Amazon Web Services authenticates the KMS key asynchronously. Therefore, if you specify an ID, alias, or ARN that is not valid, the action can
 // appear to complete, but eventually fails." https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
 rootTest("a volume whose key can't be used is made, and turns to error or vanishes", async () => {
   const snapshot = await sharedSnapshot(await createKey(source));
@@ -78,8 +78,8 @@ rootTest("a copy whose key can't be used ends in error, and says why", async () 
   assert.match(StateMessage ?? "", /Given key ID is not accessible/);
 });
 
-// "To allow an external account to use a KMS key: 1. add the external account to the key policy, 2. add IAM policies there";
-// a grant gives it as well. https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
+// Key policy and the other account's IAM policies must both allow; a grant gives access as well.
+// https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
 rootTest("key policy or grant opens a key to another account", async () => {
   const key = await createKey(source);
   const snapshot = await sharedSnapshot(key);
@@ -120,7 +120,7 @@ rootTest(
   },
 );
 
-// "By default, Amazon EBS automatically creates a unique AWS managed key in each Region ... with the alias alias/aws/ebs"
+// EBS makes an AWS managed key with the alias aws/ebs in each account and Region, and uses it unless another is chosen.
 // https://docs.aws.amazon.com/ebs/latest/userguide/how-ebs-encryption-works.html
 rootTest("the default key is the AWS managed one of the account, until it chooses another", async () => {
   const defaultKey = async () => {
@@ -139,7 +139,7 @@ rootTest("the default key is the AWS managed one of the account, until it choose
   assert.equal(await defaultKey(), KeyMetadata?.Arn);
 });
 
-// "If you enable encryption by default, the EBS volumes that you create are always encrypted"
+// After that, volumes that an account makes are encrypted whatever the call says.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EnableEbsEncryptionByDefault.html
 rootTest("encryption by default encrypts what did not ask for it", async () => {
   const plain = await createVolume(worker, { Size: 1 });

@@ -89,6 +89,11 @@ export class LabControl {
     return this.call("POST", "effects", { effect, instanceId });
   }
 
+  /** Lets a role of an account do what an IAM policy says, instead of everything. */
+  allow(account: string, role: string, policy: object): Promise<void> {
+    return this.call("POST", "policies", { account, role, policy });
+  }
+
   requests(): Promise<LabRequest[]> {
     return this.call("GET", "requests");
   }

@@ -6,9 +6,9 @@ import { after } from "node:test";
 import { CreateBucketCommand } from "@aws-sdk/client-s3";
 import { startAgent } from "../support/agent.js";
 import { SeededRandom } from "../support/random.js";
-import { launch, ZONE } from "./instances.js";
+import { launch } from "./instances.js";
 import { LabControl } from "./lab-control.js";
-import { writeEnvironment } from "./lab-environment.js";
+import { REGION, writeEnvironment } from "./lab-environment.js";
 import { createKey } from "./lab-keys.js";
 import { startLabServer } from "./lab-server.js";
 import { Party } from "./party.js";
@@ -60,6 +60,8 @@ export async function startLab(): Promise<Lab> {
 
 /** Starts a lab; whoever does, stops it. Needs root, for loop devices. */
 export async function openLab(): Promise<Lab> {
+  // Node 20 is supported; the SDK would say each time that some day it will not be.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
   const folder = await mkdtemp(join(tmpdir(), "blockferry-lab-"));
   const server = await startLabServer(folder);
   const { endpointUrl } = server;
@@ -110,10 +112,9 @@ export async function makeRepository(lab: Lab): Promise<void> {
 
 /** Launches an instance that runs the agent. @returns its id */
 export async function launchWorker(lab: Lab, party: Party): Promise<string> {
-  const document = { blockferry: { repo: REPOSITORY, region: party.region, endpointUrl: lab.endpointUrl } };
+  const document = { blockferry: { repo: REPOSITORY, region: REGION, endpointUrl: lab.endpointUrl } };
   const { InstanceId = "" } = await launch(party, {
     ImageId: "ami-0123456789abcdef1",
-    Placement: { AvailabilityZone: ZONE },
     IamInstanceProfile: { Name: WORKER_PROFILE },
     UserData: Buffer.from(JSON.stringify(document)).toString("base64"),
   });

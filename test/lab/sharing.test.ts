@@ -80,7 +80,7 @@ rootTest("a snapshot encrypted with aws/ebs can't be shared, nor an encrypted on
   await refused(source.ec2.send(publish), "OperationNotPermitted");
 });
 
-// "A new snapshot copy ... is owned by the account that made it", and "Snapshots copies have an arbitrary source volume ID."
+// "Snapshots copies have an arbitrary source volume ID. Do not use this volume ID for any purpose."
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CopySnapshot.html
 rootTest("copying re-encrypts, so that a snapshot with aws/ebs can be shared as a copy", async () => {
   const [id] = await snapshotsOf("aws/ebs");

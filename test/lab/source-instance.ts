@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SeededRandom } from "../support/random.js";
 import { runTool } from "../support/run-tool.js";
-import { launch, ZONE } from "./instances.js";
+import { launch } from "./instances.js";
 import type { Party } from "./party.js";
 
 const GIB = 1;
@@ -14,7 +14,7 @@ export interface SourceInstance {
   volumes: SourceVolume[];
 }
 
-export interface SourceVolume {
+interface SourceVolume {
   volumeId: string;
   attachName: string;
   /** The file that is the volume's content. */
@@ -38,7 +38,6 @@ export async function launchSource(
   };
   const instance = await launch(party, {
     ImageId: "ami-0123456789abcdef0",
-    Placement: { AvailabilityZone: ZONE },
     BlockDeviceMappings: [
       { DeviceName: "/dev/sda1", Ebs: { ...ebs, DeleteOnTermination: true } },
       { DeviceName: "/dev/sdf", Ebs: ebs },

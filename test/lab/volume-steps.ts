@@ -5,7 +5,7 @@ import {
   type CreateVolumeCommandInput,
   ModifySnapshotAttributeCommand,
 } from "@aws-sdk/client-ec2";
-import { ZONE } from "./instances.js";
+import { zoneOf } from "./instances.js";
 import type { Party } from "./party.js";
 import { snapshotReaches, volumeIsAttached, volumeReaches } from "./waits.js";
 
@@ -31,7 +31,7 @@ export async function share(owner: Party, snapshotId: string, accountId: string)
 
 /** Asks for a volume and does not wait. @returns its id */
 export async function createVolume(party: Party, input: CreateVolumeCommandInput): Promise<string> {
-  const zone = { AvailabilityZone: party.region === "us-east-1" ? ZONE : `${party.region}a` };
+  const zone = { AvailabilityZone: zoneOf(party) };
   const { VolumeId = "" } = await party.ec2.send(new CreateVolumeCommand({ ...zone, ...input }));
   return VolumeId;
 }

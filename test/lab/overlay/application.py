@@ -11,6 +11,7 @@ from .effects import apply_worker_effect
 from .error_answers import error_body, error_in
 from .faults import WORKER_EFFECTS, ErrorAnswer, Fault, throttled
 from .lab import Lab
+from .needed_actions import needed_actions
 from .policies import Request, identity_allows
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -67,8 +68,9 @@ class LabApplication:
         # GetCallerIdentity: "No permissions are required to perform this operation."
         # KMS decides by key policy and the caller's policies together.
         if call.service not in ("kms", "iam") and call.action != "GetCallerIdentity":
-            if not identity_allows(Request(call.caller, f"{call.service}:{call.action}")):
-                return _error(call, _unauthorized(call))
+            for action in needed_actions(call):
+                if not identity_allows(Request(call.caller, action)):
+                    return _error(call, _unauthorized(call, action))
         invisible = self._lab.new_ids.error_for(call)
         if invisible is not None:
             return _error(call, invisible)
@@ -101,8 +103,8 @@ class LabApplication:
         return head[0], head[1], body
 
 
-def _unauthorized(call: AwsCall) -> ErrorAnswer:
-    message = f"You are not authorized to perform this operation. User: {call.caller.arn} is not authorized to perform: {call.service}:{call.action}"
+def _unauthorized(call: AwsCall, action: str) -> ErrorAnswer:
+    message = f"You are not authorized to perform this operation. {call.caller.arn} is not authorized to perform: {action}"
     return ErrorAnswer("UnauthorizedOperation" if call.service == "ec2" else "AccessDenied", message, 403)
 
 

@@ -89,7 +89,7 @@ class LabAttachmentBackend:
             attachment.status = "attached"
 
     def _finish_detachment(self, attachment: VolumeAttachment, force: bool) -> None:
-        """A mounted volume is "stuck in the busy state while detaching", "delayed indefinitely until you unmount the volume"."""
+        """Detaching a mounted volume "can be delayed indefinitely until you unmount the volume, force detachment"."""
         volume = attachment.volume
         if volume.attachment is not attachment:
             return
@@ -111,7 +111,7 @@ class LabAttachmentBackend:
 
 def attach_limit(instance: Instance) -> int:
     """
-    "Most Nitro instance types have a dedicated EBS volume attachment limit"; with a shared limit network interfaces count too:
+    A dedicated limit "is not shared with other device attachments"; any other counts network interfaces too:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/volume_limits.html
     """
     info = INSTANCE_TYPES[instance.instance_type]["EbsInfo"]

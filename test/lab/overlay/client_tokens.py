@@ -1,6 +1,6 @@
 """
-"If you retry a request that completed successfully using the same client token and parameters, the retry succeeds without
-performing any further actions"; with other parameters it is an IdempotentParameterMismatch:
+"With an idempotent request, if the original request completes successfully, any subsequent retries complete successfully without
+performing any further actions." With other parameters a retry is an IdempotentParameterMismatch:
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
 

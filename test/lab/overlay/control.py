@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from .accounts import replace_policy
 from .client_tokens import Answer
 from .effects import apply_worker_effect
 from .lab import Lab
@@ -17,6 +18,7 @@ class Control:
             ("POST", "/lab/faults"): lab.faults.add,
             ("DELETE", "/lab/faults"): lambda _: lab.faults.clear(),
             ("POST", "/lab/effects"): lambda wanted: apply_worker_effect(lab, wanted["effect"], wanted.get("instanceId")),
+            ("POST", "/lab/policies"): replace_policy,
             ("GET", "/lab/requests"): lambda _: lab.log.all(),
             ("DELETE", "/lab/requests"): lambda _: lab.log.clear(),
             ("GET", "/lab/resources"): lambda _: all_resources(lab),

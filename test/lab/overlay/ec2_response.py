@@ -1,5 +1,7 @@
 """EC2's actions where moto's own read too little of the request, or tell too little."""
 
+from typing import Any
+
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.elastic_block_store import VolumeAttachment
@@ -10,7 +12,17 @@ from .key_access import default_ebs_key
 from .snapshots import SharedSnapshot, exists, owned_by, visible_snapshots
 
 
+_IMAGE_SIZE_GIB = 8
+
+
 class LabEc2Response(EC2Response):
+    def _parse_block_device_mapping(self) -> list[dict[str, Any]]:
+        """The image says the size of its root volume where a launch does not."""
+        for mapping in self._get_param("BlockDeviceMappings", []):
+            if "Ebs" in mapping and "SnapshotId" not in mapping["Ebs"]:
+                mapping["Ebs"].setdefault("VolumeSize", _IMAGE_SIZE_GIB)
+        return super()._parse_block_device_mapping()
+
     def attach_volume(self) -> ActionResult:
         self.error_on_dryrun()
         attachment = self.ec2_backend.request_attachment(

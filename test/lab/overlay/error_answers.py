@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 from .faults import ErrorAnswer
 
 _XML = {
-    "ec2": "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors><RequestID>lab</RequestID></Response>",
+    "ec2": "<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors></Response>",
     "s3": "<Error><Code>{}</Code><Message>{}</Message></Error>",
 }
 _QUERY_XML = "<ErrorResponse><Error><Type>Sender</Type><Code>{}</Code><Message>{}</Message></Error></ErrorResponse>"

@@ -1,5 +1,5 @@
 """
-The instance metadata service of one instance, version 2 alone: "you must use session-oriented requests", a token by PUT first.
+The instance metadata service of one instance, version 2 alone: a token by PUT first, and that with each request.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 """
 

@@ -20,7 +20,7 @@ class InstanceFiles:
 
     def add_nvme(self, instance_id: str, volume_id: str, device: str, size_bytes: int) -> None:
         """
-        On Nitro "the device names that you specify ... are renamed using NVMe device names", and the serial is the volume's id:
+        On Nitro the kernel names devices as NVMe ones, whatever the attach name, and the serial is the volume's id:
         https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html
         """
         folder = self.folder(instance_id)

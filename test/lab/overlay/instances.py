@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 class LabInstanceBackend:
     lab: "Lab"
 
-    def run_instances(self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kwargs: Any) -> Reservation:
+    def run_instances(
+        self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kwargs: Any
+    ) -> Reservation:
         reservation = super().run_instances(image_id, count, user_data, security_group_names, **kwargs)
         for instance in reservation.instances:
             self.lab.new_ids.add(instance.id)

@@ -13,6 +13,8 @@ SOURCE_KEY_ACTIONS = ("DescribeKey", "CreateGrant", "Decrypt", "ReEncryptFrom")
 TARGET_KEY_ACTIONS = ("DescribeKey", "CreateGrant", "Decrypt", "GenerateDataKeyWithoutPlaintext", "ReEncryptTo")
 """What EBS does with the key that the volume or copy gets."""
 
+_MANAGED_KEY_ACTIONS = ("Encrypt", "Decrypt", "ReEncrypt*", "GenerateDataKey*", "CreateGrant", "DescribeKey")
+
 _EBS_ALIAS = "alias/aws/ebs"
 
 
@@ -75,7 +77,7 @@ def _ebs_key_policy(account: str, region: str) -> str:
         {
             "Effect": "Allow",
             "Principal": {"AWS": "*"},
-            "Action": ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:CreateGrant", "kms:DescribeKey"],
+            "Action": [f"kms:{name}" for name in _MANAGED_KEY_ACTIONS],
             "Resource": "*",
             "Condition": {"StringEquals": via_ec2},
         },

@@ -13,7 +13,7 @@ from .key_access import find_key, may_use
 class LabKmsResponse(KmsResponse):
     @property
     def kms_backend(self) -> KmsBackend:
-        """That of the key's account: "to use a KMS key in a different account, use its key ARN or alias ARN"."""
+        """That of the key's account: a key of another account is named by its ARN."""
         name = self._key_name()
         if name is not None and name.startswith("arn:"):
             region, account = name.split(":")[3:5]

@@ -1,6 +1,6 @@
 """
-Ids that are not to be seen yet. "The Amazon EC2 API follows an eventual consistency model ... the result of an API command that you
-run might not be immediately visible to all subsequent commands that you run":
+Ids that are not to be seen yet: "the result of an API command you run that affects your Amazon EC2 resources might not be
+immediately visible to all subsequent commands you run".
 https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 """
 

@@ -1,4 +1,4 @@
-"""`python -m overlay.server --folder DIR --agent COMMAND...`: moto's server with the overlay, until its standard input ends."""
+"""`python -m overlay.server --folder DIR --agent COMMAND...`: moto with the overlay, until standard input ends."""
 
 import argparse
 import json

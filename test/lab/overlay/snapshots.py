@@ -166,7 +166,7 @@ def _finish(snapshot: LabSnapshot, why_failed: str | None) -> None:
         snapshot.percent = 100
         return
     snapshot.status = "error"
-    # "If the copy operation fails (for example, if the proper KMS permissions are not obtained) this field displays error state details"
+    # "if the proper KMS permissions are not obtained ... this field displays error state details"
     snapshot.state_message = f"Given key ID is not accessible: {why_failed}"
 
 

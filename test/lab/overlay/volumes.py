@@ -105,9 +105,8 @@ class LabVolumeBackend:
 
     def _key_kept_from(self, snapshot: LabSnapshot | None, encrypted: bool) -> str | None:
         """
-        "Restores an encrypted volume from an encrypted snapshot that you own ... encrypted with the same KMS key", while one from
-        a snapshot shared with you gets the default key, and `Encrypted` asks for the default key too:
-        https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption.html#ebs-encryption-by-default
+        A volume of a snapshot that you own keeps its key, one of a snapshot shared with you gets the default key; `Encrypted`
+        without a key asks for the default key too: https://docs.aws.amazon.com/ebs/latest/userguide/encryption-examples.html
         """
         is_own = snapshot is not None and snapshot.owner_id == self.account_id
         return snapshot.kms_key_id if snapshot and is_own and not encrypted else None
