@@ -50,7 +50,6 @@ export const ERROR_CODES = [
   "SnapshotNotShareable",
   "SnapshotFailed",
   "KeyNotUsable",
-  "VolumeFailed",
   "AttachFailed",
   "WorkerNotUsable",
   "WorkerLost",

@@ -8,7 +8,8 @@ import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
 import { ROUTE_TABLE } from "../route.js";
 import { interruptSignal } from "./interrupt.js";
-import { parseRequest, type RequestArguments, requestOptions } from "./request-options.js";
+import { parseRequest } from "./parse-request.js";
+import { type RequestArguments, requestOptions } from "./request-options.js";
 import { stepDisplay } from "./step-display.js";
 
 interface BackupArguments extends RequestArguments {

@@ -7,7 +7,8 @@ import { openRepository } from "../../repository/repository.js";
 import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
 import { checkResult, describeCheck } from "./check-report.js";
-import { parseRequest, type RequestArguments, requestOptions } from "./request-options.js";
+import { parseRequest } from "./parse-request.js";
+import { type RequestArguments, requestOptions } from "./request-options.js";
 
 interface CheckArguments extends RequestArguments {
   json: boolean;

@@ -6,7 +6,8 @@ import { openRepository } from "../../repository/repository.js";
 import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
 import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
-import { parseRequest, type RequestArguments, requestOptions } from "./request-options.js";
+import { parseRequest } from "./parse-request.js";
+import { type RequestArguments, requestOptions } from "./request-options.js";
 
 interface IamPolicyArguments extends RequestArguments {
   for: PolicyParty;

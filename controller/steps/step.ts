@@ -25,7 +25,7 @@ export const MadeSchema = z.strictObject({
   point: z.optional(z.string()),
 });
 
-export type Made = z.infer<typeof MadeSchema>;
+type Made = z.infer<typeof MadeSchema>;
 
 export interface StepContext {
   plan: Plan;

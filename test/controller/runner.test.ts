@@ -62,7 +62,7 @@ function fileStep(name: string, world: string, log: string[]): Step {
 }
 
 const broken = () =>
-  Promise.reject(new BlockferryError({ code: "VolumeFailed", message: "It broke.", remedy: "Mend it." }));
+  Promise.reject(new BlockferryError({ code: "AttachFailed", message: "It broke.", remedy: "Mend it." }));
 const MADE = ["make first", "make second", "make third"];
 const UNDONE = ["undo third", "undo second", "undo first"];
 
@@ -81,7 +81,7 @@ describe("the runner", () => {
       test(`undoes what was made when ${part} of the ${name} step fails`, async () => {
         const { run, log, world, record, step } = await workshop();
         step(index)[part] = broken;
-        await assert.rejects(runSteps(run), { code: "VolumeFailed" });
+        await assert.rejects(runSteps(run), { code: "AttachFailed" });
         assert.deepEqual(await readdir(world), []);
         const undone = log.filter((line) => line.startsWith("undo"));
         assert.deepEqual(undone, UNDONE.slice(NAMES.length - 1 - index));
