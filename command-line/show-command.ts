@@ -1,4 +1,5 @@
 import type { Argv } from "yargs";
+import type { Instance } from "../repository/instance.js";
 import { findPoint, type RecoveryPoint } from "../repository/recovery-point.js";
 import { openRepository } from "../repository/repository.js";
 import type { Command } from "./command.js";
@@ -27,10 +28,12 @@ export const showCommand: Command<ShowArguments> = {
 };
 
 function describePoint(point: RecoveryPoint): string {
-  const { stats } = point;
+  const { stats, instance } = point;
   const facts = [
     ["Point", point.id],
     ["Taken", `${point.startedAt} to ${point.createdAt} on ${point.hostname}`],
+    ...(instance === undefined ? [] : describeInstance(instance)),
+    ...(point.job === undefined ? [] : [["Job", point.job]]),
     ...Object.entries(point.tags).map(([key, value]) => ["Tag", `${key}=${value}`]),
     ["Source", `${formatBytes(stats.sourceBytes)}, of which ${formatBytes(stats.zeroBytes)} are zeros`],
     ["Known", `${formatBytes(stats.duplicateBytes)} were stored already`],
@@ -51,6 +54,38 @@ function describePoint(point: RecoveryPoint): string {
     formatTable(facts),
     "",
     formatTable([["VOLUME", "SIZE", "SOURCE", "ROOT"], ...volumes]),
+    ...describeEbsVolumes(point),
     ...badRanges,
   ].join("\n");
+}
+
+function describeInstance(instance: Instance): string[][] {
+  const { instanceId, instanceType, accountId, availabilityZone, imageId, snapshotTime } = instance;
+  return [
+    [
+      "Instance",
+      `${instanceId}, ${instanceType} in ${availabilityZone} of account ${accountId}, made from ${imageId}`,
+    ],
+    ["As of", snapshotTime],
+  ];
+}
+
+function describeEbsVolumes({ volumes }: RecoveryPoint): string[] {
+  const rows = volumes.flatMap(({ name, ebs }) =>
+    ebs === undefined
+      ? []
+      : [
+          [
+            name,
+            ebs.volumeId,
+            ebs.attachName,
+            ebs.type,
+            String(ebs.iops ?? "-"),
+            String(ebs.throughput ?? "-"),
+            ebs.kmsKeyId ?? "-",
+          ],
+        ],
+  );
+  if (rows.length === 0) return [];
+  return ["", formatTable([["VOLUME", "EBS", "ATTACHED AS", "TYPE", "IOPS", "MIB/S", "KEY"], ...rows])];
 }

@@ -2,38 +2,65 @@
  * Every failure a user can meet. One name each: scripts match on it, docs/operations.md lists it, and
  * the command line turns it into an exit code.
  */
-export type ErrorCode =
-  | "Usage"
-  | "Interrupted"
-  | "Unexpected"
-  | "RepositoryNotFound"
-  | "RepositoryExists"
-  | "RepositoryUnsupported"
-  | "PointNotFound"
-  | "ObjectNotFound"
-  | "ObjectExists"
-  | "StorageFull"
-  | "StorageDenied"
-  | "StorageFailed"
-  | "StorageUnavailable"
-  | "BucketNotFound"
-  | "WrongRegion"
-  | "CredentialsInvalid"
-  | "ConditionalWritesUnsupported"
-  | "ObjectCorrupt"
-  | "PackCorrupt"
-  | "ChunkCorrupt"
-  | "ChunkMissing"
-  | "PackMissing"
-  | "IndexMissing"
-  | "SourceNotFound"
-  | "SourceUnreadable"
-  | "SourceShrunk"
-  | "TargetNotUsable"
-  | "TargetTooSmall"
-  | "TargetInUse"
-  | "TargetNotEmpty"
-  | "TargetWriteFailed";
+export const ERROR_CODES = [
+  "Usage",
+  "Interrupted",
+  "Unexpected",
+  "RepositoryNotFound",
+  "RepositoryExists",
+  "RepositoryUnsupported",
+  "PointNotFound",
+  "ObjectNotFound",
+  "ObjectExists",
+  "StorageFull",
+  "StorageDenied",
+  "StorageFailed",
+  "StorageUnavailable",
+  "BucketNotFound",
+  "WrongRegion",
+  "CredentialsInvalid",
+  "ConditionalWritesUnsupported",
+  "ObjectCorrupt",
+  "PackCorrupt",
+  "ChunkCorrupt",
+  "ChunkMissing",
+  "PackMissing",
+  "IndexMissing",
+  "SourceNotFound",
+  "SourceUnreadable",
+  "SourceShrunk",
+  "TargetNotUsable",
+  "TargetTooSmall",
+  "TargetInUse",
+  "TargetNotEmpty",
+  "TargetWriteFailed",
+  "DeviceNotFound",
+  "DeviceSizeDiffers",
+  "JobRefused",
+  "JobOutdated",
+  "Cancelled",
+  "MetadataUnavailable",
+  "UserDataInvalid",
+  "InstanceNotFound",
+  "AwsAccessDenied",
+  "AwsLimitExceeded",
+  "AwsUnavailable",
+  "AwsRefused",
+  "AwsResourceNotFound",
+  "SnapshotNotShareable",
+  "SnapshotFailed",
+  "KeyNotUsable",
+  "AttachFailed",
+  "WorkerNotUsable",
+  "WorkerLost",
+  "WaitTimedOut",
+  "PreflightFailed",
+  "JobNotFound",
+  "JobRunning",
+  "CleanupIncomplete",
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** The parts of an error that survive a thread boundary: a structured clone keeps no subclass. */
 export interface ErrorRecord {

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
+import { byteCount } from "./byte-count.js";
+import { EbsVolumeSchema, InstanceSchema } from "./instance.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
-
-const byteCount = z.int().check(z.nonnegative());
 
 const VolumeSchema = z.strictObject({
   /** Unique within the point; `restore --target NAME=PATH` refers to it. */
@@ -17,6 +17,8 @@ const VolumeSchema = z.strictObject({
   root: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   /** Ranges that could not be read and stand as zeros in the point (`--skip-bad-blocks`). */
   badRanges: z.array(z.strictObject({ offset: byteCount, length: byteCount })),
+  /** The EBS volume that it is the content of, when a job says so. */
+  ebs: z.optional(EbsVolumeSchema),
 });
 
 const StatsSchema = z.strictObject({
@@ -41,6 +43,10 @@ const PointSchema = z.strictObject({
   hostname: z.string(),
   tags: z.record(z.string(), z.string()),
   volumes: z.array(VolumeSchema),
+  /** The EC2 instance that it is a backup of, when a job says so. */
+  instance: z.optional(InstanceSchema),
+  /** The job that it was made for. */
+  job: z.optional(z.string()),
   stats: StatsSchema,
 });
 

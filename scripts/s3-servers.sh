@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the S3 servers that the tests and the benchmarks run against, pinned, into .tools/: moto (Python) and versitygw (Go).
-# `s3-servers.sh versitygw` installs that one alone. Without Go versitygw is left out, with CI=true that is an error.
+# `s3-servers.sh moto` or `versitygw` installs that one alone. Without Go versitygw is left out, with CI=true that is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/local/go/bin"
@@ -28,4 +28,4 @@ install_versitygw() {
 }
 
 [ "${1:-}" = versitygw ] || install_moto
-install_versitygw
+[ "${1:-}" = moto ] || install_versitygw

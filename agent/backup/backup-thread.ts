@@ -51,9 +51,12 @@ async function readExtents(
     queueDepth: task.queueDepth,
     badBlocks: task.badBlocks,
   });
+  // Chunks that wait for a stalled upload would not learn of the stop before it fails.
+  const stopWatch = setInterval(() => stop.isSet && pipeline.resume(), POLL_MS);
   try {
     await pipeline.run();
   } finally {
+    clearInterval(stopWatch);
     await Promise.race([writer.finish(), stoppedFor(KEEP_MS, stop)]);
     await writer.abort();
   }

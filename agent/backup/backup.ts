@@ -4,6 +4,7 @@ import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import { chunkCount } from "../../repository/chunk-id.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";
+import type { Instance } from "../../repository/instance.js";
 import { loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { newPointId, type RecoveryPoint, writePoint } from "../../repository/recovery-point.js";
@@ -35,6 +36,8 @@ export interface BackupOptions {
   compression: Compression;
   badBlocks: "fail" | "skip";
   tags: Record<string, string>;
+  /** The EC2 instance that the devices are copies of, and the job that says so. */
+  origin?: { instance: Instance; job: string };
   watcher: RunWatcher;
   signal: AbortSignal;
 }
@@ -99,7 +102,7 @@ async function storeSources(
     throwIfInterrupted(options.signal);
     const point = describePoint(repository, volumes, {
       ...{ startedAt: options.startedAt, badRanges, roots },
-      ...{ tags: options.tags, totals: counters.totals() },
+      ...{ tags: options.tags, origin: options.origin, totals: counters.totals() },
     });
     await writePoint(storage, point);
     return point;
@@ -115,6 +118,7 @@ interface PointFacts {
   /** Root ids of the volumes' block maps. */
   roots: Buffer[];
   tags: Record<string, string>;
+  origin: BackupOptions["origin"];
   totals: CounterTotals;
 }
 
@@ -129,12 +133,14 @@ function describePoint(repository: Repository, volumes: VolumePlan[], facts: Poi
     createdAt: createdAt.toISOString(),
     hostname: hostname(),
     tags: facts.tags,
-    volumes: volumes.map(({ name, source }, volume) => ({
+    ...facts.origin,
+    volumes: volumes.map(({ name, source, ebs }, volume) => ({
       name,
       source: source.path,
       sizeBytes: source.sizeBytes,
       root: (facts.roots[volume] as Buffer).toString("hex"),
       badRanges: facts.badRanges[volume] as ByteRange[],
+      ...(ebs === undefined ? {} : { ebs }),
     })),
     stats: { sourceBytes: totalBytes(volumes), zeroBytes, duplicateBytes, newBytes, storedBytes },
   };

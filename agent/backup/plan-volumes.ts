@@ -6,6 +6,7 @@ import type { ByteRange } from "../../native-free-io/byte-range.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { mapNodeCount } from "../../repository/block-map.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
+import type { EbsVolume } from "../../repository/instance.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
 import type { RunWatcher } from "../run-watcher.js";
 
@@ -14,6 +15,8 @@ export interface DeviceRequest {
   path: string;
   /** The volume's name in the recovery point; by default the last part of the path, white space as `_`. */
   name: string | undefined;
+  /** The EBS volume whose content it holds, for the point to tell. */
+  ebs?: EbsVolume;
 }
 
 /** A volume about to be read. */
@@ -30,6 +33,7 @@ export interface VolumePlan extends NamedSource {
 export interface NamedSource {
   name: string;
   source: BlockSource;
+  ebs: EbsVolume | undefined;
 }
 
 /**
@@ -42,9 +46,9 @@ export async function openSources(devices: DeviceRequest[], watcher: RunWatcher)
   if (twice !== undefined) throw nameTaken(twice);
   const sources: NamedSource[] = [];
   try {
-    for (const [number, { path }] of devices.entries()) {
+    for (const [number, { path, ebs }] of devices.entries()) {
       const source = await BlockSource.open(resolve(path));
-      sources.push({ name: names[number] as string, source });
+      sources.push({ name: names[number] as string, source, ebs });
       if (source.sizeBytes === 0) watcher.notice(`${source.path} is empty: its volume has 0 bytes.`);
       if (!source.direct) watcher.notice(readsBuffered(source));
     }
@@ -83,12 +87,12 @@ function defaultName(path: string): string {
   return basename(resolve(path)).replaceAll(/\s/g, "_");
 }
 
-async function planVolume({ name, source }: NamedSource): Promise<VolumePlan> {
-  const count = chunkCount(source.sizeBytes);
-  const ranges = await dataRanges(source);
+async function planVolume(named: NamedSource): Promise<VolumePlan> {
+  const count = chunkCount(named.source.sizeBytes);
+  const ranges = await dataRanges(named.source);
   const data = ranges && chunksOf(ranges, count);
   const maxNewChunks = (data?.count() ?? count) + mapNodeCount(count);
-  return { name, source, data, chunks: VolumeChunks.create(count), maxNewChunks };
+  return { ...named, data, chunks: VolumeChunks.create(count), maxNewChunks };
 }
 
 /** The chunks that the ranges touch. */

@@ -2,15 +2,7 @@ import { existsSync } from "node:fs";
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
-import {
-  checkWholeNumber,
-  chooseThreads,
-  once,
-  parseTags,
-  repeated,
-  threadsOption,
-  usage,
-} from "../../command-line/options.js";
+import { once, parseTags, repeated, threadsOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
   type StorageArguments,
@@ -22,10 +14,9 @@ import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
+import { chooseParallelism, DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
-
-const DEFAULT_QUEUE_DEPTH = 16;
 
 interface BackupArguments extends StorageArguments {
   device: string[];
@@ -82,14 +73,13 @@ export const backupCommand: Command<BackupArguments> = {
         "two volumes at once, named and tagged",
       ) as unknown as Argv<BackupArguments>,
   handler: async (args) => {
-    const threads = chooseThreads(args.threads);
-    const queueDepth = chooseQueueDepth(args.queueDepth, threads);
+    const parallelism = chooseParallelism(args.threads, args.queueDepth);
     const devices = args.device.map(parseDevice);
     const tags = parseTags(args.tag ?? []);
     const repository = await openRepository(storageLocation(args));
     const started = performance.now();
     const point = await backup(repository, {
-      ...{ devices, threads, queueDepth, tags, compression: args.compression },
+      ...{ devices, ...parallelism, tags, compression: args.compression },
       badBlocks: args.skipBadBlocks ? "skip" : "fail",
       watcher: progressWatcher(args.json),
       signal: interruptSignal(),
@@ -112,26 +102,6 @@ function parseDevice(device: string): DeviceRequest {
     );
   }
   return { path: device.slice(0, equals), name };
-}
-
-/**
- * What `--queue-depth` says, or the default as far as the I/O threads go: every read in flight holds a thread of libuv's
- * pool, whose size is fixed when the process starts. @throws Usage
- */
-function chooseQueueDepth(wanted: number | undefined, threads: number): number {
-  const reserved = 8 + 4 * threads;
-  const poolThreads = Number(process.env.UV_THREADPOOL_SIZE);
-  const possible = Math.floor((poolThreads - reserved) / threads);
-  const queueDepth = wanted ?? Math.max(1, Math.min(DEFAULT_QUEUE_DEPTH, possible));
-  checkWholeNumber("queue-depth", queueDepth, 1, 256);
-  if (queueDepth <= possible) return queueDepth;
-  const needed = threads * queueDepth + reserved;
-  throw usage(
-    `${threads} threads with ${queueDepth} reads each need ${needed} I/O threads; this process has ${poolThreads}.`,
-    needed <= 1024
-      ? `Lower --queue-depth or --threads, or set the environment variable UV_THREADPOOL_SIZE=${needed}`
-      : "Lower --queue-depth or --threads: Node has no more than 1024 I/O threads.",
-  );
 }
 
 function describeBackup({ id, stats, volumes }: RecoveryPoint, seconds: number): string {

@@ -6,6 +6,7 @@ import { backupCommand } from "./backup-command.js";
 import { initCommand } from "./init-command.js";
 import { pruneCommand } from "./prune-command.js";
 import { restoreCommand } from "./restore-command.js";
+import { serveCommand } from "./serve-command.js";
 import { verifyCommand } from "./verify-command.js";
 
 const AGENT: Program = {
@@ -19,7 +20,8 @@ const AGENT: Program = {
       .command(withEpilogue(listCommand("blockferry-agent", "list"), epilogue))
       .command(withEpilogue(showCommand, epilogue))
       .command(withEpilogue(verifyCommand, epilogue))
-      .command(withEpilogue(pruneCommand, epilogue)),
+      .command(withEpilogue(pruneCommand, epilogue))
+      .command(withEpilogue(serveCommand, epilogue)),
 };
 
 /** Runs one command line and ends the process with its exit code. */

@@ -14,6 +14,7 @@ import {
 } from "../../repository/recovery-point.js";
 import { sealJson } from "../../repository/sealed-json.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
+import { INSTANCE, jobVolume } from "../support/jobs.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 const REPOSITORY = randomUUID();
@@ -109,6 +110,16 @@ test("an empty repository has no latest point", async () => {
   await assert.rejects(findPoint(storage, "latest"), { code: "PointNotFound" });
 });
 
+test("a point of a job keeps what is needed to make the instance and its volumes again", async () => {
+  const storage = new LocalDirectory(await tempFolder());
+  const { name, sizeBytes, origin } = jobVolume(0, 4096);
+  const kept = { name, source: "/dev/nvme1n1", sizeBytes, root: "00".repeat(32), badRanges: [], ebs: origin };
+  const job = "job-20261123T112150Z-3f9a1c2b";
+  const point = makePoint("2026-11-23T11:21:50.000Z", { volumes: [kept], instance: INSTANCE, job });
+  await writePoint(storage, point);
+  assert.deepEqual(await findPoint(storage, "latest"), point);
+});
+
 test("a point of the same id is never overwritten", async () => {
   const { storage, points } = await storageWith("2026-11-23T11:21:50.000Z");
   const [point] = points as [RecoveryPoint];
@@ -167,6 +178,8 @@ test("a point with an unknown field or version, or a field out of bounds, is ref
     "a negative size": { ...good, volumes: [{ ...volume, sizeBytes: -1 }] },
     "a size that is no whole number": { ...good, volumes: [{ ...volume, sizeBytes: 0.5 }] },
     "a root that is no id": { ...good, volumes: [{ ...volume, root: "00" }] },
+    "an instance with an unknown field": { ...good, instance: { ...INSTANCE, password: "x" } },
+    "an EBS volume without its size": { ...good, volumes: [{ ...volume, ebs: { volumeId: "vol-1" } }] },
     "a time that is none": { ...good, createdAt: "yesterday" },
   };
   const storage = new LocalDirectory(folder);

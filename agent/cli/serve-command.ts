@@ -1,0 +1,132 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { EXIT } from "../../command-line/exit-codes.js";
+import { once, usage } from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { StorageLocation } from "../../repository/storage/storage.js";
+import { type ServeReport, serve } from "../serve/serve.js";
+import { instanceId, repositoryFromUserData } from "../serve/worker-identity.js";
+import { serviceLog } from "./service-log.js";
+import { interruptSignal } from "./signals.js";
+
+interface ServeArguments extends Omit<StorageArguments, "repo"> {
+  repo: string | undefined;
+  workerId: string;
+  pollInterval: number;
+  statusInterval: number;
+  deviceTimeout: number;
+  once: boolean;
+  sysfs: string;
+  dev: string;
+  json: boolean;
+}
+
+export const serveCommand: Command<ServeArguments> = {
+  command: "serve",
+  describe: "Run as a service on a worker: do the backups that the controller asks for",
+  builder: (parser: Argv) =>
+    parser
+      .options({
+        ...storageOptions,
+        repo: {
+          ...storageOptions.repo,
+          demandOption: false,
+          describe: "Repository: s3://BUCKET/PREFIX or a local directory  [default: as the user data say]",
+        },
+        "worker-id": {
+          type: "string",
+          requiresArg: true,
+          default: "auto",
+          coerce: once("worker-id"),
+          describe: "Instance id whose jobs are done; `auto` asks the instance metadata service",
+        },
+        "poll-interval": seconds("poll-interval", 5, "Seconds between two looks for jobs"),
+        "status-interval": seconds("status-interval", 2, "Seconds between two heartbeats of a job"),
+        "device-timeout": seconds("device-timeout", 120, "Seconds that a volume's device may take to appear"),
+        once: { type: "boolean", default: false, describe: "Do the jobs that are there, then end" },
+        sysfs: folder("sysfs", "/sys", "Where sysfs is mounted"),
+        dev: folder("dev", "/dev", "Where the devices are"),
+      })
+      .example("$0 serve --repo s3://my-backups/fleet-a", "on an EC2 instance")
+      .example(
+        "$0 serve",
+        "on an instance whose user data name the repository",
+      ) as unknown as Argv<ServeArguments>,
+  handler: async (args) => {
+    const log = serviceLog(args.json);
+    const intervals = {
+      pollIntervalMs: milliseconds("poll-interval", args.pollInterval),
+      statusIntervalMs: milliseconds("status-interval", args.statusInterval),
+      deviceTimeoutMs: milliseconds("device-timeout", args.deviceTimeout),
+    };
+    const location = await repositoryLocation(args);
+    const worker = await workerId(args.workerId);
+    const report = await serveUntilStopped(args, () =>
+      serve(location, {
+        ...{ worker, log, ...intervals, signal: interruptSignal() },
+        devices: { sysfs: args.sysfs, dev: args.dev },
+        until: args.once ? "no-job-is-left" : "stopped",
+      }),
+    );
+    if (report === undefined) return;
+    if (report.failed > 0) process.exitCode = EXIT.failed;
+    printResult(args.json, report, `${report.jobs} jobs done, ${report.failed} of them failed.`);
+  },
+};
+
+/** To be told to stop is how a service ends, and no failure. @returns nothing then */
+async function serveUntilStopped(
+  args: ServeArguments,
+  run: () => Promise<ServeReport>,
+): Promise<ServeReport | undefined> {
+  try {
+    return await run();
+  } catch (error) {
+    const isStop = error instanceof BlockferryError && error.code === "Interrupted" && !args.once;
+    if (!isStop) throw error;
+    return undefined;
+  }
+}
+
+/** @throws Usage, UserDataInvalid, MetadataUnavailable */
+async function repositoryLocation({ repo, ...args }: ServeArguments): Promise<StorageLocation> {
+  if (repo !== undefined) return storageLocation({ ...args, repo });
+  if (args.workerId !== "auto") {
+    throw usage("With --worker-id the repository must be named too.", "Give --repo s3://BUCKET/PREFIX");
+  }
+  const said = await repositoryFromUserData();
+  return storageLocation({
+    ...args,
+    repo: said.repo,
+    region: args.region ?? said.region,
+    endpointUrl: args.endpointUrl ?? said.endpointUrl,
+    forcePathStyle: args.forcePathStyle ?? said.forcePathStyle,
+  });
+}
+
+/** @throws Usage, MetadataUnavailable */
+async function workerId(wanted: string): Promise<string> {
+  if (wanted === "auto") return instanceId();
+  if (/^i-[0-9a-f]+$/.test(wanted)) return wanted;
+  throw usage(`--worker-id ${wanted} is no instance id.`, "Write, say, --worker-id i-0123456789abcdef0");
+}
+
+function seconds<Name extends string>(name: Name, value: number, describe: string) {
+  return { type: "number", requiresArg: true, default: value, coerce: once(name), describe } as const;
+}
+
+function folder<Name extends string>(name: Name, path: string, describe: string) {
+  return { type: "string", requiresArg: true, default: path, coerce: once(name), describe } as const;
+}
+
+/** @throws Usage */
+function milliseconds(name: string, value: number): number {
+  if (value >= 0.01 && value <= 86_400) return value * 1000;
+  throw usage(`--${name} must be from 0.01 to 86400 seconds.`, "Leave it out for the default.");
+}

@@ -1,0 +1,34 @@
+import { checkWholeNumber, chooseThreads, usage } from "../command-line/options.js";
+
+export const DEFAULT_QUEUE_DEPTH = 16;
+
+/** How much of a backup goes on at once. */
+export interface Parallelism {
+  threads: number;
+  /** Reads in flight, for each thread. */
+  queueDepth: number;
+}
+
+/**
+ * What is asked for, or the defaults as far as the I/O threads go: every read in flight holds a thread of libuv's pool, whose
+ * size is fixed when the process starts. @throws Usage
+ */
+export function chooseParallelism(
+  wantedThreads: number | undefined,
+  wantedQueueDepth: number | undefined,
+): Parallelism {
+  const threads = chooseThreads(wantedThreads);
+  const reserved = 8 + 4 * threads;
+  const poolThreads = Number(process.env.UV_THREADPOOL_SIZE);
+  const possible = Math.floor((poolThreads - reserved) / threads);
+  const queueDepth = wantedQueueDepth ?? Math.max(1, Math.min(DEFAULT_QUEUE_DEPTH, possible));
+  checkWholeNumber("queue-depth", queueDepth, 1, 256);
+  if (queueDepth <= possible) return { threads, queueDepth };
+  const needed = threads * queueDepth + reserved;
+  throw usage(
+    `${threads} threads with ${queueDepth} reads each need ${needed} I/O threads; this process has ${poolThreads}.`,
+    needed <= 1024
+      ? `Lower --queue-depth or --threads, or set the environment variable UV_THREADPOOL_SIZE=${needed}`
+      : "Lower --queue-depth or --threads: Node has no more than 1024 I/O threads.",
+  );
+}

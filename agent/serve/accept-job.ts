@@ -1,0 +1,53 @@
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { type Job, readJob } from "../../repository/jobs/job.js";
+import type { Storage } from "../../repository/storage/storage.js";
+
+/**
+ * Reads a job and checks that it may be done, here and now.
+ * @throws JobRefused, JobOutdated; what the storage throws
+ */
+export async function acceptJob(
+  storage: Storage,
+  id: string,
+  expected: { worker: string; repository: string },
+): Promise<Job> {
+  const job = await readJob(storage, id).catch((error: unknown) => {
+    throw isUnusable(error) ? refused(id, error.message, error) : error;
+  });
+  if (job.worker !== expected.worker) {
+    throw refused(id, `It is for worker ${job.worker}, and this is ${expected.worker}.`);
+  }
+  if (job.repository !== expected.repository) {
+    throw refused(id, `It is for repository ${job.repository}, and this is ${expected.repository}.`);
+  }
+  if (Date.parse(job.expiresAt) <= Date.now()) throw outdated(job);
+  return job;
+}
+
+function isUnusable(error: unknown): error is BlockferryError {
+  return (
+    error instanceof BlockferryError &&
+    (error.code === "ObjectCorrupt" || error.code === "RepositoryUnsupported")
+  );
+}
+
+function refused(id: string, reason: string, cause?: unknown): BlockferryError {
+  return new BlockferryError(
+    {
+      code: "JobRefused",
+      message: `${id} is not done: ${reason}`,
+      remedy: "Start a new job, with the same version of blockferry on both sides.",
+      object: id,
+    },
+    cause,
+  );
+}
+
+function outdated({ id, expiresAt }: Job): BlockferryError {
+  return new BlockferryError({
+    code: "JobOutdated",
+    message: `${id} was to be begun by ${expiresAt}; it is ${new Date().toISOString()} now.`,
+    remedy: "Start a new job. If this one is new, set the clocks: the worker's or the controller's is wrong.",
+    object: id,
+  });
+}

@@ -1,0 +1,73 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+
+const DEFAULT_ENDPOINT = "http://169.254.169.254";
+const TOKEN_SECONDS = 60;
+const TIMEOUT_MS = 2000;
+const TRIES = 5;
+const BASE_DELAY_MS = 100;
+
+/**
+ * Reads from the instance metadata service, with a session token (IMDSv2): Amazon EC2 User Guide, "Use the Instance Metadata
+ * Service to access instance metadata".
+ * @returns undefined when the instance has no such item
+ * @throws MetadataUnavailable
+ */
+export async function readInstanceMetadata(
+  item: "meta-data/instance-id" | "user-data",
+): Promise<string | undefined> {
+  const endpoint = (process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT || DEFAULT_ENDPOINT).replace(/\/+$/, "");
+  for (let tries = 1; ; tries++) {
+    try {
+      return await readOnce(endpoint, item);
+    } catch (error) {
+      if (tries === TRIES || (error instanceof Refused && error.isFinal)) throw unavailable(endpoint, error);
+      await delay(BASE_DELAY_MS * 2 ** tries);
+    }
+  }
+}
+
+async function readOnce(endpoint: string, item: string): Promise<string | undefined> {
+  const token = await ask(`${endpoint}/latest/api/token`, {
+    method: "PUT",
+    headers: { "X-aws-ec2-metadata-token-ttl-seconds": String(TOKEN_SECONDS) },
+  });
+  if (token === undefined) throw new Refused("PUT /latest/api/token", 404);
+  return ask(`${endpoint}/latest/${item}`, { headers: { "X-aws-ec2-metadata-token": token } });
+}
+
+async function ask(url: string, request: RequestInit): Promise<string | undefined> {
+  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const text = await response.text();
+  if (response.status === 404) return undefined;
+  if (!response.ok) throw new Refused(`${request.method ?? "GET"} ${new URL(url).pathname}`, response.status);
+  return text;
+}
+
+class Refused extends Error {
+  constructor(
+    what: string,
+    private readonly status: number,
+  ) {
+    super(`${what} was answered with ${status}`);
+  }
+
+  /** Throttled requests and errors of the service pass; a service that is switched off does not (403). */
+  get isFinal(): boolean {
+    return this.status < 500 && this.status !== 401 && this.status !== 429;
+  }
+}
+
+function unavailable(endpoint: string, cause: unknown): BlockferryError {
+  const reason = cause instanceof Refused ? cause.message : "it does not answer";
+  return new BlockferryError(
+    {
+      code: "MetadataUnavailable",
+      message: `The instance metadata service at ${endpoint} cannot be read: ${reason}.`,
+      remedy:
+        "Enable it for the instance (HttpEndpoint enabled; in a container, HttpPutResponseHopLimit 2), or give --repo and --worker-id i-...",
+      object: endpoint,
+    },
+    cause,
+  );
+}

@@ -1,0 +1,139 @@
+import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
+import { type DeviceTree, waitForDevice } from "../../native-free-io/find-device.js";
+import type { Job, JobVolume } from "../../repository/jobs/job.js";
+import type { ListedJob } from "../../repository/jobs/job-key.js";
+import type { JobResult } from "../../repository/jobs/job-result.js";
+import { listPoints } from "../../repository/recovery-point.js";
+import type { Repository } from "../../repository/repository.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { backup } from "../backup/backup.js";
+import type { DeviceRequest } from "../backup/plan-volumes.js";
+import { throwIfInterrupted } from "../interrupted.js";
+import { chooseParallelism } from "../parallelism.js";
+import { acceptJob } from "./accept-job.js";
+import { Heartbeat } from "./heartbeat.js";
+import { JobProgress } from "./job-progress.js";
+import { isPassing } from "./patience.js";
+import type { ServiceLog } from "./service-log.js";
+
+export interface JobOptions {
+  worker: string;
+  /** For the objects of jobs; its requests do not queue behind those of a backup. */
+  control: Storage;
+  devices: DeviceTree;
+  /** How long a volume's device may take to appear. */
+  deviceTimeoutMs: number;
+  statusIntervalMs: number;
+  log: ServiceLog;
+  /** Ends the service, and the job with it. */
+  signal: AbortSignal;
+}
+
+/**
+ * Does a job, up to its outcome.
+ * @throws Interrupted when the service is to end: the job has no outcome then, and the next service takes it up; what the
+ * storage throws when the job cannot be read for now
+ */
+export async function runJob(
+  repository: Repository,
+  listed: ListedJob,
+  options: JobOptions,
+): Promise<JobResult["outcome"]> {
+  const { id } = listed;
+  if (listed.objects.has("cancel")) return failed(cancelled(id));
+  let job: Job;
+  try {
+    job = await acceptJob(options.control, id, {
+      worker: options.worker,
+      repository: repository.config.id,
+    });
+  } catch (error) {
+    if (isPassing(error)) throw error;
+    return failed(error);
+  }
+  const point = listed.objects.has("status") ? await pointOf(options.control, id) : undefined;
+  return point === undefined ? await runAccepted(repository, job, options) : { ok: true, point };
+}
+
+/** An agent may have been killed between the recovery point and the result: then nothing is left to do. */
+async function pointOf(storage: Storage, job: string): Promise<string | undefined> {
+  const { points } = await listPoints(storage);
+  return points.find((point) => point.job === job)?.id;
+}
+
+async function runAccepted(
+  repository: Repository,
+  job: Job,
+  options: JobOptions,
+): Promise<JobResult["outcome"]> {
+  const { log } = options;
+  const cancel = new AbortController();
+  const progress = new JobProgress((message) => log.warn(message, { job: job.id }));
+  const heartbeat = new Heartbeat({
+    ...{ storage: options.control, job: job.id, worker: options.worker, progress, log },
+    intervalMs: options.statusIntervalMs,
+    onCancel: () => cancel.abort(),
+  });
+  const signal = AbortSignal.any([options.signal, cancel.signal]);
+  try {
+    const point = await backUpVolumes(repository, job, { ...options, progress, signal });
+    return { ok: true, point };
+  } catch (error) {
+    if (cancel.signal.aborted) return failed(cancelled(job.id));
+    throwIfInterrupted(options.signal);
+    return failed(error);
+  } finally {
+    await heartbeat.end();
+  }
+}
+
+/** @returns the id of the recovery point */
+async function backUpVolumes(
+  repository: Repository,
+  job: Job,
+  options: JobOptions & { progress: JobProgress },
+): Promise<string> {
+  const { threads, queueDepth, compression, badBlocks } = job.options;
+  const parallelism = chooseParallelism(threads ?? undefined, queueDepth ?? undefined);
+  const devices = await findDevices(job, options);
+  const point = await backup(repository, {
+    ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
+    origin: { instance: job.instance, job: job.id },
+    watcher: options.progress,
+    signal: options.signal,
+  });
+  return point.id;
+}
+
+/** When one is not found, the others are not waited for. */
+async function findDevices(
+  job: Job,
+  { devices, deviceTimeoutMs, log, signal }: JobOptions,
+): Promise<DeviceRequest[]> {
+  const failure = new AbortController();
+  const search = { timeoutMs: deviceTimeoutMs, signal: AbortSignal.any([signal, failure.signal]) };
+  const find = async (volume: JobVolume): Promise<DeviceRequest> => {
+    const path = await waitForDevice(volume, devices, search);
+    log.info(`${volume.name} is ${path}`, { job: job.id, volume: volume.volumeId, device: path });
+    return { path, name: volume.name, ebs: volume.origin };
+  };
+  try {
+    return await Promise.all(job.volumes.map(find));
+  } finally {
+    failure.abort();
+  }
+}
+
+function failed(error: unknown): JobResult["outcome"] {
+  return { ok: false, error: asBlockferryError(error).toRecord() };
+}
+
+function cancelled(id: string): BlockferryError {
+  return new BlockferryError({
+    code: "Cancelled",
+    message: `${id} was cancelled.`,
+    remedy:
+      "What is stored stays, and the next backup does not store it again. Start a new job when you want one.",
+    object: id,
+  });
+}

@@ -1,0 +1,105 @@
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { type JobResult, writeResult } from "../../repository/jobs/job-result.js";
+import { openRepository, type Repository } from "../../repository/repository.js";
+import { openStorage } from "../../repository/storage/open-storage.js";
+import type { StorageLocation } from "../../repository/storage/storage.js";
+import { throwIfInterrupted } from "../interrupted.js";
+import { Inbox } from "./inbox.js";
+import { backoffMs, isPassing, pause } from "./patience.js";
+import { type JobOptions, runJob } from "./run-job.js";
+
+export interface ServeOptions extends Omit<JobOptions, "control"> {
+  pollIntervalMs: number;
+  /** Whether to end when no job is left. */
+  until: "stopped" | "no-job-is-left";
+}
+
+/** How many jobs were done, and how many of these failed. */
+export interface ServeReport {
+  jobs: number;
+  failed: number;
+}
+
+/**
+ * Runs the jobs for this worker, one after the other, until the signal fires. An outage of the storage is waited out; with
+ * `no-job-is-left` it is an error.
+ * @throws RepositoryNotFound and whatever else does not pass by itself; Interrupted
+ */
+export async function serve(location: StorageLocation, options: ServeOptions): Promise<ServeReport> {
+  const report: ServeReport = { jobs: 0, failed: 0 };
+  const repository = await patiently(options, () => openRepository(location));
+  const control = await openStorage(withoutBandwidthLimit(location));
+  const inbox = new Inbox(control, options.worker, options.log);
+  options.log.info(`Waiting for jobs for ${options.worker} in ${control.name}`, {
+    worker: options.worker,
+    repository: repository.config.id,
+  });
+  for (;;) {
+    throwIfInterrupted(options.signal);
+    const isDone = await patiently(options, () => doNext(repository, inbox, { ...options, control }, report));
+    if (isDone) continue;
+    if (options.until === "no-job-is-left") return report;
+    await pause(options.pollIntervalMs, options.signal);
+  }
+}
+
+/** @returns whether there was a job */
+async function doNext(
+  repository: Repository,
+  inbox: Inbox,
+  options: JobOptions,
+  report: ServeReport,
+): Promise<boolean> {
+  const { log, worker, signal } = options;
+  const listed = await inbox.next();
+  throwIfInterrupted(signal);
+  if (listed === undefined) return false;
+  const job = listed.id;
+  log.info(`${job} begins`, { job });
+  const outcome = await runJob(repository, listed, options);
+  const result: JobResult = { version: 1, job, worker, finishedAt: new Date().toISOString(), outcome };
+  await keepResult(result, options);
+  report.jobs++;
+  if (!outcome.ok) report.failed++;
+  if (outcome.ok) log.info(`${job} made recovery point ${outcome.point}`, { job, point: outcome.point });
+  else
+    log.warn(`${job} failed: ${outcome.error.message} ${outcome.error.remedy}`, {
+      job,
+      code: outcome.error.code,
+    });
+  return true;
+}
+
+/** Losing it now would mean to do the whole job again. */
+async function keepResult(result: JobResult, options: JobOptions): Promise<void> {
+  try {
+    await patiently({ ...options, until: "stopped" }, () => writeResult(options.control, result));
+  } catch (error) {
+    if (!(error instanceof BlockferryError) || error.code !== "ObjectExists") throw error;
+    options.log.warn(`${result.job} has a result already; that one holds.`, { job: result.job });
+  }
+}
+
+/** Tries again, less and less often, while it fails with what passes. @throws the failure; Interrupted */
+async function patiently<T>(
+  { until, log, signal }: Pick<ServeOptions, "until" | "log" | "signal">,
+  operation: () => Promise<T>,
+): Promise<T> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await operation();
+    } catch (error) {
+      if (until === "no-job-is-left" || !isPassing(error)) throw error;
+      const waitMs = backoffMs(failures);
+      const { message, remedy, code } = error;
+      log.warn(`${message} ${remedy} Trying again in ${(waitMs / 1000).toFixed(1)} s.`, { code });
+      await pause(waitMs, signal);
+      throwIfInterrupted(signal);
+    }
+  }
+}
+
+/** Heartbeats are few and small, and must not wait in line behind the packs of a backup. */
+function withoutBandwidthLimit(location: StorageLocation): StorageLocation {
+  return location.kind === "s3" ? { ...location, bandwidthLimit: undefined } : location;
+}

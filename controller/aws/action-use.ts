@@ -1,0 +1,45 @@
+export type PartyName = "source" | "worker";
+
+/** What an action is about; iam-policy/resources.ts gives the ARNs and conditions. */
+export type ResourceKind =
+  | "any"
+  | "source-instance"
+  | "source-volumes"
+  | "new-snapshot"
+  | "job-snapshot"
+  | "shared-snapshot"
+  | "new-volume"
+  | "job-volume"
+  | "worker-instance"
+  | "new-instance"
+  | "launch-inputs"
+  | "worker-role"
+  | "source-keys"
+  | "shared-keys"
+  | "copy-key"
+  | "volume-key";
+
+/** One action that a step takes, by whom and on what: the steps run by it, and the policies are made of it. */
+export interface ActionUse {
+  party: PartyName;
+  action: `${"ec2" | "kms" | "iam"}:${string}`;
+  on: ResourceKind;
+}
+
+export function use(party: PartyName, action: ActionUse["action"], ...on: ResourceKind[]): ActionUse[] {
+  return on.map((kind) => ({ party, action, on: kind }));
+}
+
+/** What EBS does with a key in the name of who copies a snapshot or makes a volume. AWS: "Requirements for Amazon EBS encryption". */
+export const EBS_KEY_ACTIONS = [
+  "kms:DescribeKey",
+  "kms:CreateGrant",
+  "kms:Decrypt",
+  "kms:ReEncryptFrom",
+  "kms:ReEncryptTo",
+  "kms:GenerateDataKeyWithoutPlaintext",
+] as const;
+
+export function useKeys(party: PartyName, ...on: ResourceKind[]): ActionUse[] {
+  return EBS_KEY_ACTIONS.flatMap((action) => use(party, action, ...on));
+}

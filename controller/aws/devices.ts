@@ -1,0 +1,43 @@
+import type { Instance, InstanceTypeInfo } from "@aws-sdk/client-ec2";
+
+const letters = (from: string, to: string) =>
+  Array.from({ length: to.charCodeAt(0) - from.charCodeAt(0) + 1 }, (_, i) =>
+    String.fromCharCode(from.charCodeAt(0) + i),
+  );
+
+/**
+ * Names for data volumes, those that AWS recommends first, then those that it allows besides. AWS: "Device names for volumes
+ * on Amazon EC2 instances", HVM.
+ */
+const DEVICE_NAMES = [
+  ...letters("f", "p").map((letter) => `/dev/sd${letter}`),
+  ...letters("b", "c").flatMap((first) => letters("a", "z").map((second) => `/dev/xvd${first}${second}`)),
+];
+
+/** AWS: "Amazon EBS volume limits for Amazon EC2 instances": most Nitro types have 28 slots, shared with network interfaces. */
+const NITRO_SLOTS = 28;
+/** "Attaching more than 40 volumes to a Linux instance is supported on a best effort basis only." */
+const XEN_SLOTS = 40;
+
+/** Device names that an instance does not use, `sdf` and `xvdf` being one. */
+export function freeDeviceNames(instance: Instance): string[] {
+  const used = new Set(
+    (instance.BlockDeviceMappings ?? []).map(({ DeviceName = "" }) => sameName(DeviceName)),
+  );
+  return DEVICE_NAMES.filter((name) => !used.has(sameName(name)));
+}
+
+function sameName(device: string): string {
+  return device.replace(/^\/dev\/(sd|xvd)/, "").replace(/\d+$/, "");
+}
+
+/** How many more volumes can be attached to an instance of a type. @param instance undefined for one that is not launched yet */
+export function freeSlots(instance: Instance | undefined, type: InstanceTypeInfo | undefined): number {
+  const volumes = instance?.BlockDeviceMappings?.length ?? 1;
+  const limit = type?.EbsInfo?.MaximumEbsAttachments;
+  if (type?.Hypervisor === "xen") return (limit ?? XEN_SLOTS) - volumes;
+  if (type?.EbsInfo?.AttachmentLimitType === "dedicated") return (limit ?? NITRO_SLOTS) - volumes;
+  const interfaces = instance?.NetworkInterfaces?.length ?? 1;
+  const disks = (type?.InstanceStorageInfo?.Disks ?? []).reduce((sum, { Count = 0 }) => sum + Count, 0);
+  return (limit ?? NITRO_SLOTS) - volumes - interfaces - disks;
+}

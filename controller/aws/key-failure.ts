@@ -1,0 +1,38 @@
+import { DescribeKeyCommand } from "@aws-sdk/client-kms";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { EBS_KEY_ACTIONS } from "./action-use.js";
+import type { Party } from "./party.js";
+
+/**
+ * EBS uses keys after its API call has long succeeded: what it makes then fails or vanishes without a reason. So this asks
+ * for one: which key, which role, what is missing. AWS: "CreateVolume", "Requirements for Amazon EBS encryption".
+ * @param what happened, as a sentence
+ */
+export async function keyNotUsable(
+  party: Party,
+  what: string,
+  object: string,
+  keys: string[],
+): Promise<BlockferryError> {
+  const findings = await Promise.all(keys.map((key) => findingOn(party, key)));
+  const known = findings.filter((finding) => finding !== undefined);
+  const suspects = known.length > 0 ? known : [`EBS could not use one of the keys ${keys.join(", ")}`];
+  return new BlockferryError({
+    code: "KeyNotUsable",
+    message: `${what} ${suspects.join("; ")}.`,
+    remedy: `Allow ${party.principalArn} the actions ${EBS_KEY_ACTIONS.join(", ")} on ${keys.join(" and ")}, in the key's policy and in the role's (kms:CreateGrant with kms:GrantIsForAWSResource); \`blockferry iam-policy --for key-policy\` prints the statement. The key must be enabled.`,
+    object,
+  });
+}
+
+/** What is wrong with a key as far as the party can see, or undefined when it looks well. */
+async function findingOn(party: Party, key: string): Promise<string | undefined> {
+  try {
+    const { KeyMetadata } = await party.kms(new DescribeKeyCommand({ KeyId: key }), key);
+    const state = KeyMetadata?.KeyState;
+    return state === "Enabled" ? undefined : `Key ${key} is ${state}`;
+  } catch (error) {
+    if (!(error instanceof BlockferryError)) throw error;
+    return `${party.principalArn} may not describe key ${key} (${error.message})`;
+  }
+}

@@ -1,0 +1,50 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { Timing } from "../timing.js";
+
+export interface Wait {
+  /** What is awaited, as it ends the sentence "gave up waiting for ...". */
+  what: string;
+  object: string;
+  timeoutMs: number;
+  timing: Timing;
+  signal: AbortSignal;
+}
+
+const GROWTH = 1.5;
+
+/**
+ * Asks until there is an answer, less and less often.
+ * @param ask returns undefined while there is no answer yet
+ * @throws WaitTimedOut; the signal's reason soon after it fires
+ */
+export async function poll<T>(wait: Wait, ask: () => Promise<T | undefined>): Promise<T> {
+  const deadline = performance.now() + wait.timeoutMs;
+  let pauseMs = wait.timing.pollMs;
+  for (;;) {
+    wait.signal.throwIfAborted();
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (performance.now() > deadline) throw timedOut(wait);
+    await pause(pauseMs, wait.signal);
+    pauseMs = Math.min(pauseMs * GROWTH, wait.timing.maxPollMs);
+  }
+}
+
+/** `delay`, but it fails with the signal's reason rather than an AbortError. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await delay(ms, undefined, { signal });
+  } catch {
+    signal.throwIfAborted();
+  }
+}
+
+function timedOut({ what, object, timeoutMs }: Wait): BlockferryError {
+  return new BlockferryError({
+    code: "WaitTimedOut",
+    message: `Gave up waiting for ${what} after ${Math.round(timeoutMs / 1000)} s.`,
+    remedy: `Look at ${object} in the EC2 console; AWS may be slow today (health.aws.amazon.com). Then run the backup again.`,
+    object,
+  });
+}

@@ -1,0 +1,84 @@
+import { asBlockferryError, BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
+import { listJobs } from "../repository/jobs/job-key.js";
+import type { Storage } from "../repository/storage/storage.js";
+import type { Display } from "./display.js";
+import { isAlive, Journal, type JournalRecord, readJournal } from "./journal.js";
+import type { Parties } from "./parties.js";
+import type { BackupRequest } from "./request.js";
+import { runSteps } from "./runner.js";
+import { timing } from "./timing.js";
+import { stepsOf } from "./workflow.js";
+
+export interface CleanupOptions {
+  storage: Storage;
+  olderThanMs: number;
+  display: Display;
+  openParties(request: BackupRequest): Promise<Parties>;
+}
+
+export interface CleanupReport {
+  /** Jobs whose temporary resources were removed. */
+  cleaned: string[];
+  /** Jobs that still run, or have stopped too short a time ago. */
+  left: string[];
+  problems: ErrorRecord[];
+}
+
+/** Jobs of this repository whose run has ended without removing everything: their journals say so. */
+export async function abandonedJobs(storage: Storage, olderThanMs: number) {
+  const abandoned: JournalRecord[] = [];
+  const left: string[] = [];
+  for (const { id, objects } of await listJobs(storage)) {
+    if (!objects.has("journal")) continue;
+    const record = await readJournal(storage, id);
+    if (record === undefined || record.state === "finished") continue;
+    const isOld = Date.now() - Date.parse(record.updatedAt) >= olderThanMs;
+    if (isOld && !isAlive(record, timing().heartbeatMs)) abandoned.push(record);
+    else left.push(id);
+  }
+  return { abandoned, left };
+}
+
+/** Removes, in both accounts, what carries the tag of an abandoned job, and nothing else. */
+export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
+  const { storage, olderThanMs } = options;
+  const { abandoned, left } = await abandonedJobs(storage, olderThanMs);
+  const report: CleanupReport = { cleaned: [], left, problems: [] };
+  for (const record of abandoned) {
+    try {
+      await abandon(record, options);
+      report.cleaned.push(record.job);
+    } catch (error) {
+      report.problems.push(asBlockferryError(error).toRecord());
+    }
+  }
+  return report;
+}
+
+async function abandon(record: JournalRecord, options: CleanupOptions): Promise<void> {
+  const { storage, display } = options;
+  const parties = await options.openParties(record.plan.request);
+  const journal = await Journal.takeOver(storage, record, timing().heartbeatMs);
+  const error = abandonedError(record.job).toRecord();
+  await journal.update((changed) => {
+    changed.state = "undoing";
+    changed.outcome ??= { ok: false, error };
+  });
+  const { plan } = record;
+  const base = { plan, storage, timing: timing(), ...parties };
+  const signal = new AbortController().signal;
+  const run = { steps: stepsOf(plan), journal, base, display, signal };
+  await runSteps(run).catch((thrown) => {
+    // `update` changed the record's state, which the type of the line above cannot know.
+    if ((journal.record.state as string) !== "finished") throw thrown;
+  });
+}
+
+function abandonedError(job: string): BlockferryError {
+  return new BlockferryError({
+    code: "Interrupted",
+    message: `Job ${job} was abandoned by the process that ran it, and cleaned up.`,
+    remedy: "Start another backup; it does not store again what this one has stored.",
+    object: job,
+  });
+}

@@ -1,0 +1,54 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { printResult } from "../../command-line/output.js";
+import { storageLocation } from "../../command-line/storage-options.js";
+import { openRepository } from "../../repository/repository.js";
+import { startJob } from "../backup-job.js";
+import { openParties } from "../parties.js";
+import { preflight } from "../preflight/preflight.js";
+import { ROUTE_TABLE } from "../route.js";
+import { interruptSignal } from "./interrupt.js";
+import { parseRequest } from "./parse-request.js";
+import { type RequestArguments, requestOptions } from "./request-options.js";
+import { stepDisplay } from "./step-display.js";
+
+interface BackupArguments extends RequestArguments {
+  json: boolean;
+}
+
+export const backupCommand: Command<BackupArguments> = {
+  command: "backup",
+  describe: "Back up an EC2 instance through a worker into one recovery point",
+  builder: (parser: Argv) =>
+    parser
+      .options({ ...requestOptions })
+      .example(
+        "$0 backup --repo s3://backups/fleet --instance i-0a1b2c3d4e5f60718 --worker i-0f1e2d3c4b5a69788",
+        "worker in the same account",
+      )
+      .example(
+        "$0 backup --repo s3://backups/fleet --instance i-0a1b2c3d4e5f60718 --source-role arn:aws:iam::111111111111:role/blockferry-source --worker i-0f1e2d3c4b5a69788",
+        "worker in the account of the environment's credentials",
+      )
+      .example(
+        "$0 backup --repo s3://backups/fleet --instance i-0a1b2c3d4e5f60718 --worker-ami ami-0123 --worker-subnet subnet-0123 --worker-type c7i.4xlarge --worker-profile blockferry-agent",
+        "a worker for this backup alone",
+      ) as unknown as Argv<BackupArguments>,
+  handler: async (args) => {
+    const request = parseRequest(args);
+    const { config, storage } = await openRepository(storageLocation(args));
+    const display = stepDisplay(args.json);
+    const signal = interruptSignal();
+    const parties = await openParties(request);
+    display.begin("Checking");
+    const { plan, findings } = await preflight(request, parties, config.id);
+    display.end(findings.problems.length === 0 ? "done" : "failed");
+    findings.throwIfAny();
+    if (plan === undefined) throw new Error("The preflight found neither a plan nor a problem.");
+    display.note(`job ${plan.jobId}, ${ROUTE_TABLE[plan.route].title}`);
+    signal.throwIfAborted();
+    const point = await startJob(plan, { parties, storage, display, signal });
+    const result = { point, job: plan.jobId, route: plan.route };
+    printResult(args.json, result, `Recovery point ${point}`);
+  },
+};

@@ -1,0 +1,43 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import { requestCancel } from "../../repository/jobs/cancel.js";
+import { openRepository } from "../../repository/repository.js";
+import { isAlive } from "../journal.js";
+import { timing } from "../timing.js";
+import { findJournal } from "./job-argument.js";
+
+interface CancelArguments extends StorageArguments {
+  job: string;
+  json: boolean;
+}
+
+export const cancelCommand: Command<CancelArguments> = {
+  command: "cancel <job>",
+  describe: "End a job: its agent stops, and its controller removes what was made",
+  builder: (parser: Argv) =>
+    parser
+      .positional("job", { type: "string", describe: "Id of the job" })
+      .options({ ...storageOptions })
+      .example(
+        "$0 cancel job-20261123T112150Z-3f9a1c2b --repo s3://backups/fleet",
+        "from any machine that can write to the repository",
+      ) as unknown as Argv<CancelArguments>,
+  handler: async ({ job, json, ...args }) => {
+    const { storage } = await openRepository(storageLocation(args));
+    const record = await findJournal(storage, job);
+    if (record.state === "finished") {
+      return printResult(json, { job, cancelled: false }, `Job ${job} has ended already.`);
+    }
+    await requestCancel(storage, job);
+    const told = isAlive(record, timing().heartbeatMs)
+      ? "Its controller removes what was made."
+      : `Its controller is gone: \`blockferry resume ${job}\` removes what was made.`;
+    printResult(json, { job, cancelled: true }, `Job ${job} is being cancelled. ${told}`);
+  },
+};

@@ -1,0 +1,34 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { EXIT } from "../../command-line/exit-codes.js";
+import { printResult } from "../../command-line/output.js";
+import { storageLocation } from "../../command-line/storage-options.js";
+import { openRepository } from "../../repository/repository.js";
+import { openParties } from "../parties.js";
+import { preflight } from "../preflight/preflight.js";
+import { checkResult, describeCheck } from "./check-report.js";
+import { parseRequest } from "./parse-request.js";
+import { type RequestArguments, requestOptions } from "./request-options.js";
+
+interface CheckArguments extends RequestArguments {
+  json: boolean;
+}
+
+export const checkCommand: Command<CheckArguments> = {
+  command: "check",
+  describe: "Find out whether a backup would work, by which route, and what it needs; makes nothing",
+  builder: (parser: Argv) =>
+    parser
+      .options({ ...requestOptions })
+      .example(
+        "$0 check --repo s3://backups/fleet --instance i-0a1b2c3d4e5f60718 --worker i-0f1e2d3c4b5a69788",
+        "with the options of the backup to come",
+      ) as unknown as Argv<CheckArguments>,
+  handler: async (args) => {
+    const request = parseRequest(args);
+    const { config } = await openRepository(storageLocation(args));
+    const result = await preflight(request, await openParties(request), config.id);
+    if (result.findings.problems.length > 0) process.exitCode = EXIT.failed;
+    printResult(args.json, checkResult(result), describeCheck(result));
+  },
+};

@@ -1,0 +1,82 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { EXIT } from "../../command-line/exit-codes.js";
+import { once, usage } from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import { openRepository } from "../../repository/repository.js";
+import { abandonedJobs, type CleanupReport, cleanUp } from "../cleanup.js";
+import { openParties } from "../parties.js";
+import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
+import { stepDisplay } from "./step-display.js";
+
+interface CleanupArguments extends StorageArguments, AccessArguments {
+  olderThan: string;
+  dryRun: boolean;
+  json: boolean;
+}
+
+export const cleanupCommand: Command<CleanupArguments> = {
+  command: "cleanup",
+  describe: "Remove what jobs have left in AWS whose controller has died",
+  builder: (parser: Argv) =>
+    parser
+      .options({
+        ...storageOptions,
+        ...accessOptions,
+        "older-than": {
+          type: "string",
+          default: "1h",
+          requiresArg: true,
+          coerce: once("older-than"),
+          describe: "Leave jobs alone that were alive more recently than this: 30s, 90m, 1h, 2d",
+        },
+        "dry-run": { type: "boolean", default: false, describe: "Only say which jobs" },
+      })
+      .example("$0 cleanup --repo s3://backups/fleet --dry-run", "see what would be removed")
+      .example(
+        "$0 cleanup --repo s3://backups/fleet --older-than 6h",
+        "from a daily timer",
+      ) as unknown as Argv<CleanupArguments>,
+  handler: async (args) => {
+    const olderThanMs = parseDuration(args.olderThan);
+    const { storage } = await openRepository(storageLocation(args));
+    if (args.dryRun) {
+      const { abandoned, left } = await abandonedJobs(storage, olderThanMs);
+      const wouldClean = abandoned.map(({ job, made }) => ({ job, made }));
+      const lines = wouldClean.map(({ job, made }) => `${job}: ${JSON.stringify(made)}`);
+      return printResult(args.json, { wouldClean, left }, ["Would be cleaned up:", ...lines].join("\n"));
+    }
+    const report = await cleanUp({
+      ...{ storage, olderThanMs, display: stepDisplay(args.json) },
+      openParties: (request) => openParties(withAccess(request, args)),
+    });
+    if (report.problems.length > 0) process.exitCode = EXIT.failed;
+    printResult(args.json, report, describeReport(report));
+  },
+};
+
+const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** @throws Usage */
+function parseDuration(duration: string): number {
+  const [, digits, unit] = /^(\d+)([smhd])$/.exec(duration) ?? [];
+  const unitMs = UNIT_MS[unit ?? ""];
+  if (unitMs !== undefined) return Number(digits) * unitMs;
+  throw usage(
+    `--older-than ${duration} is no duration.`,
+    "Write a number and s, m, h or d, as in --older-than 6h",
+  );
+}
+
+function describeReport({ cleaned, left, problems }: CleanupReport): string {
+  return [
+    cleaned.length === 0 ? "Nothing was to be cleaned up." : `Cleaned up: ${cleaned.join(", ")}`,
+    ...(left.length === 0 ? [] : [`Left alone, as they may still run: ${left.join(", ")}`]),
+    ...problems.flatMap(({ code, message, remedy }) => [`✗ ${code}: ${message}`, `  ${remedy}`]),
+  ].join("\n");
+}

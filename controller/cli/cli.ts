@@ -1,0 +1,32 @@
+import { withEpilogue } from "../../command-line/command.js";
+import { listCommand } from "../../command-line/list-command.js";
+import { type Program, runCommandLine } from "../../command-line/run-command-line.js";
+import { showCommand } from "../../command-line/show-command.js";
+import { backupCommand } from "./backup-command.js";
+import { cancelCommand } from "./cancel-command.js";
+import { checkCommand } from "./check-command.js";
+import { cleanupCommand } from "./cleanup-command.js";
+import { iamPolicyCommand } from "./iam-policy-command.js";
+import { resumeCommand } from "./resume-command.js";
+import { statusCommand } from "./status-command.js";
+
+const CONTROLLER: Program = {
+  name: "blockferry",
+  describe: "Backs up EC2 instances with encrypted volumes through a worker, in the same account or another.",
+  addCommands: (parser, epilogue) =>
+    parser
+      .command(withEpilogue(backupCommand, epilogue))
+      .command(withEpilogue(checkCommand, epilogue))
+      .command(withEpilogue(statusCommand, epilogue))
+      .command(withEpilogue(cancelCommand, epilogue))
+      .command(withEpilogue(resumeCommand, epilogue))
+      .command(withEpilogue(cleanupCommand, epilogue))
+      .command(withEpilogue(listCommand("blockferry", "points"), epilogue))
+      .command(withEpilogue(showCommand, epilogue))
+      .command(withEpilogue(iamPolicyCommand, epilogue)),
+};
+
+/** Runs one command line and ends the process with its exit code. */
+export function runCli(args: string[]): Promise<void> {
+  return runCommandLine(CONTROLLER, args);
+}

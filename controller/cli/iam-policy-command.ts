@@ -1,0 +1,43 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { once } from "../../command-line/options.js";
+import { storageLocation } from "../../command-line/storage-options.js";
+import { openRepository } from "../../repository/repository.js";
+import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
+import { openParties } from "../parties.js";
+import { preflight } from "../preflight/preflight.js";
+import { parseRequest } from "./parse-request.js";
+import { type RequestArguments, requestOptions } from "./request-options.js";
+
+interface IamPolicyArguments extends RequestArguments {
+  for: PolicyParty;
+  json: boolean;
+}
+
+export const iamPolicyCommand: Command<IamPolicyArguments> = {
+  command: "iam-policy",
+  describe: "Print the least-privilege policy of a party of a backup's route; run it as an administrator",
+  builder: (parser: Argv) =>
+    parser
+      .options({
+        ...requestOptions,
+        for: {
+          choices: POLICY_PARTIES,
+          demandOption: true,
+          coerce: once("for"),
+          describe:
+            "Whose policy: who runs blockferry, the roles in the two accounts, the agent, or the key's",
+        },
+      })
+      .example(
+        "$0 iam-policy --for source --repo s3://backups/fleet --instance i-0a1b2c3d4e5f60718 --worker i-0f1e2d3c4b5a69788",
+        "for the role in the instance's account",
+      ) as unknown as Argv<IamPolicyArguments>,
+  handler: async (args) => {
+    const request = parseRequest(args);
+    const { config } = await openRepository(storageLocation(args));
+    const { plan, findings } = await preflight(request, await openParties(request), config.id);
+    if (plan === undefined) findings.throwIfAny();
+    else process.stdout.write(`${JSON.stringify(policyFor(args.for, plan), null, args.json ? 0 : 2)}\n`);
+  },
+};

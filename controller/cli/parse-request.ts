@@ -1,0 +1,101 @@
+import { checkWholeNumber, parseTags, usage } from "../../command-line/options.js";
+import type { BackupRequest, WorkerRequest } from "../request.js";
+import { sourceAccess, workerAccess } from "./access-options.js";
+import type { RequestArguments } from "./request-options.js";
+
+/** @throws Usage */
+export function parseRequest(args: RequestArguments): BackupRequest {
+  if (!/^i-[0-9a-f]{8,17}$/.test(args.instance)) {
+    throw usage(
+      `--instance ${args.instance} is no instance id.`,
+      "Write, say, --instance i-0123456789abcdef0",
+    );
+  }
+  const request: BackupRequest = {
+    instanceId: args.instance,
+    source: sourceAccess(args),
+    worker: workerAccess(args),
+    workerInstance: parseWorker(args),
+    workerAccount: args.workerAccount,
+    ...{
+      volumeKey: parseKey("volume-key", args.volumeKey),
+      bridgeKey: parseKey("bridge-key", args.bridgeKey),
+    },
+    excludedVolumes: args.excludeVolume ?? [],
+    root: args.excludeRoot ? "excluded" : "included",
+    volumeType: args.volumeType,
+    iops: wholeNumber("iops", args.iops, 100, 256_000),
+    throughputMibps: wholeNumber("throughput", args.throughput, 125, 2000),
+    initializationRateMibps: wholeNumber("initialization-rate", args.initializationRate, 100, 300),
+    snapshots: args.keepSnapshot ? "keep" : "delete",
+    repository: parseRepository(args),
+    options: {
+      compression: args.compression,
+      threads: wholeNumber("threads", args.threads, 1, 256),
+      queueDepth: wholeNumber("queue-depth", args.queueDepth, 1, 256),
+      badBlocks: args.skipBadBlocks ? "skip" : "fail",
+    },
+    tags: parseTags(args.tag ?? []),
+  };
+  refuseContradictions(request);
+  return request;
+}
+
+function refuseContradictions({ workerAccount, worker }: BackupRequest): void {
+  if (workerAccount === "source" && (worker.profile !== null || worker.roleArn !== null)) {
+    throw usage(
+      "With --worker-account source the instance's account serves for the worker, too.",
+      "Leave --worker-aws-profile and --worker-role out, or leave --worker-account out.",
+    );
+  }
+}
+
+const LAUNCH_OPTIONS = ["workerAmi", "workerSubnet", "workerType", "workerProfile"] as const;
+
+function parseWorker(args: RequestArguments): WorkerRequest {
+  const given = [...LAUNCH_OPTIONS, "workerSecurityGroup" as const].filter(
+    (name) => args[name] !== undefined,
+  );
+  if (args.worker !== undefined) {
+    if (given.length === 0) return { kind: "existing", instanceId: args.worker };
+    throw usage(
+      "--worker names a running worker, and the options for launching one are given too.",
+      "Give --worker alone, or --worker-ami with its companions.",
+    );
+  }
+  const { workerAmi, workerSubnet, workerType, workerProfile } = args;
+  if (!workerAmi || !workerSubnet || !workerType || !workerProfile) {
+    throw usage(
+      "No worker is named.",
+      "Give --worker i-..., or all of --worker-ami, --worker-subnet, --worker-type and --worker-profile to launch one.",
+    );
+  }
+  return {
+    kind: "launch",
+    ...{ imageId: workerAmi, subnetId: workerSubnet, instanceType: workerType, profile: workerProfile },
+    securityGroupIds: args.workerSecurityGroup ?? [],
+  };
+}
+
+function parseKey(name: string, key: string | undefined): string | null {
+  if (key === undefined) return null;
+  if (/^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:(key|alias)\/.+$/.test(key)) return key;
+  throw usage(
+    `--${name} ${key} is no ARN of a KMS key.`,
+    "Write, say, arn:aws:kms:eu-central-1:111111111111:key/...",
+  );
+}
+
+function wholeNumber(name: string, value: number | undefined, min: number, max: number): number | null {
+  return value === undefined ? null : checkWholeNumber(name, value, min, max);
+}
+
+/** A launched worker finds the repository with this, and credentials with its role. */
+function parseRepository(args: RequestArguments): BackupRequest["repository"] {
+  return {
+    repo: args.repo,
+    ...(args.region === undefined ? {} : { region: args.region }),
+    ...(args.endpointUrl === undefined ? {} : { endpointUrl: args.endpointUrl }),
+    ...(args.forcePathStyle === true ? { forcePathStyle: true as const } : {}),
+  };
+}

@@ -1,0 +1,107 @@
+import { type StorageArguments, storageOptions } from "../../command-line/storage-options.js";
+import { type AccessArguments, accessOptions } from "./access-options.js";
+import { number, text, texts } from "./text-option.js";
+
+export interface RequestArguments extends StorageArguments, AccessArguments {
+  instance: string;
+  worker: string | undefined;
+  workerAmi: string | undefined;
+  workerSubnet: string | undefined;
+  workerType: string | undefined;
+  workerProfile: string | undefined;
+  workerSecurityGroup: string[] | undefined;
+  workerAccount: "source" | "worker";
+  volumeKey: string | undefined;
+  bridgeKey: string | undefined;
+  excludeVolume: string[] | undefined;
+  excludeRoot: boolean;
+  volumeType: string;
+  iops: number | undefined;
+  throughput: number | undefined;
+  initializationRate: number | undefined;
+  keepSnapshot: boolean;
+  compression: "lz4" | "none";
+  threads: number | undefined;
+  queueDepth: number | undefined;
+  skipBadBlocks: boolean;
+  tag: string[] | undefined;
+}
+
+const WORKER = "Worker:";
+const VOLUMES = "Volumes and keys:";
+const AGENT = "Backup:";
+
+export const requestOptions = {
+  ...storageOptions,
+  instance: {
+    ...text("Instance:", "instance", "Id of the instance to be backed up"),
+    demandOption: true,
+  },
+  "exclude-volume": texts("Instance:", "exclude-volume", "Id of a volume to be left out; may be repeated"),
+  "exclude-root": {
+    type: "boolean",
+    group: "Instance:",
+    default: false,
+    describe: "Leave the root volume out",
+  },
+  worker: text(WORKER, "worker", "Id of a running instance with `blockferry-agent serve`"),
+  "worker-ami": text(
+    WORKER,
+    "worker-ami",
+    "Instead: launch a worker of this image, and terminate it at the end",
+  ),
+  "worker-subnet": text(
+    WORKER,
+    "worker-subnet",
+    "Subnet of a launched worker; decides its Availability Zone",
+  ),
+  "worker-type": text(WORKER, "worker-type", "Instance type of a launched worker"),
+  "worker-profile": text(WORKER, "worker-profile", "Instance profile (name or ARN) of a launched worker"),
+  "worker-security-group": texts(
+    WORKER,
+    "worker-security-group",
+    "Security group of a launched worker; may be repeated  [default: the VPC's]",
+  ),
+  "worker-account": {
+    choices: ["source", "worker"],
+    group: WORKER,
+    default: "worker",
+    describe: "Whose account the worker is in; `source` needs no sharing",
+  },
+  ...accessOptions,
+  "volume-key": text(
+    VOLUMES,
+    "volume-key",
+    "ARN of the key of the temporary volumes  [default: default EBS key]",
+  ),
+  "bridge-key": text(VOLUMES, "bridge-key", "ARN of a key for copies of snapshots that cannot be shared"),
+  "volume-type": { ...text(VOLUMES, "volume-type", "Type of the temporary volumes"), default: "gp3" },
+  iops: number(VOLUMES, "iops", "IOPS of each temporary volume"),
+  throughput: number(VOLUMES, "throughput", "MiB/s of each temporary volume"),
+  "initialization-rate": number(
+    VOLUMES,
+    "initialization-rate",
+    "MiB/s at which EBS loads each volume from its snapshot, 100 to 300; costs extra",
+  ),
+  "keep-snapshot": {
+    type: "boolean",
+    group: VOLUMES,
+    default: false,
+    describe: "Keep the snapshots of the instance's volumes after success",
+  },
+  compression: {
+    choices: ["lz4", "none"],
+    group: AGENT,
+    default: "lz4",
+    describe: "How new chunks are stored",
+  },
+  threads: number(AGENT, "threads", "Threads of the agent  [default: one for each core of the worker]"),
+  "queue-depth": number(AGENT, "queue-depth", "Reads that each of the agent's threads keeps in flight"),
+  "skip-bad-blocks": {
+    type: "boolean",
+    group: AGENT,
+    default: false,
+    describe: "Keep blocks that cannot be read as zeros, and record them in the point",
+  },
+  tag: texts(AGENT, "tag", "KEY=VALUE kept in the point; may be repeated"),
+} as const;

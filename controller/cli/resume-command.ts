@@ -1,0 +1,41 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import { openRepository } from "../../repository/repository.js";
+import { resumeJob } from "../backup-job.js";
+import { openParties } from "../parties.js";
+import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
+import { interruptSignal } from "./interrupt.js";
+import { findJournal } from "./job-argument.js";
+import { stepDisplay } from "./step-display.js";
+
+interface ResumeArguments extends StorageArguments, AccessArguments {
+  job: string;
+  json: boolean;
+}
+
+export const resumeCommand: Command<ResumeArguments> = {
+  command: "resume <job>",
+  describe: "Go on with a job whose controller has died, or finish removing what it made",
+  builder: (parser: Argv) =>
+    parser
+      .positional("job", { type: "string", describe: "Id of the job" })
+      .options({ ...storageOptions, ...accessOptions })
+      .example(
+        "$0 resume job-20261123T112150Z-3f9a1c2b --repo s3://backups/fleet",
+        "with the accounts that the job was started with",
+      ) as unknown as Argv<ResumeArguments>,
+  handler: async ({ job, json, ...args }) => {
+    const { storage } = await openRepository(storageLocation(args));
+    const record = await findJournal(storage, job);
+    const parties = await openParties(withAccess(record.plan.request, args));
+    const signal = interruptSignal();
+    const point = await resumeJob(record, { parties, storage, display: stepDisplay(json), signal });
+    printResult(json, { point, job, route: record.plan.route }, `Recovery point ${point}`);
+  },
+};

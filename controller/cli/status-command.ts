@@ -1,0 +1,89 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { formatBytes, formatPercent, formatTable } from "../../command-line/format.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import { listJobs } from "../../repository/jobs/job-key.js";
+import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
+import { openRepository } from "../../repository/repository.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { isAlive, type JournalRecord, readJournal } from "../journal.js";
+import { timing } from "../timing.js";
+import { findJournal } from "./job-argument.js";
+
+interface StatusArguments extends StorageArguments {
+  job: string | undefined;
+  json: boolean;
+}
+
+export const statusCommand: Command<StatusArguments> = {
+  command: "status [job]",
+  describe: "Show how far a job is, or all jobs",
+  builder: (parser: Argv) =>
+    parser
+      .positional("job", { type: "string", describe: "Id of the job; all jobs without it" })
+      .options({ ...storageOptions })
+      .example(
+        "$0 status job-20261123T112150Z-3f9a1c2b --repo s3://backups/fleet",
+        "one job",
+      ) as unknown as Argv<StatusArguments>,
+  handler: async ({ job, json, ...args }) => {
+    const { storage } = await openRepository(storageLocation(args));
+    if (job === undefined) {
+      const jobs = (await allJournals(storage)).map(summaryOf);
+      return printResult(json, { jobs }, jobs.length === 0 ? "No job yet." : jobTable(jobs));
+    }
+    const record = await findJournal(storage, job);
+    const status = await readStatus(storage, job);
+    const { plan: _, ...rest } = record;
+    printResult(json, { ...rest, ...summaryOf(record), agent: status ?? null }, describeJob(record, status));
+  },
+};
+
+async function allJournals(storage: Storage): Promise<JournalRecord[]> {
+  const withJournal = (await listJobs(storage)).filter(({ objects }) => objects.has("journal"));
+  const records = await Promise.all(withJournal.map(({ id }) => readJournal(storage, id)));
+  return records.filter((record) => record !== undefined);
+}
+
+function summaryOf(record: JournalRecord) {
+  const { job, plan, state, outcome } = record;
+  const controller =
+    state === "finished" ? "ended" : isAlive(record, timing().heartbeatMs) ? "running" : "gone";
+  const point = outcome?.ok === true ? outcome.point : null;
+  return { job, instance: plan.instance.instanceId, route: plan.route, state, controller, point };
+}
+
+function jobTable(jobs: ReturnType<typeof summaryOf>[]): string {
+  const rows = jobs.map(({ job, instance, state, controller, point }) => [
+    job,
+    instance,
+    state,
+    controller,
+    point ?? "-",
+  ]);
+  return formatTable([["JOB", "INSTANCE", "STATE", "CONTROLLER", "POINT"], ...rows]);
+}
+
+function describeJob(record: JournalRecord, status: JobStatus | undefined): string {
+  const { controller, state } = summaryOf(record);
+  const { outcome, steps } = record;
+  const hint = controller === "gone" ? `; see: blockferry resume ${record.job}, or blockferry cleanup` : "";
+  return [
+    `Job ${record.job} of ${record.plan.instance.instanceId}: ${state}, its controller ${controller}${hint}`,
+    formatTable(
+      steps.map(({ name, state: stepState, finishedAt }) => [`  ${name}`, stepState, finishedAt ?? ""]),
+    ),
+    ...(status === undefined
+      ? []
+      : [
+          `Agent on ${status.worker}: ${status.state}, ${formatBytes(status.doneBytes)} of ${formatBytes(status.totalBytes)} (${formatPercent(status.doneBytes, status.totalBytes)}), heard of at ${status.updatedAt}`,
+        ]),
+    ...(outcome?.ok === true ? [`Recovery point ${outcome.point}`] : []),
+    ...(outcome?.ok === false ? [`Failed: ${outcome.error.code}: ${outcome.error.message}`] : []),
+  ].join("\n");
+}

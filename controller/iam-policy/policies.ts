@@ -1,0 +1,89 @@
+import type { ActionUse, PartyName } from "../aws/action-use.js";
+import { EBS_KEY_ACTIONS } from "../aws/action-use.js";
+import type { Plan } from "../plan.js";
+import { preflightUses } from "../preflight/uses.js";
+import { ROUTE_TABLE } from "../route.js";
+import { stepsOf } from "../workflow.js";
+import type { Policy, Statement } from "./policy-document.js";
+import { repositoryStatements } from "./repository-statements.js";
+import { keysOf, type Scope, scopeOf } from "./resources.js";
+
+export const POLICY_PARTIES = ["controller", "source", "worker", "agent", "key-policy"] as const;
+export type PolicyParty = (typeof POLICY_PARTIES)[number];
+
+/** All that a plan's preflight and steps do, as they declare it. */
+export function usesOf(plan: Plan): ActionUse[] {
+  return [...preflightUses(plan), ...stepsOf(plan).flatMap((step) => step.uses(plan))];
+}
+
+/** The least that a party of a route needs. */
+export function policyFor(party: PolicyParty, plan: Plan): Policy {
+  return { Version: "2012-10-17", Statement: statementsFor(party, plan) };
+}
+
+function statementsFor(party: PolicyParty, plan: Plan): Statement[] {
+  if (party === "source" || party === "worker") return partyStatements(party, plan);
+  if (party === "agent") return repositoryStatements(plan, "agent");
+  if (party === "key-policy") return keyPolicyStatements(plan);
+  return [...repositoryStatements(plan, "controller"), ...ownStatements(plan)];
+}
+
+/** The controller assumes the roles that it is given, and acts itself where it is given none. */
+function ownStatements(plan: Plan): Statement[] {
+  const { request } = plan;
+  const oneAccess = request.workerAccount === "source";
+  const roles = [request.source.roleArn, oneAccess ? null : request.worker.roleArn].filter(
+    (arn) => arn !== null,
+  );
+  const assume: Statement[] =
+    roles.length === 0
+      ? []
+      : [{ Effect: "Allow", Action: ["sts:AssumeRole"], Resource: [...new Set(roles)] }];
+  return [
+    ...assume,
+    ...(request.source.roleArn === null ? partyStatements("source", plan) : []),
+    ...((oneAccess ? request.source : request.worker).roleArn === null
+      ? partyStatements("worker", plan)
+      : []),
+  ];
+}
+
+/** One statement for each kind of resource, with all the actions on it. */
+function partyStatements(party: PartyName, plan: Plan): Statement[] {
+  const statements = new Map<string, Statement>();
+  for (const { action, on } of usesOf(plan).filter((use) => use.party === party)) {
+    const scope = withGrantCondition(action, scopeOf(on, party, plan));
+    if (scope.resources.length === 0) continue;
+    const key = JSON.stringify(scope);
+    const statement = statements.get(key) ?? statementOf(scope);
+    if (!statement.Action.includes(action)) statement.Action.push(action);
+    statements.set(key, statement);
+  }
+  return [...statements.values()];
+}
+
+function statementOf({ resources, condition }: Scope): Statement {
+  const base: Statement = { Effect: "Allow", Action: [], Resource: resources };
+  return condition === undefined ? base : { ...base, Condition: condition };
+}
+
+/** AWS services may be granted the key, and nobody else. */
+function withGrantCondition(action: string, scope: Scope): Scope {
+  if (action !== "kms:CreateGrant") return scope;
+  return { ...scope, condition: { Bool: { "kms:GrantIsForAWSResource": "true" } } };
+}
+
+/** For the policy of the key under which snapshots are shared: what the worker's role needs, from its own account. */
+function keyPolicyStatements(plan: Plan): Statement[] {
+  if (!ROUTE_TABLE[plan.route].shares || keysOf("shared-keys", plan).length === 0) return [];
+  const Principal = { AWS: plan.worker.principalArn };
+  const use = EBS_KEY_ACTIONS.filter((action) => action !== "kms:CreateGrant");
+  return [
+    { Sid: "BlockferryUsesTheKey", Effect: "Allow", Principal, Action: use, Resource: ["*"] },
+    {
+      Sid: "BlockferryLetsEbsUseTheKey",
+      ...{ Effect: "Allow", Principal, Action: ["kms:CreateGrant"], Resource: ["*"] },
+      Condition: { Bool: { "kms:GrantIsForAWSResource": "true" } },
+    },
+  ];
+}

@@ -1,0 +1,99 @@
+import { newJobId } from "../../repository/jobs/job.js";
+import type { Party } from "../aws/party.js";
+import type { Parties } from "../parties.js";
+import type { Plan, PlannedParty, PlannedVolume } from "../plan.js";
+import type { BackupRequest } from "../request.js";
+import { chooseRoute, isBridged, isRefused, type KeyKind, ROUTE_TABLE, type Route } from "../route.js";
+import { tryCalls } from "./dry-runs.js";
+import { Findings } from "./findings.js";
+import { checkBridgeKey, defaultEbsKey, keyKindOf, notShareable, usableKey } from "./keys.js";
+import { readSourceInstance, type SourceInstance } from "./source-instance.js";
+import { checkRoomFor, findWorkerPlace } from "./worker.js";
+
+export interface Preflight {
+  /** Undefined when so much is wrong that there is none. */
+  plan: Plan | undefined;
+  findings: Findings;
+}
+
+/** Decides everything that can be decided, and finds all that stands in the way, without making anything. */
+export async function preflight(
+  request: BackupRequest,
+  parties: Parties,
+  repositoryId: string,
+): Promise<Preflight> {
+  const findings = new Findings();
+  const { source, worker } = parties;
+  const route = routeBetween(source, worker, request);
+  const found = await findings.attempt(() => readSourceInstance(source, request));
+  const place = await findings.attempt(() => findWorkerPlace(worker, request.workerInstance));
+  const volumeKey = await findings.attempt(async () =>
+    usableKey(worker, request.volumeKey ?? (await defaultEbsKey(worker))),
+  );
+  if (found === undefined) return { plan: undefined, findings };
+  const volumes = await checkVolumes(found, route, parties, findings);
+  if (place === undefined || volumeKey === undefined) return { plan: undefined, findings };
+  await findings.attempt(() => checkRoomFor(volumes.length, worker, place));
+  const copyKey = await findings.attempt(() => chooseCopyKey(request, route, parties, volumeKey.Arn));
+  const plan: Plan = {
+    jobId: newJobId(new Date()),
+    ...{ repositoryId, request, route, volumes, volumeKey: volumeKey.Arn, copyKey: copyKey ?? null },
+    ...{
+      instance: found.instance,
+      availabilityZone: place.availabilityZone,
+      workerRoot: place.root,
+    },
+    ...{ source: identityOf(source), worker: identityOf(worker) },
+  };
+  await tryCalls(plan, parties, findings);
+  return { plan, findings };
+}
+
+function routeBetween(source: Party, worker: Party, { bridgeKey }: BackupRequest): Route {
+  return chooseRoute({
+    accounts: source.accountId === worker.accountId ? "same" : "different",
+    regions: source.region === worker.region ? "same" : "different",
+    bridge: bridgeKey === null ? "none" : "given",
+  });
+}
+
+/** Each volume's key, and whether the route can take it. */
+async function checkVolumes(
+  { volumes }: SourceInstance,
+  route: Route,
+  { source, worker }: Parties,
+  findings: Findings,
+): Promise<PlannedVolume[]> {
+  const kinds = new Map<string | null, KeyKind>();
+  for (const key of new Set(volumes.map(({ origin }) => origin.kmsKeyId))) {
+    kinds.set(key, (await findings.attempt(() => keyKindOf(source, key))) ?? "customer");
+    const isOthers =
+      ROUTE_TABLE[route].shares && kinds.get(key) === "customer" && !isBridged(route, "customer");
+    if (key !== null && isOthers) await findings.attempt(() => usableKey(worker, key));
+  }
+  const planned = volumes.map((volume) => ({ ...volume, key: kinds.get(volume.origin.kmsKeyId) ?? "none" }));
+  for (const { origin, key } of planned) {
+    if (isRefused(route, key)) findings.problems.push(notShareable(origin.volumeId, origin.kmsKeyId));
+  }
+  return planned;
+}
+
+/** ARN of the key for copies on the routes that make them. */
+async function chooseCopyKey(
+  { bridgeKey }: BackupRequest,
+  route: Route,
+  { source, worker }: Parties,
+  volumeKey: string,
+): Promise<string | null> {
+  const { bridges, workerCopies, shares } = ROUTE_TABLE[route];
+  if (workerCopies) return volumeKey;
+  if (bridges === "none") return null;
+  const key = await usableKey(source, bridgeKey ?? volumeKey);
+  checkBridgeKey(key, worker.region, shares);
+  if (shares) await usableKey(worker, key.Arn);
+  return key.Arn;
+}
+
+function identityOf({ accountId, principalArn, partition, region }: Party): PlannedParty {
+  return { accountId, principalArn, partition, region };
+}

@@ -1,0 +1,111 @@
+import { DescribeVolumesCommand, type Instance, type Volume } from "@aws-sdk/client-ec2";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { EbsVolume } from "../../repository/instance.js";
+import { findInstance } from "../aws/instances.js";
+import type { Party } from "../aws/party.js";
+import { tagRecord } from "../aws/tags.js";
+import type { Plan } from "../plan.js";
+import type { BackupRequest } from "../request.js";
+
+const GIB = 1024 ** 3;
+
+export interface SourceInstance {
+  instance: Plan["instance"];
+  /** The volumes to be backed up, with their names in the recovery point. */
+  volumes: { name: string; origin: EbsVolume }[];
+}
+
+/** What a restore needs to know of the instance and its volumes. @throws InstanceNotFound, Usage */
+export async function readSourceInstance(party: Party, request: BackupRequest): Promise<SourceInstance> {
+  const found = await findInstance(party, request.instanceId);
+  if (found === undefined) throw instanceNotFound(party, request.instanceId);
+  const instance = describeInstance(party, found);
+  const all = await readVolumes(party, found);
+  refuseUnknownExclusions(request, all);
+  const volumes = all
+    .filter(({ volumeId }) => !request.excludedVolumes.includes(volumeId))
+    .filter(({ attachName }) => request.root === "included" || attachName !== instance.rootDeviceName)
+    .map((origin) => ({ name: nameOf(origin, instance.rootDeviceName), origin }));
+  if (volumes.length === 0) throw nothingLeft(request.instanceId);
+  return { instance, volumes };
+}
+
+function nameOf({ attachName }: EbsVolume, rootDeviceName: string): string {
+  return attachName === rootDeviceName ? "root" : attachName.replace("/dev/", "");
+}
+
+function describeInstance(party: Party, found: Instance): Plan["instance"] {
+  return {
+    instanceId: found.InstanceId ?? "",
+    accountId: party.accountId,
+    region: party.region,
+    availabilityZone: found.Placement?.AvailabilityZone ?? "",
+    instanceType: found.InstanceType ?? "",
+    imageId: found.ImageId ?? "",
+    subnetId: found.SubnetId ?? null,
+    securityGroupIds: (found.SecurityGroups ?? []).flatMap(({ GroupId }) => GroupId ?? []),
+    instanceProfileArn: found.IamInstanceProfile?.Arn ?? null,
+    keyName: found.KeyName ?? null,
+    architecture: found.Architecture ?? "",
+    bootMode: found.BootMode ?? null,
+    rootDeviceName: found.RootDeviceName ?? "",
+    platform: found.PlatformDetails ?? found.Platform ?? null,
+    tags: tagRecord(found.Tags),
+  };
+}
+
+async function readVolumes(party: Party, found: Instance): Promise<EbsVolume[]> {
+  const mappings = (found.BlockDeviceMappings ?? []).filter(({ Ebs }) => Ebs?.VolumeId !== undefined);
+  const ids = mappings.map(({ Ebs }) => Ebs?.VolumeId ?? "");
+  if (ids.length === 0) throw nothingLeft(found.InstanceId ?? "");
+  const { Volumes = [] } = await party.ec2(new DescribeVolumesCommand({ VolumeIds: ids }), ids.join(", "));
+  return mappings.map(({ DeviceName = "", Ebs }) => {
+    const volume = Volumes.find(({ VolumeId }) => VolumeId === Ebs?.VolumeId) ?? {};
+    return describeVolume(volume, DeviceName, Ebs?.DeleteOnTermination ?? false);
+  });
+}
+
+function describeVolume(volume: Volume, attachName: string, deleteOnTermination: boolean): EbsVolume {
+  return {
+    volumeId: volume.VolumeId ?? "",
+    sizeBytes: (volume.Size ?? 0) * GIB,
+    type: volume.VolumeType ?? "",
+    iops: volume.Iops ?? null,
+    throughput: volume.Throughput ?? null,
+    kmsKeyId: volume.Encrypted === true ? (volume.KmsKeyId ?? null) : null,
+    encrypted: volume.Encrypted ?? false,
+    attachName,
+    deleteOnTermination,
+    tags: tagRecord(volume.Tags),
+  };
+}
+
+function refuseUnknownExclusions({ excludedVolumes, instanceId }: BackupRequest, volumes: EbsVolume[]): void {
+  const unknown = excludedVolumes.find((id) => !volumes.some(({ volumeId }) => volumeId === id));
+  if (unknown === undefined) return;
+  const ids = volumes.map(({ volumeId, attachName }) => `${volumeId} (${attachName})`).join(", ");
+  throw new BlockferryError({
+    code: "Usage",
+    message: `--exclude-volume ${unknown} is no volume of ${instanceId}.`,
+    remedy: `Its volumes are ${ids}.`,
+    object: unknown,
+  });
+}
+
+function instanceNotFound({ accountId, region }: Party, instanceId: string): BlockferryError {
+  return new BlockferryError({
+    code: "InstanceNotFound",
+    message: `Account ${accountId} has no instance ${instanceId} in ${region}.`,
+    remedy: "Check the id, --source-region, and whose credentials --source-profile or --source-role give.",
+    object: instanceId,
+  });
+}
+
+function nothingLeft(instanceId: string): BlockferryError {
+  return new BlockferryError({
+    code: "Usage",
+    message: `Instance ${instanceId} has no EBS volume to be backed up.`,
+    remedy: "Exclude less, or take an instance that has EBS volumes; instance store cannot be snapshotted.",
+    object: instanceId,
+  });
+}

@@ -1,0 +1,61 @@
+import * as z from "zod/mini";
+
+/** How one party's AWS account is reached. Credentials themselves are never kept. */
+const AccessSchema = z.strictObject({
+  profile: z.nullable(z.string()),
+  roleArn: z.nullable(z.string()),
+  externalId: z.nullable(z.string()),
+  region: z.nullable(z.string()),
+});
+
+const WorkerSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("existing"), instanceId: z.string() }),
+  z.strictObject({
+    kind: z.literal("launch"),
+    imageId: z.string(),
+    subnetId: z.string(),
+    instanceType: z.string(),
+    /** Name or ARN of the instance profile that gives the agent its role. */
+    profile: z.string(),
+    securityGroupIds: z.array(z.string()),
+  }),
+]);
+
+export const RequestSchema = z.strictObject({
+  instanceId: z.string(),
+  source: AccessSchema,
+  worker: AccessSchema,
+  workerInstance: WorkerSchema,
+  /** `source`: the worker stands in the account of the instance, and that account's credentials serve for both. */
+  workerAccount: z.enum(["source", "worker"]),
+  /** Encrypts the temporary volumes; null for the default EBS key of the worker's account and Region. */
+  volumeKey: z.nullable(z.string()),
+  /** Re-encrypts copies of snapshots that cannot be shared, or that go to another Region. */
+  bridgeKey: z.nullable(z.string()),
+  excludedVolumes: z.array(z.string()),
+  root: z.enum(["included", "excluded"]),
+  volumeType: z.string(),
+  iops: z.nullable(z.int()),
+  throughputMibps: z.nullable(z.int()),
+  initializationRateMibps: z.nullable(z.int()),
+  snapshots: z.enum(["delete", "keep"]),
+  /** What a launched worker is told about the repository, and nothing else. */
+  repository: z.strictObject({
+    repo: z.string(),
+    region: z.optional(z.string()),
+    endpointUrl: z.optional(z.string()),
+    forcePathStyle: z.optional(z.literal(true)),
+  }),
+  options: z.strictObject({
+    compression: z.enum(["lz4", "none"]),
+    threads: z.nullable(z.int()),
+    queueDepth: z.nullable(z.int()),
+    badBlocks: z.enum(["fail", "skip"]),
+  }),
+  tags: z.record(z.string(), z.string()),
+});
+
+/** What a user asked for: the command line of `blockferry backup`, parsed. Kept in the journal, for `resume`. */
+export type BackupRequest = z.infer<typeof RequestSchema>;
+export type Access = z.infer<typeof AccessSchema>;
+export type WorkerRequest = z.infer<typeof WorkerSchema>;

@@ -1,0 +1,113 @@
+import { CreateVolumeCommand, DeleteVolumeCommand } from "@aws-sdk/client-ec2";
+import type { BlockferryError } from "../../foundation/blockferry-error.js";
+import { use, useKeys } from "../aws/action-use.js";
+import { keyNotUsable } from "../aws/key-failure.js";
+import { poll } from "../aws/poll.js";
+import { unlessGone, untilVisible } from "../aws/retry.js";
+import { SOURCE_VOLUME_TAG, tagged } from "../aws/tags.js";
+import { findJobVolumes } from "../aws/volumes.js";
+import type { Plan, PlannedVolume } from "../plan.js";
+import { type Step, type StepContext, waitFor } from "./step.js";
+
+/** Volumes of the snapshots in the worker's Availability Zone, always encrypted with the key of the plan. */
+export const createVolumes: Step = {
+  name: "create-volumes",
+  title: "Making encrypted volumes of the snapshots",
+  makes: "a volume for each snapshot, in the worker's account and Availability Zone",
+  uses: () => [
+    ...use("worker", "ec2:CreateVolume", "shared-snapshot", "new-volume"),
+    ...use("worker", "ec2:CreateTags", "new-volume"),
+    ...use("worker", "ec2:DescribeVolumes", "any"),
+    ...use("worker", "ec2:DeleteVolume", "job-volume"),
+    ...useKeys("worker", "shared-keys", "volume-key"),
+  ],
+  make: async (context) => {
+    const { plan, worker, timing } = context;
+    const volumes: Record<string, string> = {};
+    const found = await findJobVolumes(worker, plan.jobId);
+    for (const volume of plan.volumes) {
+      const { volumeId } = volume.origin;
+      const snapshotId = snapshotOf(context, volumeId);
+      const existing = found.get(volumeId)?.VolumeId;
+      const wait = waitFor(context, `snapshot ${snapshotId} to be visible`, snapshotId, timing.visibleMs);
+      const create = () => worker.ec2(command(plan, volume, snapshotId), snapshotId);
+      volumes[volumeId] = existing ?? (await untilVisible(wait, create)).VolumeId ?? "";
+    }
+    return { volumes };
+  },
+  wait: async (context) => {
+    const { plan, worker, made, timing } = context;
+    const ids = Object.values(made.volumes ?? {});
+    const seen = new Set<string>();
+    const visibleUntil = performance.now() + timing.visibleMs;
+    await poll(
+      waitFor(context, "the volumes to be available", ids.join(", "), timing.resourceMs),
+      async () => {
+        const volumes = [...(await findJobVolumes(worker, plan.jobId)).values()];
+        for (const id of ids) {
+          const volume = volumes.find(({ VolumeId }) => VolumeId === id);
+          if (volume !== undefined) seen.add(id);
+          const isGone = volume === undefined && (seen.has(id) || performance.now() > visibleUntil);
+          if (isGone || volume?.State === "error")
+            throw await volumeFailed(context, id, isGone ? "vanished" : "failed");
+        }
+        const usable = volumes.filter(({ State }) => State === "available" || State === "in-use");
+        context.progress(`${usable.length} of ${ids.length}`);
+        return usable.length === ids.length ? true : undefined;
+      },
+    );
+    return {};
+  },
+  undo: async (context) => {
+    const { plan, worker, made, timing } = context;
+    const found = [...(await findJobVolumes(worker, plan.jobId)).values()].flatMap(
+      ({ VolumeId }) => VolumeId ?? [],
+    );
+    const ids = [...new Set([...found, ...Object.values(made.volumes ?? {})])];
+    for (const VolumeId of ids)
+      await unlessGone(() => worker.ec2(new DeleteVolumeCommand({ VolumeId }), VolumeId));
+    await poll(waitFor(context, "the volumes to be deleted", ids.join(", "), timing.resourceMs), async () =>
+      (await findJobVolumes(worker, plan.jobId)).size === 0 ? true : undefined,
+    );
+  },
+};
+
+/** What a volume is made of: the nearest copy to the worker. */
+function snapshotOf({ made }: StepContext, volumeId: string): string {
+  return made.workerCopies?.[volumeId] ?? made.bridgeCopies?.[volumeId] ?? made.snapshots?.[volumeId] ?? "";
+}
+
+function command(
+  { jobId, request, availabilityZone, volumeKey }: Plan,
+  { origin }: PlannedVolume,
+  snapshotId: string,
+) {
+  const { volumeType, iops, throughputMibps, initializationRateMibps } = request;
+  return new CreateVolumeCommand({
+    ClientToken: `${jobId}-${origin.volumeId}`,
+    AvailabilityZone: availabilityZone,
+    SnapshotId: snapshotId,
+    VolumeType: volumeType as never,
+    Encrypted: true,
+    KmsKeyId: volumeKey,
+    ...(iops === null ? {} : { Iops: iops }),
+    ...(throughputMibps === null ? {} : { Throughput: throughputMibps }),
+    ...(initializationRateMibps === null ? {} : { VolumeInitializationRate: initializationRateMibps }),
+    TagSpecifications: [tagged("volume", jobId, { [SOURCE_VOLUME_TAG]: origin.volumeId })],
+  });
+}
+
+/** `CreateVolume` succeeds whatever the keys; the volume fails afterwards when EBS cannot use them. */
+async function volumeFailed(
+  context: StepContext,
+  id: string,
+  how: "vanished" | "failed",
+): Promise<BlockferryError> {
+  const { plan, worker, made } = context;
+  const sourceVolume = Object.entries(made.volumes ?? {}).find(([, volume]) => volume === id)?.[0];
+  const origin = plan.volumes.find((volume) => volume.origin.volumeId === sourceVolume)?.origin;
+  const isCopied = (made.workerCopies ?? made.bridgeCopies)?.[sourceVolume ?? ""] !== undefined;
+  const snapshotKey = isCopied ? plan.copyKey : origin?.kmsKeyId;
+  const keys = new Set([...(typeof snapshotKey === "string" ? [snapshotKey] : []), plan.volumeKey]);
+  return keyNotUsable(worker, `Volume ${id}, made of volume ${sourceVolume}, ${how}.`, id, [...keys]);
+}

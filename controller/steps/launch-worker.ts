@@ -1,0 +1,105 @@
+import { RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
+import { use, useKeys } from "../aws/action-use.js";
+import { assertAlive, findInstance, findLaunched } from "../aws/instances.js";
+import { poll } from "../aws/poll.js";
+import { unlessGone } from "../aws/retry.js";
+import { tagged } from "../aws/tags.js";
+import type { Plan } from "../plan.js";
+import type { WorkerRequest } from "../request.js";
+import { type Step, type StepContext, waitFor } from "./step.js";
+
+/** A worker for this job alone, that nobody can log in to and that asks for nothing from outside. */
+export const launchWorker: Step = {
+  name: "launch-worker",
+  title: "Launching the worker",
+  makes: "an instance in the worker's account, with an encrypted root volume",
+  when: (plan) => plan.request.workerInstance.kind === "launch",
+  uses: () => [
+    ...use("worker", "ec2:RunInstances", "launch-inputs", "new-instance"),
+    ...use("worker", "ec2:CreateTags", "new-instance"),
+    ...use("worker", "iam:PassRole", "worker-role"),
+    ...use("worker", "ec2:DescribeInstances", "any"),
+    ...use("worker", "ec2:TerminateInstances", "worker-instance"),
+    ...useKeys("worker", "volume-key"),
+  ],
+  make: async (context) => {
+    const { plan, worker } = context;
+    const [launched] = await findLaunched(worker, plan.jobId);
+    if (launched?.InstanceId !== undefined) return { workerId: launched.InstanceId };
+    const { Instances = [] } = await worker.ec2(runInstances(plan), "the worker");
+    return { workerId: Instances[0]?.InstanceId ?? "" };
+  },
+  wait: async (context) => {
+    const { worker, made, timing } = context;
+    const { workerId = "" } = made;
+    const visibleUntil = performance.now() + timing.visibleMs;
+    await poll(waitFor(context, `worker ${workerId} to run`, workerId, timing.resourceMs), async () => {
+      const instance = await findInstance(worker, workerId);
+      if (instance === undefined && performance.now() < visibleUntil) return undefined;
+      assertAlive(instance, workerId);
+      return instance?.State?.Name === "running" ? true : undefined;
+    });
+    return {};
+  },
+  undo: async (context) => {
+    const { plan, worker, made, timing } = context;
+    const found = (await findLaunched(worker, plan.jobId)).flatMap(({ InstanceId }) => InstanceId ?? []);
+    const ids = new Set([...found, ...(made.workerId === undefined ? [] : [made.workerId])]);
+    for (const id of ids)
+      await unlessGone(() => worker.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }), id));
+    const all = [...ids].join(", ");
+    await poll(waitFor(context, "the worker to be terminated", all, timing.resourceMs), async () =>
+      (await findLaunched(worker, plan.jobId)).length === 0 ? true : undefined,
+    );
+  },
+};
+
+type LaunchRequest = Extract<WorkerRequest, { kind: "launch" }>;
+
+function launchRequest({ request }: Plan): LaunchRequest {
+  if (request.workerInstance.kind === "launch") return request.workerInstance;
+  throw new Error("The plan launches no worker.");
+}
+
+/** @param DryRun asks whether it would be allowed */
+export function runInstances(plan: Plan, DryRun?: true): RunInstancesCommand {
+  const request = launchRequest(plan);
+  const userData = JSON.stringify({ blockferry: plan.request.repository });
+  return new RunInstancesCommand({
+    ...(DryRun === undefined ? { ClientToken: `${plan.jobId}-worker` } : { DryRun }),
+    MinCount: 1,
+    MaxCount: 1,
+    ImageId: request.imageId,
+    InstanceType: request.instanceType as never,
+    IamInstanceProfile: request.profile.startsWith("arn:")
+      ? { Arn: request.profile }
+      : { Name: request.profile },
+    MetadataOptions: { HttpTokens: "required", HttpPutResponseHopLimit: 1, HttpEndpoint: "enabled" },
+    NetworkInterfaces: [
+      {
+        DeviceIndex: 0,
+        SubnetId: request.subnetId,
+        AssociatePublicIpAddress: false,
+        ...(request.securityGroupIds.length === 0 ? {} : { Groups: request.securityGroupIds }),
+      },
+    ],
+    BlockDeviceMappings: [
+      {
+        DeviceName: plan.workerRoot?.deviceName,
+        Ebs: {
+          ...{ Encrypted: true, KmsKeyId: plan.volumeKey, DeleteOnTermination: true, VolumeType: "gp3" },
+          ...(typeof plan.workerRoot?.sizeGib === "number" ? { VolumeSize: plan.workerRoot.sizeGib } : {}),
+        },
+      },
+    ],
+    InstanceInitiatedShutdownBehavior: "terminate",
+    UserData: Buffer.from(userData).toString("base64"),
+    // The root volume goes with the instance, and must not be taken for a copy of a volume of the backup.
+    TagSpecifications: [tagged("instance", plan.jobId)],
+  });
+}
+
+export function workerIdOf({ plan, made }: Pick<StepContext, "plan" | "made">): string {
+  const { workerInstance } = plan.request;
+  return workerInstance.kind === "existing" ? workerInstance.instanceId : (made.workerId ?? "");
+}

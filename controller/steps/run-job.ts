@@ -1,0 +1,140 @@
+import { formatBytes, formatPercent } from "../../command-line/format.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { isCancelled, requestCancel } from "../../repository/jobs/cancel.js";
+import { type Job, writeJob } from "../../repository/jobs/job.js";
+import { jobKey } from "../../repository/jobs/job-key.js";
+import { readResult } from "../../repository/jobs/job-result.js";
+import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
+import { undefinedIfAbsent } from "../../repository/storage/if-absent.js";
+import { use } from "../aws/action-use.js";
+import { assertAlive, findInstance } from "../aws/instances.js";
+import { pause } from "../aws/poll.js";
+import { workerIdOf } from "./launch-worker.js";
+import type { Step, StepContext } from "./step.js";
+
+/** An agent that finds a job later than this after it was written refuses it. */
+const JOB_VALID_MS = 60 * 60 * 1000;
+
+/** Writes the job for the agent, and follows its heartbeat until there is a result. */
+export const runJob: Step = {
+  name: "run-job",
+  title: "Backing up",
+  makes: "the job's document in the repository, and by the agent a recovery point",
+  uses: () => use("worker", "ec2:DescribeInstances", "any"),
+  make: async (context) => {
+    try {
+      await writeJob(context.storage, jobOf(context, new Date()));
+    } catch (error) {
+      if (!(error instanceof BlockferryError) || error.code !== "ObjectExists") throw error;
+    }
+    return {};
+  },
+  wait: async (context) => {
+    const heartbeat = new Heartbeat(context.timing.agentStartMs, context.timing.heartbeatMs);
+    for (;;) {
+      context.signal.throwIfAborted();
+      const result = await readResult(context.storage, context.plan.jobId);
+      if (result?.outcome.ok === true) return { point: result.outcome.point };
+      if (result?.outcome.ok === false) throw new BlockferryError(result.outcome.error);
+      const status = await readStatus(context.storage, context.plan.jobId);
+      heartbeat.hear(status?.sequence);
+      if (status !== undefined) context.progress(describe(status, heartbeat.rate(status.doneBytes)));
+      await assertWorks(context, heartbeat);
+      await pause(context.timing.pollMs, context.signal);
+    }
+  },
+  undo: async (context) => {
+    const { storage, plan, timing } = context;
+    if ((await undefinedIfAbsent(() => storage.get(jobKey(plan.jobId, "job")))) === undefined) return;
+    const heartbeat = new Heartbeat(timing.heartbeatMs, timing.heartbeatMs);
+    while ((await readResult(storage, plan.jobId)) === undefined && !heartbeat.isLost()) {
+      if (!(await isCancelled(storage, plan.jobId))) await requestCancel(storage, plan.jobId);
+      heartbeat.hear((await readStatus(storage, plan.jobId))?.sequence);
+      const instance = await findInstance(context.worker, workerIdOf(context));
+      if (instance?.State?.Name !== "running") return;
+      await pause(timing.pollMs, context.signal);
+    }
+  },
+};
+
+/** Tells by the sequence of heartbeats, and not by anybody's clock, whether the agent lives. */
+class Heartbeat {
+  private sequence = -1;
+  private deadline: number;
+  private readonly samples: { at: number; bytes: number }[] = [];
+
+  constructor(
+    firstMs: number,
+    private readonly nextMs: number,
+  ) {
+    this.deadline = performance.now() + firstMs;
+  }
+
+  hear(sequence: number | undefined): void {
+    if (sequence === undefined || sequence <= this.sequence) return;
+    this.sequence = sequence;
+    this.deadline = performance.now() + this.nextMs;
+  }
+
+  isLost(): boolean {
+    return performance.now() > this.deadline;
+  }
+
+  hasBegun(): boolean {
+    return this.sequence >= 0;
+  }
+
+  /** Bytes per second over the last samples. */
+  rate(bytes: number): number {
+    this.samples.push({ at: performance.now(), bytes });
+    if (this.samples.length > 10) this.samples.shift();
+    const [first] = this.samples;
+    const last = this.samples.at(-1);
+    if (first === undefined || last === undefined || first === last) return 0;
+    return ((last.bytes - first.bytes) / (last.at - first.at)) * 1000;
+  }
+}
+
+async function assertWorks(context: StepContext, heartbeat: Heartbeat): Promise<void> {
+  const workerId = workerIdOf(context);
+  assertAlive(await findInstance(context.worker, workerId), workerId);
+  if (!heartbeat.isLost()) return;
+  throw new BlockferryError({
+    code: "WorkerLost",
+    message: heartbeat.hasBegun()
+      ? `The agent on worker ${workerId} has stopped sending heartbeats.`
+      : `No agent on worker ${workerId} took the job.`,
+    remedy: heartbeat.hasBegun()
+      ? "Look at the agent's log (journalctl -u blockferry-agent) and the instance's memory; then run the backup again: it stores only what is missing."
+      : "Check that `blockferry-agent serve` runs there with the same repository, and that the worker's role and network let it reach the bucket.",
+    object: workerId,
+  });
+}
+
+function describe({ state, doneBytes, totalBytes }: JobStatus, rate: number): string {
+  if (state !== "running") return state;
+  return `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)} ${formatPercent(doneBytes, totalBytes)}, ${formatBytes(rate)}/s`;
+}
+
+function jobOf(context: StepContext, now: Date): Job {
+  const { plan, made } = context;
+  return {
+    version: 1,
+    id: plan.jobId,
+    repository: plan.repositoryId,
+    createdAt: now.toISOString(),
+    expiresAt: new Date(now.getTime() + JOB_VALID_MS).toISOString(),
+    kind: "backup",
+    worker: workerIdOf(context),
+    volumes: plan.volumes.map(({ name, origin }) => ({
+      name,
+      volumeId: made.volumes?.[origin.volumeId] ?? "",
+      sizeBytes: origin.sizeBytes,
+      attachName: made.attachments?.[origin.volumeId] ?? "",
+      origin,
+    })),
+    instance: { ...plan.instance, snapshotTime: made.snapshotTime ?? now.toISOString() },
+    options: plan.request.options,
+    tags: plan.request.tags,
+  };
+}

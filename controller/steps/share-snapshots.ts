@@ -1,0 +1,99 @@
+import { DescribeSnapshotAttributeCommand, ModifySnapshotAttributeCommand } from "@aws-sdk/client-ec2";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { use } from "../aws/action-use.js";
+import { awsCode } from "../aws/aws-errors.js";
+import { unlessGone } from "../aws/retry.js";
+import { findSnapshots, type SnapshotRole, snapshotIds } from "../aws/snapshots.js";
+import { ROUTE_TABLE } from "../route.js";
+import type { Step, StepContext } from "./step.js";
+
+/** Lets the worker's account use the snapshots, and nobody else; it gives no access to their keys. */
+export const shareSnapshots: Step = {
+  name: "share-snapshots",
+  title: "Sharing the snapshots with the worker's account",
+  makes: "permission for the worker's account to make volumes of them",
+  when: (plan) => ROUTE_TABLE[plan.route].shares,
+  uses: () => [
+    ...use("source", "ec2:ModifySnapshotAttribute", "job-snapshot"),
+    ...use("source", "ec2:DescribeSnapshotAttribute", "job-snapshot"),
+    ...use("source", "ec2:DescribeSnapshots", "any"),
+  ],
+  make: async (context) => {
+    for (const snapshot of toBeShared(context)) await changeShare(context, snapshot, "add");
+    return {};
+  },
+  wait: async () => ({}),
+  undo: async (context) => {
+    for (const snapshot of await ofTheJob(context)) {
+      await unlessGone(async () => {
+        if (await isShared(context, snapshot)) await changeShare(context, snapshot, "remove");
+      });
+    }
+  },
+};
+
+interface Shareable {
+  snapshotId: string;
+  region: string;
+}
+
+function toBeShared({ plan, made }: StepContext): Shareable[] {
+  return plan.volumes.map(({ origin: { volumeId } }) => {
+    const copy = made.bridgeCopies?.[volumeId];
+    if (copy !== undefined) return { snapshotId: copy, region: plan.worker.region };
+    return { snapshotId: made.snapshots?.[volumeId] ?? "", region: plan.source.region };
+  });
+}
+
+async function ofTheJob({ plan, source }: StepContext): Promise<Shareable[]> {
+  const find = async (role: SnapshotRole, region: string) => {
+    const found = await findSnapshots({ party: source, region, role }, plan.jobId);
+    return Object.values(snapshotIds(found)).map((snapshotId) => ({ snapshotId, region }));
+  };
+  return [
+    ...(await find("snapshot", plan.source.region)),
+    ...(await find("bridge-copy", plan.worker.region)),
+  ];
+}
+
+async function isShared({ source, plan }: StepContext, { snapshotId, region }: Shareable): Promise<boolean> {
+  const command = new DescribeSnapshotAttributeCommand({
+    SnapshotId: snapshotId,
+    Attribute: "createVolumePermission",
+  });
+  const { CreateVolumePermissions = [] } = await source.ec2(command, snapshotId, region);
+  return CreateVolumePermissions.some(({ UserId }) => UserId === plan.worker.accountId);
+}
+
+async function changeShare(
+  { source, plan }: StepContext,
+  { snapshotId, region }: Shareable,
+  OperationType: "add" | "remove",
+): Promise<void> {
+  const command = new ModifySnapshotAttributeCommand({
+    SnapshotId: snapshotId,
+    Attribute: "createVolumePermission",
+    OperationType,
+    UserIds: [plan.worker.accountId],
+  });
+  try {
+    await source.ec2(command, snapshotId, region);
+  } catch (error) {
+    if (OperationType === "add" && awsCode(error) === "InvalidParameter")
+      throw notShareable(snapshotId, error);
+    throw error;
+  }
+}
+
+function notShareable(snapshotId: string, cause: unknown): BlockferryError {
+  const reason = cause instanceof Error ? ` (${cause.message})` : "";
+  return new BlockferryError(
+    {
+      code: "SnapshotNotShareable",
+      message: `EC2 does not let snapshot ${snapshotId} be shared${reason}`,
+      remedy: "Give --bridge-key ARN, so that a copy under that key is shared, or --worker-account source.",
+      object: snapshotId,
+    },
+    cause,
+  );
+}

@@ -1,0 +1,64 @@
+import * as z from "zod/mini";
+import type { Storage } from "../../repository/storage/storage.js";
+import type { ActionUse } from "../aws/action-use.js";
+import type { Party } from "../aws/party.js";
+import type { Wait } from "../aws/poll.js";
+import type { Plan } from "../plan.js";
+import type { Timing } from "../timing.js";
+
+/** Ids by the id of the instance's volume that they belong to. */
+const bySourceVolume = z.record(z.string(), z.string());
+
+/** What the steps of a run have made so far. Kept in the journal; the tags in AWS tell the same. */
+export const MadeSchema = z.strictObject({
+  snapshots: z.optional(bySourceVolume),
+  snapshotTime: z.optional(z.iso.datetime()),
+  /** Copies by the source's account, under the bridge key or in the worker's Region. */
+  bridgeCopies: z.optional(bySourceVolume),
+  /** Copies by the worker's account, in the worker's Region. */
+  workerCopies: z.optional(bySourceVolume),
+  workerId: z.optional(z.string()),
+  volumes: z.optional(bySourceVolume),
+  /** Device names, as `/dev/sdf`. */
+  attachments: z.optional(bySourceVolume),
+  /** Id of the recovery point. */
+  point: z.optional(z.string()),
+});
+
+type Made = z.infer<typeof MadeSchema>;
+
+export interface StepContext {
+  plan: Plan;
+  /** What this and earlier steps have made. */
+  made: Made;
+  source: Party;
+  worker: Party;
+  storage: Storage;
+  timing: Timing;
+  signal: AbortSignal;
+  /** Shows how far the step is. */
+  progress(text: string): void;
+}
+
+/** A row of the workflow. Each of its parts can be repeated: it looks first for what is there, by the job's tag. */
+export interface Step {
+  name: string;
+  /** What a user reads while it runs. */
+  title: string;
+  /** What it makes, for tables. */
+  makes: string;
+  /** Whether a plan needs the step; steps without are always needed. */
+  when?(plan: Plan): boolean;
+  /** Every action it takes: it is held to them, and the policies are made of them. */
+  uses(plan: Plan): ActionUse[];
+  /** Makes what is missing. @returns what it adds to `made` */
+  make(context: StepContext): Promise<Made>;
+  /** Waits until what was made can be used. */
+  wait(context: StepContext): Promise<Made>;
+  /** Removes what it made, and waits until that is gone. */
+  undo(context: StepContext): Promise<void>;
+}
+
+export function waitFor(context: StepContext, what: string, object: string, timeoutMs: number): Wait {
+  return { what, object, timeoutMs, timing: context.timing, signal: context.signal };
+}

@@ -1,0 +1,28 @@
+import type { Plan } from "./plan.js";
+import type { Route } from "./route.js";
+import { attachVolumes } from "./steps/attach-volumes.js";
+import { bridgeSnapshots, copyShared } from "./steps/copy-snapshots.js";
+import { createSnapshots } from "./steps/create-snapshots.js";
+import { createVolumes } from "./steps/create-volumes.js";
+import { launchWorker } from "./steps/launch-worker.js";
+import { runJob } from "./steps/run-job.js";
+import { shareSnapshots } from "./steps/share-snapshots.js";
+import type { Step } from "./steps/step.js";
+
+/** From volumes that can be attached to a recovery point: the same on every route. */
+const toRecoveryPoint = [launchWorker, createVolumes, attachVolumes, runJob];
+
+/** The steps of each route, in order; at the end, and on failure, they are undone in reverse. */
+export const WORKFLOWS: Record<Route, readonly Step[]> = {
+  "same-account": [createSnapshots, ...toRecoveryPoint],
+  "cross-account": [createSnapshots, shareSnapshots, ...toRecoveryPoint],
+  "cross-account-bridge": [createSnapshots, bridgeSnapshots, shareSnapshots, ...toRecoveryPoint],
+  "cross-region": [createSnapshots, bridgeSnapshots, ...toRecoveryPoint],
+  "cross-account-region": [createSnapshots, shareSnapshots, copyShared, ...toRecoveryPoint],
+  "cross-account-region-bridge": [createSnapshots, bridgeSnapshots, shareSnapshots, ...toRecoveryPoint],
+};
+
+/** The steps that a plan needs. */
+export function stepsOf(plan: Plan): Step[] {
+  return WORKFLOWS[plan.route].filter((step) => step.when?.(plan) ?? true);
+}

@@ -1,0 +1,39 @@
+import * as z from "zod/mini";
+import { byteCount } from "../byte-count.js";
+import { sealJson, unsealJson } from "../sealed-json.js";
+import { againIfDamaged } from "../storage/again-if-damaged.js";
+import { undefinedIfAbsent } from "../storage/if-absent.js";
+import type { Storage } from "../storage/storage.js";
+import { jobKey } from "./job-key.js";
+
+const JobStatusSchema = z.strictObject({
+  version: z.literal(1),
+  job: z.string(),
+  worker: z.string(),
+  state: z.enum(["preparing", "running", "finishing"]),
+  /** Grows with every heartbeat, also over restarts of the agent: it tells that the agent lives, whatever the clocks say. */
+  sequence: z.int().check(z.nonnegative()),
+  updatedAt: z.iso.datetime(),
+  totalBytes: byteCount,
+  doneBytes: byteCount,
+  zeroBytes: byteCount,
+  duplicateBytes: byteCount,
+  newBytes: byteCount,
+  storedBytes: byteCount,
+});
+
+/** The heartbeat of a job: written again and again by the agent while it runs it. */
+export type JobStatus = z.infer<typeof JobStatusSchema>;
+
+/** Replaces the one before. */
+export async function writeStatus(storage: Storage, status: JobStatus): Promise<void> {
+  await storage.put(jobKey(status.job, "status"), sealJson(status));
+}
+
+/** @returns undefined when there is none yet @throws ObjectCorrupt, RepositoryUnsupported */
+export function readStatus(storage: Storage, id: string): Promise<JobStatus | undefined> {
+  const key = jobKey(id, "status");
+  return undefinedIfAbsent(() =>
+    againIfDamaged(async () => unsealJson(await storage.get(key), JobStatusSchema, key)),
+  );
+}

@@ -1,0 +1,97 @@
+import { randomBytes } from "node:crypto";
+import * as z from "zod/mini";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { EbsVolumeSchema, InstanceSchema, tagsSchema } from "../instance.js";
+import { sealJson, unsealJson } from "../sealed-json.js";
+import { againIfDamaged } from "../storage/again-if-damaged.js";
+import type { Storage } from "../storage/storage.js";
+import { jobKey } from "./job-key.js";
+
+const JobVolumeSchema = z.strictObject({
+  /** Unique within the job; the volume's name in the recovery point. */
+  name: z.string().check(z.regex(/^[^/=\s]+$/)),
+  /** The temporary volume that is attached to the worker. */
+  volumeId: z.string().check(z.regex(/^vol-[0-9a-f]+$/)),
+  sizeBytes: z.int().check(z.positive()),
+  /** The device name that it was attached with, as `/dev/sdf`: never that of a root volume, which is the worker's own. */
+  attachName: z.string().check(z.regex(/^\/dev\/(sd|xvd)[b-z][a-z]?[0-9]{0,2}$/)),
+  /** The volume that it is a copy of. */
+  origin: EbsVolumeSchema,
+});
+
+const JobSchema = z.strictObject({
+  version: z.literal(1),
+  id: z.string(),
+  repository: z.uuid(),
+  createdAt: z.iso.datetime(),
+  /** The agent does not begin it after this. */
+  expiresAt: z.iso.datetime(),
+  kind: z.literal("backup"),
+  /** Instance id of the one machine that may run it. */
+  worker: z.string().check(z.regex(/^i-[0-9a-f]+$/)),
+  volumes: z
+    .array(JobVolumeSchema)
+    .check(z.minLength(1), z.refine(areDistinct, "two volumes have one name, id or attach name")),
+  instance: InstanceSchema,
+  options: z.strictObject({
+    compression: z.enum(["lz4", "none"]),
+    /** Null for the agent's default. */
+    threads: z.nullable(z.int().check(z.positive())),
+    /** Reads in flight for each thread; null for the agent's default. */
+    queueDepth: z.nullable(z.int().check(z.positive())),
+    badBlocks: z.enum(["fail", "skip"]),
+  }),
+  tags: tagsSchema,
+});
+
+/** What an agent is to do. It names volumes and tags; it never holds a credential or a key's material. */
+export type Job = z.infer<typeof JobSchema>;
+export type JobVolume = Job["volumes"][number];
+
+/** `job-20261123T112150Z-3f9a1c2b`: sorts by time, and is unique for jobs of the same second. */
+export function newJobId(createdAt: Date): string {
+  const seconds = createdAt.toISOString().slice(0, 19).replaceAll(/[-:]/g, "");
+  return `job-${seconds}Z-${randomBytes(4).toString("hex")}`;
+}
+
+/** @throws ObjectExists */
+export async function writeJob(storage: Storage, job: Job): Promise<void> {
+  await storage.put(jobKey(job.id, "job"), sealJson(JobSchema.parse(job)), { ifNoneMatch: "*" });
+}
+
+/** @throws ObjectNotFound; ObjectCorrupt when it is damaged or bears another's name; RepositoryUnsupported */
+export async function readJob(storage: Storage, id: string): Promise<Job> {
+  const key = jobKey(id, "job");
+  const job = await againIfDamaged(async () => unsealJson(await storage.get(key), JobSchema, key));
+  if (job.id === id) return job;
+  throw new BlockferryError({
+    code: "ObjectCorrupt",
+    message: `${key} holds job ${job.id}: it was renamed or copied.`,
+    remedy: "Nothing was done. Start a new job instead of copying one.",
+    object: key,
+    offset: 0,
+  });
+}
+
+/** The body as far as it concerns a worker who cannot read the rest. */
+const ForWhomSchema = z.object({ body: z.object({ worker: z.string() }) });
+
+/**
+ * The worker that a job names, even where the job is of a later version or damaged: whoever is named can say so.
+ * @returns undefined when it cannot be told
+ * @throws ObjectNotFound
+ */
+export async function readJobWorker(storage: Storage, id: string): Promise<string | undefined> {
+  const text = (await storage.get(jobKey(id, "job"))).toString("utf8");
+  try {
+    return ForWhomSchema.parse(JSON.parse(text)).body.worker;
+  } catch {
+    return undefined;
+  }
+}
+
+function areDistinct(volumes: { name: string; volumeId: string; attachName: string }[]): boolean {
+  return (["name", "volumeId", "attachName"] as const).every(
+    (field) => new Set(volumes.map((volume) => volume[field])).size === volumes.length,
+  );
+}

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { controller } from "../support/controller.js";
+import { failure, newRepository } from "../support/repositories.js";
+import { tempFolder } from "../support/temp-folder.js";
+
+const COMMANDS = ["backup", "check", "status", "cancel", "resume", "cleanup", "points", "show", "iam-policy"];
+const INSTANCE = ["--instance", "i-0a1b2c3d4e5f60718"];
+const WORKER = ["--worker", "i-0f1e2d3c4b5a69788"];
+const ROLE = "arn:aws:iam::111111111111:role/blockferry";
+
+describe("help", () => {
+  test("of the program names every command, the exit codes and the environment", async () => {
+    const { code, stdout } = await controller(["--help"]);
+    assert.equal(code, 0);
+    for (const command of COMMANDS) assert.match(stdout, new RegExp(`blockferry ${command}\\b`));
+    assert.match(stdout, /Exit codes:.*130/);
+    assert.match(stdout, /BLOCKFERRY_REPO/);
+  });
+
+  for (const command of COMMANDS) {
+    test(`of ${command} has its options and examples`, async () => {
+      const { code, stdout } = await controller([command, "--help"]);
+      assert.equal(code, 0);
+      assert.match(stdout, /--repo/);
+      assert.match(stdout, /--json/);
+      assert.match(stdout, new RegExp(`Examples:\\s+blockferry ${command} .*--repo`, "s"));
+    });
+  }
+});
+
+describe("wrong usage", async () => {
+  const repo = await newRepository(await tempFolder());
+  const wrong: [string, string[], RegExp][] = [
+    ["no command", [], /Name a command/],
+    ["an unknown command", ["restore"], /Unknown argument/],
+    ["an unknown option", ["backup", ...INSTANCE, ...WORKER, "--fast"], /fast/],
+    ["no instance", ["backup", ...WORKER], /instance/],
+    ["an instance that is none", ["backup", "--instance", "web-1", ...WORKER], /instance id/],
+    ["no worker", ["backup", ...INSTANCE], /No worker is named/],
+    ["half a launch", ["check", ...INSTANCE, "--worker-ami", "ami-0123"], /No worker is named/],
+    ["a worker and a launch", ["check", ...INSTANCE, ...WORKER, "--worker-ami", "ami-0123"], /launching one/],
+    [
+      "an external id without a role",
+      ["check", ...INSTANCE, ...WORKER, "--source-external-id", "x"],
+      /--source-role/,
+    ],
+    [
+      "a role that is none",
+      ["check", ...INSTANCE, ...WORKER, "--worker-role", "blockferry"],
+      /no ARN of a role/,
+    ],
+    [
+      "a worker role in the source account",
+      ["check", ...INSTANCE, ...WORKER, "--worker-account", "source", "--worker-role", ROLE],
+      /serves for the worker/,
+    ],
+    [
+      "a key that is none",
+      ["check", ...INSTANCE, ...WORKER, "--bridge-key", "alias/x"],
+      /no ARN of a KMS key/,
+    ],
+    [
+      "too slow an initialization",
+      ["check", ...INSTANCE, ...WORKER, "--initialization-rate", "50"],
+      /100 to 300/,
+    ],
+    ["a tag without a value", ["check", ...INSTANCE, ...WORKER, "--tag", "prod"], /KEY=VALUE/],
+    ["a duration that is none", ["cleanup", "--older-than", "yesterday"], /no duration/],
+    ["a party that is none", ["iam-policy", "--for", "everybody", ...INSTANCE, ...WORKER], /for/],
+  ];
+  for (const [what, args, message] of wrong) {
+    test(`with ${what} exits with 2 and says so`, async () => {
+      const repoArgs = args.length === 0 ? [] : ["--repo", repo];
+      const error = failure(2, await controller([...args, ...repoArgs, "--json"]));
+      assert.equal(error.code, "Usage");
+      assert.match(error.message, message);
+    });
+  }
+});
+
+describe("jobs of a repository", async () => {
+  const repo = await newRepository(await tempFolder());
+
+  test("are none in a new one", async () => {
+    const { code, stdout } = await controller(["status", "--repo", repo]);
+    assert.deepEqual([code, stdout], [0, "No job yet.\n"]);
+    const cleanup = await controller(["cleanup", "--repo", repo, "--json"]);
+    assert.deepEqual(JSON.parse(cleanup.stdout), { cleaned: [], left: [], problems: [] });
+  });
+
+  for (const command of ["status", "cancel", "resume"]) {
+    test(`that ${command} does not find are named`, async () => {
+      const job = "job-20261123T112150Z-3f9a1c2b";
+      const error = failure(1, await controller([command, job, "--repo", repo, "--json"]));
+      assert.deepEqual([error.code, error.object], ["JobNotFound", job]);
+    });
+  }
+});

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { policyFor, usesOf } from "../../controller/iam-policy/policies.js";
+import type { Statement } from "../../controller/iam-policy/policy-document.js";
+import { ROUTES } from "../../controller/route.js";
+import { planOf, SOURCE_KEY, WORKER_KEY } from "./plans.js";
+
+const actions = (statements: Statement[]) => new Set(statements.flatMap(({ Action }) => Action));
+
+describe("policies", () => {
+  for (const route of ROUTES) {
+    test(`of ${route} hold every action that its steps declare, and no other`, () => {
+      const plan = planOf({ route, copyKey: WORKER_KEY });
+      for (const party of ["source", "worker"] as const) {
+        const declared = usesOf(plan).flatMap((use) => (use.party === party ? use.action : []));
+        assert.deepEqual(actions(policyFor(party, plan).Statement), new Set(declared));
+      }
+    });
+  }
+
+  test("have no wildcard in an action, and one in a resource only for Describe calls", () => {
+    const plan = planOf();
+    for (const party of ["source", "worker"] as const) {
+      for (const { Action, Resource } of policyFor(party, plan).Statement) {
+        assert.ok(Action.every((action) => !action.includes("*")));
+        if (Resource.includes("*"))
+          assert.ok(
+            Action.every((action) => /:(Describe|Get)/.test(action)),
+            String(Action),
+          );
+      }
+    }
+  });
+
+  test("let nothing be changed or removed that does not carry the tag of a job", () => {
+    const changes = /:(Delete|Modify|Terminate)/;
+    for (const party of ["source", "worker"] as const) {
+      for (const { Action, Condition } of policyFor(party, planOf()).Statement) {
+        if (!Action.some((action) => changes.test(action))) continue;
+        assert.deepEqual(Condition, { StringLike: { "aws:ResourceTag/blockferry:job": "job-*" } });
+      }
+    }
+  });
+
+  test("of the source delete no snapshot that is to be kept", () => {
+    const plan = planOf({}, { snapshots: "keep" });
+    assert.ok(actions(policyFor("source", planOf()).Statement).has("ec2:DeleteSnapshot"));
+    assert.ok(!actions(policyFor("source", plan).Statement).has("ec2:DeleteSnapshot"));
+  });
+
+  test("of the key name the worker's role, and let it grant the key to AWS services alone", () => {
+    const [use, grant] = policyFor("key-policy", planOf()).Statement;
+    assert.deepEqual(use?.Principal, { AWS: "arn:aws:iam::222222222222:role/blockferry-worker" });
+    assert.deepEqual(grant?.Action, ["kms:CreateGrant"]);
+    assert.deepEqual(grant?.Condition, { Bool: { "kms:GrantIsForAWSResource": "true" } });
+    assert.deepEqual(policyFor("key-policy", planOf({ route: "same-account" })).Statement, []);
+  });
+
+  test("of the worker name the source's key and its own, and nothing else of KMS", () => {
+    const keys = policyFor("worker", planOf())
+      .Statement.filter(({ Action }) => Action.some((action) => action.startsWith("kms:")))
+      .flatMap(({ Resource }) => Resource);
+    assert.deepEqual(new Set(keys), new Set([SOURCE_KEY, WORKER_KEY]));
+  });
+
+  test("of the controller let it assume the roles that it is given, and act itself where it has none", () => {
+    const role = "arn:aws:iam::111111111111:role/blockferry-source";
+    const source = { profile: null, roleArn: role, externalId: null, region: null };
+    const statements = policyFor("controller", planOf({}, { source })).Statement;
+    assert.deepEqual(statements.find(({ Action }) => Action.includes("sts:AssumeRole"))?.Resource, [role]);
+    assert.ok(actions(statements).has("ec2:CreateVolume"));
+    assert.ok(!actions(statements).has("ec2:CreateSnapshots"));
+  });
+
+  test("of the agent are about the repository alone", () => {
+    const { Statement } = policyFor("agent", planOf());
+    assert.ok([...actions(Statement)].every((action) => action.startsWith("s3:")));
+    assert.ok(
+      Statement.flatMap(({ Resource }) => Resource).every((arn) => arn.startsWith("arn:aws:s3:::backups")),
+    );
+  });
+});

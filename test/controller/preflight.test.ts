@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { DisableKeyCommand, EnableKeyCommand } from "@aws-sdk/client-kms";
+import { populate, REPOSITORY, startLab } from "../lab/lab.js";
+import { controller } from "../support/controller.js";
+import { failure } from "../support/repositories.js";
+import { rootTest } from "../support/root-test.js";
+
+const lab = await startLab();
+const population = await populate(lab);
+const { customerKey, defaultKey, workerId, sourceWorkerId } = population;
+const before = await lab.control.resources();
+const ACCESS = ["--repo", REPOSITORY, "--source-profile", "source"];
+
+const instance = ({ instanceId }: { instanceId: string }) => ["--instance", instanceId];
+
+async function check(...args: string[]) {
+  const { stdout } = await controller(["check", ...ACCESS, ...args, "--json"], lab.env);
+  return JSON.parse(stdout);
+}
+
+rootTest("a backup that would work is told with its route, steps, permissions and costs", async () => {
+  const found = await check(...instance(customerKey), "--worker", workerId);
+  assert.equal(found.ok, true);
+  assert.equal(found.route, "cross-account");
+  assert.deepEqual(
+    found.steps.map(({ name }: { name: string }) => name),
+    ["create-snapshots", "share-snapshots", "create-volumes", "attach-volumes", "run-job"],
+  );
+  assert.ok(found.permissions.source.includes("ec2:CreateSnapshots"));
+  assert.ok(found.permissions.worker.includes("kms:CreateGrant"));
+  assert.equal(found.temporary.length, 2);
+});
+
+rootTest("aws/ebs volumes across accounts are refused one by one, with the two ways out", async () => {
+  const { ok, problems } = await check(...instance(defaultKey), "--worker", workerId);
+  assert.equal(ok, false);
+  const volumes = defaultKey.volumes.map(({ volumeId }) => volumeId);
+  assert.deepEqual(new Set(problems.map(({ object }: { object: string }) => object)), new Set(volumes));
+  for (const { code, remedy } of problems) {
+    assert.equal(code, "SnapshotNotShareable");
+    assert.match(remedy, /--worker-account source.*--bridge-key/s);
+  }
+});
+
+rootTest("both ways out of the aws/ebs case are accepted", async () => {
+  const bridged = await check(
+    ...instance(defaultKey),
+    "--worker",
+    workerId,
+    "--bridge-key",
+    population.bridgeKey,
+  );
+  assert.deepEqual([bridged.ok, bridged.route], [true, "cross-account-bridge"]);
+  const near = await check(...instance(defaultKey), "--worker", sourceWorkerId, "--worker-account", "source");
+  assert.deepEqual([near.ok, near.route], [true, "same-account"]);
+});
+
+rootTest("a disabled key is named before anything is made", async () => {
+  const KeyId = population.sharedKey;
+  await lab.source.kms.send(new DisableKeyCommand({ KeyId }));
+  const { ok, problems } = await check(...instance(customerKey), "--worker", workerId);
+  await lab.source.kms.send(new EnableKeyCommand({ KeyId }));
+  assert.equal(ok, false);
+  assert.ok(
+    problems.every(
+      ({ code, object }: { code: string; object: string }) => code === "KeyNotUsable" && object === KeyId,
+    ),
+  );
+});
+
+rootTest("an action that is not allowed is found by a dry run, and named", async () => {
+  const error = { code: "UnauthorizedOperation", message: "You are not authorized.", status: 403 };
+  await lab.control.addFault({ action: "CreateVolume", dryRun: true, error });
+  const { problems } = await check(...instance(customerKey), "--worker", workerId);
+  await lab.control.clearFaults();
+  assert.equal(problems[0].code, "AwsAccessDenied");
+  assert.match(problems[0].remedy, /ec2:CreateVolume/);
+});
+
+rootTest("a worker that does not exist is refused", async () => {
+  const many = ["--worker", "i-00000000000000000"];
+  const { problems } = await check(...instance(customerKey), ...many);
+  assert.equal(problems[0].code, "WorkerNotUsable");
+  assert.equal(problems[0].object, "i-00000000000000000");
+});
+
+rootTest("an instance that is not there, and a volume that is not its own, are named", async () => {
+  const missing = await check("--instance", "i-00000000000000000", "--worker", workerId);
+  assert.equal(missing.problems[0].code, "InstanceNotFound");
+  const other = await check(
+    ...instance(customerKey),
+    "--worker",
+    workerId,
+    "--exclude-volume",
+    "vol-0000000000000000a",
+  );
+  assert.match(other.problems[0].message, /vol-0000000000000000a is no volume/);
+});
+
+rootTest("a backup whose preflight fails makes nothing, and no job", async () => {
+  const args = ["backup", ...ACCESS, ...instance(defaultKey), "--worker", workerId, "--json"];
+  assert.equal(failure(1, await controller(args, lab.env)).code, "PreflightFailed");
+  assert.deepEqual(await lab.control.resources(), before);
+  const { stdout } = await controller(["status", "--repo", REPOSITORY, "--json"], lab.env);
+  assert.deepEqual(JSON.parse(stdout), { jobs: [] });
+});

@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import type { Party } from "../../controller/aws/party.js";
+import { NO_DISPLAY } from "../../controller/display.js";
+import { Journal, readJournal } from "../../controller/journal.js";
+import { type Run, runSteps } from "../../controller/runner.js";
+import type { Step } from "../../controller/steps/step.js";
+import { timing } from "../../controller/timing.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { requestCancel } from "../../repository/jobs/cancel.js";
+import { LocalDirectory } from "../../repository/storage/local-directory.js";
+import { tempFolder } from "../support/temp-folder.js";
+import { waitUntil } from "../support/wait-until.js";
+import { planOf } from "./plans.js";
+
+const NAMES = ["first", "second", "third"];
+
+/** Steps that make files instead of resources, and a journal in a real repository folder. */
+async function workshop() {
+  const folder = await tempFolder();
+  const world = join(folder, "world");
+  await mkdir(world);
+  const log: string[] = [];
+  const storage = new LocalDirectory(join(folder, "repo"));
+  const plan = planOf();
+  const steps = NAMES.map((name) => fileStep(name, world, log));
+  const party = { limitedTo: () => party } as unknown as Party;
+  const base = {
+    ...{ plan, storage, source: party, worker: party },
+    timing: timing({ BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "60", BLOCKFERRY_POLL_MS: "5" }),
+  };
+  const journal = await Journal.create(storage, plan, NAMES);
+  const interrupt = new AbortController();
+  const run: Run = { steps, journal, base, display: NO_DISPLAY, signal: interrupt.signal };
+  const record = async () => {
+    const found = await readJournal(storage, plan.jobId);
+    assert.ok(found !== undefined);
+    return found;
+  };
+  return { run, log, world, storage, plan, interrupt, record, step: (index: number) => steps[index] as Step };
+}
+
+function fileStep(name: string, world: string, log: string[]): Step {
+  return {
+    name,
+    title: name,
+    makes: "a file",
+    uses: () => [],
+    make: async () => {
+      log.push(`make ${name}`);
+      await writeFile(join(world, name), "");
+      return {};
+    },
+    wait: async () => (name === NAMES.at(-1) ? { point: "20261124T120000Z-00000001" } : {}),
+    undo: async () => {
+      log.push(`undo ${name}`);
+      await rm(join(world, name), { force: true });
+    },
+  };
+}
+
+const broken = () =>
+  Promise.reject(new BlockferryError({ code: "AttachFailed", message: "It broke.", remedy: "Mend it." }));
+const MADE = ["make first", "make second", "make third"];
+const UNDONE = ["undo third", "undo second", "undo first"];
+
+describe("the runner", () => {
+  test("does the steps in order, undoes them in reverse, and returns the recovery point", async () => {
+    const { run, log, record } = await workshop();
+    assert.equal(await runSteps(run), "20261124T120000Z-00000001");
+    assert.deepEqual(log, [...MADE, ...UNDONE]);
+    const { state, steps } = await record();
+    assert.equal(state, "finished");
+    assert.deepEqual(new Set(steps.map((step) => step.state)), new Set(["undone"]));
+  });
+
+  for (const part of ["make", "wait"] as const) {
+    for (const [index, name] of NAMES.entries()) {
+      test(`undoes what was made when ${part} of the ${name} step fails`, async () => {
+        const { run, log, world, record, step } = await workshop();
+        step(index)[part] = broken;
+        await assert.rejects(runSteps(run), { code: "AttachFailed" });
+        assert.deepEqual(await readdir(world), []);
+        const undone = log.filter((line) => line.startsWith("undo"));
+        assert.deepEqual(undone, UNDONE.slice(NAMES.length - 1 - index));
+        assert.equal((await record()).state, "finished");
+      });
+    }
+  }
+
+  test("says in the journal that a step runs before it makes anything", async () => {
+    const { run, record, step } = await workshop();
+    let seen: string[] = [];
+    step(1).make = async () => {
+      seen = (await record()).steps.map(({ state }) => state);
+      return {};
+    };
+    await runSteps(run);
+    assert.deepEqual(seen, ["done", "running", "pending"]);
+  });
+
+  test("goes on after the last step that is done", async () => {
+    const { run, log, record } = await workshop();
+    await run.journal.update(({ steps: [first, second] }) => {
+      Object.assign(first ?? {}, { state: "done" });
+      Object.assign(second ?? {}, { state: "running" });
+    });
+    await runSteps({ ...run, journal: await Journal.takeOver(run.base.storage, await record(), 1000) });
+    assert.deepEqual(log, [...MADE.slice(1), ...UNDONE]);
+  });
+
+  test("finishes undoing where a run has died of it, and keeps its outcome", async () => {
+    const { run, log, record, step } = await workshop();
+    const undo = step(1).undo;
+    step(1).undo = broken;
+    await assert.rejects(runSteps(run), { code: "CleanupIncomplete" });
+    assert.equal((await record()).state, "undoing");
+    log.length = 0;
+    step(1).undo = undo;
+    assert.equal(await runSteps(run), "20261124T120000Z-00000001");
+    assert.deepEqual(log, ["undo second"]);
+    assert.equal((await record()).state, "finished");
+  });
+
+  test("ends with what it was interrupted by, and leaves nothing", async () => {
+    const { run, world, interrupt, step } = await workshop();
+    step(1).wait = async ({ signal }) => {
+      interrupt.abort(
+        new BlockferryError({ code: "Interrupted", message: "Interrupted.", remedy: "Again." }),
+      );
+      signal.throwIfAborted();
+      return {};
+    };
+    await assert.rejects(runSteps(run), { code: "Interrupted" });
+    assert.deepEqual(await readdir(world), []);
+  });
+
+  test("ends when the job is cancelled in the repository", async () => {
+    const { run, world, storage, plan, step } = await workshop();
+    step(1).wait = async ({ signal }) => {
+      await requestCancel(storage, plan.jobId);
+      await waitUntil("the cancellation to be seen", () => signal.aborted);
+      signal.throwIfAborted();
+      return {};
+    };
+    await assert.rejects(runSteps(run), { code: "Cancelled" });
+    assert.deepEqual(await readdir(world), []);
+  });
+
+  test("is not taken over from a process that lives, and is from one that is dead", async () => {
+    const { run, record, storage } = await workshop();
+    const owner = run.journal.record.owner.replace(/-\d+$/, `-${process.ppid}`);
+    const alive = { ...(await record()), owner };
+    await assert.rejects(Journal.takeOver(storage, alive, 1000), { code: "JobRunning" });
+    const elsewhere = { ...alive, owner: "00000000-1" };
+    await assert.rejects(Journal.takeOver(storage, elsewhere, 60_000), { code: "JobRunning" });
+    const stale = { ...elsewhere, updatedAt: new Date(Date.now() - 120_000).toISOString() };
+    await Journal.takeOver(storage, stale, 60_000);
+  });
+});

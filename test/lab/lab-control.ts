@@ -1,0 +1,124 @@
+/** What goes wrong: an error as AWS answers it, or an effect that takes its course. */
+export interface LabFault {
+  /** Name of the API action, such as `CreateVolume`, or `*`. */
+  action: string;
+  times?: number;
+  /** Calls that pass first. */
+  after?: number;
+  /** Whether calls with DryRun are meant; all others otherwise. */
+  dryRun?: boolean;
+  account?: string;
+  error?: { code: string; message: string; status?: number };
+  effect?: "volume-error" | "snapshot-error" | "never-attach" | "throttle" | WorkerEffect;
+}
+
+export type WorkerEffect = "kill-agent" | "terminate-worker" | "spot-interrupt";
+
+/** One call, as the server saw it. */
+export interface LabRequest {
+  /** Seconds since 1970. */
+  time: number;
+  account: string | null;
+  principal: string | null;
+  service: string;
+  action: string;
+  region: string;
+  parameters: Record<string, unknown>;
+  error: { code: string; status: number } | null;
+}
+
+interface Placed {
+  account: string;
+  region: string;
+}
+
+/** Everything that exists; what is made and removed again leaves it equal. */
+export interface LabResources {
+  instances: (Placed & { id: string; state: string; tags: Record<string, string> })[];
+  volumes: (Placed & {
+    id: string;
+    state: string;
+    whyFailed: string | null;
+    key: string | null;
+    attachedTo: string | null;
+    tags: Record<string, string>;
+  })[];
+  snapshots: (Placed & {
+    id: string;
+    state: string;
+    key: string | null;
+    sharedWith: string[];
+    tags: Record<string, string>;
+  })[];
+  grants: (Placed & { key: string; grantee: string })[];
+  /** Device by volume. */
+  loopDevices: Record<string, string>;
+  /** Ids that have a disk. */
+  disks: string[];
+  /** Process id by instance; those that run. */
+  agents: Record<string, number>;
+}
+
+export interface LabSettings {
+  /** How long a snapshot is pending, a volume creating, an attachment attaching. */
+  latencyMs: number;
+  /** How long a new id is NotFound. */
+  invisibleMs: number;
+  /** What becomes of a volume whose key can't be used. */
+  unusableKey: "error" | "vanish";
+  /** Volumes that an instance takes; null for what its type says. */
+  attachLimit: number | null;
+  /** From the interruption notice of a spot instance to its end. */
+  spotNoticeMs: number;
+}
+
+/** The lab's own API. */
+export class LabControl {
+  constructor(private readonly endpointUrl: string) {}
+
+  addFault(fault: LabFault): Promise<void> {
+    return this.call("POST", "faults", fault);
+  }
+
+  clearFaults(): Promise<void> {
+    return this.call("DELETE", "faults");
+  }
+
+  /** Strikes at once: one worker, or all. */
+  strike(effect: WorkerEffect, instanceId?: string): Promise<void> {
+    return this.call("POST", "effects", { effect, instanceId });
+  }
+
+  /** Lets a role of an account do what an IAM policy says, instead of everything. */
+  allow(account: string, role: string, policy: object): Promise<void> {
+    return this.call("POST", "policies", { account, role, policy });
+  }
+
+  requests(): Promise<LabRequest[]> {
+    return this.call("GET", "requests");
+  }
+
+  clearRequests(): Promise<void> {
+    return this.call("DELETE", "requests");
+  }
+
+  resources(): Promise<LabResources> {
+    return this.call("GET", "resources");
+  }
+
+  settings(): Promise<LabSettings> {
+    return this.call("GET", "settings");
+  }
+
+  change(settings: Partial<LabSettings>): Promise<void> {
+    return this.call("POST", "settings", settings);
+  }
+
+  private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const request = body === undefined ? { method } : { method, body: JSON.stringify(body) };
+    const response = await fetch(`${this.endpointUrl}/lab/${path}`, request);
+    const answer = (await response.json()) as T;
+    if (!response.ok) throw new Error(`${method} ${path}: ${JSON.stringify(answer)}`);
+    return answer;
+  }
+}

@@ -1,0 +1,31 @@
+import { CreateKeyCommand } from "@aws-sdk/client-kms";
+import type { Party } from "./party.js";
+
+/** What a role needs on the key of a snapshot shared with it: https://docs.aws.amazon.com/ebs/latest/userguide/share-kms-key.html */
+const USE_ACTIONS = [
+  "kms:DescribeKey",
+  "kms:CreateGrant",
+  "kms:Decrypt",
+  "kms:ReEncrypt*",
+  "kms:GenerateDataKey*",
+];
+
+/** Makes a customer managed key that the account's own policies rule, and that `users`, account ids, may use. @returns its ARN */
+export async function createKey(owner: Party, users: string[] = []): Promise<string> {
+  const statements = [
+    allow(owner.accountId, "kms:*"),
+    ...users.map((account) => allow(account, USE_ACTIONS)),
+  ];
+  const Policy = JSON.stringify({ Version: "2012-10-17", Statement: statements });
+  const { KeyMetadata } = await owner.kms.send(new CreateKeyCommand({ Policy }));
+  return KeyMetadata?.Arn ?? "";
+}
+
+function allow(account: string, action: string | string[]) {
+  return {
+    Effect: "Allow",
+    Principal: { AWS: `arn:aws:iam::${account}:root` },
+    Action: action,
+    Resource: "*",
+  };
+}

@@ -1,0 +1,67 @@
+"""One call of an AWS API, as it comes in over HTTP."""
+
+import io
+import json
+import re
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from .principals import Principal, principal_of
+from .s3_action import s3_action
+
+CURRENT_CALL: ContextVar["AwsCall"] = ContextVar("CURRENT_CALL")
+"""The call that is being served, for what moto's interfaces do not pass on."""
+
+_CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+
+
+@dataclass
+class AwsCall:
+    service: str
+    action: str
+    region: str
+    principal: Principal | None
+    """None for an access key that no account knows."""
+    parameters: dict[str, Any]
+    effects: set[str] = field(default_factory=set)
+    """What goes wrong with it: see faults.py."""
+
+    @property
+    def account(self) -> str | None:
+        return self.principal.account if self.principal else None
+
+    @property
+    def caller(self) -> Principal:
+        if self.principal is None:
+            raise RuntimeError("A call without known credentials is refused before it is served")
+        return self.principal
+
+    @property
+    def is_dry_run(self) -> bool:
+        return str(self.parameters.get("DryRun", "")).lower() == "true"
+
+
+def read_call(environ: dict[str, Any]) -> AwsCall | None:
+    """None for what is not signed: moto's own pages."""
+    match = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    if match is None:
+        return None
+    service = match["service"]
+    if service == "s3":
+        action, parameters = s3_action(environ)
+    else:
+        action, parameters = _read_body(environ)
+    return AwsCall(service, action, match["region"], principal_of(match["key"]), parameters)
+
+
+def _read_body(environ: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target is not None:
+        return target.split(".")[-1], json.loads(body or b"{}")
+    parameters = dict(parse_qsl(body.decode(), keep_blank_values=True))
+    parameters.pop("Version", None)
+    return parameters.pop("Action", ""), parameters

@@ -1,0 +1,32 @@
+"""Instances: `pending` at first; one whose user data name a repository runs the agent."""
+
+from typing import TYPE_CHECKING, Any
+
+from moto.ec2.models.instances import Instance, InstanceState, Reservation
+
+if TYPE_CHECKING:
+    from .lab import Lab
+
+
+class LabInstanceBackend:
+    lab: "Lab"
+
+    def run_instances(
+        self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kwargs: Any
+    ) -> Reservation:
+        reservation = super().run_instances(image_id, count, user_data, security_group_names, **kwargs)
+        for instance in reservation.instances:
+            self.lab.new_ids.add(instance.id)
+            instance._state = InstanceState("pending", 0)
+            self.lab.soon(lambda instance=instance: self._boot(instance))
+        return reservation
+
+    def terminate_instances(self, instance_ids: list[str]) -> list[tuple[Instance, InstanceState]]:
+        for instance in self.get_multi_instances_by_id(instance_ids):
+            self.lab.agents.stop(instance.id)
+        return super().terminate_instances(instance_ids)
+
+    def _boot(self, instance: Instance) -> None:
+        if instance.state == "pending":
+            instance._state = InstanceState("running", 16)
+            self.lab.agents.start(instance)

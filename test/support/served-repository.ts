@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { after } from "node:test";
+import type { ErrorRecord } from "../../foundation/blockferry-error.js";
+import { type Job, writeJob } from "../../repository/jobs/job.js";
+import { type JobResult, readResult } from "../../repository/jobs/job-result.js";
+import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
+import { openRepository, type Repository } from "../../repository/repository.js";
+import { type AgentResult, type RunningAgent, startAgent } from "./agent.js";
+import { makeJob, WORKER } from "./jobs.js";
+import { waitUntil } from "./wait-until.js";
+
+/** Short, so that tests see soon what they wait for. */
+const INTERVALS = ["--poll-interval=0.1", "--status-interval=0.1"];
+
+/** A repository with jobs in it, seen from the controller's side, and agents that serve it. */
+export class ServedRepository {
+  private constructor(
+    readonly repo: string,
+    readonly repository: Repository,
+  ) {}
+
+  static async open(repo: string): Promise<ServedRepository> {
+    return new ServedRepository(repo, await openRepository(repo));
+  }
+
+  async addJob(volumes: Job["volumes"], fields: Partial<Job> = {}): Promise<Job> {
+    const job = makeJob(this.repository.config.id, volumes, fields);
+    await writeJob(this.repository.storage, job);
+    return job;
+  }
+
+  /** Starts a service for `WORKER`, which ends with the test at the latest. */
+  serve(options: string[], env: NodeJS.ProcessEnv = {}): RunningAgent {
+    const args = ["serve", "--repo", this.repo, "--worker-id", WORKER, "--json", ...INTERVALS, ...options];
+    const service = startAgent(args, env);
+    after(() => service.process.kill("SIGKILL"));
+    return service;
+  }
+
+  /** Lets a service do the jobs that are there. */
+  serveOnce(options: string[], env: NodeJS.ProcessEnv = {}): Promise<AgentResult> {
+    return this.serve(["--once", ...options], env).result;
+  }
+
+  status(job: string): Promise<JobStatus | undefined> {
+    return readStatus(this.repository.storage, job);
+  }
+
+  result(job: string): Promise<JobResult | undefined> {
+    return readResult(this.repository.storage, job);
+  }
+
+  async waitForStatus(job: string, condition: (status: JobStatus) => boolean): Promise<JobStatus> {
+    let status: JobStatus | undefined;
+    await waitUntil(`the heartbeat of ${job}`, async () => {
+      status = await this.status(job);
+      return status !== undefined && condition(status);
+    });
+    return status as JobStatus;
+  }
+
+  async waitForResult(job: string): Promise<JobResult> {
+    let result: JobResult | undefined;
+    await waitUntil(`the result of ${job}`, async () => {
+      result = await this.result(job);
+      return result !== undefined;
+    });
+    return result as JobResult;
+  }
+
+  /** Waits for a job's success. @returns the id of its recovery point */
+  async pointOf(job: string): Promise<string> {
+    const { outcome } = await this.waitForResult(job);
+    assert.ok(outcome.ok, JSON.stringify(outcome));
+    return outcome.point;
+  }
+
+  /** Waits for a job's failure. */
+  async errorOf(job: string): Promise<ErrorRecord> {
+    const { outcome } = await this.waitForResult(job);
+    assert.ok(!outcome.ok, JSON.stringify(outcome));
+    assert.ok(outcome.error.message.length > 0 && outcome.error.remedy.length > 0);
+    return outcome.error;
+  }
+}
+
+/** Ends a service as systemd does, and checks that it takes that for no failure. */
+export async function stopService(service: RunningAgent): Promise<AgentResult> {
+  service.process.kill("SIGTERM");
+  const result = await service.result;
+  assert.equal(result.code, 0, `${result.signal}\n${result.stdout}\n${result.stderr}`);
+  return result;
+}
