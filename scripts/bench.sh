@@ -4,4 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
 bash scripts/need.sh mke2fs:e2fsprogs borg:borgbackup restic:restic nbdkit:nbdkit nbdfuse:libnbd-bin
+bash scripts/s3-servers.sh versitygw
 exec node dist/bench/main.js "$@"
