@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { measure } from "../measure.js";
 import type { Place } from "../place.js";
 
-const NULL_SINK = fileURLToPath(new URL("./null-sink.js", import.meta.url));
+const NULL_SINK = fileURLToPath(new URL("../../../bench/s3/null-sink.py", import.meta.url));
 /** Where scripts/s3-servers.sh installs it. */
 const VERSITYGW = fileURLToPath(new URL("../../../.tools/versitygw-v1.8.0/versitygw", import.meta.url));
 const START_DEADLINE_MS = 10_000;
@@ -34,7 +34,7 @@ export interface S3Server {
 
 /** Answers at once and keeps nothing of packs, so that what is measured is the client alone. */
 export async function startNullSink(): Promise<S3Server> {
-  const server = spawn(process.execPath, [NULL_SINK], { stdio: ["ignore", "pipe", "inherit"] });
+  const server = spawn("python3", [NULL_SINK], { stdio: ["ignore", "pipe", "inherit"] });
   const [port] = (await once(server.stdout, "data")) as [Buffer];
   const endpointUrl = `http://127.0.0.1:${port.toString().trim()}`;
   const emptyOf = (prefix: string) => async () => {
