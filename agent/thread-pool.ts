@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { asBlockferryError, BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
+import type { StorageLocation } from "../repository/storage/storage.js";
 import { throwIfInterrupted } from "./interrupted.js";
 import type { RunWatcher, WatchedRun } from "./run-watcher.js";
 import { StopFlag } from "./stop-flag.js";
@@ -35,15 +36,20 @@ export interface ThreadRun<Task, Message> {
 export class ThreadPool<Task, Result, Message = never> {
   private readonly pool: Piscina<Task & ThreadContext, ThreadOutcome<Result>>;
 
-  /** @param module its default export is `(task) => threadMain(task, ...)` */
+  /**
+   * @param module its default export is `(task) => threadMain(task, ...)`
+   * @param storage what the threads will open; they find it as their `workerData`, and can load its code ahead
+   */
   constructor(
     module: URL,
     readonly threads: number,
+    storage: StorageLocation["kind"],
   ) {
     this.pool = new Piscina({
       filename: module.href,
       minThreads: threads,
       maxThreads: threads,
+      workerData: storage,
       // Between tasks Piscina blocks a thread's event loop in Atomics.wait; these threads have I/O under way.
       atomics: "disabled",
       recordTiming: false,

@@ -94,7 +94,7 @@ async function measureRounds(options: CompareOptions, rounds: number): Promise<M
   return measured;
 }
 
-async function backupWithEach(tools: Tool[], image: string): Promise<Measured[]> {
+export async function backupWithEach(tools: Tool[], image: string): Promise<Measured[]> {
   const measured: Measured[] = [];
   for (const tool of tools) {
     await tool.reset();
@@ -103,7 +103,7 @@ async function backupWithEach(tools: Tool[], image: string): Promise<Measured[]>
   return measured;
 }
 
-async function restoreAndCompare(tool: Tool, image: string, workFolder: string): Promise<Measured> {
+export async function restoreAndCompare(tool: Tool, image: string, workFolder: string): Promise<Measured> {
   const folder = await emptyFolder(join(workFolder, "restored"));
   const { path, ...measured } = await tool.restore(image, folder);
   await run("cmp", [path, image]);
@@ -111,7 +111,7 @@ async function restoreAndCompare(tool: Tool, image: string, workFolder: string):
   return measured;
 }
 
-function addSeries(report: Report, name: string, runs: Measured[]): void {
+export function addSeries(report: Report, name: string, runs: Measured[]): void {
   report.addSeries({ name, unit: "s", samples: runs.map(({ wallSeconds }) => wallSeconds) });
   report.addSeries({
     name: `${name}, CPU`,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { measure } from "./measure.js";
+import { folderPlace } from "./place.js";
 import { heading, medianRatio, type Report } from "./report.js";
 import { blockferry } from "./tools.js";
 
@@ -27,7 +28,7 @@ export interface LatencyOptions {
 export async function compareOnLatency({ report, image, rounds, workFolder }: LatencyOptions): Promise<void> {
   heading(`device with ${LATENCY_MS} ms for every request`);
   const device = await mountSlowly(image, workFolder);
-  const tool = blockferry(workFolder);
+  const tool = blockferry(folderPlace(join(workFolder, "blockferry-repo")));
   const ours: number[] = [];
   const direct: number[] = [];
   const buffered: number[] = [];

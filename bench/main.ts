@@ -11,12 +11,15 @@ import { compareOnLatency } from "./latency.js";
 import { describeMachine } from "./measure.js";
 import { measureMemory } from "./memory.js";
 import { print, Report } from "./report.js";
-import { blockferry, borg, emptyFolder, restic } from "./tools.js";
+import { compareOnS3 } from "./s3/compare-s3.js";
+import { compareUploads } from "./s3/compare-uploads.js";
+import { measureScaling } from "./s3/thread-scaling.js";
+import { emptyFolder, localTools } from "./tools.js";
 
 const run = promisify(execFile);
 const GIB = 2 ** 30;
 const BENCH_FOLDER = fileURLToPath(new URL("../../bench", import.meta.url));
-const PARTS = ["ext4", "random", "latency", "memory"] as const;
+const PARTS = ["ext4", "random", "latency", "memory", "s3-upload", "s3", "s3-threads"] as const;
 
 const options = await yargs(process.argv.slice(2))
   .scriptName("npm run bench --")
@@ -46,7 +49,7 @@ print(
 if (process.getuid?.() !== 0)
   print("not root: the page cache cannot be emptied, so all tools read from memory");
 
-const tools = [blockferry(repositories), borg(repositories), restic(repositories)];
+const tools = localTools(repositories);
 const common = { report, rounds: options.rounds, workFolder: repositories };
 if (options.only.includes("ext4")) {
   await compareOnExt4({ ...common, tools, image: await ext4Image(workFolder, options.gib * GIB) });
@@ -63,6 +66,15 @@ if (options.only.includes("latency")) {
 }
 if (options.only.includes("memory")) {
   await measureMemory(report, await sparseImage(workFolder, 64 * GIB), repositories);
+}
+if (options.only.includes("s3-upload")) {
+  await compareUploads(common);
+}
+if (options.only.includes("s3")) {
+  await compareOnS3({ ...common, image: await ext4Image(workFolder, options.gib * GIB) });
+}
+if (options.only.includes("s3-threads")) {
+  await measureScaling({ ...common, image: await ext4Image(workFolder, options.gib * GIB) });
 }
 report.printBars();
 const time = new Date().toISOString().replaceAll(":", "");

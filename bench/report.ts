@@ -1,7 +1,7 @@
 /** One thing measured: samples of one program in one setting, in the order of the rounds. */
 export interface Series {
   name: string;
-  unit: "s" | "CPU s" | "MB/s" | "MiB" | "x";
+  unit: "s" | "CPU s" | "MB/s" | "MB/CPU s" | "MiB" | "x";
   samples: number[];
 }
 

@@ -2,6 +2,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { emptyPageCache, type Measured, type MeasureOptions, measure, measureDurable } from "./measure.js";
+import { folderPlace, type Place } from "./place.js";
 
 const AGENT = [process.execPath, fileURLToPath(new URL("../agent/main.cjs", import.meta.url))];
 
@@ -15,22 +16,44 @@ export interface Tool {
   restore(image: string, folder: string): Promise<Measured & { path: string }>;
 }
 
-export function blockferry(workFolder: string): Tool {
-  const repo = join(workFolder, "blockferry-repo");
+/** All three, with repositories in local folders. */
+export function localTools(workFolder: string): Tool[] {
+  const place = (name: string) => folderPlace(join(workFolder, `${name}-repo`));
+  return [
+    blockferry(place("blockferry")),
+    borg(place("borg"), workFolder),
+    restic(place("restic"), workFolder),
+  ];
+}
+
+/**
+ * @param backupOptions further options of `backup`
+ * @param launcher a command that starts the program
+ */
+export function blockferry(place: Place, backupOptions: string[] = [], launcher: string[] = []): Tool {
+  const { env } = place;
+  const run = (command: string, ...args: string[]) => [
+    ...launcher,
+    ...AGENT,
+    command,
+    ...place.blockferryOptions,
+    ...args,
+  ];
   return {
     name: "blockferry",
-    reset: () => replaceRepository(repo, [...AGENT, "init", "--repo", repo]),
-    backup: (image) => cold(AGENT, [...AGENT, "backup", "--repo", repo, "--device", image]),
+    reset: () => replaceRepository(place, run("init")),
+    backup: (image) =>
+      cold(place.measure, AGENT, run("backup", "--device", image, ...backupOptions), { env }),
     restore: async (_image, folder) => {
       const path = join(folder, "restored.img");
-      const args = ["restore", "--repo", repo, "--point", "latest", "--target", path];
-      return { ...(await cold(AGENT, [...AGENT, ...args])), path };
+      const command = run("restore", "--point", "latest", "--target", path);
+      return { ...(await cold(measureDurable, AGENT, command, { env })), path };
     },
   };
 }
 
-export function borg(workFolder: string): Tool {
-  const repo = join(workFolder, "borg-repo");
+function borg(place: Place, workFolder: string): Tool {
+  const repo = place.url;
   const env = {
     BORG_BASE_DIR: join(workFolder, "borg-home"),
     BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
@@ -38,31 +61,37 @@ export function borg(workFolder: string): Tool {
   const create = ["borg", "create", "--compression", "lz4", "--chunker-params", "fixed,524288"];
   return {
     name: "borg",
-    reset: () => replaceRepository(repo, ["borg", "init", "-e", "none", repo], { env }),
-    backup: (image) => cold(["borg"], [...create, `${repo}::backup-${Date.now()}`, image], { env }),
+    reset: () => replaceRepository(place, ["borg", "init", "-e", "none", repo], { env }),
+    backup: (image) =>
+      cold(place.measure, ["borg"], [...create, `${repo}::backup-${Date.now()}`, image], { env }),
     restore: async (image, folder) => {
       const { stdout } = await measure(["borg", "list", "--last", "1", "--format", "{archive}", repo], {
         env,
       });
-      const measured = await cold(["borg"], ["borg", "extract", `${repo}::${stdout.trim()}`], {
-        env,
-        cwd: folder,
-      });
+      const measured = await cold(
+        measureDurable,
+        ["borg"],
+        ["borg", "extract", `${repo}::${stdout.trim()}`],
+        {
+          env,
+          cwd: folder,
+        },
+      );
       return { ...measured, path: join(folder, relative("/", image)) };
     },
   };
 }
 
-export function restic(workFolder: string): Tool {
-  const repo = join(workFolder, "restic-repo");
-  const env = { RESTIC_PASSWORD: "bench", RESTIC_CACHE_DIR: join(workFolder, "restic-cache") };
-  const command = ["restic", "--repo", repo, "--quiet"];
+export function restic(place: Place, workFolder: string): Tool {
+  const env = { ...place.env, RESTIC_PASSWORD: "bench", RESTIC_CACHE_DIR: join(workFolder, "restic-cache") };
+  const command = ["restic", "--repo", place.url, "--quiet"];
   return {
     name: "restic",
-    reset: () => replaceRepository(repo, [...command, "init"], { env }),
-    backup: (image) => cold(["restic"], [...command, "backup", image], { env }),
+    reset: () => replaceRepository(place, [...command, "init"], { env }),
+    backup: (image) => cold(place.measure, ["restic"], [...command, "backup", image], { env }),
     restore: async (image, folder) => {
-      const measured = await cold(["restic"], [...command, "restore", "latest", "--target", folder], { env });
+      const args = ["restore", "latest", "--target", folder];
+      const measured = await cold(measureDurable, ["restic"], [...command, ...args], { env });
       return { ...measured, path: join(folder, relative("/", image)) };
     },
   };
@@ -74,15 +103,20 @@ export async function emptyFolder(path: string): Promise<string> {
   return path;
 }
 
-async function replaceRepository(repo: string, init: string[], options?: MeasureOptions): Promise<void> {
-  await rm(repo, { recursive: true, force: true });
-  await measure(init, options);
+async function replaceRepository(place: Place, init: string[], options?: MeasureOptions): Promise<void> {
+  await place.empty();
+  await measure(init, { ...options, env: { ...place.env, ...options?.env } });
 }
 
 /** Data come from the disk, the program itself from memory: loading it is not what is compared. */
-async function cold(program: string[], command: string[], options?: MeasureOptions): Promise<Measured> {
+async function cold(
+  measuring: typeof measure,
+  program: string[],
+  command: string[],
+  options?: MeasureOptions,
+): Promise<Measured> {
   await emptyPageCache();
   const version = program[0] === "restic" ? "version" : "--version";
   await measure([...program, version], options);
-  return measureDurable(command, options);
+  return measuring(command, options);
 }

@@ -1,7 +1,8 @@
 import { crc32 } from "node:zlib";
 import { type Compression, encodeChunk } from "./chunk-codec.js";
 import { CHUNK_BYTES } from "./chunk-id.js";
-import { CHUNK_RECORD_BYTES, ENCODING, writeChunkRecord } from "./chunk-record.js";
+import { CHUNK_RECORD_BYTES, type ChunkRecord, ENCODING, writeChunkRecord } from "./chunk-record.js";
+import { Crc32OfPieces } from "./crc32-of-pieces.js";
 import type { IndexedPack } from "./index-segment.js";
 import {
   MAX_CHUNKS_PER_PACK,
@@ -61,6 +62,8 @@ export class PackWriter {
   private readonly uploads = new Set<Upload>();
   private part: Buffer | undefined;
   private partUsed = 0;
+  /** Of the part being filled, up to `partUsed`: joined from those of its chunks, which are computed anyway. */
+  private readonly partCrc32 = new Crc32OfPieces();
   private aborted = false;
   private pack: OpenPack | undefined;
 
@@ -83,9 +86,11 @@ export class PackWriter {
     const start = this.partUsed;
     const storedBytes = encodeChunk(payload, part, start, this.options.compression);
     this.partUsed += storedBytes;
-    this.writeRecord(pack, id, payload.length, part.subarray(start, this.partUsed));
+    const crc = crc32(part.subarray(start, this.partUsed));
+    this.writeRecord(pack, { id, rawBytes: payload.length, storedBytes, crc32: crc });
     pack.sizeBytes += storedBytes;
-    if (this.partUsed >= this.options.storage.partBytes) this.sendPart(pack);
+    if (this.partUsed >= this.options.storage.partBytes) this.sendPart(pack, start);
+    else this.partCrc32.addKnown(crc, storedBytes);
     if (pack.sizeBytes >= PACK_BYTES || pack.chunkCount === MAX_CHUNKS_PER_PACK) this.closePack(pack);
     return storedBytes;
   }
@@ -107,7 +112,7 @@ export class PackWriter {
     const id = newPackId();
     const upload = this.options.storage.putStream(packKey(id));
     this.uploads.add(upload);
-    this.partUsed += packHeader(id).copy(this.currentPart(), this.partUsed);
+    this.fill(packHeader(id));
     this.pack = { id, upload, sizeBytes: PACK_HEADER_BYTES, chunkCount: 0 };
     return this.pack;
   }
@@ -118,44 +123,47 @@ export class PackWriter {
     return this.part;
   }
 
-  private writeRecord(pack: OpenPack, id: Buffer, rawBytes: number, stored: Buffer): void {
-    const encoding = stored.length < rawBytes ? ENCODING.lz4 : ENCODING.raw;
-    const record = {
-      id,
-      offset: pack.sizeBytes,
-      storedBytes: stored.length,
-      rawBytes,
-      crc32: crc32(stored),
-      encoding,
-    };
+  /** Adds what is not a chunk to the part. */
+  private fill(bytes: Buffer): void {
+    this.partUsed += bytes.copy(this.currentPart(), this.partUsed);
+    this.partCrc32.add(bytes);
+  }
+
+  private writeRecord(pack: OpenPack, stored: Omit<ChunkRecord, "offset" | "encoding">): void {
+    const encoding = stored.storedBytes < stored.rawBytes ? ENCODING.lz4 : ENCODING.raw;
+    const record = { ...stored, offset: pack.sizeBytes, encoding };
     writeChunkRecord(record, this.footer, pack.chunkCount * CHUNK_RECORD_BYTES);
     pack.chunkCount += 1;
   }
 
-  /** Sends a full part; what ran over moves to the next one. */
-  private sendPart(pack: OpenPack): void {
+  /** Sends a full part; what ran over of the last chunk, which begins at `lastStart`, moves to the next one. */
+  private sendPart(pack: OpenPack, lastStart: number): void {
     const { partBytes } = this.options.storage;
     const full = this.currentPart();
     const end = this.partUsed;
     this.part = undefined;
     this.partUsed = full.copy(this.currentPart(), 0, partBytes, end);
-    this.track(pack.upload.write(full.subarray(0, partBytes)), full);
+    this.partCrc32.add(full.subarray(lastStart, partBytes));
+    this.track(pack.upload.write(full.subarray(0, partBytes), this.partCrc32.value), full);
+    this.partCrc32.reset();
+    this.partCrc32.add(full.subarray(partBytes, end));
   }
 
   private closePack(pack: OpenPack): void {
     const footer = Buffer.from(this.footer.subarray(0, pack.chunkCount * CHUNK_RECORD_BYTES));
     const trailer = packTrailer(pack.id, footer, pack.sizeBytes);
     const tail = this.currentPart();
-    this.partUsed += footer.copy(tail, this.partUsed);
-    this.partUsed += trailer.copy(tail, this.partUsed);
+    this.fill(footer);
+    this.fill(trailer);
     const sizeBytes = pack.sizeBytes + footer.length + trailer.length;
-    const finished = pack.upload.finish(tail.subarray(0, this.partUsed)).then(() => {
+    const finished = pack.upload.finish(tail.subarray(0, this.partUsed), this.partCrc32.value).then(() => {
       this.uploads.delete(pack.upload);
       this.options.onPack({ id: pack.id, sizeBytes, footer });
     });
     this.pack = undefined;
     this.part = undefined;
     this.partUsed = 0;
+    this.partCrc32.reset();
     this.track(finished, tail);
   }
 

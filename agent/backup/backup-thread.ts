@@ -1,9 +1,10 @@
 import { setTimeout } from "node:timers/promises";
+import { workerData } from "node:worker_threads";
 import { NumberSet } from "../../foundation/number-set.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
 import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/pack-writer.js";
-import { openStorage } from "../../repository/storage/open-storage.js";
+import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
 import { Counters } from "../counters.js";
 import { ExtentQueue } from "../extent-queue.js";
@@ -12,6 +13,8 @@ import { type ThreadContext, threadMain } from "../thread-pool.js";
 import { ChunkPipeline, type OpenVolume } from "./chunk-pipeline.js";
 import { ChunkStore } from "./chunk-store.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
+
+preloadStorage(workerData);
 
 /** How long a stopped run may take to finish packs that are under way, which the next run then need not store again. */
 const KEEP_MS = 1000;

@@ -52,6 +52,7 @@ export async function backup(repository: Repository, options: BackupOptions): Pr
   const pool: BackupPool = new ThreadPool(
     new URL("./backup-thread.js", import.meta.url),
     usefulThreads(sources, options.threads),
+    repository.location.kind,
   );
   try {
     const point = await backupSources(pool, repository, sources, options);

@@ -1,3 +1,4 @@
+import { workerData } from "node:worker_threads";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { decodeChunk } from "../../repository/chunk-codec.js";
@@ -6,7 +7,7 @@ import { ChunkIndex } from "../../repository/chunk-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
 import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
-import { openStorage } from "../../repository/storage/open-storage.js";
+import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
 import { BufferPool } from "../buffer-pool.js";
@@ -18,6 +19,8 @@ import { type ThreadContext, threadMain } from "../thread-pool.js";
 import type { RestoreTask } from "./messages.js";
 import { TargetWriter } from "./target-writer.js";
 import { groupWrites, MAX_GROUP_CHUNKS, type WriteGroup } from "./write-groups.js";
+
+preloadStorage(workerData);
 
 /** Runs of packs being read or decoded at once, for each thread. */
 const RUNS_IN_FLIGHT = 4;

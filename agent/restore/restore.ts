@@ -38,7 +38,11 @@ interface VolumeRestore {
  * TargetTooSmall, TargetInUse, TargetNotEmpty, TargetWriteFailed, Interrupted
  */
 export async function restore(repository: Repository, options: RestoreOptions): Promise<void> {
-  const pool: RestorePool = new ThreadPool(new URL("./restore-thread.js", import.meta.url), options.threads);
+  const pool: RestorePool = new ThreadPool(
+    new URL("./restore-thread.js", import.meta.url),
+    options.threads,
+    repository.location.kind,
+  );
   try {
     await restoreWith(pool, repository, options);
   } finally {

@@ -1,3 +1,4 @@
+import { workerData } from "node:worker_threads";
 import { asBlockferryError, type BlockferryError } from "../../foundation/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { checkStoredBytes, decodeChunk } from "../../repository/chunk-codec.js";
@@ -14,13 +15,15 @@ import {
 } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
 import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
-import { openStorage } from "../../repository/storage/open-storage.js";
+import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
 import { type CounterRow, Counters } from "../counters.js";
 import { coalesce, RUN_BYTES } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
 import { type ThreadContext, threadMain } from "../thread-pool.js";
 import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
+
+preloadStorage(workerData);
 
 /** Packs read at once by a thread: while one waits for storage, another is hashed. */
 const PACKS_IN_FLIGHT = 3;

@@ -130,7 +130,7 @@ async function readPacks(
     counters: counters.memory,
   };
   const module = new URL("./verify-thread.js", import.meta.url);
-  const pool = new ThreadPool<VerifyTask, VerifyThreadResult>(module, threads);
+  const pool = new ThreadPool<VerifyTask, VerifyThreadResult>(module, threads, repository.location.kind);
   try {
     const results = await pool.run({
       task,

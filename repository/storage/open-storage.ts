@@ -12,11 +12,20 @@ export function parseStorageLocation(repo: string, s3Options: S3Options = {}): S
   return { kind: "directory", path: resolve(repo) };
 }
 
-/** Loads the S3 client only where there is use for it: that takes longer than a small backup. */
 export async function openStorage(location: StorageLocation): Promise<Storage> {
   if (location.kind === "directory") return new LocalDirectory(location.path);
-  const { S3Storage } = await import("./s3/s3-storage.js");
+  const { S3Storage } = await loadS3();
   return new S3Storage(location);
+}
+
+/** Begins to load the code of a storage that is about to be opened. What fails is left to `openStorage`. */
+export function preloadStorage(kind: StorageLocation["kind"]): void {
+  if (kind === "s3") loadS3().catch(() => undefined);
+}
+
+/** The S3 client is loaded only where there is use for it: that takes longer than a small backup. */
+function loadS3() {
+  return import("./s3/s3-storage.js");
 }
 
 function unknownScheme(repo: string, scheme: string): BlockferryError {

@@ -53,13 +53,16 @@ export interface UploadSession {
 
 /** An object being written in parts; parts may be in flight together, their order is that of the calls. */
 export interface Upload {
-  /** Adds a part of `partBytes`. The buffer must not change until the promise resolves. */
-  write(part: Buffer): Promise<void>;
+  /**
+   * Adds a part of `partBytes`. The buffer must not change until the promise resolves.
+   * @param crc32 the part's CRC-32, for a storage that sends it along; it computes what is left out
+   */
+  write(part: Buffer, crc32?: number): Promise<void>;
   /**
    * Adds the last part, of any length, waits for all parts, and makes the object durable and visible. When any part
    * failed, this fails too, and the object never appears.
    */
-  finish(tail: Buffer): Promise<void>;
+  finish(tail: Buffer, crc32?: number): Promise<void>;
   /** Gives up: nothing of the object stays behind. */
   abort(): Promise<void>;
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { crc32 } from "node:zlib";
 import fc from "fast-check";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { checkStoredBytes, decodeChunk } from "../../repository/chunk-codec.js";
@@ -18,7 +19,7 @@ import {
 } from "../../repository/pack-format.js";
 import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/pack-writer.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
-import type { Storage } from "../../repository/storage/storage.js";
+import type { Storage, Upload } from "../../repository/storage/storage.js";
 import { writePacks } from "../support/packs.js";
 import { SeededRandom } from "../support/random.js";
 import { tempFolder } from "../support/temp-folder.js";
@@ -26,6 +27,28 @@ import { tempFolder } from "../support/temp-folder.js";
 /** Small parts, so that a few hundred KiB make several. */
 class SmallParts extends LocalDirectory {
   override readonly partBytes = 64 * 1024;
+}
+
+/** Notes for every part whether it came with its CRC-32. */
+class CheckedParts extends SmallParts {
+  readonly rightChecksums: boolean[] = [];
+
+  override putStream(key: string): Upload {
+    const upload = super.putStream(key);
+    const check = (part: Buffer, known: number | undefined) =>
+      this.rightChecksums.push(known === crc32(part));
+    return {
+      write: (part, known) => {
+        check(part, known);
+        return upload.write(part);
+      },
+      finish: (tail, known) => {
+        check(tail, known);
+        return upload.finish(tail);
+      },
+      abort: () => upload.abort(),
+    };
+  }
 }
 
 const MAX_SMALL_CHUNK = 64 * 1024;
@@ -95,6 +118,20 @@ test("chunks of any size and kind come back from their packs in order", async ()
       },
     ),
     { numRuns: 25, interruptAfterTimeLimit: 20_000 },
+  );
+});
+
+test("every part goes to storage with its CRC-32, though chunks run over from one to the next", async () => {
+  const root = await tempFolder();
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(chunkSpec, { minLength: 1, maxLength: 40, size: "max" }), async (specs) => {
+      const storage = new CheckedParts(join(root, String(run++)));
+      await writePacks(storage, specs.map(makeChunk), { compression: "lz4", memory: "ordinary" });
+      assert.ok(storage.rightChecksums.length > 0);
+      assert.equal(storage.rightChecksums.indexOf(false), -1);
+    }),
+    { numRuns: 40 },
   );
 });
 

@@ -12,8 +12,7 @@ const TOOLS = fileURLToPath(new URL("../../../.tools/", import.meta.url));
 const VERSITYGW = join(TOOLS, "versitygw-v1.8.0", "versitygw");
 const MOTO = join(TOOLS, "moto", "bin", "moto_server");
 
-export const S3_SERVERS = ["moto", "versitygw"] as const;
-export type S3ServerName = (typeof S3_SERVERS)[number];
+export type S3ServerName = "moto" | "versitygw";
 
 export const BUCKET = "test-bucket";
 

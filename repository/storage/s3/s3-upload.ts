@@ -30,18 +30,18 @@ export class S3Upload implements Upload {
     private readonly key: string,
   ) {}
 
-  async write(part: Buffer): Promise<void> {
+  async write(part: Buffer, crc32?: number): Promise<void> {
     try {
-      await this.addPart(part);
+      await this.addPart(part, crc32);
     } catch (error) {
       throw this.s3.explain(this.key, error);
     }
   }
 
-  async finish(tail: Buffer): Promise<void> {
+  async finish(tail: Buffer, crc32?: number): Promise<void> {
     try {
-      if (this.begun === undefined) return await this.putWhole(tail);
-      if (tail.length > 0) this.addPart(tail).catch(() => undefined);
+      if (this.begun === undefined) return await this.putWhole(tail, crc32);
+      if (tail.length > 0) this.addPart(tail, crc32).catch(() => undefined);
       await this.complete(await this.begun, await Promise.all(this.parts));
     } catch (error) {
       throw this.s3.explain(this.key, error);
@@ -64,10 +64,10 @@ export class S3Upload implements Upload {
     }
   }
 
-  private addPart(part: Buffer): Promise<CompletedPart> {
+  private addPart(part: Buffer, crc32: number | undefined): Promise<CompletedPart> {
     this.begun ??= this.begin();
     this.sizeBytes += part.length;
-    const sent = this.sendPart(this.begun, this.parts.length + 1, part);
+    const sent = this.sendPart(this.begun, this.parts.length + 1, part, crc32);
     this.parts.push(sent);
     return sent;
   }
@@ -86,10 +86,15 @@ export class S3Upload implements Upload {
     return UploadId;
   }
 
-  private async sendPart(begun: Promise<string>, number: number, body: Buffer): Promise<CompletedPart> {
+  private async sendPart(
+    begun: Promise<string>,
+    number: number,
+    body: Buffer,
+    crc32: number | undefined,
+  ): Promise<CompletedPart> {
     const { signal } = this.cancelled;
     const uploadId = await begun;
-    const checksum = crc32Base64(body);
+    const checksum = crc32Base64(body, crc32);
     return retryTransient(async () => {
       await this.s3.limit?.take(body.length, signal);
       const command = new UploadPartCommand({
@@ -131,7 +136,7 @@ export class S3Upload implements Upload {
     }
   }
 
-  private async putWhole(body: Buffer): Promise<void> {
+  private async putWhole(body: Buffer, crc32: number | undefined): Promise<void> {
     const { signal } = this.cancelled;
     await retryTransient(async () => {
       await this.s3.limit?.take(body.length, signal);
@@ -141,7 +146,7 @@ export class S3Upload implements Upload {
         ...this.s3.storageClass,
         Body: body,
         ContentLength: body.length,
-        ChecksumCRC32: crc32Base64(body),
+        ChecksumCRC32: crc32Base64(body, crc32),
       });
       await this.s3.client.send(command, { abortSignal: signal });
     }, signal);
