@@ -16,5 +16,6 @@ testRepository({
   get: (name, key) => readFile(join(folder, name, key)),
   put: (name, key, body) => writeFile(join(folder, name, key), body),
   remove: (name, key) => rm(join(folder, name, key)),
+  datesUploads: true,
   leftovers: (name) => readdir(join(folder, name, "tmp")),
 });

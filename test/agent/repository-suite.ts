@@ -6,6 +6,7 @@ import { writeMixedImage } from "../support/images.js";
 import { SeededRandom } from "../support/random.js";
 import { writeRandomFile } from "../support/random-files.js";
 import { agentFails, assertRestores, assertWhole, backUp, pointIds } from "../support/repositories.js";
+import { MISDATES } from "../support/s3-server.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
@@ -20,6 +21,8 @@ export interface RepositoryPlace {
   get(name: string, key: string): Promise<Buffer>;
   put(name: string, key: string, body: Buffer): Promise<void>;
   remove(name: string, key: string): Promise<void>;
+  /** Whether it says truly when an upload began. */
+  datesUploads: boolean;
   /** What unfinished uploads have left. */
   leftovers(name: string): Promise<string[]>;
 }
@@ -69,7 +72,8 @@ export function testRepository(place: RepositoryPlace): void {
       await assertWhole(inner);
     });
 
-    test("takes two backups at once, and both are right", async () => {
+    const aliveTogether = place.datesUploads ? {} : { skip: MISDATES };
+    test("takes two backups at once, and both are right", aliveTogether, async () => {
       const repo = await newRepository("both");
       const other = join(folder, "other.img");
       await writeMixedImage(other, 20 * MIB, random);

@@ -43,6 +43,14 @@ export async function s3ServerMissing(name: S3ServerName): Promise<string | fals
   return isInstalled ? false : "versitygw is not installed: that takes Go";
 }
 
+/** Why the uploads of two runs cannot be alive together on a server that misdates them. */
+export const MISDATES = "it dates every upload years back, so all look abandoned";
+
+/** Whether a server says truly when an upload began: moto says 10 November 2010, whenever that was. */
+export function datesUploads(name: S3ServerName): boolean {
+  return name !== "moto";
+}
+
 /** Starts a server, which ends with the test file or suite, and points the environment at it. */
 export async function startS3Server(name: S3ServerName): Promise<S3Server> {
   Object.assign(process.env, S3_ENVIRONMENT);

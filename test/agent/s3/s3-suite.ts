@@ -11,6 +11,7 @@ import { assertRestores, assertWhole, backUp, restoreTo } from "../../support/re
 import { S3Objects } from "../../support/s3-objects.js";
 import {
   BUCKET,
+  datesUploads,
   S3_ENVIRONMENT,
   type S3ServerName,
   s3ServerMissing,
@@ -45,6 +46,7 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
       get: (repository, key) => objects.get(`${repository}/${key}`),
       put: (repository, key, body) => objects.put(`${repository}/${key}`, body),
       remove: (repository, key) => objects.remove(`${repository}/${key}`),
+      datesUploads: datesUploads(name),
       leftovers: async (repository) => [
         ...(await objects.uploads(`${repository}/`)),
         ...(await objects.keys(`${repository}/tmp/`)),

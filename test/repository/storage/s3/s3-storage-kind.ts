@@ -2,7 +2,13 @@ import { randomBytes } from "node:crypto";
 import { describe } from "node:test";
 import { openStorage, parseStorageLocation } from "../../../../repository/storage/open-storage.js";
 import { S3Objects } from "../../../support/s3-objects.js";
-import { BUCKET, type S3ServerName, s3ServerMissing, startS3Server } from "../../../support/s3-server.js";
+import {
+  BUCKET,
+  datesUploads,
+  type S3ServerName,
+  s3ServerMissing,
+  startS3Server,
+} from "../../../support/s3-server.js";
 import { testStorage } from "../storage-suite.js";
 
 /** The storage suite against a real S3 server, under a new prefix for each test. */
@@ -25,8 +31,7 @@ export async function testS3Storage(name: S3ServerName): Promise<void> {
       },
       partBytes: 8 * 1024 * 1024,
       streamRuns: 8,
-      // moto: 10 November 2010, whenever it began.
-      datesUploads: name !== "moto",
+      datesUploads: datesUploads(name),
     });
   });
 }
