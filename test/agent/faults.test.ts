@@ -5,7 +5,7 @@ import { chmod, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/pr
 import { join } from "node:path";
 import { test } from "node:test";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import { AGENT, type AgentResult, agent, agentJson, startAgent } from "../support/agent.js";
+import { AGENT, agent, agentJson, startAgent } from "../support/agent.js";
 import { withMemoryFileSystem } from "../support/mounts.js";
 import { deviceWithBadBlocks, withNbdDevice } from "../support/nbd-device.js";
 import { writeRandomFile } from "../support/random-files.js";
@@ -24,6 +24,7 @@ import { rootTest } from "../support/root-test.js";
 import { runTool } from "../support/run-tool.js";
 import { assertSameContent } from "../support/same-content.js";
 import { seeded } from "../support/seeded.js";
+import type { ProgramResult } from "../support/start-program.js";
 import { tempFolder } from "../support/temp-folder.js";
 import { waitUntil } from "../support/wait-until.js";
 
@@ -285,7 +286,7 @@ async function fill(path: string): Promise<void> {
  * Runs the agent as a user who owns nothing. One capability lets it read everything, as the program, its image and its
  * repository may lie below folders of root's; it lets it write nothing.
  */
-async function agentAsNobody(...args: string[]): Promise<AgentResult> {
+async function agentAsNobody(...args: string[]): Promise<ProgramResult> {
   const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
   const mayRead = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"];
   const child = spawn("setpriv", [...user, ...mayRead, process.execPath, AGENT, ...args], {

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, readlink, stat, writeFile } from "node:fs/pro
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import type { ErrorRecord } from "../../foundation/blockferry-error.js";
-import { type RunningAgent, startAgent } from "../support/agent.js";
+import { startAgent } from "../support/agent.js";
 import { deviceThatHangs, withNbdDevice } from "../support/nbd-device.js";
 import { SeededRandom } from "../support/random.js";
 import { writeRandomFile } from "../support/random-files.js";
@@ -18,6 +18,7 @@ import {
   tempFiles,
 } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
+import type { RunningProgram } from "../support/start-program.js";
 import { tempFolder } from "../support/temp-folder.js";
 import { stopwatch, waitUntil } from "../support/wait-until.js";
 
@@ -111,7 +112,7 @@ describe("on a device that hangs, a backup", () => {
 /** Starts a backup of a device that hangs from byte `readableBytes` on, and checks what `use` has left of both. */
 async function withHungBackup(
   readableBytes: number,
-  use: (run: RunningAgent) => Promise<void>,
+  use: (run: RunningProgram) => Promise<void>,
 ): Promise<void> {
   const folder = await tempFolder();
   const repo = await newRepository(folder);
@@ -138,7 +139,7 @@ async function withHungBackup(
 }
 
 /** Whether the process has a file at or below `path` open. */
-async function readsBelow({ process: child }: RunningAgent, path: string): Promise<boolean> {
+async function readsBelow({ process: child }: RunningProgram, path: string): Promise<boolean> {
   assert.equal(child.exitCode, null, "the run has ended already");
   const folder = `/proc/${child.pid}/fd`;
   const open = await Promise.all(
@@ -148,7 +149,7 @@ async function readsBelow({ process: child }: RunningAgent, path: string): Promi
 }
 
 /** Sends the signal, and expects a run with `--json` to wind down in time and to say that it was interrupted. */
-async function assertInterrupted(run: RunningAgent, signal: NodeJS.Signals): Promise<void> {
+async function assertInterrupted(run: RunningProgram, signal: NodeJS.Signals): Promise<void> {
   assert.equal(run.process.exitCode, null, "the run has ended already");
   const elapsedMs = stopwatch();
   run.process.kill(signal);
@@ -165,7 +166,7 @@ async function assertInterrupted(run: RunningAgent, signal: NodeJS.Signals): Pro
  * Presses Ctrl-C so often, and expects the run to end in time: by itself or by the signal. A thread whose read the device has
  * taken cannot be ended by anybody before the device answers, so a process of which nothing else is left has ended, too.
  */
-async function assertEnds(run: RunningAgent, presses: 1 | 2, deadlineMs: number): Promise<void> {
+async function assertEnds(run: RunningProgram, presses: 1 | 2, deadlineMs: number): Promise<void> {
   let stderr = "";
   run.process.stderr?.on("data", (text: string) => {
     stderr += text;
@@ -180,7 +181,7 @@ async function assertEnds(run: RunningAgent, presses: 1 | 2, deadlineMs: number)
 }
 
 /** Whether the process is gone or a zombie: proc_pid_stat(5), the field after the name in parentheses. */
-async function hasEnded({ process: child }: RunningAgent): Promise<boolean> {
+async function hasEnded({ process: child }: RunningProgram): Promise<boolean> {
   const line = await readFile(`/proc/${child.pid}/stat`, "utf8").catch(() => "");
   const state = line.slice(line.lastIndexOf(")") + 2, line.lastIndexOf(")") + 3);
   return ["", "Z", "X"].includes(state);

@@ -1,44 +1,17 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { type ProgramResult, type RunningProgram, startProgram } from "./start-program.js";
 
 /** The agent as it is installed: a process of its own. */
 export const AGENT = fileURLToPath(new URL("../../agent/main.cjs", import.meta.url));
 
-export interface AgentResult {
-  /** Exit code, or null when a signal ended it. */
-  code: number | null;
-  signal: NodeJS.Signals | null;
-  stdout: string;
-  stderr: string;
-}
-
-export interface RunningAgent {
-  process: ChildProcess;
-  result: Promise<AgentResult>;
-}
-
 /** Starts `blockferry-agent`; the caller may kill it. */
-export function startAgent(args: string[], env: NodeJS.ProcessEnv = {}): RunningAgent {
-  const child = spawn(process.execPath, [AGENT, ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...env },
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  const result = once(child, "close").then(([code, signal]) => ({ code, signal, stdout, stderr }));
-  return { process: child, result };
+export function startAgent(args: string[], env: NodeJS.ProcessEnv = {}): RunningProgram {
+  return startProgram(AGENT, args, { env });
 }
 
 /** Runs `blockferry-agent` to its end, whatever that is. */
-export function agent(...args: string[]): Promise<AgentResult> {
+export function agent(...args: string[]): Promise<ProgramResult> {
   return startAgent(args).result;
 }
 

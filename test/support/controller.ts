@@ -1,7 +1,5 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import type { AgentResult, RunningAgent } from "./agent.js";
+import { type ProgramResult, type RunningProgram, startProgram } from "./start-program.js";
 
 /** The controller as it is installed: a process of its own. */
 const CONTROLLER = fileURLToPath(new URL("../../controller/main.js", import.meta.url));
@@ -11,25 +9,11 @@ export function startController(
   args: string[],
   env: NodeJS.ProcessEnv = {},
   onStderr: (text: string) => void = () => undefined,
-): RunningAgent {
-  const child = spawn(process.execPath, [CONTROLLER, ...args], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...env },
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-    onStderr(stderr);
-  });
-  const result = once(child, "close").then(([code, signal]) => ({ code, signal, stdout, stderr }));
-  return { process: child, result };
+): RunningProgram {
+  return startProgram(CONTROLLER, args, { env, onStderr });
 }
 
 /** Runs `blockferry` to its end, whatever that is. */
-export function controller(args: string[], env: NodeJS.ProcessEnv = {}): Promise<AgentResult> {
+export function controller(args: string[], env: NodeJS.ProcessEnv = {}): Promise<ProgramResult> {
   return startController(args, env).result;
 }

@@ -3,8 +3,9 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import { type AgentResult, agent, agentJson } from "./agent.js";
+import { agent, agentJson } from "./agent.js";
 import { assertSameContent } from "./same-content.js";
+import type { ProgramResult } from "./start-program.js";
 
 /** What `backup --json` prints. */
 export interface BackupOutput {
@@ -90,7 +91,7 @@ export async function agentFails(exit: number, ...args: string[]): Promise<Error
 }
 
 /** The error in the result of a run with `--json`. */
-export function failure(exit: number, result: AgentResult): ErrorRecord {
+export function failure(exit: number, result: ProgramResult): ErrorRecord {
   const said = `exit ${result.code ?? result.signal}\n${result.stdout}\n${result.stderr}`;
   assert.equal(result.code, exit, said);
   const { error } = JSON.parse(result.stdout) as { error?: ErrorRecord };

@@ -5,8 +5,9 @@ import { type Job, writeJob } from "../../repository/jobs/job.js";
 import { type JobResult, readResult } from "../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
 import { openRepository, type Repository } from "../../repository/repository.js";
-import { type AgentResult, type RunningAgent, startAgent } from "./agent.js";
+import { startAgent } from "./agent.js";
 import { makeJob, WORKER } from "./jobs.js";
+import type { ProgramResult, RunningProgram } from "./start-program.js";
 import { waitUntil } from "./wait-until.js";
 
 /** Short, so that tests see soon what they wait for. */
@@ -30,7 +31,7 @@ export class ServedRepository {
   }
 
   /** Starts a service for `WORKER`, which ends with the test at the latest. */
-  serve(options: string[], env: NodeJS.ProcessEnv = {}): RunningAgent {
+  serve(options: string[], env: NodeJS.ProcessEnv = {}): RunningProgram {
     const args = ["serve", "--repo", this.repo, "--worker-id", WORKER, "--json", ...INTERVALS, ...options];
     const service = startAgent(args, env);
     after(() => service.process.kill("SIGKILL"));
@@ -38,7 +39,7 @@ export class ServedRepository {
   }
 
   /** Lets a service do the jobs that are there. */
-  serveOnce(options: string[], env: NodeJS.ProcessEnv = {}): Promise<AgentResult> {
+  serveOnce(options: string[], env: NodeJS.ProcessEnv = {}): Promise<ProgramResult> {
     return this.serve(["--once", ...options], env).result;
   }
 
@@ -85,7 +86,7 @@ export class ServedRepository {
 }
 
 /** Ends a service as systemd does, and checks that it takes that for no failure. */
-export async function stopService(service: RunningAgent): Promise<AgentResult> {
+export async function stopService(service: RunningProgram): Promise<ProgramResult> {
   service.process.kill("SIGTERM");
   const result = await service.result;
   assert.equal(result.code, 0, `${result.signal}\n${result.stdout}\n${result.stderr}`);

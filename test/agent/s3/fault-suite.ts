@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { type AgentResult, agentJson, startAgent } from "../../support/agent.js";
+import { agentJson, startAgent } from "../../support/agent.js";
 import { type Fault, type FaultProxy, startFaultProxy } from "../../support/fault-proxy.js";
 import { writeMixedImage } from "../../support/images.js";
 import { SeededRandom } from "../../support/random.js";
 import { assertRestores, assertWhole, failure } from "../../support/repositories.js";
 import { BUCKET, type S3ServerName, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
 import { assertSameContent } from "../../support/same-content.js";
+import type { ProgramResult } from "../../support/start-program.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
@@ -96,7 +97,7 @@ export async function testFaults({ server: name, faults, mixedRounds }: FaultSui
   });
 }
 
-function assertSaysWhy(result: AgentResult): void {
+function assertSaysWhy(result: ProgramResult): void {
   if (result.code !== 0) failure(result.code === 3 ? 3 : 1, result);
 }
 
