@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { systemErrorCode } from "./blockferry-error.js";
@@ -7,9 +7,12 @@ import { systemErrorCode } from "./blockferry-error.js";
 /** A process elsewhere cannot be asked for; what nobody has changed for a week, nobody is writing. */
 const ABANDONED_AFTER_MS = 7 * 24 * 60 * 60 * 1000;
 
-/** Where process ids mean the same: a host, and on it a pid namespace, as containers have their own (pid_namespaces(7)). */
+/** Unique for each host and boot, where host names and numbers of namespaces are not (random(4)). */
+const BOOT_ID = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+
+/** Where process ids mean the same: a host since its boot, and on it a pid namespace, as containers have their own (pid_namespaces(7)). */
 const PLACE = createHash("sha256")
-  .update(`${hostname()} ${readlinkSync("/proc/self/ns/pid")}`)
+  .update(`${hostname()} ${BOOT_ID} ${readlinkSync("/proc/self/ns/pid")}`)
   .digest("hex")
   .slice(0, 8);
 

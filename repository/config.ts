@@ -20,7 +20,7 @@ const ConfigSchema = z.strictObject({
 /** What holds for a whole repository; written once, when it is made. */
 export type RepositoryConfig = z.infer<typeof ConfigSchema>;
 
-/** @throws RepositoryExists, ConditionalWritesUnsupported */
+/** Tries the storage before it writes: an old config must not fall victim to a server that replaces objects. @throws RepositoryExists, ConditionalWritesUnsupported */
 export async function createConfig(storage: Storage): Promise<RepositoryConfig> {
   const config: RepositoryConfig = {
     format: "blockferry-repository",
@@ -30,13 +30,13 @@ export async function createConfig(storage: Storage): Promise<RepositoryConfig> 
     encryption: { mode: "none" },
     createdAt: new Date().toISOString(),
   };
+  await storage.proveWriteOnce();
   try {
     await storage.put(CONFIG_KEY, sealJson(config), { ifNoneMatch: "*" });
   } catch (error) {
     if (error instanceof BlockferryError && error.code === "ObjectExists") throw alreadyThere(storage, error);
     throw error;
   }
-  await storage.proveWriteOnce(CONFIG_KEY);
   return config;
 }
 

@@ -33,11 +33,10 @@ export interface Storage {
   makeDurable(keys: string[]): Promise<void>;
 
   /**
-   * Proves that the storage refuses to replace `key`, which exists, when asked to with `ifNoneMatch`. Where it does not, `key`
-   * is removed.
+   * Proves that the storage refuses to replace an object when asked to with `ifNoneMatch`, on one of its own that it removes again.
    * @throws ConditionalWritesUnsupported
    */
-  proveWriteOnce(key: string): Promise<void>;
+  proveWriteOnce(): Promise<void>;
 
   /** Called before the first upload of a run: removes what uploads of dead processes left behind. */
   beginUploads(): Promise<UploadSession>;

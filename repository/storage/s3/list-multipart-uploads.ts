@@ -9,6 +9,10 @@ export async function listMultipartUploads(s3: S3Bucket): Promise<MultipartUploa
     const page = await s3.client.send(new ListMultipartUploadsCommand({ ...s3.prefix("packs/"), ...marker }));
     uploads.push(...(page.Uploads ?? []));
     if (!page.IsTruncated) return uploads;
-    marker = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+    const next = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+    if (next.KeyMarker === marker.KeyMarker && next.UploadIdMarker === marker.UploadIdMarker) {
+      throw new Error("the server lists the same multipart uploads again and again");
+    }
+    marker = next;
   }
 }

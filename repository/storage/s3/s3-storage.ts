@@ -7,7 +7,7 @@ import { conditionalWritesIgnored } from "./s3-errors.js";
 import type { S3Location } from "./s3-location.js";
 import { readS3Object } from "./s3-read.js";
 import { S3Upload } from "./s3-upload.js";
-import { S3UploadSession } from "./s3-upload-session.js";
+import { newMarkerKey, S3UploadSession } from "./s3-upload-session.js";
 import { retryTransient } from "./transient.js";
 
 /** S3 takes no smaller parts than 5 MiB, the last one excepted, and no more than 10,000 of them. */
@@ -62,19 +62,30 @@ export class S3Storage implements Storage {
   /** What S3 lists is durable. */
   async makeDurable(): Promise<void> {}
 
-  async proveWriteOnce(key: string): Promise<void> {
+  async proveWriteOnce(): Promise<void> {
+    const key = newMarkerKey();
     try {
-      await retryTransient(() => this.send(key, Buffer.from("a second object"), { ifNoneMatch: "*" }));
+      await this.put(key, Buffer.from("the first object"), { ifNoneMatch: "*" });
+      const isRefused = await this.refusesToReplace(key);
+      await this.s3.client.send(new DeleteObjectCommand(this.s3.object(key)));
+      if (!isRefused) throw conditionalWritesIgnored(this.name, key);
     } catch (error) {
-      if (isPreconditionFailed(error)) return;
       throw this.s3.explain(key, error);
     }
-    await this.s3.client.send(new DeleteObjectCommand(this.s3.object(key)));
-    throw conditionalWritesIgnored(this.name, key);
   }
 
   async beginUploads(): Promise<UploadSession> {
     return S3UploadSession.begin(this.s3);
+  }
+
+  private async refusesToReplace(key: string): Promise<boolean> {
+    try {
+      await retryTransient(() => this.send(key, Buffer.from("a second object"), { ifNoneMatch: "*" }));
+      return false;
+    } catch (error) {
+      if (isPreconditionFailed(error)) return true;
+      throw error;
+    }
   }
 
   private async send(key: string, body: Uint8Array, { ifNoneMatch }: { ifNoneMatch?: "*" }): Promise<void> {

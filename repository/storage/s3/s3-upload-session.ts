@@ -8,15 +8,16 @@ import {
 } from "@aws-sdk/client-s3";
 import { OWNER_TOKEN, ownerState } from "../../../foundation/owner-token.js";
 import type { UploadSession } from "../storage.js";
+import { crc32Base64 } from "./crc32-base64.js";
 import { listMultipartUploads } from "./list-multipart-uploads.js";
 import type { S3Bucket } from "./s3-bucket.js";
 
 const MARKERS = "tmp/";
 const REFRESH_MS = 5 * 60 * 1000;
-/** A marker elsewhere that nobody has refreshed for so long belongs to a run that is dead. */
+/** A marker that nobody has refreshed for so long belongs to a run that is dead, even if another process has its number now. */
 const EXPIRES_MS = 30 * 60 * 1000;
-/** No upload takes that long, even while other runs are alive: a pack has 64 MiB. */
-const ABANDONED_MS = 24 * 60 * 60 * 1000;
+/** Older uploads are removed even while other runs are alive. A pack stays open until it has 64 MiB, or its run has read everything. */
+const ABANDONED_MS = 7 * 24 * 60 * 60 * 1000;
 
 /**
  * Marks a run that uploads, so that others leave its multipart uploads alone, and removes those that no living run can own.
@@ -35,7 +36,7 @@ export class S3UploadSession implements UploadSession {
   }
 
   static async begin(s3: S3Bucket): Promise<S3UploadSession> {
-    const marker = `${MARKERS}${OWNER_TOKEN}@${randomBytes(8).toString("hex")}`;
+    const marker = newMarkerKey();
     try {
       await writeMarker(s3, marker);
       return new S3UploadSession(s3, marker, await removeStaleUploads(s3, marker));
@@ -56,8 +57,22 @@ export class S3UploadSession implements UploadSession {
   }
 }
 
+/** The name of a short-lived object of this run, which others remove when the run is dead. */
+export function newMarkerKey(): string {
+  return `${MARKERS}${OWNER_TOKEN}@${randomBytes(8).toString("hex")}`;
+}
+
 async function writeMarker(s3: S3Bucket, marker: string): Promise<void> {
-  await s3.client.send(new PutObjectCommand({ ...s3.object(marker), Body: "", ContentLength: 0 }));
+  const body = Buffer.alloc(0);
+  await s3.client.send(
+    new PutObjectCommand({
+      ...s3.object(marker),
+      ...s3.encryption,
+      Body: body,
+      ContentLength: 0,
+      ChecksumCRC32: crc32Base64(body),
+    }),
+  );
 }
 
 /** Uploads are listed before markers: whoever owns one of them has written its marker by then. @returns how many were removed */
@@ -85,8 +100,8 @@ async function readMarkers(s3: S3Bucket, ownMarker: string): Promise<{ now: numb
   }
   let othersLive = false;
   for (const { key, refreshedAt } of others) {
-    const state = ownerState(key.slice(MARKERS.length).split("@")[0] ?? "");
-    const dead = state === "gone" || (state === "elsewhere" && now - refreshedAt > EXPIRES_MS);
+    const isGone = ownerState(key.slice(MARKERS.length).split("@")[0] ?? "") === "gone";
+    const dead = isGone || now - refreshedAt > EXPIRES_MS;
     if (dead) await s3.client.send(new DeleteObjectCommand(s3.object(key)));
     else othersLive = true;
   }

@@ -4,6 +4,7 @@ import type { ErrorCode } from "../../../foundation/blockferry-error.js";
 import { startAgent } from "../../support/agent.js";
 import { errorBody, type OwnAnswer, startFaultProxy } from "../../support/fault-proxy.js";
 import { failure } from "../../support/repositories.js";
+import { S3Objects } from "../../support/s3-objects.js";
 import { BUCKET, S3_ENVIRONMENT, startS3Server } from "../../support/s3-server.js";
 
 const SESSION_TOKEN = "session/token/that/must/never/be/shown";
@@ -57,6 +58,23 @@ test("a server that ignores If-None-Match gets no repository, and nothing stays 
   proxy.changeHeaders = () => undefined;
   const again = await startAgent(["init", "--repo", repo, "--json"], env).result;
   assert.equal(again.code, 0, again.stdout);
+});
+
+test("a server that comes to ignore If-None-Match does not lose a repository to a second init", async () => {
+  const server = await startS3Server("moto");
+  const proxy = await startFaultProxy(server.endpointUrl);
+  const objects = new S3Objects(server.endpointUrl);
+  const init = ["init", "--repo", `s3://${BUCKET}/moved`, "--json"];
+  const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+  const made = await startAgent(init, env).result;
+  assert.equal(made.code, 0, made.stdout);
+  const config = await objects.get("moved/config.json");
+  proxy.changeHeaders = (headers) => {
+    delete headers["if-none-match"];
+  };
+  assert.equal(failure(1, await startAgent(init, env).result).code, "ConditionalWritesUnsupported");
+  assert.deepEqual(await objects.keys("moved/"), ["moved/config.json"]);
+  assert.ok((await objects.get("moved/config.json")).equals(config));
 });
 
 function answer(status: number, code: string): OwnAnswer {
