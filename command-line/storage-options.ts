@@ -3,6 +3,7 @@ import { parseStorageLocation } from "../repository/storage/open-storage.js";
 import { type S3Location, STORAGE_CLASSES, type StorageClass } from "../repository/storage/s3/s3-location.js";
 import type { StorageLocation } from "../repository/storage/storage.js";
 import { once, usage } from "./options.js";
+import { text } from "./text-option.js";
 
 /** What every command is told about the repository. */
 export interface StorageArguments {
@@ -30,9 +31,9 @@ export const storageOptions = {
     coerce: once("repo"),
     describe: "Repository: s3://BUCKET/PREFIX or a local directory",
   },
-  region: text("region", "Region of the bucket"),
-  "endpoint-url": text("endpoint-url", "URL of a server other than AWS"),
-  profile: text("profile", "Profile of the AWS configuration files"),
+  region: text(GROUP, "region", "Region of the bucket"),
+  "endpoint-url": text(GROUP, "endpoint-url", "URL of a server other than AWS"),
+  profile: text(GROUP, "profile", "Profile of the AWS configuration files"),
   "force-path-style": {
     type: "boolean",
     group: GROUP,
@@ -50,8 +51,9 @@ export const storageOptions = {
     coerce: once("sse"),
     describe: "How the server encrypts new objects",
   },
-  "sse-kms-key": text("sse-kms-key", "ARN of the key for --sse aws:kms"),
+  "sse-kms-key": text(GROUP, "sse-kms-key", "ARN of the key for --sse aws:kms"),
   "bandwidth-limit": text(
+    GROUP,
     "bandwidth-limit",
     "Bytes per second that all threads together send and receive; K, M, G for KiB, MiB, GiB",
   ),
@@ -63,10 +65,6 @@ export const storageOptions = {
     describe: "Seconds without a byte after which a request is tried again  [default: 30]",
   },
 } as const;
-
-function text<Name extends string>(name: Name, describe: string) {
-  return { type: "string", group: GROUP, requiresArg: true, coerce: once(name), describe } as const;
-}
 
 /** The repository that the options name. @throws Usage */
 export function storageLocation(args: StorageArguments): StorageLocation {

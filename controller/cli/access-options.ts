@@ -1,6 +1,6 @@
 import { usage } from "../../command-line/options.js";
+import { text } from "../../command-line/text-option.js";
 import type { Access, BackupRequest } from "../request.js";
-import { text } from "./text-option.js";
 
 export interface AccessArguments {
   sourceProfile: string | undefined;

@@ -1,6 +1,6 @@
 import { type StorageArguments, storageOptions } from "../../command-line/storage-options.js";
+import { number, text, texts } from "../../command-line/text-option.js";
 import { type AccessArguments, accessOptions } from "./access-options.js";
-import { number, text, texts } from "./text-option.js";
 
 export interface RequestArguments extends StorageArguments, AccessArguments {
   instance: string;

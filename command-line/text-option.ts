@@ -1,4 +1,4 @@
-import { once, repeated } from "../../command-line/options.js";
+import { once, repeated } from "./options.js";
 
 export function text<Name extends string>(group: string, name: Name, describe: string) {
   return { type: "string", group, requiresArg: true, coerce: once(name), describe } as const;
