@@ -16,6 +16,14 @@ export interface ThreadContext {
   stop: SharedArrayBuffer;
 }
 
+/** What a thread finds as its `workerData`. */
+export interface ThreadData {
+  /** URL of the thread's module. */
+  module: string;
+  /** What the thread will open: its module can load the code for that ahead. */
+  storage: StorageLocation["kind"];
+}
+
 /** How a thread ended. Errors travel as records, because a structured clone would strip them to their message. */
 export type ThreadOutcome<Result> = { result: Result } | { error: ErrorRecord };
 
@@ -38,18 +46,19 @@ export class ThreadPool<Task, Result, Message = never> {
 
   /**
    * @param module its default export is `(task) => threadMain(task, ...)`
-   * @param storage what the threads will open; they find it as their `workerData`, and can load its code ahead
+   * @param storage what the threads will open
    */
   constructor(
     module: URL,
     readonly threads: number,
     storage: StorageLocation["kind"],
   ) {
+    const workerData: ThreadData = { module: module.href, storage };
     this.pool = new Piscina({
-      filename: module.href,
+      filename: new URL("./thread.cjs", import.meta.url).href,
       minThreads: threads,
       maxThreads: threads,
-      workerData: storage,
+      workerData,
       // Between tasks Piscina blocks a thread's event loop in Atomics.wait; these threads have I/O under way.
       atomics: "disabled",
       recordTiming: false,

@@ -9,12 +9,12 @@ import { VolumeChunks } from "../../repository/volume-chunks.js";
 import { Counters } from "../counters.js";
 import { ExtentQueue } from "../extent-queue.js";
 import { StopFlag } from "../stop-flag.js";
-import { type ThreadContext, threadMain } from "../thread-pool.js";
+import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
 import { ChunkPipeline, type OpenVolume } from "./chunk-pipeline.js";
 import { ChunkStore } from "./chunk-store.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
 
-preloadStorage(workerData);
+preloadStorage((workerData as ThreadData).storage);
 
 /** How long a stopped run may take to finish packs that are under way, which the next run then need not store again. */
 const KEEP_MS = 1000;

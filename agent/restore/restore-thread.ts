@@ -15,12 +15,12 @@ import { type CounterRow, Counters } from "../counters.js";
 import { type Extent, ExtentQueue } from "../extent-queue.js";
 import { type PackRun, planRuns, RUN_BYTES, type WantedChunk } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
-import { type ThreadContext, threadMain } from "../thread-pool.js";
+import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
 import type { RestoreTask } from "./messages.js";
 import { TargetWriter } from "./target-writer.js";
 import { groupWrites, MAX_GROUP_CHUNKS, type WriteGroup } from "./write-groups.js";
 
-preloadStorage(workerData);
+preloadStorage((workerData as ThreadData).storage);
 
 /** Runs of packs being read or decoded at once, for each thread. */
 const RUNS_IN_FLIGHT = 4;

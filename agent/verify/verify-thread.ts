@@ -20,10 +20,10 @@ import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage
 import { type CounterRow, Counters } from "../counters.js";
 import { coalesce, RUN_BYTES } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
-import { type ThreadContext, threadMain } from "../thread-pool.js";
+import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
 import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
 
-preloadStorage(workerData);
+preloadStorage((workerData as ThreadData).storage);
 
 /** Packs read at once by a thread: while one waits for storage, another is hashed. */
 const PACKS_IN_FLIGHT = 3;
