@@ -1,4 +1,4 @@
-import type { BlockferryError, ErrorCode } from "../foundation/blockferry-error.js";
+import type { ErrorCode } from "../foundation/blockferry-error.js";
 
 /** What the process tells its caller; documented in README.md and docs/operations.md. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, dataDamaged: 3, interrupted: 130 } as const;
@@ -12,8 +12,8 @@ const DAMAGE: ReadonlySet<ErrorCode> = new Set([
   "IndexMissing",
 ]);
 
-export function exitCodeOf(error: BlockferryError): number {
-  if (error.code === "Usage") return EXIT.usage;
-  if (error.code === "Interrupted") return EXIT.interrupted;
-  return DAMAGE.has(error.code) ? EXIT.dataDamaged : EXIT.failed;
+export function exitCodeOf({ code }: { code: ErrorCode }): number {
+  if (code === "Usage") return EXIT.usage;
+  if (code === "Interrupted") return EXIT.interrupted;
+  return DAMAGE.has(code) ? EXIT.dataDamaged : EXIT.failed;
 }

@@ -1,8 +1,7 @@
 import { asBlockferryError, BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
-import { listJobs } from "../repository/jobs/job-key.js";
 import type { Storage } from "../repository/storage/storage.js";
 import type { Display } from "./display.js";
-import { isAlive, Journal, type JournalRecord, readJournal } from "./journal.js";
+import { isAlive, Journal, type JournalRecord, readJournals } from "./journal.js";
 import type { Parties } from "./parties.js";
 import type { BackupRequest } from "./request.js";
 import { runSteps } from "./runner.js";
@@ -24,26 +23,34 @@ export interface CleanupReport {
   problems: ErrorRecord[];
 }
 
-/** Jobs of this repository whose run has ended without removing everything: their journals say so. */
-export async function abandonedJobs(storage: Storage, olderThanMs: number) {
-  const abandoned: JournalRecord[] = [];
-  const left: string[] = [];
-  for (const { id, objects } of await listJobs(storage)) {
-    if (!objects.has("journal")) continue;
-    const record = await readJournal(storage, id);
-    if (record === undefined || record.state === "finished") continue;
-    const isOld = Date.now() - Date.parse(record.updatedAt) >= olderThanMs;
-    if (isOld && !isAlive(record, timing().heartbeatMs)) abandoned.push(record);
-    else left.push(id);
-  }
-  return { abandoned, left };
+/** The unfinished jobs of a repository. */
+export interface UnfinishedJobs {
+  /** Their run has ended without removing everything: their journals say so. */
+  abandoned: JournalRecord[];
+  /** They still run, or have stopped too short a time ago. */
+  left: string[];
+  /** Journals that cannot be read: what these jobs have left is unknown. */
+  problems: ErrorRecord[];
+}
+
+/** @throws what the storage throws when it cannot list */
+export async function unfinishedJobs(storage: Storage, olderThanMs: number): Promise<UnfinishedJobs> {
+  const { records, problems } = await readJournals(storage);
+  const unfinished = records.filter(({ state }) => state !== "finished");
+  const isAbandoned = (record: JournalRecord) =>
+    Date.now() - Date.parse(record.updatedAt) >= olderThanMs && !isAlive(record, timing().heartbeatMs);
+  return {
+    abandoned: unfinished.filter(isAbandoned),
+    left: unfinished.filter((record) => !isAbandoned(record)).map(({ job }) => job),
+    problems,
+  };
 }
 
 /** Removes, in both accounts, what carries the tag of an abandoned job, and nothing else. */
 export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
   const { storage, olderThanMs } = options;
-  const { abandoned, left } = await abandonedJobs(storage, olderThanMs);
-  const report: CleanupReport = { cleaned: [], left, problems: [] };
+  const { abandoned, left, problems } = await unfinishedJobs(storage, olderThanMs);
+  const report: CleanupReport = { cleaned: [], left, problems };
   for (const record of abandoned) {
     try {
       await abandon(record, options);

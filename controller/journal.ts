@@ -1,11 +1,17 @@
 import * as z from "zod/mini";
-import { BlockferryError, ERROR_CODES } from "../foundation/blockferry-error.js";
+import {
+  asBlockferryError,
+  BlockferryError,
+  ERROR_CODES,
+  type ErrorRecord,
+} from "../foundation/blockferry-error.js";
 import { OWNER_TOKEN, ownerState } from "../foundation/owner-token.js";
-import { jobKey } from "../repository/jobs/job-key.js";
+import { jobKey, listJobs } from "../repository/jobs/job-key.js";
 import { sealJson, unsealJson } from "../repository/sealed-json.js";
 import { againIfDamaged } from "../repository/storage/again-if-damaged.js";
 import { undefinedIfAbsent } from "../repository/storage/if-absent.js";
 import type { Storage } from "../repository/storage/storage.js";
+import { JOB_TAG } from "./aws/tags.js";
 import { type Plan, PlanSchema } from "./plan.js";
 import { MadeSchema } from "./steps/step.js";
 
@@ -106,12 +112,43 @@ export function readJournal(storage: Storage, id: string): Promise<JournalRecord
   );
 }
 
+/** All journals of a repository, oldest first; one that cannot be read is a problem, and does not hide the others. */
+export async function readJournals(
+  storage: Storage,
+): Promise<{ records: JournalRecord[]; problems: ErrorRecord[] }> {
+  const records: JournalRecord[] = [];
+  const problems: ErrorRecord[] = [];
+  for (const { id, objects } of await listJobs(storage)) {
+    if (!objects.has("journal")) continue;
+    try {
+      const record = await readJournal(storage, id);
+      if (record !== undefined) records.push(record);
+    } catch (error) {
+      problems.push(unreadable(id, asBlockferryError(error)).toRecord());
+    }
+  }
+  return { records, problems };
+}
+
 /** Whether a process works on the job: one here can be asked for, one elsewhere writes the journal every few seconds. */
 export function isAlive({ owner, updatedAt, state }: JournalRecord, staleAfterMs: number): boolean {
   if (state === "finished" || owner === OWNER_TOKEN) return false;
   const process = ownerState(owner);
   return (
     process === "running" || (process === "elsewhere" && Date.now() - Date.parse(updatedAt) < staleAfterMs)
+  );
+}
+
+function unreadable(id: string, error: BlockferryError): BlockferryError {
+  return new BlockferryError(
+    {
+      ...error.toRecord(),
+      message: `What ${id} has left is unknown: ${error.message}`,
+      remedy:
+        `Look in both accounts for snapshots, volumes and instances with the tag ${JOB_TAG}=${id}, remove them, ` +
+        `and then delete jobs/${id}/.`,
+    },
+    error,
   );
 }
 

@@ -1,6 +1,5 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
-import { EXIT } from "../../command-line/exit-codes.js";
 import { once, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -9,9 +8,10 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
-import { abandonedJobs, type CleanupReport, cleanUp } from "../cleanup.js";
+import { type CleanupReport, cleanUp, unfinishedJobs } from "../cleanup.js";
 import { openParties } from "../parties.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
+import { describeProblems, exitWithProblems } from "./problems.js";
 import { stepDisplay } from "./step-display.js";
 
 interface CleanupArguments extends StorageArguments, AccessArguments {
@@ -46,16 +46,18 @@ export const cleanupCommand: Command<CleanupArguments> = {
     const olderThanMs = parseDuration(args.olderThan);
     const { storage } = await openRepository(storageLocation(args));
     if (args.dryRun) {
-      const { abandoned, left } = await abandonedJobs(storage, olderThanMs);
+      const { abandoned, left, problems } = await unfinishedJobs(storage, olderThanMs);
+      exitWithProblems(problems);
       const wouldClean = abandoned.map(({ job, made }) => ({ job, made }));
       const lines = wouldClean.map(({ job, made }) => `${job}: ${JSON.stringify(made)}`);
-      return printResult(args.json, { wouldClean, left }, ["Would be cleaned up:", ...lines].join("\n"));
+      const text = ["Would be cleaned up:", ...lines, ...describeProblems(problems)].join("\n");
+      return printResult(args.json, { wouldClean, left, problems }, text);
     }
     const report = await cleanUp({
       ...{ storage, olderThanMs, display: stepDisplay(args.json) },
       openParties: (request) => openParties(withAccess(request, args)),
     });
-    if (report.problems.length > 0) process.exitCode = EXIT.failed;
+    exitWithProblems(report.problems);
     printResult(args.json, report, describeReport(report));
   },
 };
@@ -77,6 +79,6 @@ function describeReport({ cleaned, left, problems }: CleanupReport): string {
   return [
     cleaned.length === 0 ? "Nothing was to be cleaned up." : `Cleaned up: ${cleaned.join(", ")}`,
     ...(left.length === 0 ? [] : [`Left alone, as they may still run: ${left.join(", ")}`]),
-    ...problems.flatMap(({ code, message, remedy }) => [`✗ ${code}: ${message}`, `  ${remedy}`]),
+    ...describeProblems(problems),
   ].join("\n");
 }

@@ -7,13 +7,12 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { listJobs } from "../../repository/jobs/job-key.js";
 import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
 import { openRepository } from "../../repository/repository.js";
-import type { Storage } from "../../repository/storage/storage.js";
-import { isAlive, type JournalRecord, readJournal } from "../journal.js";
+import { isAlive, type JournalRecord, readJournals } from "../journal.js";
 import { timing } from "../timing.js";
 import { findJournal } from "./job-argument.js";
+import { describeProblems, exitWithProblems } from "./problems.js";
 
 interface StatusArguments extends StorageArguments {
   job: string | undefined;
@@ -34,8 +33,11 @@ export const statusCommand: Command<StatusArguments> = {
   handler: async ({ job, json, ...args }) => {
     const { storage } = await openRepository(storageLocation(args));
     if (job === undefined) {
-      const jobs = (await allJournals(storage)).map(summaryOf);
-      return printResult(json, { jobs }, jobs.length === 0 ? "No job yet." : jobTable(jobs));
+      const { records, problems } = await readJournals(storage);
+      exitWithProblems(problems);
+      const jobs = records.map(summaryOf);
+      const table = jobs.length === 0 ? "No job yet." : jobTable(jobs);
+      return printResult(json, { jobs, problems }, [table, ...describeProblems(problems)].join("\n"));
     }
     const record = await findJournal(storage, job);
     const status = await readStatus(storage, job);
@@ -43,12 +45,6 @@ export const statusCommand: Command<StatusArguments> = {
     printResult(json, { ...rest, ...summaryOf(record), agent: status ?? null }, describeJob(record, status));
   },
 };
-
-async function allJournals(storage: Storage): Promise<JournalRecord[]> {
-  const withJournal = (await listJobs(storage)).filter(({ objects }) => objects.has("journal"));
-  const records = await Promise.all(withJournal.map(({ id }) => readJournal(storage, id)));
-  return records.filter((record) => record !== undefined);
-}
 
 function summaryOf(record: JournalRecord) {
   const { job, plan, state, outcome } = record;

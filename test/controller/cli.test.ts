@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { jobKey } from "../../repository/jobs/job-key.js";
+import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { controller } from "../support/controller.js";
 import { failure, newRepository } from "../support/repositories.js";
 import { tempFolder } from "../support/temp-folder.js";
@@ -88,6 +90,19 @@ describe("jobs of a repository", async () => {
     const cleanup = await controller(["cleanup", "--repo", repo, "--json"]);
     assert.deepEqual(JSON.parse(cleanup.stdout), { cleaned: [], left: [], problems: [] });
   });
+
+  for (const command of [["status"], ["cleanup"], ["cleanup", "--dry-run"]]) {
+    test(`are told by ${command.join(" ")} though the journal of one is damaged, which is named`, async () => {
+      const job = "job-20261123T112150Z-00000000";
+      const damaged = await newRepository(await tempFolder());
+      const storage = await openStorage(parseStorageLocation(damaged));
+      await storage.put(jobKey(job, "journal"), Buffer.from("{}"));
+      const { code, stdout } = await controller([...command, "--repo", damaged, "--json"]);
+      const [problem] = JSON.parse(stdout).problems;
+      assert.deepEqual([code, problem.code, problem.object], [3, "ObjectCorrupt", jobKey(job, "journal")]);
+      assert.ok(problem.remedy.includes(`blockferry:job=${job}`), problem.remedy);
+    });
+  }
 
   for (const command of ["status", "cancel", "resume"]) {
     test(`that ${command} does not find are named`, async () => {
