@@ -2,6 +2,7 @@ import { BandwidthLimit } from "../repository/storage/bandwidth-limit.js";
 import { parseStorageLocation } from "../repository/storage/open-storage.js";
 import { type S3Location, STORAGE_CLASSES, type StorageClass } from "../repository/storage/s3/s3-location.js";
 import type { StorageLocation } from "../repository/storage/storage.js";
+import { parseByteSize } from "./byte-size.js";
 import { once, usage } from "./options.js";
 import { text } from "./text-option.js";
 
@@ -101,14 +102,13 @@ function parseEncryption({ sse, sseKmsKey }: StorageArguments): S3Location["encr
   return sse === undefined ? undefined : { algorithm: sse, kmsKey: sseKmsKey };
 }
 
-const UNIT_BYTES = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 } as const;
 const MIN_BANDWIDTH = 1024;
+const MAX_BANDWIDTH = 2 ** 40;
 
 function parseBandwidthLimit(limit: string | undefined) {
   if (limit === undefined) return undefined;
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMG]?)$/i.exec(limit) ?? [];
-  const bytesPerSecond = Number(digits) * UNIT_BYTES[(unit ?? "").toUpperCase() as keyof typeof UNIT_BYTES];
-  if (!(bytesPerSecond >= MIN_BANDWIDTH && bytesPerSecond <= 2 ** 40)) {
+  const bytesPerSecond = parseByteSize("bandwidth-limit", limit);
+  if (bytesPerSecond < MIN_BANDWIDTH || bytesPerSecond > MAX_BANDWIDTH) {
     throw usage(
       `--bandwidth-limit ${limit} is not a number of bytes per second from ${MIN_BANDWIDTH} up.`,
       "Write, say, --bandwidth-limit 50M for 50 MiB/s.",

@@ -26,6 +26,8 @@ export const ERROR_CODES = [
   "ChunkMissing",
   "PackMissing",
   "IndexMissing",
+  "LeaseLost",
+  "PruneRunning",
   "SourceNotFound",
   "SourceUnreadable",
   "SourceShrunk",

@@ -80,7 +80,7 @@ export async function loadBlockMap(
 }
 
 /** Chunks below one node, for each level from the root's to the lowest. */
-function nodeSpans(count: number): number[] {
+export function nodeSpans(count: number): number[] {
   const spans = [MAP_FANOUT];
   while ((spans[0] as number) < count) spans.unshift((spans[0] as number) * MAP_FANOUT);
   return spans;

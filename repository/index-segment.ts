@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_ID_BYTES } from "./chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "./chunk-index.js";
-import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
+import { CHUNK_RECORD_BYTES, readChunkRecord } from "./chunk-record.js";
 import { PACK_ID_BYTES } from "./pack-format.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
@@ -67,6 +67,23 @@ export function decodeIndexSegment(bytes: Buffer, key: string): IndexSegment {
     };
   });
   return { packs, entries: bytes.subarray(entriesStart) };
+}
+
+/** The packs of a segment, each with the records of its chunks in the order in which they stand in the pack. */
+export function packsOf({ packs, entries }: IndexSegment): IndexedPack[] {
+  const records: Buffer[][] = packs.map(() => []);
+  for (let at = 0; at < entries.length; at += INDEX_ENTRY_BYTES) {
+    const number = entries.readUInt32LE(at + CHUNK_RECORD_BYTES);
+    records[number]?.push(entries.subarray(at, at + CHUNK_RECORD_BYTES));
+  }
+  return packs.map((pack, number) => ({
+    ...pack,
+    footer: Buffer.concat((records[number] ?? []).sort(byOffset)),
+  }));
+}
+
+function byOffset(a: Buffer, b: Buffer): number {
+  return readChunkRecord(a, 0).offset - readChunkRecord(b, 0).offset;
 }
 
 /** Whether an index segment can have this key. */

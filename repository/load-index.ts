@@ -1,6 +1,7 @@
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { ChunkIndex, INDEX_ENTRY_BYTES } from "./chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
+import { listCondemnations } from "./condemnation.js";
 import { entriesOf, type IndexedPack, isIndexKey, maxEntriesIn, readIndexSegment } from "./index-segment.js";
 import { readPackFooter } from "./pack-footer.js";
 import { packIdOf, packKey } from "./pack-format.js";
@@ -12,6 +13,8 @@ export interface LoadedIndex {
   packs: PackTable;
   /** Bytes of every pack that exists, by id. */
   packBytes: Map<string, number>;
+  /** Ids of the packs that `prune` is going to remove; some may be gone. */
+  condemnedPacks: Set<string>;
   /**
    * Packs that no index segment names: an interrupted backup stored them, or a segment was lost. Their own
    * footers stand in for it, so their chunks are in the index all the same.
@@ -21,18 +24,49 @@ export interface LoadedIndex {
   problems: BlockferryError[];
 }
 
+export interface LoadOptions {
+  /**
+   * What to do with packs that are condemned: `exclude` for whoever may come to rely on what it finds; `last` for
+   * readers, who find a chunk there only when it is nowhere else.
+   */
+  condemned: "exclude" | "last";
+}
+
 /** How many footers are read at once. */
 const FOOTER_READS = 16;
+/** While `prune` merges segments, the list of them is soon outdated. */
+const MAX_LOADS = 10;
 
 /**
  * Builds the chunk index from the repository: all index segments, checked against the packs that exist, and the
  * footers of the packs that no segment names. A chunk is in the index only if its pack exists at its full size, so a
  * backup never refers to a chunk whose pack is gone; it stores such a chunk again.
  */
-export async function loadIndex(storage: Storage): Promise<LoadedIndex> {
-  const segments = (await storage.list("index/")).filter(({ key }) => isIndexKey(key));
+export async function loadIndex(storage: Storage, options: LoadOptions): Promise<LoadedIndex> {
+  let segments = await listSegments(storage);
+  for (let loads = 1; ; loads++) {
+    const loaded = await loadOnce(storage, segments, options);
+    if (loaded.problems.length === 0 || loads === MAX_LOADS) return loaded;
+    const now = await listSegments(storage);
+    const isSame = now.map(({ key }) => key).join() === segments.map(({ key }) => key).join();
+    if (isSame) return loaded;
+    segments = now;
+  }
+}
+
+async function listSegments(storage: Storage): Promise<StoredObject[]> {
+  return (await storage.list("index/")).filter(({ key }) => isIndexKey(key));
+}
+
+/** Condemnations are listed before the packs: one that ends meanwhile leaves no pack behind that would be missed. */
+async function loadOnce(
+  storage: Storage,
+  segments: StoredObject[],
+  { condemned }: LoadOptions,
+): Promise<LoadedIndex> {
+  const condemnedPacks = new Set((await listCondemnations(storage)).flatMap(({ packs }) => packs));
   const packBytes = packSizes(await storage.list("packs/"));
-  const loader = new IndexLoader(packBytes, segments);
+  const loader = new IndexLoader(packBytes, segments, condemnedPacks);
   for (const segment of segments) {
     try {
       loader.addSegment(segment.key, await readIndexSegment(storage, segment.key));
@@ -40,10 +74,25 @@ export async function loadIndex(storage: Storage): Promise<LoadedIndex> {
       loader.problems.push(expectBlockferryError(error));
     }
   }
-  const unindexedPacks = await readFooters(storage, loader.unindexed(), loader.problems);
+  const unindexed = loader.unindexed();
+  const unindexedPacks = await readFooters(
+    storage,
+    unindexed.filter(({ id }) => !condemnedPacks.has(id)),
+    loader.problems,
+  );
   loader.addPacks(unindexedPacks);
+  if (condemned === "last") {
+    loader.addCondemned();
+    loader.addPacks(
+      await readFooters(
+        storage,
+        unindexed.filter(({ id }) => condemnedPacks.has(id)),
+        [],
+      ),
+    );
+  }
   const { index, packIds, problems } = loader;
-  return { index, packs: PackTable.of(packIds), packBytes, unindexedPacks, problems };
+  return { index, packs: PackTable.of(packIds), packBytes, condemnedPacks, unindexedPacks, problems };
 }
 
 /** Sizes by pack id; what is no pack is left alone. */
@@ -62,10 +111,13 @@ class IndexLoader {
   index: ChunkIndex;
   private readonly packNumbers = new Map<string, number>();
   private readonly reported = new Set<string>();
+  /** Entries of condemned packs that exist, numbered already. */
+  private readonly condemnedEntries: Buffer[] = [];
 
   constructor(
     private readonly packBytes: Map<string, number>,
     segments: StoredObject[],
+    private readonly condemnedPacks: Set<string>,
   ) {
     const capacity = segments.reduce((sum, { sizeBytes }) => sum + maxEntriesIn(sizeBytes), 1);
     this.index = ChunkIndex.create(capacity);
@@ -77,8 +129,16 @@ class IndexLoader {
       const packNumber = numbers[segment.entries.readUInt32LE(at + CHUNK_RECORD_BYTES)];
       if (packNumber === undefined) continue;
       segment.entries.writeUInt32LE(packNumber, at + CHUNK_RECORD_BYTES);
-      this.index.insert(segment.entries, at);
+      if (this.condemnedPacks.has(this.packIds[packNumber] as string)) {
+        this.condemnedEntries.push(segment.entries.subarray(at, at + INDEX_ENTRY_BYTES));
+      } else this.index.insert(segment.entries, at);
     }
+  }
+
+  /** Call it last: a chunk that another pack holds too is read from there. */
+  addCondemned(): void {
+    this.index = this.index.withRoomFor(this.condemnedEntries.length + 1);
+    for (const entry of this.condemnedEntries) this.index.insert(entry, 0);
   }
 
   addPacks(packs: IndexedPack[]): void {
@@ -107,6 +167,7 @@ class IndexLoader {
       this.packNumbers.set(id, number);
       return number;
     }
+    if (this.condemnedPacks.has(id)) return undefined;
     if (!this.reported.has(id)) this.problems.push(packMissing(segmentKey, id, sizeBytes, found));
     this.reported.add(id);
     return undefined;

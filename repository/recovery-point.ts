@@ -5,6 +5,7 @@ import { byteCount } from "./byte-count.js";
 import { EbsVolumeSchema, InstanceSchema } from "./instance.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
+import { undefinedIfAbsent } from "./storage/if-absent.js";
 import type { Storage } from "./storage/storage.js";
 
 const VolumeSchema = z.strictObject({
@@ -65,6 +66,10 @@ export async function writePoint(storage: Storage, point: RecoveryPoint): Promis
   await storage.put(pointKey(point.id), sealJson(point), { ifNoneMatch: "*" });
 }
 
+export function removePoint(storage: Storage, id: string): Promise<void> {
+  return storage.delete([pointKey(id)]);
+}
+
 /** Anything else in the folder is no recovery point, and left alone. */
 const POINT_KEY = /^points\/\d{8}T\d{6}Z-[0-9a-f]{8}\.json$/;
 
@@ -75,12 +80,14 @@ export interface PointList {
   damaged: BlockferryError[];
 }
 
+/** A point that is forgotten while it is listed is left out. */
 export async function listPoints(storage: Storage): Promise<PointList> {
   const list: PointList = { points: [], damaged: [] };
   for (const { key } of await storage.list("points/")) {
     if (!POINT_KEY.test(key)) continue;
     try {
-      list.points.push(await readPoint(storage, key));
+      const point = await undefinedIfAbsent(() => readPoint(storage, key));
+      if (point !== undefined) list.points.push(point);
     } catch (error) {
       if (!(error instanceof BlockferryError)) throw error;
       list.damaged.push(error);
@@ -115,6 +122,20 @@ export async function findPoint(storage: Storage, reference: string): Promise<Re
   if (count > 1) throw noSuchPoint(storage, `${count} recovery points begin with ${reference}`);
   if (match !== undefined) return match;
   throw damagedMatch ?? noSuchPoint(storage, `There is no recovery point ${reference}`);
+}
+
+/**
+ * The id of a point, damaged or not, by its beginning.
+ * @throws PointNotFound
+ */
+export async function findPointId(storage: Storage, reference: string): Promise<string> {
+  const keys = (await storage.list("points/")).map(({ key }) => key).filter((key) => POINT_KEY.test(key));
+  const ids = keys.map((key) => key.slice("points/".length, -".json".length));
+  if (ids.includes(reference)) return reference;
+  const [match, ...others] = ids.filter((id) => id.startsWith(reference));
+  if (match === undefined) throw noSuchPoint(storage, `There is no recovery point ${reference}`);
+  if (others.length === 0) return match;
+  throw noSuchPoint(storage, `${others.length + 1} recovery points begin with ${reference}`);
 }
 
 export function pointKey(id: string): string {

@@ -5,10 +5,12 @@ import type { Compression } from "../../repository/chunk-codec.js";
 import { chunkCount } from "../../repository/chunk-id.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";
 import type { Instance } from "../../repository/instance.js";
+import { Lease } from "../../repository/lease.js";
 import { loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
-import { newPointId, type RecoveryPoint, writePoint } from "../../repository/recovery-point.js";
+import { newPointId, type RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
+import { commitPoint } from "../commit-point.js";
 import { Counters, type CounterTotals } from "../counters.js";
 import { EXTENT_CHUNKS } from "../extent-queue.js";
 import { throwIfInterrupted } from "../interrupted.js";
@@ -72,11 +74,16 @@ async function backupSources(
 ): Promise<RecoveryPoint> {
   const startedAt = new Date();
   const { storage } = repository;
-  const uploads = await storage.beginUploads();
+  const lease = await Lease.acquire(storage, "backup");
   try {
-    return await storeSources(pool, repository, sources, { ...options, startedAt });
+    const uploads = await storage.beginUploads();
+    try {
+      return await storeSources(pool, repository, sources, { ...options, startedAt, lease });
+    } finally {
+      await uploads.end();
+    }
   } finally {
-    await uploads.end();
+    await lease.release();
   }
 }
 
@@ -84,10 +91,10 @@ async function storeSources(
   pool: BackupPool,
   repository: Repository,
   sources: NamedSource[],
-  options: BackupOptions & { startedAt: Date },
+  options: BackupOptions & { startedAt: Date; lease: Lease },
 ): Promise<RecoveryPoint> {
   const { storage } = repository;
-  const loaded = await loadIndex(storage);
+  const loaded = await loadIndex(storage, { condemned: "exclude" });
   for (const { message, remedy } of loaded.problems) options.watcher.notice(`${message} ${remedy}`);
   const volumes = await planVolumes(sources);
   const index = roomForVolumes(loaded.index, volumes, pool.threads);
@@ -105,7 +112,7 @@ async function storeSources(
       ...{ startedAt: options.startedAt, badRanges, roots },
       ...{ tags: options.tags, origin: options.origin, totals: counters.totals() },
     });
-    await writePoint(storage, point);
+    await commitPoint(storage, point, options.lease);
     return point;
   } catch (error) {
     await keepWhatIsStored(checkpoints);

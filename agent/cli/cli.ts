@@ -3,10 +3,13 @@ import { listCommand } from "../../command-line/list-command.js";
 import { type Program, runCommandLine } from "../../command-line/run-command-line.js";
 import { showCommand } from "../../command-line/show-command.js";
 import { backupCommand } from "./backup-command.js";
+import { copyCommand } from "./copy-command.js";
+import { forgetCommand } from "./forget-command.js";
 import { initCommand } from "./init-command.js";
 import { pruneCommand } from "./prune-command.js";
 import { restoreCommand } from "./restore-command.js";
 import { serveCommand } from "./serve-command.js";
+import { statsCommand } from "./stats-command.js";
 import { verifyCommand } from "./verify-command.js";
 
 const AGENT: Program = {
@@ -20,6 +23,9 @@ const AGENT: Program = {
       .command(withEpilogue(listCommand("blockferry-agent", "list"), epilogue))
       .command(withEpilogue(showCommand, epilogue))
       .command(withEpilogue(verifyCommand, epilogue))
+      .command(withEpilogue(copyCommand, epilogue))
+      .command(withEpilogue(statsCommand, epilogue))
+      .command(withEpilogue(forgetCommand, epilogue))
       .command(withEpilogue(pruneCommand, epilogue))
       .command(withEpilogue(serveCommand, epilogue)),
 };

@@ -1,5 +1,9 @@
 import type { Argv } from "yargs";
+import { parseByteSize } from "../../command-line/byte-size.js";
 import type { Command } from "../../command-line/command.js";
+import { parseDuration } from "../../command-line/duration.js";
+import { formatBytes, formatTable } from "../../command-line/format.js";
+import { checkWholeNumber, once } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
   type StorageArguments,
@@ -7,26 +11,92 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
+import { type PackTotals, type PrunePlan, type PruneReport, planPrune, prune } from "../prune/prune.js";
+import { interruptSignal } from "./signals.js";
 
 interface PruneArguments extends StorageArguments {
+  gracePeriod: string;
+  rewriteBelow: number;
+  maxRewrite: string | undefined;
+  dryRun: boolean;
   json: boolean;
 }
 
 export const pruneCommand: Command<PruneArguments> = {
   command: "prune",
-  describe: "Remove what interrupted runs left unfinished: multipart uploads and temporary files",
+  describe: "Free the space of what no recovery point needs, and of what interrupted runs left",
   builder: (parser: Argv) =>
     parser
-      .options({ ...storageOptions })
+      .options({
+        ...storageOptions,
+        "grace-period": {
+          type: "string",
+          default: "24h",
+          requiresArg: true,
+          coerce: once("grace-period"),
+          describe:
+            "How long packs stay that nobody needs: 30m, 24h, 7d. Runs under way are waited for besides",
+        },
+        "rewrite-below": {
+          type: "number",
+          default: 50,
+          requiresArg: true,
+          coerce: once("rewrite-below"),
+          describe: "Rewrite packs of which less than this is needed, in per cent; 0 for none",
+        },
+        "max-rewrite": {
+          type: "string",
+          requiresArg: true,
+          coerce: once("max-rewrite"),
+          describe: "The most bytes to copy by rewriting, as in 20G  [default: no limit]",
+        },
+        "dry-run": { type: "boolean", default: false, describe: "Only say what would be done" },
+      })
       .example(
         "$0 prune --repo s3://my-backups/fleet-a",
-        "safe while backups run: theirs are left alone",
+        "from a daily timer, after `forget`; safe while backups run",
+      )
+      .example(
+        "$0 prune --repo repo --grace-period 0s",
+        "free the space now, where every run can write to the repository",
       ) as unknown as Argv<PruneArguments>,
-  handler: async ({ json, ...args }) => {
-    const { storage } = await openRepository(storageLocation(args));
-    const session = await storage.beginUploads();
-    await session.end();
-    const { removed } = session;
-    printResult(json, { removed }, `${removed} unfinished objects removed from ${storage.name}.`);
+  handler: async ({ json, dryRun, ...args }) => {
+    const options = {
+      graceMs: parseDuration("grace-period", args.gracePeriod),
+      rewriteBelowPercent: checkWholeNumber("rewrite-below", args.rewriteBelow, 0, 100),
+      maxRewriteBytes:
+        args.maxRewrite === undefined ? Infinity : parseByteSize("max-rewrite", args.maxRewrite),
+      compression: "lz4" as const,
+      signal: interruptSignal(),
+    };
+    const repository = await openRepository(storageLocation(args));
+    if (dryRun) {
+      const plan = await planPrune(repository, options);
+      return printResult(json, { dryRun, ...plan }, `Nothing was changed. A run now:\n${describePlan(plan)}`);
+    }
+    const report = await prune(repository, options);
+    printResult(json, { dryRun, ...report }, describeReport(report));
   },
 };
+
+function describeReport(report: PruneReport): string {
+  return `${describePlan(report)}\n${report.unfinishedRemoved} unfinished objects of dead runs removed.`;
+}
+
+function describePlan({ removed, condemned, rewritten, waiting, kept, neededBytes }: PrunePlan): string {
+  const row = (name: string, { packs, bytes }: PackTotals) => [
+    `  ${name}`,
+    `${packs} packs`,
+    formatBytes(bytes),
+  ];
+  return [
+    formatTable([
+      row("removed", removed),
+      row("condemned, for a later run to remove", condemned),
+      row("  of these rewritten", rewritten),
+      row("condemned earlier, waiting", waiting),
+      row("kept", kept),
+    ]),
+    `Recovery points need ${formatBytes(neededBytes)}.`,
+  ].join("\n");
+}

@@ -10,6 +10,7 @@ import {
 } from "../../command-line/storage-options.js";
 import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
+import { withReadLease } from "../read-lease.js";
 import { type RestoreOptions, restore } from "../restore/restore.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -57,14 +58,17 @@ export const restoreCommand: Command<RestoreArguments> = {
   handler: async (args) => {
     const threads = chooseThreads(args.threads);
     const repository = await openRepository(storageLocation(args));
-    const point = await findPoint(repository.storage, args.point);
-    const targets = chooseTargets(point, args.target);
+    const watcher = progressWatcher(args.json);
     const started = performance.now();
-    await restore(repository, {
-      ...{ point, targets, threads },
-      existing: args.force ? "replace" : "refuse",
-      watcher: progressWatcher(args.json),
-      signal: interruptSignal(),
+    const { point, targets } = await withReadLease(repository.storage, watcher, async () => {
+      const point = await findPoint(repository.storage, args.point);
+      const targets = chooseTargets(point, args.target);
+      await restore(repository, {
+        ...{ point, targets, threads, watcher },
+        existing: args.force ? "replace" : "refuse",
+        signal: interruptSignal(),
+      });
+      return { point, targets };
     });
     const seconds = (performance.now() - started) / 1000;
     const volumes = targets.map(({ volume, path }) => ({ ...volume, target: path }));

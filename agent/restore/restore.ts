@@ -57,7 +57,7 @@ async function restoreWith(
   repository: Repository,
   options: RestoreOptions,
 ): Promise<void> {
-  const loaded = await loadIndex(repository.storage);
+  const loaded = await loadIndex(repository.storage, { condemned: "last" });
   const maps: VolumeChunks[] = [];
   for (const { volume } of options.targets) maps.push(await loadVolume(repository.storage, loaded, volume));
   const restores: VolumeRestore[] = [];

@@ -5,6 +5,7 @@ import { packKey } from "../../repository/pack-format.js";
 import { findPoint, listPoints } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import { Counters } from "../counters.js";
+import { withReadLease } from "../read-lease.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { ThreadPool } from "../thread-pool.js";
 import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
@@ -39,12 +40,16 @@ export interface VerifyReport {
  * @throws PointNotFound, Interrupted, StorageFailed: when the verification itself could not be done
  */
 export async function verify(repository: Repository, options: VerifyOptions): Promise<VerifyReport> {
+  return withReadLease(repository.storage, options.watcher, () => verifyLeased(repository, options));
+}
+
+async function verifyLeased(repository: Repository, options: VerifyOptions): Promise<VerifyReport> {
   const { storage } = repository;
   const { points, damaged: damagedPoints } =
     options.point === undefined
       ? await listPoints(storage)
       : { points: [await findPoint(storage, options.point)], damaged: [] };
-  const loaded = await loadIndex(storage);
+  const loaded = await loadIndex(storage, { condemned: "last" });
   const problems = [...damagedPoints, ...loaded.problems];
   const findings = await walkPoints(points, { storage, loaded, isLost: () => false });
   problems.push(...findings.problems, ...lostSegments(loaded, findings.needed));
@@ -95,9 +100,12 @@ function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: Num
 function selectPacks(loaded: LoadedIndex, options: VerifyOptions, needed: NumberSet): PackToRead[] {
   if (options.readPercent === 0) return [];
   const numbers = new Set<number>();
-  if (options.point === undefined)
-    for (let number = 0; number < loaded.packs.count; number++) numbers.add(number);
-  else for (const entry of needed) numbers.add(loaded.index.packNumber(entry));
+  if (options.point === undefined) {
+    for (let number = 0; number < loaded.packs.count; number++) {
+      if (!loaded.condemnedPacks.has(loaded.packs.id(number))) numbers.add(number);
+    }
+  }
+  for (const entry of needed) numbers.add(loaded.index.packNumber(entry));
   const all = [...numbers].map((packNumber) => ({
     packNumber,
     sizeBytes: loaded.packBytes.get(loaded.packs.id(packNumber)) ?? 0,

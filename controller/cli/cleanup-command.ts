@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
-import { once, usage } from "../../command-line/options.js";
+import { parseDuration } from "../../command-line/duration.js";
+import { once } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
   type StorageArguments,
@@ -43,7 +44,7 @@ export const cleanupCommand: Command<CleanupArguments> = {
         "from a daily timer",
       ) as unknown as Argv<CleanupArguments>,
   handler: async (args) => {
-    const olderThanMs = parseDuration(args.olderThan);
+    const olderThanMs = parseDuration("older-than", args.olderThan);
     const { storage } = await openRepository(storageLocation(args));
     if (args.dryRun) {
       const { abandoned, left, problems } = await unfinishedJobs(storage, olderThanMs);
@@ -61,19 +62,6 @@ export const cleanupCommand: Command<CleanupArguments> = {
     printResult(args.json, report, describeReport(report));
   },
 };
-
-const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** @throws Usage */
-function parseDuration(duration: string): number {
-  const [, digits, unit] = /^(\d+)([smhd])$/.exec(duration) ?? [];
-  const unitMs = UNIT_MS[unit ?? ""];
-  if (unitMs !== undefined) return Number(digits) * unitMs;
-  throw usage(
-    `--older-than ${duration} is no duration.`,
-    "Write a number and s, m, h or d, as in --older-than 6h",
-  );
-}
 
 function describeReport({ cleaned, left, problems }: CleanupReport): string {
   return [

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readdir, rename, stat } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/private-modes.js";
@@ -77,6 +77,24 @@ export class LocalDirectory implements Storage {
     } catch (error) {
       if (systemErrorCode(error) === "ENOENT") return [];
       throw storageError(this.name, prefix, error);
+    }
+  }
+
+  async delete(keys: string[]): Promise<void> {
+    for (const key of keys) {
+      try {
+        await rm(join(this.root, key), { force: true });
+      } catch (error) {
+        throw storageError(this.name, key, error);
+      }
+    }
+    for (const folder of new Set(keys.map((key) => dirname(join(this.root, key))))) {
+      try {
+        await syncFolder(folder);
+      } catch (error) {
+        if (systemErrorCode(error) !== "ENOENT")
+          throw storageError(this.name, relative(this.root, folder), error);
+      }
     }
   }
 

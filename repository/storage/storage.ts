@@ -27,6 +27,12 @@ export interface Storage {
   list(prefix: string): Promise<StoredObject[]>;
 
   /**
+   * Removes objects, durably; those that are not there are no error.
+   * @throws StorageDenied, StorageFailed: some may be gone by then
+   */
+  delete(keys: string[]): Promise<void>;
+
+  /**
    * Makes objects that `list` found survive a power cut, before anything refers to them: a writer that was killed may have
    * left an object visible and its name not yet on disk.
    */

@@ -58,7 +58,7 @@ function problemsOf({ problems }: LoadedIndex) {
 }
 
 test("an empty repository has an empty index", async () => {
-  const loaded = await loadIndex(new LocalDirectory(await tempFolder()));
+  const loaded = await loadIndex(new LocalDirectory(await tempFolder()), { condemned: "exclude" });
   assert.equal(loaded.index.size, 0);
   assert.equal(loaded.packs.count, 0);
   assert.equal(loaded.index.find(chunkId(Buffer.from("nothing"))), -1);
@@ -69,7 +69,7 @@ test("the index holds every chunk that the segments list", async () => {
   const fixture = await makeFixture();
   await writeIndexSegment(fixture.storage, fixture.packs.slice(0, 2));
   await writeIndexSegment(fixture.storage, fixture.packs.slice(2));
-  const loaded = await loadIndex(fixture.storage);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
   assert.deepEqual(loaded.problems, []);
   assert.deepEqual(loaded.unindexedPacks, []);
   assert.equal(loaded.index.size, 30);
@@ -80,7 +80,7 @@ test("the index holds every chunk that the segments list", async () => {
 test("packs that no segment names are adopted by their footers", async () => {
   const fixture = await makeFixture();
   await writeIndexSegment(fixture.storage, fixture.packs.slice(0, 1));
-  const loaded = await loadIndex(fixture.storage);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
   assert.deepEqual(loaded.problems, []);
   const byId = (a: IndexedPack, b: IndexedPack) => (a.id < b.id ? -1 : 1);
   assert.deepEqual(loaded.unindexedPacks.toSorted(byId), fixture.packs.slice(1).toSorted(byId));
@@ -91,7 +91,7 @@ test("when every segment is lost the packs speak for themselves", async () => {
   const fixture = await makeFixture();
   await writeIndexSegment(fixture.storage, fixture.packs);
   await rm(join(fixture.storage.name, "index"), { recursive: true });
-  const loaded = await loadIndex(fixture.storage);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
   assert.deepEqual(loaded.problems, []);
   assert.equal(loaded.unindexedPacks.length, 3);
   await assertHolds(fixture, loaded, 0, 1, 2);
@@ -104,7 +104,7 @@ test("a damaged segment is reported, and its packs are adopted by their footers"
   const bytes = await fixture.storage.get(key);
   bytes[40] = (bytes[40] as number) ^ 1;
   await fixture.storage.put(key, bytes);
-  const loaded = await loadIndex(fixture.storage);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
   assert.deepEqual(problemsOf(loaded), [{ code: "ObjectCorrupt", object: key, offset: 0 }]);
   assert.equal(loaded.unindexedPacks.length, 2);
   await assertHolds(fixture, loaded, 0, 1, 2);
@@ -115,7 +115,7 @@ test("a missing pack is reported once, and its chunks are dropped so that a back
   await writeIndexSegment(fixture.storage, fixture.packs);
   await writeIndexSegment(fixture.storage, fixture.packs.slice(0, 2));
   await rm(fixture.path(1));
-  const loaded = await loadIndex(fixture.storage);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
   const object = packKey((fixture.packs[1] as IndexedPack).id);
   assert.deepEqual(problemsOf(loaded), [{ code: "PackMissing", object, offset: 0 }]);
   await assertHolds(fixture, loaded, 0, 2);
@@ -127,7 +127,7 @@ test("a pack cut short, or grown, is reported with the offset, and its chunks ar
     await writeIndexSegment(fixture.storage, fixture.packs);
     const { id, sizeBytes } = fixture.packs[0] as IndexedPack;
     await truncate(fixture.path(0), sizeBytes + change);
-    const loaded = await loadIndex(fixture.storage);
+    const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
     const offset = Math.min(sizeBytes, sizeBytes + change);
     assert.deepEqual(problemsOf(loaded), [{ code: "PackCorrupt", object: packKey(id), offset }]);
     await assertHolds(fixture, loaded, 1, 2);
@@ -138,7 +138,7 @@ test("a pack cut short that no segment names is reported, and the others are ado
   const fixture = await makeFixture();
   for (const sizeBytes of [5000, 63, 0]) {
     await truncate(fixture.path(2), sizeBytes);
-    const loaded = await loadIndex(fixture.storage);
+    const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
     const object = packKey((fixture.packs[2] as IndexedPack).id);
     assert.deepEqual(
       loaded.problems.map((problem) => ({ code: problem.code, object: problem.object })),
@@ -154,7 +154,7 @@ test("a chunk of a missing pack that another pack holds too is found there", asy
   await writeIndexSegment(fixture.storage, fixture.packs);
   await writeIndexSegment(fixture.storage, copies);
   await rm(fixture.path(0));
-  const loaded = await loadIndex(fixture.storage);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
   const packs = [copies[0] as IndexedPack, ...fixture.packs.slice(1)];
   await assertHolds({ ...fixture, packs }, loaded, 0, 1, 2);
 });
@@ -164,7 +164,7 @@ test("segments that list the same packs add nothing twice", async () => {
   await writeIndexSegment(fixture.storage, fixture.packs);
   await writeIndexSegment(fixture.storage, fixture.packs.slice(0, 2));
   await writeIndexSegment(fixture.storage, fixture.packs.toReversed());
-  const loaded = await loadIndex(fixture.storage);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
   assert.deepEqual(loaded.problems, []);
   assert.equal(loaded.index.size, 30);
   assert.equal(loaded.packs.count, 3);
@@ -181,7 +181,7 @@ test("what is no pack in packs/ is left alone", async () => {
   await writeFile(join(packs, "zz", newPackId()), "in the wrong folder");
   await copyFile(fixture.path(0), `${fixture.path(0)}.bak`);
   await symlink("nowhere", join(packs, "dangling"));
-  const loaded = await loadIndex(fixture.storage);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
   assert.deepEqual(loaded.problems, []);
   assert.deepEqual(loaded.unindexedPacks, []);
   assert.equal(loaded.packBytes.size, 3);
@@ -193,7 +193,7 @@ test("a pack under another pack's name is refused", async () => {
   const id = newPackId();
   await mkdir(join(fixture.storage.name, "packs", id.slice(0, 2)), { recursive: true });
   await rename(fixture.path(0), join(fixture.storage.name, packKey(id)));
-  const loaded = await loadIndex(fixture.storage);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
   const [record] = recordsOf((fixture.packs[0] as IndexedPack).footer).slice(-1);
   const offset = (record?.offset ?? 0) + (record?.storedBytes ?? 0);
   assert.deepEqual(problemsOf(loaded), [{ code: "PackCorrupt", object: packKey(id), offset }]);

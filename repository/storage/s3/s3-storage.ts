@@ -1,4 +1,10 @@
-import { DeleteObjectCommand, PutObjectCommand, paginateListObjectsV2 } from "@aws-sdk/client-s3";
+import {
+  type _Error,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  PutObjectCommand,
+  paginateListObjectsV2,
+} from "@aws-sdk/client-s3";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
 import { objectExists } from "../storage-errors.js";
 import { crc32Base64 } from "./crc32-base64.js";
@@ -12,6 +18,9 @@ import { retryTransient } from "./transient.js";
 
 /** S3 takes no smaller parts than 5 MiB, the last one excepted, and no more than 10,000 of them. */
 const PART_BYTES = 8 * 1024 * 1024;
+
+/** The most that `DeleteObjects` takes. */
+const MAX_KEYS_PER_DELETE = 1000;
 
 /** A repository in an S3 bucket. S3 itself is atomic, durable and consistent: an object is there whole or not at all. */
 export class S3Storage implements Storage {
@@ -59,6 +68,12 @@ export class S3Storage implements Storage {
     return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
+  async delete(keys: string[]): Promise<void> {
+    for (let start = 0; start < keys.length; start += MAX_KEYS_PER_DELETE) {
+      await this.deleteBatch(keys.slice(start, start + MAX_KEYS_PER_DELETE));
+    }
+  }
+
   /** What S3 lists is durable. */
   async makeDurable(): Promise<void> {}
 
@@ -76,6 +91,19 @@ export class S3Storage implements Storage {
 
   async beginUploads(): Promise<UploadSession> {
     return S3UploadSession.begin(this.s3);
+  }
+
+  private async deleteBatch(keys: string[]): Promise<void> {
+    const { Bucket } = this.s3.object("");
+    const Objects = keys.map((key) => ({ Key: this.s3.object(key).Key }));
+    try {
+      const command = new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } });
+      const { Errors = [] } = await retryTransient(() => this.s3.client.send(command));
+      const [failed] = Errors.filter(({ Code }) => Code !== "NoSuchKey");
+      if (failed !== undefined) throw refusedToDelete(failed);
+    } catch (error) {
+      throw this.s3.explain(keys[0] ?? "", error);
+    }
   }
 
   private async refusesToReplace(key: string): Promise<boolean> {
@@ -106,6 +134,13 @@ export class S3Storage implements Storage {
   private async holds(key: string, body: Uint8Array): Promise<boolean> {
     return (await this.get(key)).equals(body);
   }
+}
+
+/** One object of a batch: the answer carries the error that a request of its own would have failed with. */
+function refusedToDelete({ Code = "Unknown", Key = "", Message = "" }: _Error): Error {
+  const error = new Error(`${Key}: ${Message}`);
+  error.name = Code;
+  return error;
 }
 
 function isPreconditionFailed(error: unknown): boolean {

@@ -187,6 +187,19 @@ export function testStorage({
       );
     });
 
+    test("removes what it is told to, what is not there included, and nothing else", async () => {
+      const { storage, reopen } = await make();
+      const keys = Array.from({ length: 1005 }, (_, number) => `index/${String(number).padStart(5, "0")}`);
+      for (let start = 0; start < keys.length; start += 100) {
+        await Promise.all(keys.slice(start, start + 100).map((key) => storage.put(key, Buffer.from("x"))));
+      }
+      await storage.put("points/kept", Buffer.from("kept"));
+      await storage.delete([...keys, "index/none", "nowhere/none"]);
+      await storage.delete([]);
+      assert.deepEqual(await (await reopen()).list("index/"), []);
+      assert.equal((await storage.get("points/kept")).toString(), "kept");
+    });
+
     test("lists more objects than one request gives", async () => {
       const { storage } = await make();
       const keys = Array.from({ length: 1050 }, (_, number) => `index/${String(number).padStart(5, "0")}`);

@@ -1,0 +1,58 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { formatBytes, formatTable } from "../../command-line/format.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import { openRepository } from "../../repository/repository.js";
+import { withReadLease } from "../read-lease.js";
+import { type RepositoryStats, repositoryStats } from "../stats.js";
+import { progressWatcher } from "./progress.js";
+import { interruptSignal } from "./signals.js";
+
+interface StatsArguments extends StorageArguments {
+  json: boolean;
+}
+
+export const statsCommand: Command<StatsArguments> = {
+  command: "stats",
+  describe: "Show what the repository holds, what of it is needed, and what forgetting each point would free",
+  builder: (parser: Argv) =>
+    parser
+      .options({ ...storageOptions })
+      .example("$0 stats --repo repo", "sizes and ratios") as unknown as Argv<StatsArguments>,
+  handler: async ({ json, ...args }) => {
+    const repository = await openRepository(storageLocation(args));
+    const signal = interruptSignal();
+    const stats = await withReadLease(repository.storage, progressWatcher(json), () =>
+      repositoryStats(repository, signal),
+    );
+    printResult(json, stats, describe(stats));
+  },
+};
+
+function describe(stats: RepositoryStats): string {
+  const totals = [
+    ["logical", formatBytes(stats.logicalBytes), `all volumes of ${stats.points} points`],
+    ["unique", formatBytes(stats.uniqueBytes), `${stats.chunks} chunks that points need`],
+    ["compressed", formatBytes(stats.compressedBytes), "the same as they are stored"],
+    ["stored", formatBytes(stats.storedBytes), `${stats.packs} packs`],
+    ["dead", formatBytes(stats.deadBytes), "in these packs, and needed by no point"],
+  ];
+  const rows = stats.perPoint.map(({ id, logicalBytes, deduplication, compression, freedBytes }) => [
+    id,
+    formatBytes(logicalBytes),
+    formatRatio(deduplication),
+    formatRatio(compression),
+    formatBytes(freedBytes),
+  ]);
+  const table = formatTable([["POINT", "LOGICAL", "DEDUPLICATED", "COMPRESSED", "WOULD FREE"], ...rows]);
+  return [formatTable(totals), ...(rows.length === 0 ? [] : ["", table])].join("\n");
+}
+
+function formatRatio(ratio: number | null): string {
+  return ratio === null ? "-" : `${ratio.toFixed(1)}x`;
+}

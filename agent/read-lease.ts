@@ -1,0 +1,36 @@
+import { BlockferryError } from "../foundation/blockferry-error.js";
+import { Lease } from "../repository/lease.js";
+import type { Storage } from "../repository/storage/storage.js";
+import type { RunWatcher } from "./run-watcher.js";
+
+/** How a repository says that it cannot be written to. */
+const NOT_WRITABLE: ReadonlySet<string> = new Set(["StorageDenied", "StorageFull", "StorageFailed"]);
+
+/**
+ * Keeps `prune` from removing what `read` is about to read, recovery points included. Where nothing may be written, there
+ * is the grace period of `prune` alone, and the watcher is told so.
+ */
+export async function withReadLease<T>(
+  storage: Storage,
+  watcher: RunWatcher,
+  read: () => Promise<T>,
+): Promise<T> {
+  const lease = await acquireIfWritable(storage, watcher);
+  try {
+    return await read();
+  } finally {
+    await lease?.release();
+  }
+}
+
+async function acquireIfWritable(storage: Storage, watcher: RunWatcher): Promise<Lease | undefined> {
+  try {
+    return await Lease.acquire(storage, "read");
+  } catch (error) {
+    if (!(error instanceof BlockferryError) || !NOT_WRITABLE.has(error.code)) throw error;
+    watcher.notice(
+      `${storage.name} cannot be written to, so nothing but its grace period keeps \`prune\` from what is read.`,
+    );
+    return undefined;
+  }
+}

@@ -1,0 +1,129 @@
+import { BlockferryError } from "../foundation/blockferry-error.js";
+import { nodeSpans } from "./block-map.js";
+import { CHUNK_ID_BYTES, ZERO_CHUNK_ID } from "./chunk-id.js";
+import type { ChunkIndex } from "./chunk-index.js";
+
+/** Nodes read at once; one is 64 KiB. */
+const NODE_READS = 16;
+
+const NOBODY = 0;
+/** More than one owner. */
+const SEVERAL = 0xffff_ffff;
+
+export interface ChunkOwnersOptions {
+  index: ChunkIndex;
+  /** Reads and proves the chunk of an index entry. */
+  readChunk(entry: number): Promise<Buffer>;
+}
+
+/**
+ * Finds every chunk that block maps name, and which owner alone names it. 4 bytes a chunk, and as many again for each level
+ * of nodes. A node is read once, or twice when several owners share it, however many there are.
+ */
+export class ChunkOwners {
+  private readonly owners: Uint32Array;
+  /** Of nodes by level, the lowest first: the same bytes may be a node on one level and data on another. */
+  private readonly nodeOwners: Uint32Array[] = [];
+
+  constructor(private readonly options: ChunkOwnersOptions) {
+    this.owners = new Uint32Array(options.index.size);
+  }
+
+  /** Whether anybody needs the chunk or node of an index entry. */
+  isNeeded(entry: number): boolean {
+    return this.owners[entry] !== NOBODY;
+  }
+
+  /** Who alone needs it; undefined when nobody or more than one does. */
+  soleOwner(entry: number): number | undefined {
+    const owner = this.owners[entry] as number;
+    return owner === NOBODY || owner === SEVERAL ? undefined : owner - 1;
+  }
+
+  /**
+   * Adds what a volume needs.
+   * @param root of its block map
+   * @param count chunks in the volume
+   * @param owner a whole number from 0
+   * @throws ChunkMissing, ChunkCorrupt: what it needs cannot be told
+   */
+  async add(root: Buffer, count: number, owner: number): Promise<void> {
+    if (count === 0) return;
+    let level = nodeSpans(count).length - 1;
+    let nodes = this.claimNodes([{ ids: root, owner: owner + 1 }], level);
+    for (; level >= 0; level--) {
+      const children = await this.readAll(nodes);
+      if (level === 0) for (const child of children) this.claimChunks(child);
+      else nodes = this.claimNodes(children, level - 1);
+    }
+  }
+
+  private async readAll(nodes: ClaimedNode[]): Promise<Children[]> {
+    const queue = [...nodes];
+    const children: Children[] = [];
+    const readNext = async () => {
+      for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+        children.push({ ids: await this.options.readChunk(node.entry), owner: node.owner });
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(NODE_READS, queue.length) }, readNext));
+    return children;
+  }
+
+  /** @returns the nodes whose children have not been given to this owner yet, or not to several */
+  private claimNodes(parents: Children[], level: number): ClaimedNode[] {
+    const owners = this.nodeOwners[level] ?? new Uint32Array(this.options.index.size);
+    this.nodeOwners[level] = owners;
+    const claimed: ClaimedNode[] = [];
+    for (const parent of parents) {
+      for (const entry of this.entriesOf(parent.ids)) {
+        claim(this.owners, entry, parent.owner);
+        if (claim(owners, entry, parent.owner)) claimed.push({ entry, owner: owners[entry] as number });
+      }
+    }
+    return claimed;
+  }
+
+  private claimChunks({ ids, owner }: Children): void {
+    for (const entry of this.entriesOf(ids)) claim(this.owners, entry, owner);
+  }
+
+  private *entriesOf(ids: Buffer): Iterable<number> {
+    for (let at = 0; at < ids.length; at += CHUNK_ID_BYTES) {
+      const id = ids.subarray(at, at + CHUNK_ID_BYTES);
+      if (id.equals(ZERO_CHUNK_ID)) continue;
+      const entry = this.options.index.find(id);
+      if (entry < 0) throw chunkMissing(id);
+      yield entry;
+    }
+  }
+}
+
+interface ClaimedNode {
+  entry: number;
+  owner: number;
+}
+
+/** The ids in a node, and whose they are. */
+interface Children {
+  ids: Buffer;
+  owner: number;
+}
+
+/** @returns whether that changed whose it is */
+function claim(owners: Uint32Array, entry: number, owner: number): boolean {
+  const before = owners[entry] as number;
+  if (before === owner || before === SEVERAL) return false;
+  owners[entry] = before === NOBODY ? owner : SEVERAL;
+  return true;
+}
+
+function chunkMissing(id: Buffer): BlockferryError {
+  return new BlockferryError({
+    code: "ChunkMissing",
+    message: `A recovery point needs chunk ${id.toString("hex")}, which is in no pack of the repository.`,
+    remedy:
+      "Run `blockferry-agent verify` to see which point; bring the missing pack back, or forget the point.",
+    object: id.toString("hex"),
+  });
+}

@@ -1,0 +1,115 @@
+import { randomBytes } from "node:crypto";
+import * as z from "zod/mini";
+import { BlockferryError } from "../foundation/blockferry-error.js";
+import { OWNER_TOKEN, ownerState } from "../foundation/owner-token.js";
+import { sealJson, unsealJson } from "./sealed-json.js";
+import { againIfDamaged } from "./storage/again-if-damaged.js";
+import { undefinedIfAbsent } from "./storage/if-absent.js";
+import type { Storage } from "./storage/storage.js";
+
+const FOLDER = "locks/";
+const LEASE_KEY = /^locks\/([0-9a-f]{16})\.json$/;
+const BEAT_MS = 5 * 60 * 1000;
+/** A run elsewhere that has given no sign for so long is dead; one that is not after all notices that its lease is gone. */
+const EXPIRES_MS = 6 * 60 * 60 * 1000;
+
+const PURPOSES = ["backup", "read", "prune"] as const;
+export type LeasePurpose = (typeof PURPOSES)[number];
+
+const LeaseSchema = z.strictObject({
+  version: z.literal(1),
+  id: z.string(),
+  purpose: z.enum(PURPOSES),
+  owner: z.string(),
+  createdAt: z.iso.datetime(),
+});
+const BeatSchema = z.strictObject({ at: z.iso.datetime() });
+
+export type LeaseRecord = z.infer<typeof LeaseSchema>;
+
+/**
+ * Says that a run relies on what the repository holds: `prune` removes nothing that a run which holds a lease may have
+ * seen. It is written before the run looks at anything else. The object is never written again, so that it is gone for
+ * good when somebody has removed it; signs of life go into another one.
+ */
+export class Lease {
+  private lastBeat: Promise<void> = Promise.resolve();
+  private readonly beating: NodeJS.Timeout;
+
+  private constructor(
+    private readonly storage: Storage,
+    readonly record: LeaseRecord,
+  ) {
+    this.beating = setInterval(() => this.beat(), BEAT_MS);
+    this.beating.unref();
+  }
+
+  static async acquire(storage: Storage, purpose: LeasePurpose): Promise<Lease> {
+    const id = randomBytes(8).toString("hex");
+    const createdAt = new Date().toISOString();
+    const record: LeaseRecord = { version: 1, id, purpose, owner: OWNER_TOKEN, createdAt };
+    await storage.put(leaseKey(id), sealJson(record), { ifNoneMatch: "*" });
+    return new Lease(storage, record);
+  }
+
+  /** @throws LeaseLost when somebody took this run for dead: what it relies on may be gone */
+  async assertHeld(): Promise<void> {
+    const key = leaseKey(this.record.id);
+    if ((await undefinedIfAbsent(() => this.storage.get(key))) === undefined) throw leaseLost(key);
+  }
+
+  /** Never fails: a lease that cannot be removed expires. */
+  async release(): Promise<void> {
+    clearInterval(this.beating);
+    await this.lastBeat;
+    await removeLease(this.storage, this.record.id).catch(() => undefined);
+  }
+
+  private beat(): void {
+    const body = sealJson({ at: new Date().toISOString() });
+    this.lastBeat = this.storage.put(beatKey(this.record.id), body).catch(() => undefined);
+  }
+}
+
+/** Every lease there is. @throws ObjectCorrupt */
+export async function listLeases(storage: Storage): Promise<LeaseRecord[]> {
+  const leases: LeaseRecord[] = [];
+  for (const { key } of await storage.list(FOLDER)) {
+    if (!LEASE_KEY.test(key)) continue;
+    const lease = await undefinedIfAbsent(() =>
+      againIfDamaged(async () => unsealJson(await storage.get(key), LeaseSchema, key)),
+    );
+    if (lease !== undefined) leases.push(lease);
+  }
+  return leases;
+}
+
+/** Whether the run that holds the lease is taken to be alive: one on this machine is asked for. */
+export async function isLeaseAlive(storage: Storage, lease: LeaseRecord): Promise<boolean> {
+  const state = ownerState(lease.owner);
+  if (state !== "elsewhere") return state === "running";
+  const key = beatKey(lease.id);
+  const beat = await undefinedIfAbsent(async () => unsealJson(await storage.get(key), BeatSchema, key));
+  return Date.now() - Date.parse(beat?.at ?? lease.createdAt) < EXPIRES_MS;
+}
+
+export function removeLease(storage: Storage, id: string): Promise<void> {
+  return storage.delete([leaseKey(id), beatKey(id)]);
+}
+
+function leaseKey(id: string): string {
+  return `${FOLDER}${id}.json`;
+}
+
+function beatKey(id: string): string {
+  return `${FOLDER}${id}.beat`;
+}
+
+function leaseLost(key: string): BlockferryError {
+  return new BlockferryError({
+    code: "LeaseLost",
+    message: `${key} is gone: another run took this one for dead, and may have removed what it relies on.`,
+    remedy: "Nothing is lost, but this run does not count. Run it again; it stores only what is missing.",
+    object: key,
+  });
+}

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { PruneReport } from "../../../agent/prune/prune.js";
+import { Lease } from "../../../repository/lease.js";
+import { openRepository } from "../../../repository/repository.js";
+import { startAgent } from "../../support/agent.js";
+import { SeededRandom } from "../../support/random.js";
+import { agentFails, backUp, filesBelow, pointIds } from "../../support/repositories.js";
+import { seeded } from "../../support/seeded.js";
+import { waitUntil } from "../../support/wait-until.js";
+
+import { Fixture, NOW } from "./fixture.js";
+
+test(
+  "a backup that relies on packs which are condemned while it runs keeps them",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.forget(await fixture.backUp());
+    const condemned: PruneReport[] = [];
+    const point = await fixture.backUpHere(async () => {
+      condemned.push(await fixture.prune(...NOW), await fixture.prune(...NOW));
+    });
+    assert.equal(condemned[0]?.condemned.packs, 2);
+    assert.deepEqual(
+      condemned.map(({ removed }) => removed.packs),
+      [0, 0],
+      "the backup is waited for",
+    );
+    assert.equal(point.stats.newBytes, 0, "it stored nothing anew");
+    const { removed, waiting, kept } = await fixture.prune(...NOW);
+    assert.deepEqual([removed.packs, waiting.packs, kept.packs], [0, 0, 2]);
+    await fixture.assertRestores(point.id);
+    await fixture.assertTidy();
+  }),
+);
+
+test(
+  "a backup that begins after packs were condemned does not rely on them",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.forget(await fixture.backUp());
+    await fixture.prune();
+    const { stats, point } = await backUp(fixture.repo, fixture.image);
+    assert.ok(stats.newBytes > 24 * 1024 * 1024, `${stats.newBytes} bytes`);
+    assert.equal((await fixture.prune(...NOW)).removed.packs, 2);
+    await fixture.assertRestores(point);
+    await fixture.assertTidy();
+  }),
+);
+
+test(
+  "a backup that was taken for dead makes no point, and the next one is whole",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.forget(await fixture.backUp());
+    const lost = fixture.backUpHere(async () => {
+      for (const lease of await filesBelow(join(fixture.repo, "locks"))) await rm(lease);
+      assert.equal((await fixture.prune(...NOW)).removed.packs, 2);
+    });
+    await assert.rejects(lost, { code: "LeaseLost" });
+    assert.deepEqual(await pointIds(fixture.repo), []);
+    await fixture.assertRestores(await fixture.backUp());
+    await fixture.prune(...NOW);
+    await fixture.assertTidy();
+  }),
+);
+
+test(
+  "what a reader relies on stays until it has ended, and a dead reader is not waited for",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.forget(await fixture.backUp());
+    const { storage } = await openRepository(fixture.repo);
+    const lease = await Lease.acquire(storage, "read");
+    assert.equal((await fixture.prune(...NOW)).removed.packs, 0);
+    await lease.release();
+    assert.equal((await fixture.prune(...NOW)).removed.packs, 2);
+
+    await fixture.forget(await fixture.backUp());
+    const killed = startAgent(["verify", "--read-data", "--repo", fixture.repo]);
+    await waitForLease(fixture.repo);
+    killed.process.kill("SIGKILL");
+    await killed.result;
+    assert.equal((await fixture.prune(...NOW)).removed.packs, 2);
+    await fixture.assertTidy();
+  }),
+);
+
+test("two prunes do not run at once", async () => {
+  const fixture = await Fixture.create(SeededRandom.fresh());
+  const { storage } = await openRepository(fixture.repo);
+  const lease = await Lease.acquire(storage, "prune");
+  const error = await agentFails(1, "prune", "--repo", fixture.repo);
+  assert.equal(error.code, "PruneRunning");
+  await lease.release();
+  await fixture.prune();
+});
+
+async function waitForLease(repo: string): Promise<void> {
+  await waitUntil("a lease", async () => (await filesBelow(join(repo, "locks"))).length > 0);
+}
