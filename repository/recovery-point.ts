@@ -6,6 +6,7 @@ import { EbsVolumeSchema, InstanceSchema } from "./instance.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
+import { wasNotAnswered } from "./storage/storage-errors.js";
 
 const VolumeSchema = z.strictObject({
   /** Unique within the point; `restore --target NAME=PATH` refers to it. */
@@ -82,7 +83,7 @@ export async function listPoints(storage: Storage): Promise<PointList> {
     try {
       list.points.push(await readPoint(storage, key));
     } catch (error) {
-      if (!(error instanceof BlockferryError)) throw error;
+      if (!(error instanceof BlockferryError) || wasNotAnswered(error)) throw error;
       list.damaged.push(error);
     }
   }

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { throwIfInterrupted } from "../../foundation/interrupted.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import { chunkCount } from "../../repository/chunk-id.js";
@@ -9,9 +10,9 @@ import { loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { newPointId, type RecoveryPoint, writePoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
+import type { Storage } from "../../repository/storage/storage.js";
 import { Counters, type CounterTotals } from "../counters.js";
 import { EXTENT_CHUNKS } from "../extent-queue.js";
-import { throwIfInterrupted } from "../interrupted.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { ThreadPool } from "../thread-pool.js";
 import { IndexCheckpoints } from "./index-checkpoints.js";
@@ -27,6 +28,9 @@ import {
 } from "./plan-volumes.js";
 import { type BackupPool, readVolumes } from "./read-volumes.js";
 import { storeBlockMaps } from "./store-block-maps.js";
+
+/** After a failure nobody is kept waiting longer than this for what is stored to be put on record. */
+const KEEP_MS = 10_000;
 
 export interface BackupOptions {
   devices: DeviceRequest[];
@@ -71,10 +75,10 @@ async function backupSources(
   options: BackupOptions,
 ): Promise<RecoveryPoint> {
   const startedAt = new Date();
-  const { storage } = repository;
+  const storage = repository.storage.until(options.signal);
   const uploads = await storage.beginUploads();
   try {
-    return await storeSources(pool, repository, sources, { ...options, startedAt });
+    return await storeSources(pool, { ...repository, storage }, sources, { ...options, startedAt });
   } finally {
     await uploads.end();
   }
@@ -108,7 +112,7 @@ async function storeSources(
     await writePoint(storage, point);
     return point;
   } catch (error) {
-    await keepWhatIsStored(checkpoints);
+    await keepWhatIsStored(checkpoints, storage.until(AbortSignal.timeout(KEEP_MS)));
     throw error;
   }
 }
@@ -161,9 +165,9 @@ function usefulThreads(sources: NamedSource[], threads: number): number {
 }
 
 /** After a failure, so that the next run finds it fast. Not being able to is no failure of its own. */
-async function keepWhatIsStored(checkpoints: IndexCheckpoints): Promise<void> {
+async function keepWhatIsStored(checkpoints: IndexCheckpoints, storage: Storage): Promise<void> {
   try {
-    await checkpoints.flush();
+    await checkpoints.flush(storage);
   } catch (error) {
     if (!(error instanceof BlockferryError)) throw error;
   }

@@ -39,7 +39,7 @@ export interface VerifyReport {
  * @throws PointNotFound, Interrupted, StorageFailed: when the verification itself could not be done
  */
 export async function verify(repository: Repository, options: VerifyOptions): Promise<VerifyReport> {
-  const { storage } = repository;
+  const storage = repository.storage.until(options.signal);
   const { points, damaged: damagedPoints } =
     options.point === undefined
       ? await listPoints(storage)

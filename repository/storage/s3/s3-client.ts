@@ -1,19 +1,17 @@
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 import type { S3Location } from "./s3-location.js";
 
-/** Attempts for one request. The SDK waits between them: exponentially, with full jitter, up to 20 s. */
-const MAX_ATTEMPTS = 10;
 const CONNECT_TIMEOUT_MS = 5000;
 
 /**
- * A client of its own for each thread, which keeps its connections alive. `adaptive` retries slow all requests of the client
- * down when the server throttles, and stop when most requests fail.
+ * A client of its own for each thread, which keeps its connections alive. It tries nothing again by itself, which is left to
+ * `S3Connection`; its `adaptive` mode slows all its requests down when the server throttles.
  */
 export function createS3Client(location: S3Location): S3Client {
   const client = new S3Client({
     ...addressOf(location),
     ...(location.profile === undefined ? {} : credentialsOf(location.profile)),
-    maxAttempts: Number(process.env.AWS_MAX_ATTEMPTS) || MAX_ATTEMPTS,
+    maxAttempts: 1,
     retryMode: "adaptive",
     requestHandler: {
       connectionTimeout: Math.min(CONNECT_TIMEOUT_MS, location.timeoutMs),
