@@ -38,14 +38,29 @@ function credentialsOf(profile: string): S3ClientConfig {
   };
 }
 
-function addressOf({ region, endpointUrl, addressing }: S3Location): S3ClientConfig {
-  const defaultRegion =
-    endpointUrl !== undefined && process.env.AWS_REGION === undefined ? "us-east-1" : undefined;
-  const chosenRegion = region ?? defaultRegion;
-  return {
-    forcePathStyle: addressing === "path",
-    ...(chosenRegion === undefined ? {} : { region: chosenRegion }),
-    ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
+function addressOf({ region, endpointUrl, addressing, profile }: S3Location): S3ClientConfig {
+  const config: S3ClientConfig = { forcePathStyle: addressing === "path" };
+  if (region !== undefined) config.region = region;
+  if (endpointUrl !== undefined) {
+    config.endpoint = endpointUrl;
+    config.region ??= namedRegion(profile);
+  }
+  return config;
+}
+
+/** Servers other than AWS seldom care about the Region. */
+const DEFAULT_REGION = "us-east-1";
+
+/** The Region that the environment or the profile names, as the SDK finds it, or else the default one. */
+function namedRegion(profile: string | undefined): () => Promise<string> {
+  let region: Promise<string> | undefined;
+  const find = () => {
+    const { config } = new S3Client(profile === undefined ? {} : { profile });
+    return config.region().catch(() => DEFAULT_REGION);
+  };
+  return () => {
+    region ??= find();
+    return region;
   };
 }
 

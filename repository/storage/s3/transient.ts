@@ -1,7 +1,7 @@
 import { systemErrorCode } from "../../../foundation/blockferry-error.js";
 
 /** The name of an error of `bodyLost`. */
-export const BODY_LOST = "BodyLost";
+const BODY_LOST = "BodyLost";
 
 /** The body of an answer stopped coming. */
 export function bodyLost(reason: string): Error {
