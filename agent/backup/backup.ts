@@ -95,7 +95,9 @@ async function storeSources(
   for (const { message, remedy } of loaded.problems) options.watcher.notice(`${message} ${remedy}`);
   const volumes = await planVolumes(sources);
   const index = roomForVolumes(loaded.index, volumes, pool.threads);
-  const checkpoints = new IndexCheckpoints(storage);
+  const failed = new AbortController();
+  const working = AbortSignal.any([options.signal, failed.signal]);
+  const checkpoints = new IndexCheckpoints(storage.until(working));
   await storage.makeDurable(loaded.unindexedPacks.map(({ id }) => packKey(id)));
   for (const pack of loaded.unindexedPacks) checkpoints.add(pack);
   const counters = Counters.create(pool.threads + 1);
@@ -112,6 +114,7 @@ async function storeSources(
     await writePoint(storage, point);
     return point;
   } catch (error) {
+    failed.abort();
     await keepWhatIsStored(checkpoints, storage.until(AbortSignal.timeout(KEEP_MS)));
     throw error;
   }

@@ -29,7 +29,7 @@ export class IndexCheckpoints {
 
   /**
    * Returns when every pack added so far is in a durable segment.
-   * @param storage where to, if another way there is to be taken
+   * @param storage the same one, for which another signal may hold than for what is written in the background
    * @throws when they could not be written
    */
   async flush(storage = this.storage): Promise<void> {

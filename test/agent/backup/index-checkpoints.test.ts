@@ -18,7 +18,7 @@ describe("the index of a running backup", { skip }, async () => {
   const proxy = await startFaultProxy(server.endpointUrl);
 
   /** Checkpoints in a storage behind the proxy, and the packs that they have put on record. */
-  async function open(prefix: string) {
+  async function open(prefix: string, signal = new AbortController().signal) {
     const options = { endpointUrl: proxy.endpointUrl, addressing: "path" } as const;
     const storage = await openStorage(parseStorageLocation(`s3://${BUCKET}/${prefix}`, options));
     const recorded = async () => {
@@ -26,7 +26,7 @@ describe("the index of a running backup", { skip }, async () => {
       const packs = await Promise.all(segments.map(({ key }) => readIndexSegment(storage, key)));
       return packs.map((segment) => segment.packs.map(({ id }) => id));
     };
-    return { checkpoints: new IndexCheckpoints(storage), recorded };
+    return { checkpoints: new IndexCheckpoints(storage.until(signal)), storage, recorded };
   }
 
   function addPacks(checkpoints: IndexCheckpoints, count: number): string[] {
@@ -59,6 +59,20 @@ describe("the index of a running backup", { skip }, async () => {
     await assert.rejects(checkpoints.flush(), { code: "StorageDenied" });
     proxy.chooseFault = () => undefined;
     await checkpoints.flush();
+    assert.deepEqual((await recorded()).flat().sort(), ids.sort());
+  });
+
+  test("is put on record by a run that ends in an outage, as soon as there is an answer", async () => {
+    const ending = new AbortController();
+    const { checkpoints, storage, recorded } = await open("ended", ending.signal);
+    const failures = () => proxy.requests.filter(({ fault }) => fault === "cut-request").length;
+    proxy.chooseFault = () => "cut-request";
+    const ids = addPacks(checkpoints, PACKS_PER_SEGMENT);
+    await waitUntil("an outage", () => failures() > 2);
+    ending.abort();
+    await assert.rejects(checkpoints.flush(), { code: "Interrupted" });
+    proxy.chooseFault = () => undefined;
+    await checkpoints.flush(storage);
     assert.deepEqual((await recorded()).flat().sort(), ids.sort());
   });
 });
