@@ -8,12 +8,12 @@ import type { Storage } from "../repository/storage/storage.js";
  * this point and keeps what it needs, or the lease is found missing here.
  * @throws LeaseLost: there is no point
  */
-export async function commitPoint(storage: Storage, point: RecoveryPoint, lease: Lease): Promise<void> {
-  await writePoint(storage, point);
+export async function commitPoint(point: RecoveryPoint, lease: Lease): Promise<void> {
+  await writePoint(lease.storage, point);
   try {
     await lease.assertHeld();
   } catch (error) {
-    await takeBack(storage, point, asBlockferryError(error));
+    await takeBack(lease.storage, point, asBlockferryError(error));
     throw error;
   }
 }

@@ -1,3 +1,4 @@
+import { throwIfInterrupted } from "../foundation/interrupted.js";
 import { allocateAligned } from "../native-free-io/aligned-memory.js";
 import type { Compression } from "../repository/chunk-codec.js";
 import type { IndexedPack } from "../repository/index-segment.js";
@@ -6,7 +7,6 @@ import { PART_BUFFERS, PackWriter, partBufferBytes } from "../repository/pack-wr
 import { readChunk } from "../repository/read-chunk.js";
 import type { Storage } from "../repository/storage/storage.js";
 import { IndexCheckpoints } from "./backup/index-checkpoints.js";
-import { throwIfInterrupted } from "./interrupted.js";
 
 /** Chunks read at once. */
 const CHUNK_READS = 16;

@@ -1,4 +1,5 @@
 import { BlockferryError } from "../foundation/blockferry-error.js";
+import { throwIfInterrupted } from "../foundation/interrupted.js";
 import { chunkCount } from "../repository/chunk-id.js";
 import { ChunkOwners } from "../repository/chunk-owners.js";
 import { Lease } from "../repository/lease.js";
@@ -10,7 +11,6 @@ import type { Repository } from "../repository/repository.js";
 import type { Storage } from "../repository/storage/storage.js";
 import { commitPoint } from "./commit-point.js";
 import { copyChunks } from "./copy-chunks.js";
-import { throwIfInterrupted } from "./interrupted.js";
 import { withReadLease } from "./read-lease.js";
 import type { RunWatcher } from "./run-watcher.js";
 
@@ -43,12 +43,14 @@ export async function copyPoints(
   to: Repository,
   options: CopyPointsOptions,
 ): Promise<CopyReport> {
-  return withReadLease(from.storage, options.watcher, async () => {
-    const lease = await Lease.acquire(to.storage, "backup");
+  return withReadLease(from.storage, options, async () => {
+    const lease = await Lease.acquire(to.storage, "backup", options.signal);
     try {
-      const uploads = await to.storage.beginUploads();
+      const source = { ...from, storage: from.storage.until(options.signal) };
+      const target = { ...to, storage: to.storage.until(options.signal) };
+      const uploads = await target.storage.beginUploads();
       try {
-        return await copyLeased(from, to, lease, options);
+        return await copyLeased(source, target, lease, options);
       } finally {
         await uploads.end();
       }
@@ -93,7 +95,7 @@ async function copyLeased(
 /** Another copy may have been faster. */
 async function commitUnlessThere(to: Repository, point: RecoveryPoint, lease: Lease): Promise<void> {
   try {
-    await commitPoint(to.storage, { ...point, repository: to.config.id }, lease);
+    await commitPoint({ ...point, repository: to.config.id }, lease);
   } catch (error) {
     if (!(error instanceof BlockferryError && error.code === "ObjectExists")) throw error;
   }

@@ -6,16 +6,21 @@ import type { RunWatcher } from "./run-watcher.js";
 /** How a repository says that it cannot be written to. */
 const NOT_WRITABLE: ReadonlySet<string> = new Set(["StorageDenied", "StorageFull", "StorageFailed"]);
 
+interface ReadLeaseOptions {
+  watcher: RunWatcher;
+  signal: AbortSignal;
+}
+
 /**
  * Keeps `prune` from removing what `read` is about to read, recovery points included. Where nothing may be written, there
  * is the grace period of `prune` alone, and the watcher is told so.
  */
 export async function withReadLease<T>(
   storage: Storage,
-  watcher: RunWatcher,
+  { watcher, signal }: ReadLeaseOptions,
   read: () => Promise<T>,
 ): Promise<T> {
-  const lease = await acquireIfWritable(storage, watcher);
+  const lease = await acquireIfWritable(storage, watcher, signal);
   try {
     return await read();
   } finally {
@@ -23,9 +28,13 @@ export async function withReadLease<T>(
   }
 }
 
-async function acquireIfWritable(storage: Storage, watcher: RunWatcher): Promise<Lease | undefined> {
+async function acquireIfWritable(
+  storage: Storage,
+  watcher: RunWatcher,
+  signal: AbortSignal,
+): Promise<Lease | undefined> {
   try {
-    return await Lease.acquire(storage, "read");
+    return await Lease.acquire(storage, "read", signal);
   } catch (error) {
     if (!(error instanceof BlockferryError) || !NOT_WRITABLE.has(error.code)) throw error;
     watcher.notice(

@@ -39,7 +39,7 @@ export async function repositoryStats(
   { storage }: Repository,
   signal: AbortSignal,
 ): Promise<RepositoryStats> {
-  const found = await survey(storage, signal);
+  const found = await survey(storage.until(signal), signal);
   const { chunks, uniqueBytes, compressedBytes, freedBytes } = addUpChunks(found);
   const storedBytes = found.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const perPoint = found.points.map((point, number) => describePoint(point, freedBytes[number] as number));

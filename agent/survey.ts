@@ -1,3 +1,4 @@
+import { throwIfInterrupted } from "../foundation/interrupted.js";
 import { chunkCount } from "../repository/chunk-id.js";
 import { ChunkOwners } from "../repository/chunk-owners.js";
 import { CHUNK_RECORD_BYTES } from "../repository/chunk-record.js";
@@ -6,7 +7,6 @@ import { PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from "../repository/pack-format
 import { readChunk } from "../repository/read-chunk.js";
 import { listPoints, type RecoveryPoint } from "../repository/recovery-point.js";
 import type { Storage } from "../repository/storage/storage.js";
-import { throwIfInterrupted } from "./interrupted.js";
 
 /** A pack, and how much of it recovery points need. */
 export interface PackUsage {

@@ -1,9 +1,10 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { spawnWithParent } from "./end-with-parent.js";
 import { measure } from "./measure.js";
 import { folderPlace } from "./place.js";
 import { heading, medianRatio, type Report } from "./report.js";
@@ -77,7 +78,7 @@ async function mountSlowly(image: string, workFolder: string): Promise<SlowDevic
   await rm(socket, { force: true });
   await writeFile(path, "");
   const delay = ["--filter=delay", "file", image, `rdelay=${LATENCY_MS}ms`];
-  const server = spawn("nbdkit", [
+  const server = spawnWithParent("nbdkit", [
     "--foreground",
     "--unix",
     socket,
@@ -87,7 +88,8 @@ async function mountSlowly(image: string, workFolder: string): Promise<SlowDevic
     ...delay,
   ]);
   await until(async () => (await stat(socket).catch(() => undefined)) !== undefined);
-  const fuse = spawn("nbdfuse", ["--readonly", "--connections", "16", path, `nbd+unix:///?socket=${socket}`]);
+  const uri = `nbd+unix:///?socket=${socket}`;
+  const fuse = spawnWithParent("nbdfuse", ["--readonly", "--connections", "16", path, uri]);
   const { size } = await stat(image);
   await until(async () => (await stat(path)).size === size);
   return {

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
+import { endWithParent } from "./end-with-parent.js";
 
 const run = promisify(execFile);
 
@@ -13,9 +14,14 @@ export interface Measured {
   stdout: string;
 }
 
-/** Runs a command as a child and asks the kernel what it took (getrusage(2), RUSAGE_CHILDREN). */
+/**
+ * Runs a command as a child and asks the kernel what it took (getrusage(2), RUSAGE_CHILDREN). Wrapper and command are a process
+ * group, which ends as a whole when the wrapper is told to end.
+ */
 const WRAPPER = `
-import json, resource, subprocess, sys, time
+import json, os, resource, signal, subprocess, sys, time
+os.setsid()
+signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
 start = time.monotonic()
 done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 wall = time.monotonic() - start
@@ -31,7 +37,7 @@ export interface MeasureOptions {
 
 /** @throws when the command fails */
 export async function measure(command: string[], options: MeasureOptions = {}): Promise<Measured> {
-  const { stdout } = await run("python3", ["-c", WRAPPER, ...command], {
+  const { stdout } = await run(...endWithParent(["python3", "-c", WRAPPER, ...command]), {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
     maxBuffer: 2 ** 26,

@@ -13,6 +13,9 @@ const BEAT_MS = 5 * 60 * 1000;
 /** A run elsewhere that has given no sign for so long is dead; one that is not after all notices that its lease is gone. */
 const EXPIRES_MS = 6 * 60 * 60 * 1000;
 
+/** How long a run waits at its end for its lease to be removed. */
+const RELEASE_MS = 5000;
+
 const PURPOSES = ["backup", "read", "prune"] as const;
 export type LeasePurpose = (typeof PURPOSES)[number];
 
@@ -33,22 +36,23 @@ export type LeaseRecord = z.infer<typeof LeaseSchema>;
  * good when somebody has removed it; signs of life go into another one.
  */
 export class Lease {
-  private lastBeat: Promise<void> = Promise.resolve();
   private readonly beating: NodeJS.Timeout;
 
   private constructor(
-    private readonly storage: Storage,
+    /** Not bound to any signal: the run commits and ends with it. */
+    readonly storage: Storage,
     readonly record: LeaseRecord,
   ) {
     this.beating = setInterval(() => this.beat(), BEAT_MS);
     this.beating.unref();
   }
 
-  static async acquire(storage: Storage, purpose: LeasePurpose): Promise<Lease> {
+  static async acquire(storage: Storage, purpose: LeasePurpose, signal?: AbortSignal): Promise<Lease> {
     const id = randomBytes(8).toString("hex");
     const createdAt = new Date().toISOString();
     const record: LeaseRecord = { version: 1, id, purpose, owner: OWNER_TOKEN, createdAt };
-    await storage.put(leaseKey(id), sealJson(record), { ifNoneMatch: "*" });
+    const acquiring = signal === undefined ? storage : storage.until(signal);
+    await acquiring.put(leaseKey(id), sealJson(record), { ifNoneMatch: "*" });
     return new Lease(storage, record);
   }
 
@@ -58,16 +62,16 @@ export class Lease {
     if ((await undefinedIfAbsent(() => this.storage.get(key))) === undefined) throw leaseLost(key);
   }
 
-  /** Never fails: a lease that cannot be removed expires. */
+  /** Never fails, and soon ends: a lease that cannot be removed expires. */
   async release(): Promise<void> {
     clearInterval(this.beating);
-    await this.lastBeat;
-    await removeLease(this.storage, this.record.id).catch(() => undefined);
+    const releasing = this.storage.until(AbortSignal.timeout(RELEASE_MS));
+    await removeLease(releasing, this.record.id).catch(() => undefined);
   }
 
   private beat(): void {
     const body = sealJson({ at: new Date().toISOString() });
-    this.lastBeat = this.storage.put(beatKey(this.record.id), body).catch(() => undefined);
+    void this.storage.put(beatKey(this.record.id), body).catch(() => undefined);
   }
 }
 
@@ -82,6 +86,13 @@ export async function listLeases(storage: Storage): Promise<LeaseRecord[]> {
     if (lease !== undefined) leases.push(lease);
   }
   return leases;
+}
+
+/** Removes signs of life of leases that are gone: one may have been on its way when its run ended. */
+export async function removeStrayBeats(storage: Storage): Promise<void> {
+  const keys = new Set((await storage.list(FOLDER)).map(({ key }) => key));
+  const strays = [...keys].filter((key) => key.endsWith(".beat") && !keys.has(key.replace(/beat$/, "json")));
+  if (strays.length > 0) await storage.delete(strays);
 }
 
 /** Whether the run that holds the lease is taken to be alive: one on this machine is asked for. */

@@ -7,6 +7,7 @@ import { readPackFooter } from "./pack-footer.js";
 import { packIdOf, packKey } from "./pack-format.js";
 import { PackTable } from "./pack-table.js";
 import type { Storage, StoredObject } from "./storage/storage.js";
+import { wasNotAnswered } from "./storage/storage-errors.js";
 
 export interface LoadedIndex {
   index: ChunkIndex;
@@ -41,6 +42,7 @@ const MAX_LOADS = 10;
  * Builds the chunk index from the repository: all index segments, checked against the packs that exist, and the
  * footers of the packs that no segment names. A chunk is in the index only if its pack exists at its full size, so a
  * backup never refers to a chunk whose pack is gone; it stores such a chunk again.
+ * @throws StorageUnavailable, Interrupted
  */
 export async function loadIndex(storage: Storage, options: LoadOptions): Promise<LoadedIndex> {
   let segments = await listSegments(storage);
@@ -71,7 +73,7 @@ async function loadOnce(
     try {
       loader.addSegment(segment.key, await readIndexSegment(storage, segment.key));
     } catch (error) {
-      loader.problems.push(expectBlockferryError(error));
+      loader.problems.push(asProblem(error));
     }
   }
   const unindexed = loader.unindexed();
@@ -185,7 +187,7 @@ async function readFooters(
       try {
         footers.push(await readPackFooter(storage, pack.id, pack.sizeBytes));
       } catch (error) {
-        problems.push(expectBlockferryError(error));
+        problems.push(asProblem(error));
       }
     }
   };
@@ -213,7 +215,7 @@ function packMissing(
   });
 }
 
-function expectBlockferryError(error: unknown): BlockferryError {
-  if (error instanceof BlockferryError) return error;
+function asProblem(error: unknown): BlockferryError {
+  if (error instanceof BlockferryError && !wasNotAnswered(error)) return error;
   throw error;
 }

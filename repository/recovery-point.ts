@@ -7,6 +7,7 @@ import { sealJson, unsealJson } from "./sealed-json.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
 import { undefinedIfAbsent } from "./storage/if-absent.js";
 import type { Storage } from "./storage/storage.js";
+import { wasNotAnswered } from "./storage/storage-errors.js";
 
 const VolumeSchema = z.strictObject({
   /** Unique within the point; `restore --target NAME=PATH` refers to it. */
@@ -89,7 +90,7 @@ export async function listPoints(storage: Storage): Promise<PointList> {
       const point = await undefinedIfAbsent(() => readPoint(storage, key));
       if (point !== undefined) list.points.push(point);
     } catch (error) {
-      if (!(error instanceof BlockferryError)) throw error;
+      if (!(error instanceof BlockferryError) || wasNotAnswered(error)) throw error;
       list.damaged.push(error);
     }
   }

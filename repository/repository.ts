@@ -17,9 +17,17 @@ export async function initRepository(repo: StorageLocation | string): Promise<Re
   return { config: await createConfig(storage), storage, location };
 }
 
-/** @param repo a location, or the path of a local directory @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt, StorageDenied */
-export async function openRepository(repo: StorageLocation | string): Promise<Repository> {
+/**
+ * @param repo a location, or the path of a local directory
+ * @param signal ends the waiting for a storage that does not answer
+ * @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt, StorageDenied, Interrupted
+ */
+export async function openRepository(
+  repo: StorageLocation | string,
+  signal?: AbortSignal,
+): Promise<Repository> {
   const location = typeof repo === "string" ? parseStorageLocation(repo) : repo;
   const storage = await openStorage(location);
-  return { config: await readConfig(storage), storage, location };
+  const config = await readConfig(signal === undefined ? storage : storage.until(signal));
+  return { config, storage, location };
 }

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { throwIfInterrupted } from "../../foundation/interrupted.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import { chunkCount } from "../../repository/chunk-id.js";
@@ -10,10 +11,10 @@ import { loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { newPointId, type RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
+import type { Storage } from "../../repository/storage/storage.js";
 import { commitPoint } from "../commit-point.js";
 import { Counters, type CounterTotals } from "../counters.js";
 import { EXTENT_CHUNKS } from "../extent-queue.js";
-import { throwIfInterrupted } from "../interrupted.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { ThreadPool } from "../thread-pool.js";
 import { IndexCheckpoints } from "./index-checkpoints.js";
@@ -29,6 +30,9 @@ import {
 } from "./plan-volumes.js";
 import { type BackupPool, readVolumes } from "./read-volumes.js";
 import { storeBlockMaps } from "./store-block-maps.js";
+
+/** After a failure nobody is kept waiting longer than this for what is stored to be put on record. */
+const KEEP_MS = 10_000;
 
 export interface BackupOptions {
   devices: DeviceRequest[];
@@ -73,12 +77,12 @@ async function backupSources(
   options: BackupOptions,
 ): Promise<RecoveryPoint> {
   const startedAt = new Date();
-  const { storage } = repository;
-  const lease = await Lease.acquire(storage, "backup");
+  const lease = await Lease.acquire(repository.storage, "backup", options.signal);
   try {
+    const storage = repository.storage.until(options.signal);
     const uploads = await storage.beginUploads();
     try {
-      return await storeSources(pool, repository, sources, { ...options, startedAt, lease });
+      return await storeSources(pool, { ...repository, storage }, sources, { ...options, startedAt, lease });
     } finally {
       await uploads.end();
     }
@@ -98,7 +102,9 @@ async function storeSources(
   for (const { message, remedy } of loaded.problems) options.watcher.notice(`${message} ${remedy}`);
   const volumes = await planVolumes(sources);
   const index = roomForVolumes(loaded.index, volumes, pool.threads);
-  const checkpoints = new IndexCheckpoints(storage);
+  const failed = new AbortController();
+  const working = AbortSignal.any([options.signal, failed.signal]);
+  const checkpoints = new IndexCheckpoints(storage.until(working));
   await storage.makeDurable(loaded.unindexedPacks.map(({ id }) => packKey(id)));
   for (const pack of loaded.unindexedPacks) checkpoints.add(pack);
   const counters = Counters.create(pool.threads + 1);
@@ -112,10 +118,11 @@ async function storeSources(
       ...{ startedAt: options.startedAt, badRanges, roots },
       ...{ tags: options.tags, origin: options.origin, totals: counters.totals() },
     });
-    await commitPoint(storage, point, options.lease);
+    await commitPoint(point, options.lease);
     return point;
   } catch (error) {
-    await keepWhatIsStored(checkpoints);
+    failed.abort();
+    await keepWhatIsStored(checkpoints, storage.until(AbortSignal.timeout(KEEP_MS)));
     throw error;
   }
 }
@@ -168,9 +175,9 @@ function usefulThreads(sources: NamedSource[], threads: number): number {
 }
 
 /** After a failure, so that the next run finds it fast. Not being able to is no failure of its own. */
-async function keepWhatIsStored(checkpoints: IndexCheckpoints): Promise<void> {
+async function keepWhatIsStored(checkpoints: IndexCheckpoints, storage: Storage): Promise<void> {
   try {
-    await checkpoints.flush();
+    await checkpoints.flush(storage);
   } catch (error) {
     if (!(error instanceof BlockferryError)) throw error;
   }

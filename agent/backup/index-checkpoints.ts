@@ -8,38 +8,56 @@ const SEGMENT_INTERVAL_MS = 30_000;
 
 /**
  * Writes the index of a running backup in segments, so that a run that is killed has most of its work on record.
- * Packs that were finished after the last segment are found by their footers.
+ * Packs that were finished after the last segment are found by their footers. What could not be written is written with the
+ * next segment.
  */
 export class IndexCheckpoints {
   private pending: IndexedPack[] = [];
-  private lastWritten = Date.now();
-  private writing: Promise<void> = Promise.resolve();
+  /** How many packs came since the last segment was begun. */
+  private added = 0;
+  private lastBegun = Date.now();
+  private writing: Promise<void> | undefined;
 
   constructor(private readonly storage: Storage) {}
 
   add(pack: IndexedPack): void {
     this.pending.push(pack);
-    const due = Date.now() - this.lastWritten >= SEGMENT_INTERVAL_MS;
-    if (due || this.pending.length >= PACKS_PER_SEGMENT) this.writePending();
+    this.added++;
+    const isDue = this.added >= PACKS_PER_SEGMENT || Date.now() - this.lastBegun >= SEGMENT_INTERVAL_MS;
+    if (isDue && this.writing === undefined) this.writing = this.writeInBackground();
   }
 
   /**
    * Returns when every pack added so far is in a durable segment.
-   * @throws when a segment could not be written, now or earlier
+   * @param storage the same one, for which another signal may hold than for what is written in the background
+   * @throws when they could not be written
    */
-  async flush(): Promise<void> {
-    this.writePending();
+  async flush(storage = this.storage): Promise<void> {
     await this.writing;
+    await this.writePending(storage);
   }
 
-  private writePending(): void {
-    if (this.pending.length === 0) return;
+  private async writeInBackground(): Promise<void> {
+    try {
+      await this.writePending(this.storage);
+    } catch {
+      // The next checkpoint makes up for it, or `flush` says why not.
+    } finally {
+      this.writing = undefined;
+    }
+  }
+
+  private async writePending(storage: Storage): Promise<void> {
     const packs = this.pending;
+    if (packs.length === 0) return;
     this.pending = [];
-    this.lastWritten = Date.now();
-    this.writing = this.writing.then(async () => {
-      await writeIndexSegment(this.storage, packs);
-    });
-    this.writing.catch(() => undefined);
+    this.added = 0;
+    this.lastBegun = Date.now();
+    try {
+      await writeIndexSegment(storage, packs);
+    } catch (error) {
+      this.pending = [...packs, ...this.pending];
+      throw error;
+    }
   }
 }

@@ -57,16 +57,16 @@ export const restoreCommand: Command<RestoreArguments> = {
       ) as unknown as Argv<RestoreArguments>,
   handler: async (args) => {
     const threads = chooseThreads(args.threads);
-    const repository = await openRepository(storageLocation(args));
+    const signal = interruptSignal();
+    const repository = await openRepository(storageLocation(args), signal);
     const watcher = progressWatcher(args.json);
     const started = performance.now();
-    const { point, targets } = await withReadLease(repository.storage, watcher, async () => {
-      const point = await findPoint(repository.storage, args.point);
+    const { point, targets } = await withReadLease(repository.storage, { watcher, signal }, async () => {
+      const point = await findPoint(repository.storage.until(signal), args.point);
       const targets = chooseTargets(point, args.target);
       await restore(repository, {
-        ...{ point, targets, threads, watcher },
+        ...{ point, targets, threads, watcher, signal },
         existing: args.force ? "replace" : "refuse",
-        signal: interruptSignal(),
       });
       return { point, targets };
     });

@@ -25,9 +25,9 @@ export const statsCommand: Command<StatsArguments> = {
       .options({ ...storageOptions })
       .example("$0 stats --repo repo", "sizes and ratios") as unknown as Argv<StatsArguments>,
   handler: async ({ json, ...args }) => {
-    const repository = await openRepository(storageLocation(args));
     const signal = interruptSignal();
-    const stats = await withReadLease(repository.storage, progressWatcher(json), () =>
+    const repository = await openRepository(storageLocation(args), signal);
+    const stats = await withReadLease(repository.storage, { watcher: progressWatcher(json), signal }, () =>
       repositoryStats(repository, signal),
     );
     printResult(json, stats, describe(stats));

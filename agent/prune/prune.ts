@@ -51,9 +51,10 @@ export interface PruneReport extends PrunePlan {
  * all. Safe beside any backup, restore and verify, and wherever it is killed: docs/architecture.md tells why.
  * @throws PruneRunning; what `survey` throws for a damaged repository, before anything is removed; Interrupted
  */
-export async function prune({ storage }: Repository, options: PruneOptions): Promise<PruneReport> {
-  const lease = await acquireAlone(storage);
+export async function prune(repository: Repository, options: PruneOptions): Promise<PruneReport> {
+  const lease = await acquireAlone(repository.storage, options.signal);
   try {
+    const storage = repository.storage.until(options.signal);
     const uploads = await storage.beginUploads();
     try {
       return { unfinishedRemoved: uploads.removed, ...(await pruneAlone(storage, options)) };
@@ -66,7 +67,8 @@ export async function prune({ storage }: Repository, options: PruneOptions): Pro
 }
 
 /** What `prune` would do now; changes nothing. @throws what `survey` throws */
-export async function planPrune({ storage }: Repository, options: PruneOptions): Promise<PrunePlan> {
+export async function planPrune(repository: Repository, options: PruneOptions): Promise<PrunePlan> {
+  const storage = repository.storage.until(options.signal);
   const due = await dueCondemnations(storage, options.graceMs);
   const found = await survey(storage, options.signal);
   return describe(found, sentence(found, due), choose(found, options));
@@ -142,8 +144,8 @@ function totals(packs: PackUsage[]): PackTotals {
 }
 
 /** Of two that begin at once each may see the other, and then neither runs. @throws PruneRunning */
-async function acquireAlone(storage: Storage): Promise<Lease> {
-  const lease = await Lease.acquire(storage, "prune");
+async function acquireAlone(storage: Storage, signal: AbortSignal): Promise<Lease> {
+  const lease = await Lease.acquire(storage, "prune", signal);
   try {
     for (const other of await listLeases(storage)) {
       if (other.purpose !== "prune" || other.id === lease.record.id) continue;

@@ -5,7 +5,7 @@ import {
   listCondemnations,
   recordWitnesses,
 } from "../../repository/condemnation.js";
-import { isLeaseAlive, listLeases, removeLease } from "../../repository/lease.js";
+import { isLeaseAlive, listLeases, removeLease, removeStrayBeats } from "../../repository/lease.js";
 import { packIdOf, packKey } from "../../repository/pack-format.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { type PackUsage, type Survey, survey } from "../survey.js";
@@ -63,6 +63,7 @@ async function removeDeadLeases(storage: Storage): Promise<void> {
   for (const lease of await listLeases(storage)) {
     if (!(await isLeaseAlive(storage, lease))) await removeLease(storage, lease.id);
   }
+  await removeStrayBeats(storage);
 }
 
 /** Packs that a segment lists and that are gone, though nothing is needed of them: the index forgets them. */

@@ -31,8 +31,9 @@ const GROUP_BYTES = MAX_GROUP_CHUNKS * CHUNK_BYTES;
 /** A restore thread: takes extents of the volumes, reads their chunks from the packs, proves and writes them. */
 export default function restoreThread(task: RestoreTask & ThreadContext) {
   const stop = StopFlag.attach(task.stop);
-  return threadMain(task, stop, async () => {
-    const restorer = new ExtentRestorer(task, await openStorage(task.storage), stop);
+  return threadMain(task, stop, async (stopped) => {
+    const storage = (await openStorage(task.storage)).until(stopped);
+    const restorer = new ExtentRestorer(task, storage, stop);
     try {
       await restorer.run();
     } finally {

@@ -44,7 +44,8 @@ export async function restore(repository: Repository, options: RestoreOptions): 
     repository.location.kind,
   );
   try {
-    await restoreWith(pool, repository, options);
+    const storage = repository.storage.until(options.signal);
+    await restoreWith(pool, { ...repository, storage }, options);
   } finally {
     await pool.close();
   }

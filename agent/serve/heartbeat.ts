@@ -23,9 +23,11 @@ export interface HeartbeatOptions {
  */
 export class Heartbeat {
   private readonly ending = new AbortController();
+  private readonly storage: Storage;
   private readonly beating: Promise<void>;
 
   constructor(private readonly options: HeartbeatOptions) {
+    this.storage = options.storage.until(this.ending.signal);
     this.beating = this.beat();
   }
 
@@ -36,14 +38,15 @@ export class Heartbeat {
   }
 
   private async beat(): Promise<void> {
-    const { storage, job, intervalMs, log, onCancel } = this.options;
+    const { job, intervalMs, log, onCancel } = this.options;
     let sequence: number | undefined;
     while (!this.ending.signal.aborted) {
       try {
         sequence = (sequence ?? (await this.lastSequence())) + 1;
         await this.tell(sequence);
-        if (await isCancelled(storage, job)) onCancel();
+        if (await isCancelled(this.storage, job)) onCancel();
       } catch (thrown) {
+        if (this.ending.signal.aborted) return;
         const { message, code } = asBlockferryError(thrown);
         log.warn(`A heartbeat failed; the job goes on. ${message}`, { job, code });
       }
@@ -53,9 +56,9 @@ export class Heartbeat {
 
   /** An agent that was killed has left its heartbeat; a controller waits for a higher number. */
   private async lastSequence(): Promise<number> {
-    const { storage, job, log } = this.options;
+    const { job, log } = this.options;
     try {
-      return (await readStatus(storage, job))?.sequence ?? 0;
+      return (await readStatus(this.storage, job))?.sequence ?? 0;
     } catch (thrown) {
       const { code, message } = asBlockferryError(thrown);
       if (code !== "ObjectCorrupt" && code !== "RepositoryUnsupported") throw thrown;
@@ -65,8 +68,8 @@ export class Heartbeat {
   }
 
   private async tell(sequence: number): Promise<void> {
-    const { storage, job, worker, progress } = this.options;
+    const { job, worker, progress } = this.options;
     const updatedAt = new Date().toISOString();
-    await writeStatus(storage, { version: 1, job, worker, sequence, updatedAt, ...progress.figures });
+    await writeStatus(this.storage, { version: 1, job, worker, sequence, updatedAt, ...progress.figures });
   }
 }

@@ -1,4 +1,5 @@
 import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
+import { throwIfInterrupted } from "../../foundation/interrupted.js";
 import { type DeviceTree, waitForDevice } from "../../native-free-io/find-device.js";
 import type { Job, JobVolume } from "../../repository/jobs/job.js";
 import type { ListedJob } from "../../repository/jobs/job-key.js";
@@ -8,7 +9,6 @@ import type { Repository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
-import { throwIfInterrupted } from "../interrupted.js";
 import { chooseParallelism } from "../parallelism.js";
 import { acceptJob } from "./accept-job.js";
 import { Heartbeat } from "./heartbeat.js";

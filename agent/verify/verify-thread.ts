@@ -17,6 +17,7 @@ import { PackTable } from "../../repository/pack-table.js";
 import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
+import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
 import { type CounterRow, Counters } from "../counters.js";
 import { coalesce, RUN_BYTES } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
@@ -31,9 +32,10 @@ const PACKS_IN_FLIGHT = 3;
 /** A verify thread: reads whole packs, and proves every byte of them. */
 export default function verifyThread(task: VerifyTask & ThreadContext) {
   const stop = StopFlag.attach(task.stop);
-  return threadMain<VerifyThreadResult>(task, stop, async () =>
-    new PackVerifier(task, await openStorage(task.storage), stop).run(),
-  );
+  return threadMain<VerifyThreadResult>(task, stop, async (stopped) => {
+    const storage = (await openStorage(task.storage)).until(stopped);
+    return new PackVerifier(task, storage, stop).run();
+  });
 }
 
 class PackVerifier {
@@ -68,6 +70,7 @@ class PackVerifier {
       try {
         await this.verifyPack(pack, buffer);
       } catch (error) {
+        if (wasNotAnswered(error)) throw error;
         this.problems.push(asBlockferryError(error));
       }
       this.counters.add("doneBytes", pack.sizeBytes);
@@ -110,6 +113,7 @@ class PackVerifier {
       await work;
       return true;
     } catch (error) {
+      if (wasNotAnswered(error)) throw error;
       this.problems.push(asBlockferryError(error));
       return false;
     }

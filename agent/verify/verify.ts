@@ -40,11 +40,11 @@ export interface VerifyReport {
  * @throws PointNotFound, Interrupted, StorageFailed: when the verification itself could not be done
  */
 export async function verify(repository: Repository, options: VerifyOptions): Promise<VerifyReport> {
-  return withReadLease(repository.storage, options.watcher, () => verifyLeased(repository, options));
+  return withReadLease(repository.storage, options, () => verifyLeased(repository, options));
 }
 
 async function verifyLeased(repository: Repository, options: VerifyOptions): Promise<VerifyReport> {
-  const { storage } = repository;
+  const storage = repository.storage.until(options.signal);
   const { points, damaged: damagedPoints } =
     options.point === undefined
       ? await listPoints(storage)

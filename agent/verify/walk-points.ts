@@ -7,6 +7,7 @@ import type { LoadedIndex } from "../../repository/load-index.js";
 import { readChunk } from "../../repository/read-chunk.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
 
 /** Bytes of a volume, in a recovery point, that are lost. */
 export interface DamagedRange {
@@ -65,6 +66,7 @@ async function walkVolume(
     },
     onMissingChunk: (position) => lose(position, 1),
     onMissingNode: (position, length, error) => {
+      if (wasNotAnswered(error)) throw error;
       findings.problems.push(asBlockferryError(error));
       lose(position, length);
     },

@@ -1,10 +1,12 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { access, mkdir, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { spawnWithParent } from "../end-with-parent.js";
 import { measure } from "../measure.js";
 import type { Place } from "../place.js";
 
@@ -34,8 +36,8 @@ export interface S3Server {
 
 /** Answers at once and keeps nothing of packs, so that what is measured is the client alone. */
 export async function startNullSink(): Promise<S3Server> {
-  const server = spawn("python3", [NULL_SINK], { stdio: ["ignore", "pipe", "inherit"] });
-  const [port] = (await once(server.stdout, "data")) as [Buffer];
+  const server = spawnWithParent("python3", [NULL_SINK], { stdio: ["ignore", "pipe", "inherit"] });
+  const [port] = (await once(server.stdout as Readable, "data")) as [Buffer];
   const endpointUrl = `http://127.0.0.1:${port.toString().trim()}`;
   const emptyOf = (prefix: string) => async () => {
     await fetch(`${endpointUrl}/${BUCKET}/${prefix}/`, { method: "DELETE" });
@@ -57,7 +59,8 @@ export async function startVersitygw(dataFolder: string): Promise<S3Server> {
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = S3_ENVIRONMENT;
   const account = ["--access", AWS_ACCESS_KEY_ID, "--secret", AWS_SECRET_ACCESS_KEY];
   const options = ["--port", `127.0.0.1:${port}`, "--keep-alive", "--quiet"];
-  const server = spawn(VERSITYGW, [...account, ...options, "posix", dataFolder], { stdio: "ignore" });
+  const args = [...account, ...options, "posix", dataFolder];
+  const server = spawnWithParent(VERSITYGW, args, { stdio: "ignore" });
   const endpointUrl = `http://127.0.0.1:${port}`;
   await untilAnswers(endpointUrl);
   return describe(

@@ -33,11 +33,12 @@ export const runJob: Step = {
     const heartbeat = new Heartbeat(context.timing.agentStartMs, context.timing.heartbeatMs);
     for (;;) {
       context.signal.throwIfAborted();
+      const askedAt = performance.now();
       const result = await readResult(context.storage, context.plan.jobId);
       if (result?.outcome.ok === true) return { point: result.outcome.point };
       if (result?.outcome.ok === false) throw new BlockferryError(result.outcome.error);
       const status = await readStatus(context.storage, context.plan.jobId);
-      heartbeat.hear(status?.sequence);
+      heartbeat.hear(status?.sequence, performance.now() - askedAt);
       if (status !== undefined) context.progress(describe(status, heartbeat.rate(status.doneBytes)));
       await assertWorks(context, heartbeat);
       await pause(context.timing.pollMs, context.signal);
@@ -49,7 +50,9 @@ export const runJob: Step = {
     const heartbeat = new Heartbeat(timing.heartbeatMs, timing.heartbeatMs);
     while ((await readResult(storage, plan.jobId)) === undefined && !heartbeat.isLost()) {
       if (!(await isCancelled(storage, plan.jobId))) await requestCancel(storage, plan.jobId);
-      heartbeat.hear((await readStatus(storage, plan.jobId))?.sequence);
+      const askedAt = performance.now();
+      const status = await readStatus(storage, plan.jobId);
+      heartbeat.hear(status?.sequence, performance.now() - askedAt);
       const instance = await findInstance(context.worker, workerIdOf(context));
       if (instance?.State?.Name !== "running") return;
       await pause(timing.pollMs, context.signal);
@@ -58,7 +61,7 @@ export const runJob: Step = {
 };
 
 /** Tells by the sequence of heartbeats, and not by anybody's clock, whether the agent lives. */
-class Heartbeat {
+export class Heartbeat {
   private sequence = -1;
   private deadline: number;
   private readonly samples: { at: number; bytes: number }[] = [];
@@ -70,7 +73,9 @@ class Heartbeat {
     this.deadline = performance.now() + firstMs;
   }
 
-  hear(sequence: number | undefined): void {
+  /** @param tookMs how long the answer took, which does not count: in an outage of the storage nobody can be heard */
+  hear(sequence: number | undefined, tookMs: number): void {
+    this.deadline += tookMs;
     if (sequence === undefined || sequence <= this.sequence) return;
     this.sequence = sequence;
     this.deadline = performance.now() + this.nextMs;

@@ -35,9 +35,16 @@ export class BandwidthLimit {
 
   /** Waits until so many bytes may be sent or received. @throws AbortError */
   async take(bytes: number, signal?: AbortSignal): Promise<void> {
-    const cost = BigInt(Math.ceil((bytes / this.shared.bytesPerSecond) * 1e9));
-    const waitMs = Number(this.reserve(cost)) / 1e6;
+    const waitMs = this.charge(bytes);
     if (waitMs > 0) await setTimeout(waitMs, undefined, signal === undefined ? {} : { signal });
+  }
+
+  /**
+   * Grants bytes that are on their way already; whoever comes next waits for them.
+   * @returns milliseconds that they had to wait
+   */
+  charge(bytes: number): number {
+    return Number(this.reserve(BigInt(Math.ceil((bytes / this.shared.bytesPerSecond) * 1e9)))) / 1e6;
   }
 
   /** @returns nanoseconds to wait */

@@ -113,6 +113,11 @@ export class LocalDirectory implements Storage {
   async proveWriteOnce(): Promise<void> {}
 
   /** Each temporary file names its owner, so there is nothing to end. */
+  /** A file system lets nobody wait for an outage to pass. */
+  until(): LocalDirectory {
+    return this;
+  }
+
   async beginUploads(): Promise<UploadSession> {
     try {
       const removed = await removeStaleTempFiles(join(this.root, TEMP_FOLDER));

@@ -15,7 +15,7 @@ export function parseStorageLocation(repo: string, s3Options: S3Options = {}): S
 export async function openStorage(location: StorageLocation): Promise<Storage> {
   if (location.kind === "directory") return new LocalDirectory(location.path);
   const { S3Storage } = await loadS3();
-  return new S3Storage(location);
+  return S3Storage.open(location);
 }
 
 /** Begins to load the code of a storage that is about to be opened. What fails is left to `openStorage`. */

@@ -25,6 +25,11 @@ export function objectExists(storage: string, key: string, cause?: unknown): Blo
   );
 }
 
+/** Whether an error says nothing about the object that was asked for: neither an outage nor an interrupt makes it damaged. */
+export function wasNotAnswered(error: unknown): boolean {
+  return error instanceof BlockferryError && ["StorageUnavailable", "Interrupted"].includes(error.code);
+}
+
 /** Turns a system error of the local file system into the error that says what to do about it. */
 export function storageError(storage: string, key: string, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;

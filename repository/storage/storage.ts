@@ -44,6 +44,12 @@ export interface Storage {
    */
   proveWriteOnce(): Promise<void>;
 
+  /**
+   * The same storage, for work that is to end soon after the signal fires: what is waited for ends at once then (an outage, the
+   * bandwidth limit, an answer) and throws Interrupted. A `put` that is under way goes on to its end, but is not tried again.
+   */
+  until(signal: AbortSignal): Storage;
+
   /** Called before the first upload of a run: removes what uploads of dead processes left behind. */
   beginUploads(): Promise<UploadSession>;
 }

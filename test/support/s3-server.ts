@@ -51,13 +51,19 @@ export function datesUploads(name: S3ServerName): boolean {
   return name !== "moto";
 }
 
-/** Starts a server, which ends with the test file or suite, and points the environment at it. */
-export async function startS3Server(name: S3ServerName): Promise<S3Server> {
+/**
+ * Starts a server, which ends with the test file or suite, and points the environment at it.
+ * @param region versitygw refuses what is signed for another
+ */
+export async function startS3Server(
+  name: S3ServerName,
+  region = S3_ENVIRONMENT.AWS_REGION,
+): Promise<S3Server> {
   Object.assign(process.env, S3_ENVIRONMENT);
   const port = await freePort();
   const dataFolder = await tempFolder();
   await mkdir(join(dataFolder, BUCKET));
-  const [command, ...args] = commandOf(name, port, dataFolder);
+  const [command, ...args] = commandOf(name, { port, dataFolder, region });
   const server = spawn(command as string, args, { stdio: "ignore" });
   after(() => server.kill("SIGKILL"));
   const endpointUrl = `http://127.0.0.1:${port}`;
@@ -67,19 +73,18 @@ export async function startS3Server(name: S3ServerName): Promise<S3Server> {
   return { name, endpointUrl, dataFolder };
 }
 
-function commandOf(name: S3ServerName, port: number, dataFolder: string): string[] {
+function commandOf(
+  name: S3ServerName,
+  { port, dataFolder, region }: { port: number; dataFolder: string; region: string },
+): string[] {
   if (name === "moto") return [MOTO, "--host", "127.0.0.1", "--port", String(port)];
   const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = S3_ENVIRONMENT;
   const account = ["--access", AWS_ACCESS_KEY_ID, "--secret", AWS_SECRET_ACCESS_KEY];
   return [
     VERSITYGW,
     ...account,
-    "--port",
-    `127.0.0.1:${port}`,
-    "--keep-alive",
-    "--quiet",
-    "posix",
-    dataFolder,
+    ...["--port", `127.0.0.1:${port}`, "--region", region, "--keep-alive", "--quiet"],
+    ...["posix", dataFolder],
   ];
 }
 

@@ -6,7 +6,8 @@ export async function listMultipartUploads(s3: S3Bucket): Promise<MultipartUploa
   const uploads: MultipartUpload[] = [];
   let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
   for (;;) {
-    const page = await s3.client.send(new ListMultipartUploadsCommand({ ...s3.prefix("packs/"), ...marker }));
+    const command = new ListMultipartUploadsCommand({ ...s3.prefix("packs/"), ...marker });
+    const page = await s3.send(command);
     uploads.push(...(page.Uploads ?? []));
     if (!page.IsTruncated) return uploads;
     const next = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };

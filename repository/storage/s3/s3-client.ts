@@ -1,19 +1,17 @@
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 import type { S3Location } from "./s3-location.js";
 
-/** Attempts for one request. The SDK waits between them: exponentially, with full jitter, up to 20 s. */
-const MAX_ATTEMPTS = 10;
 const CONNECT_TIMEOUT_MS = 5000;
 
 /**
- * A client of its own for each thread, which keeps its connections alive. `adaptive` retries slow all requests of the client
- * down when the server throttles, and stop when most requests fail.
+ * A client of its own for each thread, which keeps its connections alive. It tries nothing again by itself, which is left to
+ * `S3Connection`; its `adaptive` mode slows all its requests down when the server throttles.
  */
 export function createS3Client(location: S3Location): S3Client {
   const client = new S3Client({
     ...addressOf(location),
     ...(location.profile === undefined ? {} : credentialsOf(location.profile)),
-    maxAttempts: Number(process.env.AWS_MAX_ATTEMPTS) || MAX_ATTEMPTS,
+    maxAttempts: 1,
     retryMode: "adaptive",
     requestHandler: {
       connectionTimeout: Math.min(CONNECT_TIMEOUT_MS, location.timeoutMs),
@@ -40,14 +38,29 @@ function credentialsOf(profile: string): S3ClientConfig {
   };
 }
 
-function addressOf({ region, endpointUrl, addressing }: S3Location): S3ClientConfig {
-  const defaultRegion =
-    endpointUrl !== undefined && process.env.AWS_REGION === undefined ? "us-east-1" : undefined;
-  const chosenRegion = region ?? defaultRegion;
-  return {
-    forcePathStyle: addressing === "path",
-    ...(chosenRegion === undefined ? {} : { region: chosenRegion }),
-    ...(endpointUrl === undefined ? {} : { endpoint: endpointUrl }),
+function addressOf({ region, endpointUrl, addressing, profile }: S3Location): S3ClientConfig {
+  const config: S3ClientConfig = { forcePathStyle: addressing === "path" };
+  if (region !== undefined) config.region = region;
+  if (endpointUrl !== undefined) {
+    config.endpoint = endpointUrl;
+    config.region ??= namedRegion(profile);
+  }
+  return config;
+}
+
+/** Servers other than AWS seldom care about the Region. */
+const DEFAULT_REGION = "us-east-1";
+
+/** The Region that the environment or the profile names, as the SDK finds it, or else the default one. */
+function namedRegion(profile: string | undefined): () => Promise<string> {
+  let region: Promise<string> | undefined;
+  const find = () => {
+    const { config } = new S3Client(profile === undefined ? {} : { profile });
+    return config.region().catch(() => DEFAULT_REGION);
+  };
+  return () => {
+    region ??= find();
+    return region;
   };
 }
 

@@ -1,7 +1,8 @@
 import { BlockferryError, type ErrorCode, systemErrorCode } from "../../../foundation/blockferry-error.js";
+import { interrupted } from "../../../foundation/interrupted.js";
 import { objectNotFound } from "../storage-errors.js";
 import { type S3Location, s3Name } from "./s3-location.js";
-import { BODY_LOST } from "./transient.js";
+import { isTransient, statusOf } from "./transient.js";
 
 interface Explanation {
   code: ErrorCode;
@@ -11,6 +12,7 @@ interface Explanation {
 /** Turns an error of the SDK, the server or the network into the error that says what to do about it. */
 export function s3Error(location: S3Location, key: string, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
+  if (cause instanceof Error && cause.name === "AbortError") return interrupted();
   const name = s3Name(location);
   if (!(cause instanceof Error)) return failure(name, key, String(cause), OTHER);
   if (cause.name === "NoSuchKey" || cause.name === "NotFound")
@@ -49,10 +51,6 @@ function reasonOf(error: Error): string {
   return `${named}${said || "no explanation"}${status === undefined ? "" : ` (HTTP ${status})`}`;
 }
 
-function statusOf(error: Error): number | undefined {
-  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
-}
-
 const OTHER: Explanation = {
   code: "StorageFailed",
   remedy: "Check the server's log and the options of the repository, then run the same command again.",
@@ -62,6 +60,11 @@ const UNAVAILABLE: Explanation = {
   code: "StorageUnavailable",
   remedy:
     "It was tried several times. Check the network and the server's state, then run the same command again: it goes on from what is stored.",
+};
+
+const NO_SUCH_HOST: Explanation = {
+  code: "StorageUnavailable",
+  remedy: "There is no such host. Check --endpoint-url, --region and the resolver.",
 };
 
 const CONDITIONAL_WRITES: Explanation = {
@@ -125,16 +128,6 @@ function sameFor(names: string[], explanation: Explanation): Record<string, Expl
   return Object.fromEntries(names.map((name) => [name, explanation]));
 }
 
-const NETWORK_CODES = new Set([
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EPIPE",
-  "ETIMEDOUT",
-  "EAI_AGAIN",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-]);
-
 function explain(location: S3Location, error: Error): Explanation {
   const known = BY_NAME[error.name];
   if (known !== undefined) return known;
@@ -144,21 +137,8 @@ function explain(location: S3Location, error: Error): Explanation {
   if (status === 401 || status === 403) return denied(location);
   if (status === 507) return BY_NAME.InsufficientStorage as Explanation;
   if (status === 501) return BY_NAME.NotImplemented as Explanation;
-  if (
-    status === 429 ||
-    (status !== undefined && status >= 500) ||
-    error.name === "TimeoutError" ||
-    error.name === BODY_LOST
-  )
-    return UNAVAILABLE;
-  const code = systemErrorCode(error) ?? "";
-  if (NETWORK_CODES.has(code)) return UNAVAILABLE;
-  if (code === "ENOTFOUND") {
-    return {
-      code: "StorageUnavailable",
-      remedy: "There is no such host. Check --endpoint-url and --region.",
-    };
-  }
+  if (systemErrorCode(error) === "ENOTFOUND") return NO_SUCH_HOST;
+  if (isTransient(error)) return UNAVAILABLE;
   if (/region is missing/i.test(error.message)) {
     return { code: "Usage", remedy: "Name the bucket's Region with --region, AWS_REGION or the profile." };
   }

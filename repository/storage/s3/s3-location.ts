@@ -33,6 +33,8 @@ export interface S3Location {
   bandwidthLimit: BandwidthLimitMemory | undefined;
   /** A request that no byte passes for so long is tried again. */
   timeoutMs: number;
+  /** A request is tried again until it has failed for so long without a break, if it fails with what passes. */
+  outageMs: number;
 }
 
 /** `s3://bucket/prefix`, for messages. */
@@ -53,6 +55,8 @@ export interface S3Options {
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
+/** Long enough for a server or router to be started anew. Tests shorten it through the environment. */
+const OUTAGE_MS = Number(process.env.BLOCKFERRY_OUTAGE_TIMEOUT_MS) || 5 * 60_000;
 
 /** `s3://bucket/prefix`, where the prefix may be left out. @throws Usage */
 export function parseS3Location(repo: string, options: S3Options): S3Location {
@@ -82,6 +86,7 @@ export function parseS3Location(repo: string, options: S3Options): S3Location {
     encryption: options.encryption,
     bandwidthLimit: options.bandwidthLimit,
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    outageMs: OUTAGE_MS,
   };
 }
 

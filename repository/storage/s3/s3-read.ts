@@ -2,20 +2,20 @@ import type { Readable } from "node:stream";
 import { GetObjectCommand, type GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import type { GetOptions } from "../storage.js";
 import type { S3Bucket } from "./s3-bucket.js";
-import { bodyLost, retryTransient } from "./transient.js";
+import { bodyLost } from "./transient.js";
 
 /** A longer range is fetched in pieces at the same time: one connection to S3 brings some 100 MB/s. */
 const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
 
 /** Reads an object or a range of it; a body that is cut off on its way is asked for again. */
 export async function readS3Object(s3: S3Bucket, key: string, { range, into }: GetOptions): Promise<Buffer> {
-  if (range === undefined) return retryTransient(() => readWhole(s3, key));
+  if (range === undefined) return readWhole(s3, key);
   const buffer = into ?? Buffer.allocUnsafe(range.length);
   const pieces: Promise<number>[] = [];
   for (let at = 0; at < range.length; at += MAX_REQUEST_BYTES) {
     const length = Math.min(MAX_REQUEST_BYTES, range.length - at);
     const memory = buffer.subarray(at, at + length);
-    pieces.push(retryTransient(() => readRange(s3, key, range.offset + at, memory)));
+    pieces.push(readRange(s3, key, range.offset + at, memory));
   }
   const lengths = await Promise.all(pieces);
   return buffer.subarray(
@@ -24,36 +24,48 @@ export async function readS3Object(s3: S3Bucket, key: string, { range, into }: G
   );
 }
 
-async function readWhole(s3: S3Bucket, key: string): Promise<Buffer> {
-  const response = await s3.client.send(new GetObjectCommand(s3.object(key)));
-  const buffer = Buffer.allocUnsafe(response.ContentLength ?? 0);
-  await s3.limit?.take(buffer.length);
-  await fill(response, buffer);
-  return buffer;
+/** How large it is, only the answer tells. To wait for the limit then would leave the server with an answer that nobody takes. */
+function readWhole(s3: S3Bucket, key: string): Promise<Buffer> {
+  const command = new GetObjectCommand(s3.object(key));
+  return s3.request(
+    async (client, abortable) => {
+      const response = await client.send(command, abortable);
+      const buffer = Buffer.allocUnsafe(response.ContentLength ?? 0);
+      s3.charge(buffer.length);
+      await fill(response, buffer);
+      return buffer;
+    },
+    { bytes: 0 },
+  );
 }
 
 /** @returns the bytes read; fewer than asked for where the object ends */
 async function readRange(s3: S3Bucket, key: string, offset: number, into: Buffer): Promise<number> {
-  await s3.limit?.take(into.length);
   const command = new GetObjectCommand({
     ...s3.object(key),
     Range: `bytes=${offset}-${offset + into.length - 1}`,
   });
   try {
-    const response = await s3.client.send(command);
-    const length = response.ContentLength ?? 0;
-    if (!response.ContentRange?.startsWith(`bytes ${offset}-`) || length > into.length) {
-      (response.Body as Readable).destroy();
-      throw new Error(
-        `the server answered a request for ${into.length} bytes at ${offset} with ${response.ContentRange ?? "the whole object"}`,
-      );
-    }
-    await fill(response, into.subarray(0, length));
-    return length;
+    return await s3.request(
+      async (client, abortable) => readAnswer(await client.send(command, abortable), offset, into),
+      { bytes: into.length },
+    );
   } catch (error) {
     if (error instanceof Error && error.name === "InvalidRange") return 0;
     throw error;
   }
+}
+
+async function readAnswer(response: GetObjectCommandOutput, offset: number, into: Buffer): Promise<number> {
+  const length = response.ContentLength ?? 0;
+  if (!response.ContentRange?.startsWith(`bytes ${offset}-`) || length > into.length) {
+    (response.Body as Readable).destroy();
+    throw new Error(
+      `the server answered a request for ${into.length} bytes at ${offset} with ${response.ContentRange ?? "the whole object"}`,
+    );
+  }
+  await fill(response, into.subarray(0, length));
+  return length;
 }
 
 /** @throws BodyLost */

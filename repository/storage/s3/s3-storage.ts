@@ -1,20 +1,15 @@
-import {
-  type _Error,
-  DeleteObjectCommand,
-  DeleteObjectsCommand,
-  PutObjectCommand,
-  paginateListObjectsV2,
-} from "@aws-sdk/client-s3";
+import { type _Error, DeleteObjectsCommand } from "@aws-sdk/client-s3";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
 import { objectExists } from "../storage-errors.js";
-import { crc32Base64 } from "./crc32-base64.js";
+import { listObjects } from "./list-objects.js";
+import { putObject } from "./put-object.js";
+import { removeObject } from "./remove-object.js";
 import { S3Bucket } from "./s3-bucket.js";
 import { conditionalWritesIgnored } from "./s3-errors.js";
 import type { S3Location } from "./s3-location.js";
 import { readS3Object } from "./s3-read.js";
 import { S3Upload } from "./s3-upload.js";
 import { newMarkerKey, S3UploadSession } from "./s3-upload-session.js";
-import { retryTransient } from "./transient.js";
 
 /** S3 takes no smaller parts than 5 MiB, the last one excepted, and no more than 10,000 of them. */
 const PART_BYTES = 8 * 1024 * 1024;
@@ -26,16 +21,22 @@ const MAX_KEYS_PER_DELETE = 1000;
 export class S3Storage implements Storage {
   readonly name: string;
   readonly partBytes = PART_BYTES;
-  private readonly s3: S3Bucket;
 
-  constructor(location: S3Location) {
-    this.s3 = new S3Bucket(location);
-    this.name = this.s3.name;
+  private constructor(private readonly s3: S3Bucket) {
+    this.name = s3.name;
+  }
+
+  static open(location: S3Location): S3Storage {
+    return new S3Storage(S3Bucket.open(location));
+  }
+
+  until(signal: AbortSignal): S3Storage {
+    return new S3Storage(this.s3.until(signal));
   }
 
   async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
     try {
-      await retryTransient(() => this.send(key, body, options));
+      await putObject(this.s3, key, body, { IfNoneMatch: options.ifNoneMatch });
     } catch (error) {
       if (!isPreconditionFailed(error)) throw this.s3.explain(key, error);
       if (!(await this.holds(key, body))) throw objectExists(this.name, key, error);
@@ -57,10 +58,8 @@ export class S3Storage implements Storage {
   async list(prefix: string): Promise<StoredObject[]> {
     const objects: StoredObject[] = [];
     try {
-      for await (const page of paginateListObjectsV2({ client: this.s3.client }, this.s3.prefix(prefix))) {
-        for (const { Key = "", Size = 0 } of page.Contents ?? []) {
-          objects.push({ key: this.s3.relative(Key), sizeBytes: Size });
-        }
+      for await (const { Key = "", Size = 0 } of listObjects(this.s3, prefix)) {
+        objects.push({ key: this.s3.relative(Key), sizeBytes: Size });
       }
     } catch (error) {
       throw this.s3.explain(prefix, error);
@@ -82,7 +81,7 @@ export class S3Storage implements Storage {
     try {
       await this.put(key, Buffer.from("the first object"), { ifNoneMatch: "*" });
       const isRefused = await this.refusesToReplace(key);
-      await this.s3.client.send(new DeleteObjectCommand(this.s3.object(key)));
+      await removeObject(this.s3, key);
       if (!isRefused) throw conditionalWritesIgnored(this.name, key);
     } catch (error) {
       throw this.s3.explain(key, error);
@@ -98,7 +97,7 @@ export class S3Storage implements Storage {
     const Objects = keys.map((key) => ({ Key: this.s3.object(key).Key }));
     try {
       const command = new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } });
-      const { Errors = [] } = await retryTransient(() => this.s3.client.send(command));
+      const { Errors = [] } = await this.s3.send(command);
       const [failed] = Errors.filter(({ Code }) => Code !== "NoSuchKey");
       if (failed !== undefined) throw refusedToDelete(failed);
     } catch (error) {
@@ -108,26 +107,12 @@ export class S3Storage implements Storage {
 
   private async refusesToReplace(key: string): Promise<boolean> {
     try {
-      await retryTransient(() => this.send(key, Buffer.from("a second object"), { ifNoneMatch: "*" }));
+      await putObject(this.s3, key, Buffer.from("a second object"), { IfNoneMatch: "*" });
       return false;
     } catch (error) {
       if (isPreconditionFailed(error)) return true;
       throw error;
     }
-  }
-
-  private async send(key: string, body: Uint8Array, { ifNoneMatch }: { ifNoneMatch?: "*" }): Promise<void> {
-    await this.s3.limit?.take(body.length);
-    await this.s3.client.send(
-      new PutObjectCommand({
-        ...this.s3.object(key),
-        ...this.s3.encryption,
-        ...(ifNoneMatch === undefined ? {} : { IfNoneMatch: ifNoneMatch }),
-        Body: body,
-        ContentLength: body.length,
-        ChecksumCRC32: crc32Base64(body),
-      }),
-    );
   }
 
   /** A put whose answer was lost meets its own success when it is tried again: every such object has a random id in it. */

@@ -4,16 +4,13 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   HeadObjectCommand,
-  PutObjectCommand,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import type { Upload } from "../storage.js";
 import { crc32Base64 } from "./crc32-base64.js";
+import { GivingUp } from "./giving-up.js";
+import { putObject } from "./put-object.js";
 import type { S3Bucket } from "./s3-bucket.js";
-import { retryTransient } from "./transient.js";
-
-/** Nobody is kept waiting longer than this for an upload to be removed from a server that does not answer. */
-const CLEAN_UP_MS = 10_000;
 
 /**
  * A multipart upload whose parts are sent as they come. It begins with the first part: what fits into one request is put as
@@ -21,14 +18,20 @@ const CLEAN_UP_MS = 10_000;
  */
 export class S3Upload implements Upload {
   private readonly parts: Promise<CompletedPart>[] = [];
-  private readonly cancelled = new AbortController();
+  private readonly givingUp = new GivingUp();
+  /** Ends what is waited for, and parts that are under way. */
+  private readonly signal: AbortSignal;
   private begun: Promise<string> | undefined;
+  private completed: Promise<void> | undefined;
   private sizeBytes = 0;
 
   constructor(
     private readonly s3: S3Bucket,
     private readonly key: string,
-  ) {}
+  ) {
+    const { begun } = this.givingUp;
+    this.signal = s3.signal === undefined ? begun : AbortSignal.any([begun, s3.signal]);
+  }
 
   async write(part: Buffer, crc32?: number): Promise<void> {
     try {
@@ -42,7 +45,9 @@ export class S3Upload implements Upload {
     try {
       if (this.begun === undefined) return await this.putWhole(tail, crc32);
       if (tail.length > 0) this.addPart(tail, crc32).catch(() => undefined);
-      await this.complete(await this.begun, await Promise.all(this.parts));
+      const parts = await Promise.all(this.parts);
+      this.completed = this.complete(await this.begun, parts);
+      await this.completed;
     } catch (error) {
       throw this.s3.explain(this.key, error);
     }
@@ -50,15 +55,16 @@ export class S3Upload implements Upload {
 
   /** Never fails, so as not to hide why the upload is given up; what cannot be removed now is stale later. */
   async abort(): Promise<void> {
-    this.cancelled.abort();
-    await Promise.allSettled(this.parts);
+    this.givingUp.begin();
+    await Promise.allSettled([...this.parts, this.begun, this.completed]);
     try {
       if (this.begun === undefined) return;
       const command = new AbortMultipartUploadCommand({
         ...this.s3.object(this.key),
         UploadId: await this.begun,
       });
-      await this.s3.client.send(command, { abortSignal: AbortSignal.timeout(CLEAN_UP_MS) });
+      const s3 = this.s3.until(this.givingUp.over);
+      await s3.send(command);
     } catch {
       // Nothing more can be done here.
     }
@@ -72,16 +78,14 @@ export class S3Upload implements Upload {
     return sent;
   }
 
-  /** Not cancelled by `abort`, which could not remove an upload whose id is lost. */
   private async begin(): Promise<string> {
-    const { UploadId } = await this.s3.client.send(
-      new CreateMultipartUploadCommand({
-        ...this.s3.object(this.key),
-        ...this.s3.encryption,
-        ...this.s3.storageClass,
-        ChecksumAlgorithm: "CRC32",
-      }),
-    );
+    const command = new CreateMultipartUploadCommand({
+      ...this.s3.object(this.key),
+      ...this.s3.encryption,
+      ...this.s3.storageClass,
+      ChecksumAlgorithm: "CRC32",
+    });
+    const { UploadId } = await this.s3.send(command, this.unhurried);
     if (UploadId === undefined) throw new Error("the server began an upload without an id");
     return UploadId;
   }
@@ -92,23 +96,23 @@ export class S3Upload implements Upload {
     body: Buffer,
     crc32: number | undefined,
   ): Promise<CompletedPart> {
-    const { signal } = this.cancelled;
-    const uploadId = await begun;
     const checksum = crc32Base64(body, crc32);
-    return retryTransient(async () => {
-      await this.s3.limit?.take(body.length, signal);
-      const command = new UploadPartCommand({
-        ...this.s3.object(this.key),
-        UploadId: uploadId,
-        PartNumber: number,
-        Body: body,
-        ContentLength: body.length,
-        ChecksumCRC32: checksum,
-      });
-      const { ETag, ChecksumCRC32 } = await this.s3.client.send(command, { abortSignal: signal });
-      if (ChecksumCRC32 !== undefined && ChecksumCRC32 !== checksum) throw checksumMismatch();
-      return { PartNumber: number, ETag, ChecksumCRC32: checksum };
-    }, signal);
+    const command = new UploadPartCommand({
+      ...this.s3.object(this.key),
+      UploadId: await begun,
+      PartNumber: number,
+      Body: body,
+      ContentLength: body.length,
+      ChecksumCRC32: checksum,
+    });
+    return this.s3.request(
+      async (client, abortable) => {
+        const { ETag, ChecksumCRC32 } = await client.send(command, abortable);
+        if (ChecksumCRC32 !== undefined && ChecksumCRC32 !== checksum) throw checksumMismatch();
+        return { PartNumber: number, ETag, ChecksumCRC32: checksum };
+      },
+      { bytes: body.length, signal: this.signal },
+    );
   }
 
   private async complete(uploadId: string, parts: CompletedPart[]): Promise<void> {
@@ -118,7 +122,7 @@ export class S3Upload implements Upload {
       MultipartUpload: { Parts: parts },
     });
     try {
-      await retryTransient(() => this.s3.client.send(command));
+      await this.s3.send(command, this.unhurried);
     } catch (error) {
       if (!(error instanceof Error && error.name === "NoSuchUpload")) throw error;
       if (!(await this.isStored())) throw error;
@@ -127,8 +131,9 @@ export class S3Upload implements Upload {
 
   /** Whether the object is there: the answer to a completion that did its work may have been lost. */
   private async isStored(): Promise<boolean> {
+    const command = new HeadObjectCommand(this.s3.object(this.key));
     try {
-      const { ContentLength } = await this.s3.client.send(new HeadObjectCommand(this.s3.object(this.key)));
+      const { ContentLength } = await this.s3.send(command, this.unhurried);
       return ContentLength === this.sizeBytes;
     } catch (error) {
       if (error instanceof Error && error.name === "NotFound") return false;
@@ -137,19 +142,13 @@ export class S3Upload implements Upload {
   }
 
   private async putWhole(body: Buffer, crc32: number | undefined): Promise<void> {
-    const { signal } = this.cancelled;
-    await retryTransient(async () => {
-      await this.s3.limit?.take(body.length, signal);
-      const command = new PutObjectCommand({
-        ...this.s3.object(this.key),
-        ...this.s3.encryption,
-        ...this.s3.storageClass,
-        Body: body,
-        ContentLength: body.length,
-        ChecksumCRC32: crc32Base64(body, crc32),
-      });
-      await this.s3.client.send(command, { abortSignal: signal });
-    }, signal);
+    const options = { crc32, signal: this.signal, cutOff: this.signal };
+    await putObject(this.s3, this.key, body, this.s3.storageClass, options);
+  }
+
+  /** Not cut off at once: an upload whose id is lost cannot be removed, and a pack that is all but stored is kept. */
+  private get unhurried() {
+    return { signal: this.signal, cutOff: this.givingUp.over };
   }
 }
 

@@ -1,48 +1,76 @@
-import { setTimeout } from "node:timers/promises";
-
-const MAX_TRIES = 6;
-const BASE_DELAY_MS = 200;
-const MAX_DELAY_MS = 5000;
+import { systemErrorCode } from "../../../foundation/blockferry-error.js";
 
 /** The name of an error of `bodyLost`. */
-export const BODY_LOST = "BodyLost";
+const BODY_LOST = "BodyLost";
 
-/**
- * What the SDK does not try again by itself: a body damaged or cut on its way, in either direction, and two writers that met.
- * Both are over when it is tried anew.
- */
-const TRANSIENT = new Set([
-  "BadDigest",
-  "ChecksumMismatch",
-  "XAmzContentChecksumMismatch",
-  "IncompleteBody",
-  "ConditionalRequestConflict",
-  "OperationAborted",
-  "XAmzContentSHA256Mismatch",
-  "ContentSHA256Mismatch",
-  BODY_LOST,
-]);
-
-/** The body of an answer stopped coming. The SDK tries requests again, but is done with them when the head has come. */
+/** The body of an answer stopped coming. */
 export function bodyLost(reason: string): Error {
   const error = new Error(reason);
   error.name = BODY_LOST;
   return error;
 }
 
-/** Runs the operation again, after a random delay that grows, while it fails with an error that passes. */
-export async function retryTransient<T>(operation: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await operation();
-    } catch (error) {
-      if (tries === MAX_TRIES || signal?.aborted || !isTransient(error)) throw error;
-      const ceilingMs = Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** tries);
-      await setTimeout(Math.random() * ceilingMs, undefined, signal === undefined ? {} : { signal });
-    }
-  }
+const PASSING_NAMES = new Set([
+  // A body damaged or cut on its way, in either direction.
+  "BadDigest",
+  "ChecksumMismatch",
+  "XAmzContentChecksumMismatch",
+  "XAmzContentSHA256Mismatch",
+  "ContentSHA256Mismatch",
+  "IncompleteBody",
+  BODY_LOST,
+  // Two writers that met.
+  "ConditionalRequestConflict",
+  "OperationAborted",
+  // No byte for too long, as the SDK and the server call it.
+  "TimeoutError",
+  "RequestTimeout",
+  "RequestTimeoutException",
+  // Throttling; most servers answer it with 503 or 429, which pass whatever they are called.
+  "SlowDown",
+  "Throttling",
+  "ThrottlingException",
+  "RequestLimitExceeded",
+]);
+
+const NETWORK_CODES = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ECONNABORTED",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EAI_AGAIN",
+  "ENOTFOUND",
+  "EHOSTUNREACH",
+  "EHOSTDOWN",
+  "ENETUNREACH",
+  "ENETDOWN",
+]);
+
+const PASSING_STATUSES = new Set([408, 429]);
+/** Not implemented, HTTP version not supported, insufficient storage. */
+const LASTING_SERVER_ERRORS = new Set([501, 505, 507]);
+
+/** Whether an error of the SDK, the server or the network is over when the same is tried anew. */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (PASSING_NAMES.has(error.name) || NETWORK_CODES.has(systemErrorCode(error) ?? "")) return true;
+  const { httpStatusCode: status = 0, clockSkewCorrected } = metadataOf(error);
+  if (PASSING_STATUSES.has(status) || clockSkewCorrected === true) return true;
+  return status >= 500 && !LASTING_SERVER_ERRORS.has(status);
 }
 
-function isTransient(error: unknown): boolean {
-  return error instanceof Error && TRANSIENT.has(error.name);
+/** The status of the answer; undefined where none came. */
+export function statusOf(error: Error): number | undefined {
+  return metadataOf(error).httpStatusCode;
+}
+
+interface Metadata {
+  httpStatusCode?: number;
+  /** The server's clock differed; the SDK has noted by how much, and signs the next request accordingly. */
+  clockSkewCorrected?: boolean;
+}
+
+function metadataOf(error: Error): Metadata {
+  return (error as { $metadata?: Metadata }).$metadata ?? {};
 }

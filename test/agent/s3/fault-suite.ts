@@ -12,8 +12,8 @@ import type { ProgramResult } from "../../support/start-program.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
-/** Few tries, so that some commands do fail. */
-const ATTEMPTS = { AWS_MAX_ATTEMPTS: "3" };
+/** Little patience, so that some commands do fail. */
+const PATIENCE = { BLOCKFERRY_OUTAGE_TIMEOUT_MS: "300" };
 /** Rounds of a mixture that run at the same time: most of their time is spent waiting. */
 const LANES = 4;
 
@@ -76,7 +76,7 @@ export async function testFaults({ server: name, faults, mixedRounds }: FaultSui
       const repo = `s3://${BUCKET}/${label}`;
       const run = (...args: string[]) =>
         startAgent([...args, "--repo", repo, "--json", "--request-timeout=1"], {
-          ...ATTEMPTS,
+          ...PATIENCE,
           AWS_ENDPOINT_URL: proxy.endpointUrl,
         }).result;
       await agentJson("init", "--repo", repo);

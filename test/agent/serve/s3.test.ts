@@ -29,7 +29,7 @@ describe("a service with its repository in S3", async () => {
   before(() => writeRandomFile(image, SIZE_BYTES, SeededRandom.fresh()));
 
   /** Agents go through the proxy, with few tries for a request; the test does not. */
-  const env = { AWS_ENDPOINT_URL: proxy.endpointUrl, AWS_MAX_ATTEMPTS: "2" };
+  const env = { AWS_ENDPOINT_URL: proxy.endpointUrl, BLOCKFERRY_OUTAGE_TIMEOUT_MS: "200" };
   const isPart = ({ url }: ProxiedRequest) => /partNumber=/i.test(url);
   const isHeartbeat = ({ method, url }: ProxiedRequest) => method === "PUT" && url.includes("/status.json");
   const isListing = ({ method, url }: ProxiedRequest) => method === "GET" && /prefix=[^&]*jobs/i.test(url);

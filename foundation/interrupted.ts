@@ -1,9 +1,12 @@
-import { BlockferryError } from "../foundation/blockferry-error.js";
+import { BlockferryError } from "./blockferry-error.js";
 
 /** @throws Interrupted when the signal has fired */
 export function throwIfInterrupted(signal: AbortSignal): void {
-  if (!signal.aborted) return;
-  throw new BlockferryError({
+  if (signal.aborted) throw interrupted();
+}
+
+export function interrupted(): BlockferryError {
+  return new BlockferryError({
     code: "Interrupted",
     message: "Interrupted.",
     remedy: "Run the same command again; a backup goes on from what is already stored.",

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { IndexCheckpoints } from "../../../agent/backup/index-checkpoints.js";
+import { readIndexSegment } from "../../../repository/index-segment.js";
+import { newPackId } from "../../../repository/pack-format.js";
+import { openStorage, parseStorageLocation } from "../../../repository/storage/open-storage.js";
+import { errorBody, startFaultProxy } from "../../support/fault-proxy.js";
+import { BUCKET, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { waitUntil } from "../../support/wait-until.js";
+
+const PACKS_PER_SEGMENT = 16;
+const DENIED = { status: 403, body: errorBody("AccessDenied") };
+
+const skip = await s3ServerMissing("versitygw");
+describe("the index of a running backup", { skip }, async () => {
+  if (skip !== false) return;
+  const server = await startS3Server("versitygw");
+  const proxy = await startFaultProxy(server.endpointUrl);
+
+  /** Checkpoints in a storage behind the proxy, and the packs that they have put on record. */
+  async function open(prefix: string, signal = new AbortController().signal) {
+    const options = { endpointUrl: proxy.endpointUrl, addressing: "path" } as const;
+    const storage = await openStorage(parseStorageLocation(`s3://${BUCKET}/${prefix}`, options));
+    const recorded = async () => {
+      const segments = await storage.list("index/");
+      const packs = await Promise.all(segments.map(({ key }) => readIndexSegment(storage, key)));
+      return packs.map((segment) => segment.packs.map(({ id }) => id));
+    };
+    return { checkpoints: new IndexCheckpoints(storage.until(signal)), storage, recorded };
+  }
+
+  function addPacks(checkpoints: IndexCheckpoints, count: number): string[] {
+    const ids = Array.from({ length: count }, newPackId);
+    for (const id of ids) checkpoints.add({ id, sizeBytes: 100, footer: Buffer.alloc(0) });
+    return ids;
+  }
+
+  test("has what one segment failed to put on record in the next one", async () => {
+    const { checkpoints, recorded } = await open("next");
+    const isRefused = () => proxy.requests.some(({ fault }) => fault !== undefined);
+    proxy.chooseFault = ({ method }) => (method === "PUT" && !isRefused() ? DENIED : undefined);
+    const ids = addPacks(checkpoints, PACKS_PER_SEGMENT);
+    await waitUntil("a segment that fails", isRefused);
+    // Few enough to need no segment of their own.
+    await waitUntil("a segment", async () => {
+      ids.push(...addPacks(checkpoints, 1));
+      return (await recorded()).length > 0;
+    });
+    await checkpoints.flush();
+    const segments = await recorded();
+    assert.ok(segments.some((segment) => segment.length > PACKS_PER_SEGMENT));
+    assert.deepEqual(segments.flat().sort(), ids.sort());
+  });
+
+  test("says when it could not be written, and loses nothing when it is flushed again", async () => {
+    const { checkpoints, recorded } = await open("flushed");
+    proxy.chooseFault = ({ method }) => (method === "PUT" ? DENIED : undefined);
+    const ids = addPacks(checkpoints, PACKS_PER_SEGMENT + 1);
+    await assert.rejects(checkpoints.flush(), { code: "StorageDenied" });
+    proxy.chooseFault = () => undefined;
+    await checkpoints.flush();
+    assert.deepEqual((await recorded()).flat().sort(), ids.sort());
+  });
+
+  test("is put on record by a run that ends in an outage, as soon as there is an answer", async () => {
+    const ending = new AbortController();
+    const { checkpoints, storage, recorded } = await open("ended", ending.signal);
+    const failures = () => proxy.requests.filter(({ fault }) => fault === "cut-request").length;
+    proxy.chooseFault = () => "cut-request";
+    const ids = addPacks(checkpoints, PACKS_PER_SEGMENT);
+    await waitUntil("an outage", () => failures() > 2);
+    ending.abort();
+    await assert.rejects(checkpoints.flush(), { code: "Interrupted" });
+    proxy.chooseFault = () => undefined;
+    await checkpoints.flush(storage);
+    assert.deepEqual((await recorded()).flat().sort(), ids.sort());
+  });
+});

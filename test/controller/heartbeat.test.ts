@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+import { Heartbeat } from "../../controller/steps/run-job.js";
+
+const TIMEOUT_MS = 100;
+
+test("an agent that nobody could hear in an outage of the storage is not lost, and one that is silent is", async () => {
+  const heartbeat = new Heartbeat(TIMEOUT_MS, TIMEOUT_MS);
+  heartbeat.hear(1, 0);
+  const askedAt = performance.now();
+  await setTimeout(2 * TIMEOUT_MS);
+  heartbeat.hear(1, performance.now() - askedAt);
+  assert.ok(!heartbeat.isLost());
+  await setTimeout(2 * TIMEOUT_MS);
+  heartbeat.hear(1, 0);
+  assert.ok(heartbeat.isLost());
+  heartbeat.hear(2, 0);
+  assert.ok(!heartbeat.isLost());
+});
