@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { ROUTES } from "../../controller/route.js";
+import { failure } from "../support/repositories.js";
+import { rootTest } from "../support/root-test.js";
+import { type Bench, enableKeys, endWorker, journalOf, newWorker, openBench, startBackup } from "./bench.js";
+import { casesOf, ENDLESS, type FaultCase, type Moment, STEP_FAULTS } from "./step-faults.js";
+import { stepsOfWay, WAYS, type Way } from "./ways.js";
+
+/** Ways that are tried at once: a backup waits more than it works. */
+const LANES = 4;
+
+test("there is a way for each route", () => {
+  assert.deepEqual(new Set(WAYS.map(({ route }) => route)), new Set(ROUTES));
+});
+
+test("there are faults for each call that a step declares, and for each step", () => {
+  for (const way of WAYS) {
+    for (const { name, uses } of stepsOfWay(way)) {
+      const faults = STEP_FAULTS[name];
+      assert.ok(faults !== undefined, `test/controller/step-faults.ts has none for step ${name}`);
+      const tried = new Set([...Object.keys(faults.making), ...faults.undoing]);
+      const calls = uses.map(({ action }) => action.split(":")).filter(([service]) => service === "ec2");
+      // AWS asks whether tags may be made with the call that makes what carries them.
+      const declared = new Set(calls.map(([, call]) => call).filter((call) => call !== "CreateTags"));
+      assert.deepEqual(tried, declared, name);
+    }
+  }
+});
+
+describe("a backup", { concurrency: LANES }, () => {
+  for (const way of WAYS) describe(way.name, { concurrency: 1 }, () => tryWay(way));
+});
+
+function tryWay(way: Way): void {
+  let opened: Promise<{ bench: Bench; worker: string | undefined }> | undefined;
+  const open = async () => {
+    const bench = await openBench(way);
+    return { bench, worker: await newWorker(bench) };
+  };
+  /** Made by the first test, as it takes root. */
+  const workshop = () => {
+    opened ??= open();
+    return opened;
+  };
+  after(async () => (await opened)?.bench.lab.stop());
+
+  const steps = stepsOfWay(way);
+  rootTest("takes the steps of its route, and leaves nothing behind", async () => {
+    const { bench, worker } = await workshop();
+    const before = await bench.lab.control.resources();
+    const { code, stdout, stderr } = await startBackup(bench, worker).result;
+    assert.equal(code, 0, stdout + stderr);
+    const { plan, steps: taken } = await journalOf(bench, JSON.parse(stdout).job);
+    assert.equal(plan.route, way.route);
+    assert.deepEqual(
+      taken.map(({ name }) => name),
+      steps.map(({ name }) => name),
+    );
+    assert.deepEqual(await bench.lab.control.resources(), before);
+  });
+
+  for (const [index, { name: step, uses }] of steps.entries()) {
+    for (const faultCase of casesOf(step, way)) {
+      rootTest(`in ${step}: ${faultCase.name}`, async () => {
+        const { bench, worker } = await workshop();
+        await prove(faultCase, { bench, worker, step, uses, next: steps[index + 1]?.name });
+      });
+    }
+  }
+}
+
+/** Runs a backup into a fault, and looks what it says and what it leaves. */
+async function prove(faultCase: FaultCase, moment: Moment): Promise<void> {
+  const { bench } = moment;
+  const { control } = bench.lab;
+  const settings = await control.settings();
+  const before = await control.resources();
+  const worker = faultCase.strikes ? await newWorker(bench) : moment.worker;
+  const at = { ...moment, worker };
+  const faults = faultCase.faults(at);
+  for (const fault of faults) await control.addFault(fault);
+  await control.change(faultCase.settings ?? {});
+  const result = await startBackup(bench, worker, faultCase.env).result;
+  const met = await control.metFaults();
+  await control.clearFaults();
+  await control.change(settings);
+  await enableKeys(bench);
+  if (faultCase.strikes) await endWorker(bench, worker);
+  const expected = faultCase.error?.(at);
+  if (expected === undefined) {
+    assert.equal(result.code, 0, result.stdout + result.stderr);
+  } else {
+    const { code, message, remedy } = failure(1, result);
+    assert.deepEqual({ code }, { code: expected.code }, message);
+    assert.match(message, expected.message);
+    assert.match(remedy, expected.remedy);
+  }
+  for (const [index, { action, times = 1 }] of faults.entries()) {
+    const said = `fault ${index}, of ${action}, has struck ${met[index]} times\n${result.stderr}`;
+    if (times === ENDLESS) assert.notEqual(met[index], 0, said);
+    else assert.equal(met[index], times, said);
+  }
+  assert.deepEqual(await control.resources(), before);
+}
