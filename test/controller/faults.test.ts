@@ -4,7 +4,8 @@ import { ROUTES } from "../../controller/route.js";
 import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
 import { type Bench, enableKeys, endWorker, journalOf, newWorker, openBench, startBackup } from "./bench.js";
-import { casesOf, ENDLESS, type FaultCase, type Moment, STEP_FAULTS } from "./step-faults.js";
+import { ENDLESS, type FaultCase, type Moment } from "./fault-kinds.js";
+import { casesOf, STEP_FAULTS } from "./step-faults.js";
 import { stepsOfWay, WAYS, type Way } from "./ways.js";
 
 /** Ways that are tried at once: a backup waits more than it works. */
