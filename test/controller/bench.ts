@@ -102,11 +102,20 @@ export function startAfterwards({ lab }: Bench, ...args: string[]): RunningProgr
 }
 
 /** The journal as the repository has it. */
-export async function journalOf({ lab }: Bench, job: string): Promise<JournalRecord> {
+export async function journalOf(bench: Bench, job: string): Promise<JournalRecord> {
+  return JSON.parse(await objectOf(bench, jobKey(job, "journal"))).body as JournalRecord;
+}
+
+/** Whether a recovery point is recorded. */
+export async function hasPoint(bench: Bench, point: string): Promise<boolean> {
+  return (await objectOf(bench, `points/${point}.json`)).includes(point);
+}
+
+async function objectOf({ lab }: Bench, key: string): Promise<string> {
   const { hostname, pathname } = new URL(REPOSITORY);
-  const Key = `${pathname.slice(1)}/${jobKey(job, "journal")}`;
-  const { Body } = await lab.worker.s3.send(new GetObjectCommand({ Bucket: hostname, Key }));
-  return JSON.parse((await Body?.transformToString()) ?? "").body as JournalRecord;
+  const command = new GetObjectCommand({ Bucket: hostname, Key: `${pathname.slice(1)}/${key}` });
+  const { Body } = await lab.worker.s3.send(command);
+  return (await Body?.transformToString()) ?? "";
 }
 
 /** Makes keys usable again that a fault has disabled. */

@@ -18,15 +18,19 @@ export interface FaultCase {
   on?(way: Way): boolean;
 }
 
+/** A step among those of its way. */
+export interface Place {
+  step: string;
+  /** The step that is undone before this one. */
+  next: string | undefined;
+}
+
 /** When a fault strikes: in a step, on a bench. */
-export interface Moment {
+export interface Moment extends Place {
   bench: Bench;
   /** Undefined for one that is still to be launched. */
   worker: string | undefined;
-  step: string;
   uses: ActionUse[];
-  /** The step that is undone before this one. */
-  next: string | undefined;
 }
 
 /** For faults that strike from some moment on: no backup makes so many calls. */
@@ -122,12 +126,12 @@ export function silence(how: string, effect: WorkerEffect): FaultCase {
 }
 
 /** From the moment on that the journal says that the step runs. */
-export function during({ step }: Moment, fault: LabFault): LabFault {
+export function during({ step }: Place, fault: LabFault): LabFault {
   return { ...fault, since: { action: "PutObject", body: `"name":"${step}","state":"running"` } };
 }
 
 /** From the moment on that it is the step's turn to be undone. */
-export function whenUndone({ next }: Moment, fault: LabFault): LabFault {
+export function whenUndone({ next }: Place, fault: LabFault): LabFault {
   const body = next === undefined ? `"state":"undoing"` : `"name":"${next}","state":"undone"`;
   return { ...fault, since: { action: "PutObject", body } };
 }

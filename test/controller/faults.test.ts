@@ -1,15 +1,13 @@
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { test } from "node:test";
 import { ROUTES } from "../../controller/route.js";
 import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
-import { type Bench, enableKeys, endWorker, journalOf, newWorker, openBench, startBackup } from "./bench.js";
+import { enableKeys, endWorker, journalOf, newWorker, startBackup } from "./bench.js";
 import { ENDLESS, type FaultCase, type Moment } from "./fault-kinds.js";
+import { describeWays } from "./lanes.js";
 import { casesOf, STEP_FAULTS } from "./step-faults.js";
-import { stepsOfWay, WAYS, type Way } from "./ways.js";
-
-/** Ways that are tried at once: a backup waits more than it works. */
-const LANES = 4;
+import { stepsOfWay, WAYS } from "./ways.js";
 
 test("there is a way for each route", () => {
   assert.deepEqual(new Set(WAYS.map(({ route }) => route)), new Set(ROUTES));
@@ -29,23 +27,7 @@ test("there are faults for each call that a step declares, and for each step", (
   }
 });
 
-describe("a backup", { concurrency: LANES }, () => {
-  for (const way of WAYS) describe(way.name, { concurrency: 1 }, () => tryWay(way));
-});
-
-function tryWay(way: Way): void {
-  let opened: Promise<{ bench: Bench; worker: string | undefined }> | undefined;
-  const open = async () => {
-    const bench = await openBench(way);
-    return { bench, worker: await newWorker(bench) };
-  };
-  /** Made by the first test, as it takes root. */
-  const workshop = () => {
-    opened ??= open();
-    return opened;
-  };
-  after(async () => (await opened)?.bench.lab.stop());
-
+describeWays("a backup", (way, workshop) => {
   const steps = stepsOfWay(way);
   rootTest("takes the steps of its route, and leaves nothing behind", async () => {
     const { bench, worker } = await workshop();
@@ -69,7 +51,7 @@ function tryWay(way: Way): void {
       });
     }
   }
-}
+});
 
 /** Runs a backup into a fault, and looks what it says and what it leaves. */
 async function prove(faultCase: FaultCase, moment: Moment): Promise<void> {

@@ -1,3 +1,4 @@
+import type { LabFault } from "../lab/lab-control.js";
 import type { Bench } from "./bench.js";
 import {
   ACCESS_DENIED,
@@ -18,6 +19,9 @@ import {
 import type { Way } from "./ways.js";
 
 interface StepFaults {
+  /** The call that makes what the step makes, and the one that removes it: moments to be killed at. */
+  makes: LabFault;
+  removes?: LabFault;
   /** EC2's calls on the way forward, each with the limit that can refuse it. */
   making: Record<string, string | null>;
   /** EC2's calls that only undoing takes. */
@@ -31,6 +35,8 @@ const onOneWay = ({ name }: Way) => name === "across accounts";
 /** What can go wrong in each step. */
 export const STEP_FAULTS: Record<string, StepFaults> = {
   "create-snapshots": {
+    makes: { action: "CreateSnapshots" },
+    removes: { action: "DeleteSnapshot" },
     making: { CreateSnapshots: "SnapshotLimitExceeded", DescribeSnapshots: null },
     undoing: ["DeleteSnapshot"],
     others: [
@@ -42,11 +48,15 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
     ],
   },
   "bridge-snapshots": {
+    makes: { action: "CopySnapshot" },
+    removes: { action: "DeleteSnapshot" },
     making: { CopySnapshot: "ResourceLimitExceeded", DescribeSnapshots: null },
     undoing: ["DeleteSnapshot"],
     others: copyFaults(({ keys }) => keys.bridge ?? keys.volume),
   },
   "share-snapshots": {
+    makes: { action: "ModifySnapshotAttribute" },
+    removes: { action: "ModifySnapshotAttribute", naming: "remove" },
     making: { ModifySnapshotAttribute: null },
     undoing: ["DescribeSnapshots", "DescribeSnapshotAttribute"],
     others: [
@@ -65,11 +75,15 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
     ],
   },
   "copy-shared-snapshots": {
+    makes: { action: "CopySnapshot" },
+    removes: { action: "DeleteSnapshot" },
     making: { CopySnapshot: "ResourceLimitExceeded", DescribeSnapshots: null },
     undoing: ["DeleteSnapshot"],
     others: copyFaults(({ keys }) => keys.volume),
   },
   "launch-worker": {
+    makes: { action: "RunInstances" },
+    removes: { action: "TerminateInstances" },
     making: { RunInstances: "VcpuLimitExceeded", DescribeInstances: null },
     undoing: ["TerminateInstances"],
     others: [
@@ -78,6 +92,8 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
     ],
   },
   "create-volumes": {
+    makes: { action: "CreateVolume" },
+    removes: { action: "DeleteVolume" },
     making: { CreateVolume: "VolumeLimitExceeded", DescribeVolumes: null },
     undoing: ["DeleteVolume"],
     others: [
@@ -109,6 +125,8 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
     ],
   },
   "attach-volumes": {
+    makes: { action: "AttachVolume" },
+    removes: { action: "DetachVolume" },
     making: { AttachVolume: "AttachmentLimitExceeded", DescribeVolumes: null, DescribeInstances: null },
     undoing: ["DetachVolume"],
     others: [
@@ -125,6 +143,7 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
     ],
   },
   "run-job": {
+    makes: { action: "PutObject", naming: "/job.json" },
     making: { DescribeInstances: null },
     undoing: [],
     others: [
