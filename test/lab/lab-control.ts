@@ -21,7 +21,7 @@ export interface LabFault {
 }
 
 /** The last two: the call is served, and its connection closed, or kept without an answer until faults are cleared. */
-export type CallEffect =
+type CallEffect =
   | "throttle"
   | "volume-error"
   | "snapshot-error"
