@@ -22,7 +22,7 @@ interface StepFaults {
   /** The call that makes what the step makes, and the one that removes it: moments to be killed at. */
   makes: LabFault;
   removes?: LabFault;
-  /** EC2's calls on the way forward, each with the limit that can refuse it. */
+  /** EC2's calls on the way forward, the one that makes something first; each with the limit that can refuse it. */
   making: Record<string, string | null>;
   /** EC2's calls that only undoing takes. */
   undoing: string[];
@@ -189,9 +189,10 @@ const JOURNAL_REFUSED: FaultCase = {
 /** Everything that can go wrong in a step of a way. */
 export function casesOf(step: string, way: Way): FaultCase[] {
   const { making, undoing, others } = STEP_FAULTS[step] as StepFaults;
+  const calls = Object.keys(making);
   const cases = [
-    passing(Object.keys(making), undoing),
-    ...Object.keys(making).map(denied),
+    passing(calls, undoing),
+    ...calls.map((call, index) => (index === 0 ? denied(call) : { ...denied(call), on: onOneWay })),
     ...Object.entries(making).flatMap(([action, limit]) => (limit === null ? [] : [limited(action, limit)])),
     ...others,
     JOURNAL_REFUSED,
