@@ -37,7 +37,7 @@ export function timing(env: NodeJS.ProcessEnv = process.env): Timing {
     snapshotMs: number("BLOCKFERRY_SNAPSHOT_TIMEOUT_MS", 72 * 60 * MINUTE_MS),
     resourceMs,
     heartbeatMs,
-    agentStartMs: heartbeatMs * 10,
+    agentStartMs: number("BLOCKFERRY_AGENT_START_TIMEOUT_MS", heartbeatMs * 10),
     agentStopMs: resourceMs,
     journalMs: Math.min(10_000, heartbeatMs / 3),
   };

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { rootTest } from "../support/root-test.js";
 import type { ProgramResult } from "../support/start-program.js";
-import { type Bench, hasPoint, journalOf, startAfterwards, startBackup } from "./bench.js";
 import type { Place } from "./fault-kinds.js";
 import { amid, amidUndoing, doneWith, killAt } from "./kill.js";
 import { describeWays } from "./lanes.js";
+import { hasPoint, journalOf, type Stage, startAfterwards, startBackup } from "./stage.js";
 import { stepsOfWay, WAYS, type Way } from "./ways.js";
 
 describeWays("a controller that is killed", (way, workshop) => {
@@ -12,47 +12,47 @@ describeWays("a controller that is killed", (way, workshop) => {
 
   for (const { step } of places) {
     rootTest(`after ${step} is taken up by resume`, async () => {
-      const { bench, worker } = await workshop();
-      const before = await bench.lab.control.resources();
-      const job = await killAt(bench, doneWith(step), () => startBackup(bench, worker));
-      assert.equal(stateOf(await journalOf(bench, job), step), "done");
-      await assertCompletes(bench, job, await startAfterwards(bench, "resume", job).result);
-      assert.deepEqual(await bench.lab.control.resources(), before);
+      const { stage, worker } = await workshop();
+      const before = await stage.lab.control.resources();
+      const job = await killAt(stage, doneWith(step), () => startBackup(stage, worker));
+      assert.equal(stateOf(await journalOf(stage, job), step), "done");
+      await assertCompletes(stage, job, await startAfterwards(stage, "resume", job).result);
+      assert.deepEqual(await stage.lab.control.resources(), before);
     });
 
     rootTest(`after ${step} leaves what cleanup removes`, async () => {
-      const { bench, worker } = await workshop();
-      const before = await bench.lab.control.resources();
-      const job = await killAt(bench, doneWith(step), () => startBackup(bench, worker));
-      assert.notDeepEqual(await bench.lab.control.resources(), before);
-      await assertCleansUp(bench, job);
-      assert.deepEqual(await bench.lab.control.resources(), before);
+      const { stage, worker } = await workshop();
+      const before = await stage.lab.control.resources();
+      const job = await killAt(stage, doneWith(step), () => startBackup(stage, worker));
+      assert.notDeepEqual(await stage.lab.control.resources(), before);
+      await assertCleansUp(stage, job);
+      assert.deepEqual(await stage.lab.control.resources(), before);
     });
   }
 
   for (const place of places.filter(({ step }) => firstWith(step) === way)) {
     rootTest(`in ${place.step}, before it knows what it has made, leaves what cleanup removes`, async () => {
-      const { bench, worker } = await workshop();
-      const before = await bench.lab.control.resources();
-      const job = await killAt(bench, amid(place), () => startBackup(bench, worker));
-      assert.equal(stateOf(await journalOf(bench, job), place.step), "running");
-      await assertCleansUp(bench, job);
-      assert.deepEqual(await bench.lab.control.resources(), before);
+      const { stage, worker } = await workshop();
+      const before = await stage.lab.control.resources();
+      const job = await killAt(stage, amid(place), () => startBackup(stage, worker));
+      assert.equal(stateOf(await journalOf(stage, job), place.step), "running");
+      await assertCleansUp(stage, job);
+      assert.deepEqual(await stage.lab.control.resources(), before);
     });
   }
 
   rootTest("in every step, and in undoing each, is taken up by resume time after time", async () => {
-    const { bench, worker } = await workshop();
-    const before = await bench.lab.control.resources();
+    const { stage, worker } = await workshop();
+    const before = await stage.lab.control.resources();
     const [first, ...others] = [
       ...places.map(amid),
       ...places.toReversed().flatMap((place) => amidUndoing(place) ?? []),
     ];
     assert.ok(first !== undefined);
-    const job = await killAt(bench, first, () => startBackup(bench, worker));
-    for (const moment of others) await killAt(bench, moment, () => startAfterwards(bench, "resume", job));
-    await assertCompletes(bench, job, await startAfterwards(bench, "resume", job).result);
-    assert.deepEqual(await bench.lab.control.resources(), before);
+    const job = await killAt(stage, first, () => startBackup(stage, worker));
+    for (const moment of others) await killAt(stage, moment, () => startAfterwards(stage, "resume", job));
+    await assertCompletes(stage, job, await startAfterwards(stage, "resume", job).result);
+    assert.deepEqual(await stage.lab.control.resources(), before);
   });
 });
 
@@ -71,15 +71,15 @@ function stateOf({ steps }: Journal, step: string): string | undefined {
   return steps.find(({ name }) => name === step)?.state;
 }
 
-async function assertCompletes(bench: Bench, job: string, { code, stdout, stderr }: ProgramResult) {
+async function assertCompletes(stage: Stage, job: string, { code, stdout, stderr }: ProgramResult) {
   assert.equal(code, 0, stderr + stdout);
   const { point } = JSON.parse(stdout) as { point: string };
-  assert.ok(await hasPoint(bench, point), `${point} is not in the repository`);
-  assert.equal((await journalOf(bench, job)).state, "finished");
+  assert.ok(await hasPoint(stage, point), `${point} is not in the repository`);
+  assert.equal((await journalOf(stage, job)).state, "finished");
 }
 
-async function assertCleansUp(bench: Bench, job: string) {
-  const { code, stdout, stderr } = await startAfterwards(bench, "cleanup", "--older-than", "0s").result;
+async function assertCleansUp(stage: Stage, job: string) {
+  const { code, stdout, stderr } = await startAfterwards(stage, "cleanup", "--older-than", "0s").result;
   assert.equal(code, 0, stderr + stdout);
   assert.deepEqual(JSON.parse(stdout), { cleaned: [job], left: [], problems: [] });
 }

@@ -1,6 +1,6 @@
 import type { ActionUse } from "../../controller/aws/action-use.js";
 import type { LabFault, LabSettings, WorkerEffect } from "../lab/lab-control.js";
-import type { Bench } from "./bench.js";
+import type { Stage } from "./stage.js";
 import type { Way } from "./ways.js";
 
 /** Something that goes wrong in a step, and what the backup makes of it. */
@@ -25,9 +25,9 @@ export interface Place {
   next: string | undefined;
 }
 
-/** When a fault strikes: in a step, on a bench. */
+/** When a fault strikes: in a step, on a stage. */
 export interface Moment extends Place {
-  bench: Bench;
+  stage: Stage;
   /** Undefined for one that is still to be launched. */
   worker: string | undefined;
   uses: ActionUse[];
@@ -86,12 +86,12 @@ export function limited(action: string, code: string): FaultCase {
   };
 }
 
-export function keyDisabled(which: string, action: string, keyOf: (bench: Bench) => string): FaultCase {
+export function keyDisabled(which: string, action: string, keyOf: (stage: Stage) => string): FaultCase {
   return {
     name: `${which} is disabled`,
-    faults: (at) => [during(at, { action, effect: "disable-key", key: keyOf(at.bench) })],
-    error: ({ bench }) => ({
-      ...{ code: "KeyNotUsable", message: new RegExp(`Key ${keyOf(bench)} is Disabled`) },
+    faults: (at) => [during(at, { action, effect: "disable-key", key: keyOf(at.stage) })],
+    error: ({ stage }) => ({
+      ...{ code: "KeyNotUsable", message: new RegExp(`Key ${keyOf(stage)} is Disabled`) },
       remedy: KEY_REMEDY,
     }),
   };
@@ -116,7 +116,8 @@ export function losses(action: string, fault: Partial<LabFault> = {}): FaultCase
 /** The agent takes the job, and is heard of no more. */
 export function silence(how: string, effect: WorkerEffect): FaultCase {
   return {
-    ...{ name: `the agent ${how}`, strikes: true, env: { BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "2000" } },
+    ...{ name: `the agent ${how}`, strikes: true },
+    env: { BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "2000", BLOCKFERRY_AGENT_START_TIMEOUT_MS: "600000" },
     faults: (at) => [during(at, { action: "PutObject", naming: STATUS, effect, worker: struck(at) })],
     error: ({ worker = "i-\\w+" }) => ({
       ...{ code: "WorkerLost", message: new RegExp(`The agent on worker ${worker} has stopped`) },
@@ -140,9 +141,9 @@ export function struck({ worker }: Moment): string {
   return worker ?? "launched";
 }
 
-function accountOf({ uses, bench }: Moment, action: string): string {
+function accountOf({ uses, stage }: Moment, action: string): string {
   const party = uses.find((use) => use.action === `ec2:${action}`)?.party;
-  return party === "source" ? bench.sourceAccount : bench.workerParty.accountId;
+  return party === "source" ? stage.sourceAccount : stage.workerParty.accountId;
 }
 
 export const STATUS = "/status.json";

@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { ROUTES } from "../../controller/route.js";
 import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
-import { enableKeys, endWorker, journalOf, newWorker, startBackup } from "./bench.js";
 import { ENDLESS, type FaultCase, type Moment } from "./fault-kinds.js";
 import { describeWays } from "./lanes.js";
+import { enableKeys, endWorker, journalOf, newWorker, startBackup } from "./stage.js";
 import { casesOf, STEP_FAULTS } from "./step-faults.js";
 import { stepsOfWay, WAYS } from "./ways.js";
 
@@ -30,24 +30,24 @@ test("there are faults for each call that a step declares, and for each step", (
 describeWays("a backup", (way, workshop) => {
   const steps = stepsOfWay(way);
   rootTest("takes the steps of its route, and leaves nothing behind", async () => {
-    const { bench, worker } = await workshop();
-    const before = await bench.lab.control.resources();
-    const { code, stdout, stderr } = await startBackup(bench, worker).result;
+    const { stage, worker } = await workshop();
+    const before = await stage.lab.control.resources();
+    const { code, stdout, stderr } = await startBackup(stage, worker).result;
     assert.equal(code, 0, stdout + stderr);
-    const { plan, steps: taken } = await journalOf(bench, JSON.parse(stdout).job);
+    const { plan, steps: taken } = await journalOf(stage, JSON.parse(stdout).job);
     assert.equal(plan.route, way.route);
     assert.deepEqual(
       taken.map(({ name }) => name),
       steps.map(({ name }) => name),
     );
-    assert.deepEqual(await bench.lab.control.resources(), before);
+    assert.deepEqual(await stage.lab.control.resources(), before);
   });
 
   for (const [index, { name: step, uses }] of steps.entries()) {
     for (const faultCase of casesOf(step, way)) {
       rootTest(`in ${step}: ${faultCase.name}`, async () => {
-        const { bench, worker } = await workshop();
-        await prove(faultCase, { bench, worker, step, uses, next: steps[index + 1]?.name });
+        const { stage, worker } = await workshop();
+        await prove(faultCase, { stage, worker, step, uses, next: steps[index + 1]?.name });
       });
     }
   }
@@ -55,21 +55,21 @@ describeWays("a backup", (way, workshop) => {
 
 /** Runs a backup into a fault, and looks what it says and what it leaves. */
 async function prove(faultCase: FaultCase, moment: Moment): Promise<void> {
-  const { bench } = moment;
-  const { control } = bench.lab;
+  const { stage } = moment;
+  const { control } = stage.lab;
   const settings = await control.settings();
   const before = await control.resources();
-  const worker = faultCase.strikes ? await newWorker(bench) : moment.worker;
+  const worker = faultCase.strikes ? await newWorker(stage) : moment.worker;
   const at = { ...moment, worker };
   const faults = faultCase.faults(at);
   for (const fault of faults) await control.addFault(fault);
   await control.change(faultCase.settings ?? {});
-  const result = await startBackup(bench, worker, faultCase.env).result;
+  const result = await startBackup(stage, worker, faultCase.env).result;
   const met = await control.metFaults();
   await control.clearFaults();
   await control.change(settings);
-  await enableKeys(bench);
-  if (faultCase.strikes) await endWorker(bench, worker);
+  await enableKeys(stage);
+  if (faultCase.strikes) await endWorker(stage, worker);
   const expected = faultCase.error?.(at);
   if (expected === undefined) {
     assert.equal(result.code, 0, result.stdout + result.stderr);
@@ -85,4 +85,10 @@ async function prove(faultCase: FaultCase, moment: Moment): Promise<void> {
     else assert.equal(met[index], times, said);
   }
   assert.deepEqual(await control.resources(), before);
+  const { state } = await journalOf(stage, /job (job-\S+),/.exec(result.stderr)?.[1] ?? "");
+  assert.equal(
+    state === "finished",
+    faults.every(({ times }) => times !== ENDLESS),
+    state,
+  );
 }

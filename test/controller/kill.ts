@@ -3,8 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { LabFault } from "../lab/lab-control.js";
 import type { RunningProgram } from "../support/start-program.js";
 import { waitUntil } from "../support/wait-until.js";
-import type { Bench } from "./bench.js";
 import { during, type Place, whenUndone } from "./fault-kinds.js";
+import type { Stage } from "./stage.js";
 import { STEP_FAULTS } from "./step-faults.js";
 
 const POLL_MS = 20;
@@ -37,18 +37,18 @@ function faultsOf({ step }: Place) {
  * Kills (-9) a controller at a call that was served and whose answer it has not got: whatever it does next, it does not do.
  * @returns its job
  */
-export async function killAt(bench: Bench, moment: LabFault, start: () => RunningProgram): Promise<string> {
-  const run = await startUntil(bench, moment, start);
+export async function killAt(stage: Stage, moment: LabFault, start: () => RunningProgram): Promise<string> {
+  const run = await startUntil(stage, moment, start);
   run.process.kill("SIGKILL");
   const { signal, stdout, stderr } = await run.result;
-  await bench.lab.control.clearFaults();
+  await stage.lab.control.clearFaults();
   assert.equal(signal, "SIGKILL", stdout + stderr);
   return /job (job-\S+),/.exec(stderr)?.[1] ?? "";
 }
 
 /** Starts a controller and returns when it waits for the answer to a call; it goes on when the lab's faults are cleared. */
 export async function startUntil(
-  { lab: { control } }: Bench,
+  { lab: { control } }: Stage,
   moment: LabFault,
   start: () => RunningProgram,
 ): Promise<RunningProgram> {

@@ -1,13 +1,13 @@
 import { after, describe } from "node:test";
-import { type Bench, newWorker, openBench } from "./bench.js";
+import { newWorker, openStage, type Stage } from "./stage.js";
 import { WAYS, type Way } from "./ways.js";
 
 /** Ways that are tried at once: a backup waits more than it works. */
 const LANES = 4;
 
-/** A bench with a worker; undefined for ways that launch one. */
+/** A stage with a worker; undefined for ways that launch one. */
 export interface Workshop {
-  bench: Bench;
+  stage: Stage;
   worker: string | undefined;
 }
 
@@ -24,13 +24,13 @@ export function describeWays(
           opened ??= openWorkshop(way);
           return opened;
         });
-        after(async () => (await opened)?.bench.lab.stop());
+        after(async () => (await opened)?.stage.lab.stop());
       });
     }
   });
 }
 
 export async function openWorkshop(way: Way): Promise<Workshop> {
-  const bench = await openBench(way);
-  return { bench, worker: await newWorker(bench) };
+  const stage = await openStage(way);
+  return { stage, worker: await newWorker(stage) };
 }

@@ -1,5 +1,4 @@
 import type { LabFault } from "../lab/lab-control.js";
-import type { Bench } from "./bench.js";
 import {
   ACCESS_DENIED,
   denied,
@@ -16,6 +15,7 @@ import {
   struck,
   whenUndone,
 } from "./fault-kinds.js";
+import type { Stage } from "./stage.js";
 import type { Way } from "./ways.js";
 
 interface StepFaults {
@@ -117,7 +117,7 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
       },
       {
         name: "a call is not answered in time",
-        env: { BLOCKFERRY_CALL_TIMEOUT_MS: "1000" },
+        env: { BLOCKFERRY_CALL_TIMEOUT_MS: "5000" },
         faults: (at) => [during(at, { action: "CreateVolume", effect: "withhold-answer" })],
         on: onOneWay,
       },
@@ -132,7 +132,7 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
     others: [
       {
         name: "an attachment never comes about",
-        env: { BLOCKFERRY_RESOURCE_TIMEOUT_MS: "4000" },
+        env: { BLOCKFERRY_RESOURCE_TIMEOUT_MS: "6000" },
         faults: (at) => [during(at, { action: "AttachVolume", after: 1, effect: "never-attach" })],
         error: ({ worker = "i-\\w+" }) => ({
           ...{ code: "AttachFailed", message: new RegExp(`not attached to worker ${worker}`) },
@@ -151,7 +151,7 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
       { ...silence("hangs", "hang-agent"), on: onOneWay },
       {
         ...{ name: "the agent was killed before it could take the job", strikes: true, on: onOneWay },
-        env: { BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "500" },
+        env: { BLOCKFERRY_AGENT_START_TIMEOUT_MS: "1000", BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "1000" },
         faults: (at) => [{ action: "AttachVolume", after: 1, effect: "kill-agent", worker: struck(at) }],
         error: ({ worker = "i-\\w+" }) => ({
           ...{ code: "WorkerLost", message: new RegExp(`No agent on worker ${worker}`) },
@@ -200,7 +200,7 @@ export function casesOf(step: string, way: Way): FaultCase[] {
   return cases.filter(({ on }) => on?.(way) ?? true);
 }
 
-function copyFaults(copyKey: (bench: Bench) => string): FaultCase[] {
+function copyFaults(copyKey: (stage: Stage) => string): FaultCase[] {
   return [
     {
       name: "a copy fails",

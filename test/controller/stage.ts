@@ -19,7 +19,7 @@ const LATENCY_MS = 50;
 const QUICK = { BLOCKFERRY_POLL_MS: "50" };
 
 /** A lab of its own for one way, with all that its backups need but the worker. */
-export interface Bench {
+export interface Stage {
   way: Way;
   lab: Lab;
   instance: SourceInstance;
@@ -32,7 +32,7 @@ export interface Bench {
   launch: readonly string[];
 }
 
-export async function openBench(way: Way): Promise<Bench> {
+export async function openStage(way: Way): Promise<Stage> {
   const lab = await openLab();
   await lab.control.change({ latencyMs: LATENCY_MS, spotNoticeMs: LATENCY_MS });
   const { source, worker } = lab;
@@ -63,12 +63,12 @@ async function launchOptions(party: Party): Promise<string[]> {
 }
 
 /** A worker with the agent, for ways that launch none. @returns its id */
-export async function newWorker({ way, lab, workerParty }: Bench): Promise<string | undefined> {
+export async function newWorker({ way, lab, workerParty }: Stage): Promise<string | undefined> {
   return way.worker.kind === "existing" ? launchWorker(lab, workerParty) : undefined;
 }
 
 /** Ends a worker as its owner does; one that is gone already is no error. */
-export async function endWorker({ workerParty, lab }: Bench, worker: string | undefined): Promise<void> {
+export async function endWorker({ workerParty, lab }: Stage, worker: string | undefined): Promise<void> {
   if (worker === undefined) return;
   await workerParty.ec2.send(new TerminateInstancesCommand({ InstanceIds: [worker] }));
   await waitUntil(`${worker} to be terminated`, async () => {
@@ -82,11 +82,11 @@ export async function endWorker({ workerParty, lab }: Bench, worker: string | un
 
 /** Starts the way's backup. @param worker undefined for one that is launched */
 export function startBackup(
-  bench: Bench,
+  stage: Stage,
   worker: string | undefined,
   env: Record<string, string> = {},
 ): RunningProgram {
-  const { way, lab, instance, keys, launch } = bench;
+  const { way, lab, instance, keys, launch } = stage;
   const args = [
     ...["backup", "--repo", REPOSITORY, "--instance", instance.instanceId, "--json", ...way.access],
     ...["--worker-region", way.worker.region, "--volume-key", keys.volume],
@@ -97,21 +97,21 @@ export function startBackup(
 }
 
 /** Goes on with a job, or cleans up: as `resume JOB` or `cleanup`. */
-export function startAfterwards({ lab }: Bench, ...args: string[]): RunningProgram {
+export function startAfterwards({ lab }: Stage, ...args: string[]): RunningProgram {
   return startController([...args, "--repo", REPOSITORY, "--json"], { ...lab.env, ...QUICK });
 }
 
 /** The journal as the repository has it. */
-export async function journalOf(bench: Bench, job: string): Promise<JournalRecord> {
-  return JSON.parse(await objectOf(bench, jobKey(job, "journal"))).body as JournalRecord;
+export async function journalOf(stage: Stage, job: string): Promise<JournalRecord> {
+  return JSON.parse(await objectOf(stage, jobKey(job, "journal"))).body as JournalRecord;
 }
 
 /** Whether a recovery point is recorded. */
-export async function hasPoint(bench: Bench, point: string): Promise<boolean> {
-  return (await objectOf(bench, `points/${point}.json`)).includes(point);
+export async function hasPoint(stage: Stage, point: string): Promise<boolean> {
+  return (await objectOf(stage, `points/${point}.json`)).includes(point);
 }
 
-async function objectOf({ lab }: Bench, key: string): Promise<string> {
+async function objectOf({ lab }: Stage, key: string): Promise<string> {
   const { hostname, pathname } = new URL(REPOSITORY);
   const command = new GetObjectCommand({ Bucket: hostname, Key: `${pathname.slice(1)}/${key}` });
   const { Body } = await lab.worker.s3.send(command);
@@ -119,7 +119,7 @@ async function objectOf({ lab }: Bench, key: string): Promise<string> {
 }
 
 /** Makes keys usable again that a fault has disabled. */
-export async function enableKeys({ lab, keys, workerParty }: Bench): Promise<void> {
+export async function enableKeys({ lab, keys, workerParty }: Stage): Promise<void> {
   const { source } = lab;
   const region = workerParty.region;
   await workerParty.kms.send(new EnableKeyCommand({ KeyId: keys.volume }));
