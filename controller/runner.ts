@@ -2,7 +2,7 @@ import { asBlockferryError, BlockferryError } from "../foundation/blockferry-err
 import { isCancelled } from "../repository/jobs/cancel.js";
 import { pause } from "./aws/poll.js";
 import type { Display } from "./display.js";
-import type { Journal } from "./journal.js";
+import type { Journal, JournalRecord } from "./journal.js";
 import type { Step, StepContext } from "./steps/step.js";
 
 export interface Run {
@@ -42,18 +42,30 @@ async function goForward(run: Run): Promise<void> {
   const signal = AbortSignal.any([run.signal, watched.signal]);
   try {
     for (const step of steps) await doStep(run, step, signal);
-    const point = journal.record.made.point ?? "";
-    await journal.update((record) =>
-      Object.assign(record, { state: "undoing", outcome: { ok: true, point } }),
-    );
+    await turnBack(run, { ok: true, point: journal.record.made.point ?? "" });
   } catch (thrown) {
-    const error = asBlockferryError(thrown).toRecord();
-    await journal.update((record) =>
-      Object.assign(record, { state: "undoing", outcome: { ok: false, error } }),
-    );
+    await turnBack(run, { ok: false, error: asBlockferryError(thrown).toRecord() });
   } finally {
     ended.abort();
     await watched.ended;
+  }
+}
+
+/** From here on there is only undoing. */
+function turnBack(run: Run, outcome: JournalRecord["outcome"]): Promise<void> {
+  return noteDown(run, (record) => Object.assign(record, { state: "undoing", outcome }));
+}
+
+/**
+ * Changes the journal on the way back, where nothing must stop the run: all that it has made is found by its tag, and a
+ * journal that stays as it was is put right by `cleanup`.
+ */
+async function noteDown({ journal, display }: Run, change: (record: JournalRecord) => void): Promise<void> {
+  try {
+    await journal.update(change);
+  } catch (error) {
+    const { message } = asBlockferryError(error);
+    display.note(`the journal cannot be written, \`blockferry cleanup\` mends it later: ${message}`);
   }
 }
 
@@ -77,14 +89,14 @@ async function doStep(run: Run, step: Step, signal: AbortSignal): Promise<void> 
     display.end("done");
   } catch (error) {
     display.end("failed");
-    await journal.update(() => Object.assign(entry, { state: "failed", finishedAt: now() }));
+    await noteDown(run, () => Object.assign(entry, { state: "failed", finishedAt: now() }));
     throw error;
   }
 }
 
 /** Undoes every step that may have made something, and goes on to the next where one fails. */
 async function undoAll(run: Run): Promise<void> {
-  const { journal, display } = run;
+  const { display } = run;
   const ended = new AbortController();
   const watched = beat(run, ended.signal);
   display.begin("Removing everything temporary");
@@ -98,7 +110,7 @@ async function undoAll(run: Run): Promise<void> {
   await watched;
   display.end(left.length === 0 ? "done" : "failed");
   if (left.length === 0) {
-    await journal.update((record) => {
+    await noteDown(run, (record) => {
       record.state = "finished";
     });
   }
@@ -110,7 +122,7 @@ async function undoStep(run: Run, step: Step): Promise<boolean> {
   if (entry.state === "pending" || entry.state === "undone") return true;
   try {
     await step.undo(contextOf(run, step, NEVER));
-    await journal.update(() => Object.assign(entry, { state: "undone", finishedAt: now() }));
+    await noteDown(run, () => Object.assign(entry, { state: "undone", finishedAt: now() }));
     return true;
   } catch (error) {
     display.note(`undoing ${step.name} failed: ${asBlockferryError(error).message}`);
@@ -165,7 +177,7 @@ function cancelledError({ journal }: Run): BlockferryError {
   });
 }
 
-type FailureRecord = Extract<NonNullable<Journal["record"]["outcome"]>, { ok: false }>["error"];
+type FailureRecord = Extract<NonNullable<JournalRecord["outcome"]>, { ok: false }>["error"];
 
 function failure(error: FailureRecord, job: string, leftBehind: boolean): BlockferryError {
   if (!leftBehind) return new BlockferryError(error);

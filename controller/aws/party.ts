@@ -15,6 +15,7 @@ import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { PlannedParty } from "../plan.js";
 import type { Access } from "../request.js";
+import { timing } from "../timing.js";
 import type { ActionUse, PartyName } from "./action-use.js";
 import { awsError } from "./aws-errors.js";
 import { type CredentialProvider, credentialsFor } from "./credentials.js";
@@ -136,11 +137,14 @@ class Clients {
   }
 
   private config(region: string) {
+    const { callMs } = timing();
     return {
       region,
       credentials: this.credentials,
       maxAttempts: MAX_ATTEMPTS,
       retryMode: "adaptive",
+      // The SDK's own default is to wait for ever.
+      requestHandler: { connectionTimeout: callMs, socketTimeout: callMs },
     } as const;
   }
 }

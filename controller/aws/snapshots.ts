@@ -19,14 +19,23 @@ export interface SnapshotPlace {
 }
 
 /** The job's snapshots of a role, by the volume of the instance. */
-export async function findSnapshots(
+export async function findSnapshots(place: SnapshotPlace, jobId: string): Promise<Map<string, Snapshot>> {
+  const snapshots = await listSnapshots(place, jobId);
+  return new Map(snapshots.map((snapshot) => [sourceVolumeOf(snapshot), snapshot]));
+}
+
+/**
+ * The job's snapshots of a role, oldest first. There are several of a volume when EC2's answer was lost and the call repeated;
+ * the last of each were taken at one instant.
+ */
+export async function listSnapshots(
   { party, region, role }: SnapshotPlace,
   jobId: string,
-): Promise<Map<string, Snapshot>> {
+): Promise<Snapshot[]> {
   const Filters = [jobFilter(jobId), { Name: `tag:${ROLE_TAG}`, Values: [role] }];
   const command = new DescribeSnapshotsCommand({ OwnerIds: ["self"], Filters });
   const { Snapshots = [] } = await party.ec2(command, `the snapshots of ${jobId}`, region);
-  return new Map(Snapshots.map((snapshot) => [sourceVolumeOf(snapshot), snapshot]));
+  return Snapshots.sort((a, b) => Number(a.StartTime ?? 0) - Number(b.StartTime ?? 0));
 }
 
 function sourceVolumeOf({ Tags, VolumeId }: Snapshot): string {
@@ -94,8 +103,8 @@ export async function removeSnapshots(
   known: Record<string, string> = {},
 ): Promise<void> {
   const { jobId } = context.plan;
-  const found = snapshotIds(await findSnapshots(place, jobId));
-  const ids = [...new Set([...Object.values(found), ...Object.values(known)])];
+  const found = (await listSnapshots(place, jobId)).flatMap(({ SnapshotId }) => SnapshotId ?? []);
+  const ids = [...new Set([...found, ...Object.values(known)])];
   for (const SnapshotId of ids) {
     await unlessGone(() =>
       place.party.ec2(new DeleteSnapshotCommand({ SnapshotId }), SnapshotId, place.region),
@@ -103,5 +112,5 @@ export async function removeSnapshots(
   }
   if (ids.length === 0) return;
   const wait = waitFor(context, "the snapshots to be deleted", ids.join(", "), context.timing.resourceMs);
-  await poll(wait, async () => ((await findSnapshots(place, jobId)).size === 0 ? true : undefined));
+  await poll(wait, async () => ((await listSnapshots(place, jobId)).length === 0 ? true : undefined));
 }

@@ -95,10 +95,26 @@ async function attach(context: StepContext, VolumeId: string): Promise<string> {
       await untilVisible(wait, () => worker.ec2(command, VolumeId));
       return Device;
     } catch (error) {
-      if (!isNameTaken(error)) throw error;
-      taken.add(Device);
+      // When EC2's answer was lost and the call repeated, the volume is attached already.
+      const existing = awsCode(error) === "VolumeInUse" ? await deviceOf(context, VolumeId) : undefined;
+      if (existing !== undefined) return existing;
+      if (isNameTaken(error)) {
+        taken.add(Device);
+        continue;
+      }
+      // That the worker is lost says more than what EC2 says about the volume then.
+      assertAlive(await findInstance(worker, InstanceId), InstanceId);
+      throw error;
     }
   }
+}
+
+async function deviceOf(context: StepContext, volumeId: string): Promise<string | undefined> {
+  const found = [...(await findJobVolumes(context.worker, context.plan.jobId)).values()];
+  return attachmentTo(
+    context,
+    found.find(({ VolumeId }) => VolumeId === volumeId),
+  )?.Device;
 }
 
 function isNameTaken(error: unknown): boolean {

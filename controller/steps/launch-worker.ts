@@ -1,6 +1,8 @@
-import { RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
+import { type Instance, RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
+import type { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use, useKeys } from "../aws/action-use.js";
 import { assertAlive, findInstance, findLaunched } from "../aws/instances.js";
+import { keyNotUsable } from "../aws/key-failure.js";
 import { poll } from "../aws/poll.js";
 import { unlessGone } from "../aws/retry.js";
 import { tagged } from "../aws/tags.js";
@@ -36,6 +38,7 @@ export const launchWorker: Step = {
     await poll(waitFor(context, `worker ${workerId} to run`, workerId, timing.resourceMs), async () => {
       const instance = await findInstance(worker, workerId);
       if (instance === undefined && performance.now() < visibleUntil) return undefined;
+      if (hasLaunchFailed(instance)) throw await rootFailed(context, workerId);
       assertAlive(instance, workerId);
       return instance?.State?.Name === "running" ? true : undefined;
     });
@@ -53,6 +56,15 @@ export const launchWorker: Step = {
     );
   },
 };
+
+/** How an instance ends whose root volume could not be made. AWS: "Troubleshoot Amazon EC2 instance launch issues". */
+function hasLaunchFailed(instance: Instance | undefined): boolean {
+  return instance?.StateReason?.Code === "Client.InternalError";
+}
+
+function rootFailed({ plan, worker }: StepContext, workerId: string): Promise<BlockferryError> {
+  return keyNotUsable(worker, `Worker ${workerId} ended at its launch.`, workerId, [plan.volumeKey]);
+}
 
 type LaunchRequest = Extract<WorkerRequest, { kind: "launch" }>;
 

@@ -48,7 +48,10 @@ export const runJob: Step = {
     const { storage, plan, timing } = context;
     if ((await undefinedIfAbsent(() => storage.get(jobKey(plan.jobId, "job")))) === undefined) return;
     const heartbeat = new Heartbeat(timing.heartbeatMs, timing.heartbeatMs);
-    while ((await readResult(storage, plan.jobId)) === undefined && !heartbeat.isLost()) {
+    // An agent that is silent or does not end has its devices taken away all the same: they are detached next.
+    const deadline = performance.now() + timing.agentStopMs;
+    while ((await readResult(storage, plan.jobId)) === undefined) {
+      if (heartbeat.isLost() || performance.now() > deadline) return;
       if (!(await isCancelled(storage, plan.jobId))) await requestCancel(storage, plan.jobId);
       const askedAt = performance.now();
       const status = await readStatus(storage, plan.jobId);

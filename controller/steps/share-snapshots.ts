@@ -3,7 +3,7 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use } from "../aws/action-use.js";
 import { awsCode } from "../aws/aws-errors.js";
 import { unlessGone } from "../aws/retry.js";
-import { findSnapshots, type SnapshotRole, snapshotIds } from "../aws/snapshots.js";
+import { listSnapshots, type SnapshotRole } from "../aws/snapshots.js";
 import { ROUTE_TABLE } from "../route.js";
 import type { Step, StepContext } from "./step.js";
 
@@ -47,8 +47,8 @@ function toBeShared({ plan, made }: StepContext): Shareable[] {
 
 async function ofTheJob({ plan, source }: StepContext): Promise<Shareable[]> {
   const find = async (role: SnapshotRole, region: string) => {
-    const found = await findSnapshots({ party: source, region, role }, plan.jobId);
-    return Object.values(snapshotIds(found)).map((snapshotId) => ({ snapshotId, region }));
+    const found = await listSnapshots({ party: source, region, role }, plan.jobId);
+    return found.map(({ SnapshotId = "" }) => ({ snapshotId: SnapshotId, region }));
   };
   return [
     ...(await find("snapshot", plan.source.region)),
@@ -79,11 +79,13 @@ async function changeShare(
   try {
     await source.ec2(command, snapshotId, region);
   } catch (error) {
-    if (OperationType === "add" && awsCode(error) === "InvalidParameter")
-      throw notShareable(snapshotId, error);
+    if (OperationType === "add" && NOT_SHAREABLE.test(awsCode(error))) throw notShareable(snapshotId, error);
     throw error;
   }
 }
+
+/** How EC2 says that snapshots under an AWS-managed key cannot be shared; of images' snapshots it says the second. */
+const NOT_SHAREABLE = /^(OperationNotPermitted|InvalidParameter)$/;
 
 function notShareable(snapshotId: string, cause: unknown): BlockferryError {
   const reason = cause instanceof Error ? ` (${cause.message})` : "";

@@ -1,89 +1,85 @@
 import assert from "node:assert/strict";
-import { readJournal } from "../../controller/journal.js";
-import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
-import { populate, REPOSITORY, startLab } from "../lab/lab.js";
-import { controller, startController } from "../support/controller.js";
 import { rootTest } from "../support/root-test.js";
+import type { ProgramResult } from "../support/start-program.js";
+import type { Place } from "./fault-kinds.js";
+import { amid, amidUndoing, doneWith, killAt } from "./kill.js";
+import { describeWays } from "./lanes.js";
+import { hasPoint, journalOf, type Stage, startAfterwards, startBackup } from "./stage.js";
+import { stepsOfWay, WAYS, type Way } from "./ways.js";
 
-/** Titles of the steps across accounts, each as the line begins that says that it is done. */
-const STEPS = [
-  "Taking snapshots",
-  "Sharing the snapshots",
-  "Making encrypted volumes",
-  "Attaching the volumes",
-  "Backing up",
-];
+describeWays("a controller that is killed", (way, workshop) => {
+  const places = placesOf(way);
 
-const lab = await startLab();
-const population = await populate(lab);
-const env = { ...lab.env, BLOCKFERRY_POLL_MS: "100", BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "10000" };
-await lab.control.change({ latencyMs: 300 });
-const before = await lab.control.resources();
-const backup = [
-  ...["backup", "--repo", REPOSITORY, "--source-profile", "source"],
-  ...["--instance", population.customerKey.instanceId, "--worker", population.workerId],
-];
+  for (const { step } of places) {
+    rootTest(`after ${step} is taken up by resume`, async () => {
+      const { stage, worker } = await workshop();
+      const before = await stage.lab.control.resources();
+      const job = await killAt(stage, doneWith(step), () => startBackup(stage, worker));
+      assert.equal(stateOf(await journalOf(stage, job), step), "done");
+      await assertCompletes(stage, job, await startAfterwards(stage, "resume", job).result);
+      assert.deepEqual(await stage.lab.control.resources(), before);
+    });
 
-for (const step of STEPS) {
-  rootTest(`a controller that is killed after '${step}' is taken up by resume`, async () => {
-    const job = await killAfter(step);
-    const { code, stdout, stderr } = await controller(["resume", job, "--repo", REPOSITORY, "--json"], env);
-    assert.equal(code, 0, stderr + stdout);
-    assert.match(JSON.parse(stdout).point, /^\d{8}T\d{6}Z-/);
-    assert.deepEqual(await lab.control.resources(), before);
+    rootTest(`after ${step} leaves what cleanup removes`, async () => {
+      const { stage, worker } = await workshop();
+      const before = await stage.lab.control.resources();
+      const job = await killAt(stage, doneWith(step), () => startBackup(stage, worker));
+      assert.notDeepEqual(await stage.lab.control.resources(), before);
+      await assertCleansUp(stage, job);
+      assert.deepEqual(await stage.lab.control.resources(), before);
+    });
+  }
+
+  for (const place of places.filter(({ step }) => firstWith(step) === way)) {
+    rootTest(`in ${place.step}, before it knows what it has made, leaves what cleanup removes`, async () => {
+      const { stage, worker } = await workshop();
+      const before = await stage.lab.control.resources();
+      const job = await killAt(stage, amid(place), () => startBackup(stage, worker));
+      assert.equal(stateOf(await journalOf(stage, job), place.step), "running");
+      await assertCleansUp(stage, job);
+      assert.deepEqual(await stage.lab.control.resources(), before);
+    });
+  }
+
+  rootTest("in every step, and in undoing each, is taken up by resume time after time", async () => {
+    const { stage, worker } = await workshop();
+    const before = await stage.lab.control.resources();
+    const [first, ...others] = [
+      ...places.map(amid),
+      ...places.toReversed().flatMap((place) => amidUndoing(place) ?? []),
+    ];
+    assert.ok(first !== undefined);
+    const job = await killAt(stage, first, () => startBackup(stage, worker));
+    for (const moment of others) await killAt(stage, moment, () => startAfterwards(stage, "resume", job));
+    await assertCompletes(stage, job, await startAfterwards(stage, "resume", job).result);
+    assert.deepEqual(await stage.lab.control.resources(), before);
   });
+});
 
-  rootTest(`what a controller leaves that is killed after '${step}' is removed by cleanup`, async () => {
-    const job = await killAfter(step);
-    const args = ["cleanup", "--older-than", "0s", "--repo", REPOSITORY, "--json"];
-    const { code, stdout, stderr } = await controller(args, env);
-    assert.equal(code, 0, stderr + stdout);
-    assert.deepEqual(JSON.parse(stdout), { cleaned: [job], left: [], problems: [] });
-    assert.deepEqual(await lab.control.resources(), before);
-  });
+function placesOf(way: Way): Place[] {
+  const names = stepsOfWay(way).map(({ name }) => name);
+  return names.map((step, index) => ({ step, next: names[index + 1] }));
 }
 
-rootTest("cleanup leaves alone what has stopped too short a time ago", async () => {
-  const job = await killAfter("Making encrypted volumes");
-  const { stdout } = await controller(["cleanup", "--repo", REPOSITORY, "--json"], env);
-  assert.deepEqual(JSON.parse(stdout), { cleaned: [], left: [job], problems: [] });
-  assert.notDeepEqual(await lab.control.resources(), before);
-  await controller(["cleanup", "--older-than", "0s", "--repo", REPOSITORY], env);
-});
-
-rootTest("a job that is cancelled after its controller died is undone by resume", async () => {
-  const job = await killAfter("Attaching the volumes");
-  await controller(["cancel", job, "--repo", REPOSITORY], env);
-  const { code, stdout } = await controller(["resume", job, "--repo", REPOSITORY, "--json"], env);
-  assert.equal(code, 1, stdout);
-  assert.equal(JSON.parse(stdout).error.code, "Cancelled");
-  assert.deepEqual(await lab.control.resources(), before);
-});
-
-rootTest("Ctrl-C in a backup removes everything, and exits with 130", async () => {
-  let isInterrupted = false;
-  const run = startController(backup, env, (stderr) => {
-    if (isInterrupted || !stderr.includes("done: Attaching the volumes")) return;
-    isInterrupted = run.process.kill("SIGINT");
-  });
-  const { code, stderr } = await run.result;
-  assert.equal(code, 130, stderr);
-  assert.deepEqual(await lab.control.resources(), before);
-});
-
-/** @returns the job, whose journal tells that it is not finished */
-async function killAfter(step: string): Promise<string> {
-  const run = startController(backup, env, (stderr) => {
-    if (stderr.includes(`done: ${step}`)) run.process.kill("SIGKILL");
-  });
-  const { stderr, signal } = await run.result;
-  assert.equal(signal, "SIGKILL", stderr);
-  const job = /job (job-\S+),/.exec(stderr)?.[1] ?? "";
-  assert.notEqual((await journalOf(job))?.state, "finished");
-  return job;
+function firstWith(step: string): Way | undefined {
+  return WAYS.find((way) => stepsOfWay(way).some(({ name }) => name === step));
 }
 
-async function journalOf(job: string) {
-  Object.assign(process.env, lab.env);
-  return readJournal(await openStorage(parseStorageLocation(REPOSITORY)), job);
+type Journal = Awaited<ReturnType<typeof journalOf>>;
+
+function stateOf({ steps }: Journal, step: string): string | undefined {
+  return steps.find(({ name }) => name === step)?.state;
+}
+
+async function assertCompletes(stage: Stage, job: string, { code, stdout, stderr }: ProgramResult) {
+  assert.equal(code, 0, stderr + stdout);
+  const { point } = JSON.parse(stdout) as { point: string };
+  assert.ok(await hasPoint(stage, point), `${point} is not in the repository`);
+  assert.equal((await journalOf(stage, job)).state, "finished");
+}
+
+async function assertCleansUp(stage: Stage, job: string) {
+  const { code, stdout, stderr } = await startAfterwards(stage, "cleanup", "--older-than", "0s").result;
+  assert.equal(code, 0, stderr + stdout);
+  assert.deepEqual(JSON.parse(stdout), { cleaned: [job], left: [], problems: [] });
 }

@@ -90,6 +90,18 @@ describe("the runner", () => {
     }
   }
 
+  test("undoes what was made when the journal cannot be written any more", async (context) => {
+    const { run, world, storage, step, record } = await workshop();
+    const make = step(1).make;
+    step(1).make = (...args) => {
+      context.mock.method(storage, "put", broken);
+      return make(...args);
+    };
+    await assert.rejects(runSteps(run), { code: "AttachFailed" });
+    assert.deepEqual(await readdir(world), []);
+    assert.equal((await record()).state, "running");
+  });
+
   test("says in the journal that a step runs before it makes anything", async () => {
     const { run, record, step } = await workshop();
     let seen: string[] = [];

@@ -8,11 +8,29 @@ export interface LabFault {
   /** Whether calls with DryRun are meant; all others otherwise. */
   dryRun?: boolean;
   account?: string;
+  /** Part of one of the call's parameters, such as a key in S3. */
+  naming?: string;
+  /** The fault begins with a call whose body has this in it; bodies are those of EC2, KMS and of `jobs/` in S3. */
+  since?: { action: string; body: string };
+  /** Whom an effect on workers strikes: an instance's id, or those that jobs have launched; all with an agent without it. */
+  worker?: string | "launched";
+  /** ARN of the key that `disable-key` disables, before the call is served. */
+  key?: string;
   error?: { code: string; message: string; status?: number };
-  effect?: "volume-error" | "snapshot-error" | "never-attach" | "throttle" | WorkerEffect;
+  effect?: CallEffect | WorkerEffect;
 }
 
-export type WorkerEffect = "kill-agent" | "terminate-worker" | "spot-interrupt";
+/** The last two: the call is served, and its connection closed, or kept without an answer until faults are cleared. */
+type CallEffect =
+  | "throttle"
+  | "volume-error"
+  | "snapshot-error"
+  | "never-attach"
+  | "disable-key"
+  | "lose-answer"
+  | "withhold-answer";
+
+export type WorkerEffect = "kill-agent" | "hang-agent" | "terminate-worker" | "spot-interrupt";
 
 /** One call, as the server saw it. */
 export interface LabRequest {
@@ -80,13 +98,23 @@ export class LabControl {
     return this.call("POST", "faults", fault);
   }
 
+  /** How often each fault has struck, in the order in which they were added. */
+  metFaults(): Promise<number[]> {
+    return this.call("GET", "faults");
+  }
+
   clearFaults(): Promise<void> {
     return this.call("DELETE", "faults");
   }
 
   /** Strikes at once: one worker, or all. */
-  strike(effect: WorkerEffect, instanceId?: string): Promise<void> {
-    return this.call("POST", "effects", { effect, instanceId });
+  strike(effect: WorkerEffect, worker?: string): Promise<void> {
+    return this.call("POST", "effects", { effect, worker });
+  }
+
+  /** How many calls have been served and wait for an answer. */
+  withheld(): Promise<number> {
+    return this.call("GET", "withheld");
   }
 
   /** Lets a role of an account do what an IAM policy says, instead of everything. */

@@ -60,9 +60,15 @@ class Agents:
 
     def kill(self, instance_id: str) -> None:
         """The process alone; the instance goes on."""
+        self._send(instance_id, signal.SIGKILL)
+
+    def hang(self, instance_id: str) -> None:
+        self._send(instance_id, signal.SIGSTOP)
+
+    def _send(self, instance_id: str, what: signal.Signals) -> None:
         agent = self._running.get(instance_id)
         if agent is not None:
-            agent.process.send_signal(signal.SIGKILL)
+            agent.process.send_signal(what)
 
     def imds_of(self, instance_id: str) -> Imds | None:
         agent = self._running.get(instance_id)

@@ -1,5 +1,6 @@
 """The way of each call: refused, met by a fault, answered from memory, or served by moto."""
 
+import socket
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +11,7 @@ from .control import Control
 from .effects import apply_worker_effect
 from .error_answers import error_body, error_in
 from .faults import WORKER_EFFECTS, ErrorAnswer, Fault, throttled
+from .key_access import disable_key
 from .lab import Lab
 from .needed_actions import needed_actions
 from .policies import Request, identity_allows
@@ -29,14 +31,16 @@ class LabApplication:
             with self._lab.lock:
                 status, headers, body = self._control.answer(environ)
         else:
-            status, headers, body = self._serve(environ)
+            call = read_call(environ)
+            status, headers, body = self._serve(call, environ) if call else self._ask_moto(environ)
+            if call and "withhold-answer" in call.effects:
+                self._lab.withheld.wait()
+            if call and "lose-answer" in call.effects:
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         start_response(status, headers)
         return [body]
 
-    def _serve(self, environ: dict[str, Any]) -> Answer:
-        call = read_call(environ)
-        if call is None:
-            return self._ask_moto(environ)
+    def _serve(self, call: AwsCall, environ: dict[str, Any]) -> Answer:
         if call.service == "s3":
             with self._lab.lock:
                 faults = list(self._lab.faults.take(call))
@@ -57,7 +61,9 @@ class LabApplication:
                 return _error(call, fault.error)
             if fault.effect == "throttle":
                 return _error(call, throttled(call.service))
-            if fault.effect is not None:
+            if fault.effect == "disable-key" and fault.key is not None:
+                disable_key(fault.key)
+            elif fault.effect is not None:
                 call.effects.add(fault.effect)
         return None
 
@@ -91,7 +97,7 @@ class LabApplication:
         self._lab.log.add(call, error_in(answer[0], answer[2]))
         for fault in faults:
             if fault.effect in WORKER_EFFECTS:
-                apply_worker_effect(self._lab, fault.effect)
+                apply_worker_effect(self._lab, fault.effect, fault.worker)
 
     def _ask_moto(self, environ: dict[str, Any]) -> Answer:
         head: list[Any] = []

@@ -25,6 +25,8 @@ class AwsCall:
     principal: Principal | None
     """None for an access key that no account knows."""
     parameters: dict[str, Any]
+    body: str = ""
+    """Of what a job writes to S3, and nothing else: backups are large."""
     effects: set[str] = field(default_factory=set)
     """What goes wrong with it: see faults.py."""
 
@@ -49,16 +51,24 @@ def read_call(environ: dict[str, Any]) -> AwsCall | None:
     if match is None:
         return None
     service = match["service"]
+    body = b""
     if service == "s3":
         action, parameters = s3_action(environ)
+        if "/jobs/" in parameters.get("Key", ""):
+            body = _read_body(environ)
     else:
-        action, parameters = _read_body(environ)
-    return AwsCall(service, action, match["region"], principal_of(match["key"]), parameters)
+        action, parameters = _parse_body(environ)
+    return AwsCall(service, action, match["region"], principal_of(match["key"]), parameters, body.decode())
 
 
-def _read_body(environ: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+def _read_body(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _parse_body(environ: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    body = _read_body(environ)
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target is not None:
         return target.split(".")[-1], json.loads(body or b"{}")

@@ -16,8 +16,10 @@ class Control:
     def __init__(self, lab: Lab) -> None:
         self._routes: dict[tuple[str, str], Callable[[Any], Any]] = {
             ("POST", "/lab/faults"): lab.faults.add,
-            ("DELETE", "/lab/faults"): lambda _: lab.faults.clear(),
-            ("POST", "/lab/effects"): lambda wanted: apply_worker_effect(lab, wanted["effect"], wanted.get("instanceId")),
+            ("GET", "/lab/faults"): lambda _: lab.faults.met(),
+            ("DELETE", "/lab/faults"): lambda _: _clear_faults(lab),
+            ("GET", "/lab/withheld"): lambda _: lab.withheld.count(),
+            ("POST", "/lab/effects"): lambda wanted: apply_worker_effect(lab, wanted["effect"], wanted.get("worker")),
             ("POST", "/lab/policies"): replace_policy,
             ("GET", "/lab/requests"): lambda _: lab.log.all(),
             ("DELETE", "/lab/requests"): lambda _: lab.log.clear(),
@@ -36,6 +38,11 @@ class Control:
         except Exception as error:  # Whatever is wrong with a test's request, the test is to see it.
             traceback.print_exc()
             return _json("400 Bad Request", {"error": repr(error)})
+
+
+def _clear_faults(lab: Lab) -> None:
+    lab.faults.clear()
+    lab.withheld.release()
 
 
 def _json(status: str, value: Any) -> Answer:

@@ -6,8 +6,8 @@ from typing import Any
 
 from .aws_call import AwsCall
 
-WORKER_EFFECTS = ("kill-agent", "terminate-worker", "spot-interrupt")
-CALL_EFFECTS = ("volume-error", "snapshot-error", "never-attach")
+WORKER_EFFECTS = ("kill-agent", "hang-agent", "terminate-worker", "spot-interrupt")
+CALL_EFFECTS = ("volume-error", "snapshot-error", "never-attach", "disable-key", "lose-answer", "withhold-answer")
 _EFFECTS = (*WORKER_EFFECTS, *CALL_EFFECTS, "throttle")
 
 
@@ -16,6 +16,15 @@ class ErrorAnswer:
     code: str
     message: str
     status: int = 400
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The call with which a fault begins."""
+
+    action: str
+    body: str
+    """Part of the body."""
 
 
 @dataclass
@@ -28,15 +37,31 @@ class Fault:
     dry_run: bool = False
     """Whether calls with DryRun are meant; the others otherwise."""
     account: str | None = None
+    naming: str | None = None
+    """Part of one of the call's parameters."""
+    since: Beginning | None = None
+    """Calls up to this one pass."""
+    worker: str | None = None
+    """Whom an effect on workers strikes: see effects.py."""
+    key: str | None = None
+    """ARN of the key that is disabled."""
     error: ErrorAnswer | None = None
     effect: str | None = None
+    met: int = 0
+    """How often it has struck."""
 
     def matches(self, call: AwsCall) -> bool:
         return (
-            self.action in (call.action, "*")
+            self.since is None
+            and self.action in (call.action, "*")
             and self.account in (None, call.account)
             and self.dry_run == call.is_dry_run
+            and (self.naming is None or any(self.naming in str(value) for value in call.parameters.values()))
         )
+
+    def begin_with(self, call: AwsCall) -> None:
+        if self.since is not None and self.since.action == call.action and self.since.body in call.body:
+            self.since = None
 
 
 class Faults:
@@ -46,13 +71,22 @@ class Faults:
     def add(self, wanted: dict[str, Any]) -> None:
         wanted = dict(wanted)
         error = wanted.pop("error", None)
+        since = wanted.pop("since", None)
         dry_run = wanted.pop("dryRun", False)
-        fault = Fault(**wanted, dry_run=dry_run, error=ErrorAnswer(**error) if error else None)
+        fault = Fault(
+            **wanted,
+            dry_run=dry_run,
+            error=ErrorAnswer(**error) if error else None,
+            since=Beginning(**since) if since else None,
+        )
         if fault.effect is not None and fault.effect not in _EFFECTS:
             raise ValueError(f"There is no effect {fault.effect}")
         if (fault.error is None) == (fault.effect is None):
             raise ValueError("A fault has an error or an effect")
         self._faults.append(fault)
+
+    def met(self) -> list[int]:
+        return [fault.met for fault in self._faults]
 
     def clear(self) -> None:
         self._faults.clear()
@@ -61,12 +95,14 @@ class Faults:
         """The faults that this call meets."""
         met = []
         for fault in self._faults:
+            fault.begin_with(call)
             if not fault.matches(call):
                 continue
             if fault.after > 0:
                 fault.after -= 1
             elif fault.times > 0:
                 fault.times -= 1
+                fault.met += 1
                 met.append(fault)
         return met
 

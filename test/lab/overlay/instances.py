@@ -1,15 +1,22 @@
-"""Instances: `pending` at first; one whose user data name a repository runs the agent."""
+"""Instances: `pending` at first, and gone when a key can't be used; one whose user data name a repository runs the agent."""
 
 from typing import TYPE_CHECKING, Any
 
-from moto.ec2.models.instances import Instance, InstanceState, Reservation
+from moto.ec2.models.instances import Instance, InstanceState, Reservation, StateReason
 
 if TYPE_CHECKING:
     from .lab import Lab
+    from .volumes import LabVolume
+
+
+# What becomes of an instance whose root volume's key can't be used:
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
+_KEY_NOT_USABLE = StateReason("Client.InternalError: Client error on launch", "Client.InternalError")
 
 
 class LabInstanceBackend:
     lab: "Lab"
+    volumes: dict[str, "LabVolume"]
 
     def run_instances(
         self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kwargs: Any
@@ -27,6 +34,12 @@ class LabInstanceBackend:
         return super().terminate_instances(instance_ids)
 
     def _boot(self, instance: Instance) -> None:
-        if instance.state == "pending":
+        if instance.state != "pending":
+            return
+        mappings = instance.block_device_mapping.values()
+        if any(self.volumes[mapping.volume_id].why_failed is not None for mapping in mappings):
+            self.terminate_instances([instance.id])
+            instance.state_reason = _KEY_NOT_USABLE
+        else:
             instance._state = InstanceState("running", 16)
             self.lab.agents.start(instance)

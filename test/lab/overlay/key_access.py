@@ -45,6 +45,12 @@ def default_ebs_key(account: str, region: str) -> Key:
     return key
 
 
+def disable_key(arn: str) -> None:
+    region, account = arn.split(":")[3:5]
+    backend = kms_backends[account][region]
+    backend.disable_key(backend.get_key_id(arn))
+
+
 def may_use(principal: Principal, key: Key, action: str, through_ebs: bool = False) -> bool:
     context = {"kms:CallerAccount": principal.account}
     if through_ebs:

@@ -13,6 +13,7 @@ from .new_ids import NewIds
 from .request_log import RequestLog
 from .schedule import Schedule
 from .settings import Settings
+from .withheld import Withheld
 
 
 class Lab:
@@ -22,6 +23,7 @@ class Lab:
         self.settings = Settings()
         self.schedule = Schedule(self.lock)
         self.faults = Faults()
+        self.withheld = Withheld()
         self.log = RequestLog()
         self.new_ids = NewIds(self.settings)
         self.disks = Disks(folder / "disks")

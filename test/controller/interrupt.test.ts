@@ -1,0 +1,50 @@
+import assert from "node:assert/strict";
+import { after } from "node:test";
+import { rootTest } from "../support/root-test.js";
+import { doneWith, killAt, startUntil } from "./kill.js";
+import { openWorkshop, type Workshop } from "./lanes.js";
+import { startAfterwards, startBackup } from "./stage.js";
+import { WAYS } from "./ways.js";
+
+let opened: Promise<Workshop> | undefined;
+after(async () => (await opened)?.stage.lab.stop());
+
+/** Made by the first test, as it takes root. */
+async function workshop() {
+  const way = WAYS.find(({ name }) => name === "across accounts");
+  assert.ok(way !== undefined);
+  opened ??= openWorkshop(way);
+  const { stage, worker } = await opened;
+  const before = await stage.lab.control.resources();
+  return { stage, before, start: () => startBackup(stage, worker) };
+}
+
+rootTest("cleanup leaves alone what has stopped too short a time ago", async () => {
+  const { stage, before, start } = await workshop();
+  const job = await killAt(stage, doneWith("create-volumes"), start);
+  const { stdout } = await startAfterwards(stage, "cleanup").result;
+  assert.deepEqual(JSON.parse(stdout), { cleaned: [], left: [job], problems: [] });
+  assert.notDeepEqual(await stage.lab.control.resources(), before);
+  await startAfterwards(stage, "cleanup", "--older-than", "0s").result;
+  assert.deepEqual(await stage.lab.control.resources(), before);
+});
+
+rootTest("a job that is cancelled after its controller died is undone by resume", async () => {
+  const { stage, before, start } = await workshop();
+  const job = await killAt(stage, doneWith("attach-volumes"), start);
+  await startAfterwards(stage, "cancel", job).result;
+  const { code, stdout } = await startAfterwards(stage, "resume", job).result;
+  assert.equal(code, 1, stdout);
+  assert.equal(JSON.parse(stdout).error.code, "Cancelled");
+  assert.deepEqual(await stage.lab.control.resources(), before);
+});
+
+rootTest("Ctrl-C in a backup removes everything, and exits with 130", async () => {
+  const { stage, before, start } = await workshop();
+  const run = await startUntil(stage, doneWith("attach-volumes"), start);
+  run.process.kill("SIGINT");
+  await stage.lab.control.clearFaults();
+  const { code, stderr } = await run.result;
+  assert.equal(code, 130, stderr);
+  assert.deepEqual(await stage.lab.control.resources(), before);
+});

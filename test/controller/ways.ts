@@ -1,0 +1,86 @@
+import type { Plan } from "../../controller/plan.js";
+import type { KeyKind, Route } from "../../controller/route.js";
+import { stepsOf } from "../../controller/workflow.js";
+import { REGION } from "../lab/lab-environment.js";
+import { planOf } from "./plans.js";
+
+/** A situation that backups are tried in: whose worker it is, where, and how the volumes are encrypted. */
+export interface Way {
+  name: string;
+  route: Route;
+  volumes: KeyKind;
+  worker: { account: "source" | "worker"; region: string; kind: "existing" | "launched" };
+  /** Whether `--bridge-key` is given. */
+  bridge: "given" | "none";
+  /** How the command line says whose the worker is. */
+  access: readonly string[];
+}
+
+const ACROSS = ["--source-profile", "source", "--worker-aws-profile", "worker"];
+const WITHIN = ["--source-profile", "source", "--worker-aws-profile", "source"];
+const OTHER_REGION = "eu-west-1";
+
+const NEAR = { account: "source", region: REGION, kind: "existing" } as const;
+const FAR = { account: "worker", region: REGION, kind: "existing" } as const;
+
+/** Every route, and what else a backup can be like. */
+export const WAYS: readonly Way[] = [
+  {
+    ...{ name: "in one account", route: "same-account", volumes: "customer" },
+    ...{ worker: NEAR, bridge: "none", access: WITHIN },
+  },
+  {
+    ...{ name: "with --worker-account source", route: "same-account", volumes: "aws-managed" },
+    ...{ worker: NEAR, bridge: "none", access: ["--source-profile", "source", "--worker-account", "source"] },
+  },
+  {
+    ...{ name: "across accounts", route: "cross-account", volumes: "customer" },
+    ...{ worker: FAR, bridge: "none", access: ACROSS },
+  },
+  {
+    ...{ name: "across accounts, unencrypted", route: "cross-account", volumes: "none" },
+    ...{ worker: FAR, bridge: "none", access: ACROSS },
+  },
+  {
+    ...{ name: "across accounts, with a launched worker", route: "cross-account", volumes: "customer" },
+    ...{ worker: { ...FAR, kind: "launched" }, bridge: "none", access: ACROSS },
+  },
+  {
+    ...{ name: "with --bridge-key", route: "cross-account-bridge", volumes: "aws-managed" },
+    ...{ worker: FAR, bridge: "given", access: ACROSS },
+  },
+  {
+    ...{ name: "to another Region", route: "cross-region", volumes: "customer" },
+    ...{ worker: { ...NEAR, region: OTHER_REGION }, bridge: "none", access: WITHIN },
+  },
+  {
+    ...{ name: "to another account and Region", route: "cross-account-region", volumes: "customer" },
+    ...{ worker: { ...FAR, region: OTHER_REGION }, bridge: "none", access: ACROSS },
+  },
+  {
+    ...{ name: "to another account and Region with --bridge-key", route: "cross-account-region-bridge" },
+    ...{ volumes: "aws-managed", worker: { ...FAR, region: OTHER_REGION }, bridge: "given", access: ACROSS },
+  },
+];
+
+/** The steps that the workflow has for a way. */
+export function stepsOfWay(way: Way) {
+  const plan = planOfWay(way);
+  return stepsOf(plan).map((step) => ({ name: step.name, uses: step.uses(plan) }));
+}
+
+function planOfWay({ route, volumes, worker }: Way): Plan {
+  const plan = planOf({ route });
+  const workerInstance =
+    worker.kind === "existing" ? plan.request.workerInstance : ({ ...LAUNCH, kind: "launch" } as const);
+  return {
+    ...plan,
+    request: { ...plan.request, workerInstance },
+    volumes: plan.volumes.map((volume) => ({ ...volume, key: volumes })),
+  };
+}
+
+const LAUNCH = {
+  ...{ imageId: "ami-0123", subnetId: "subnet-0123", instanceType: "m5.large" },
+  ...{ profile: "blockferry-agent", securityGroupIds: [] },
+};

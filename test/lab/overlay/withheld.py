@@ -1,0 +1,27 @@
+"""Answers that whoever asked does not get: so a test can kill it between what it did and what it heard of it."""
+
+import threading
+
+
+class Withheld:
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting = 0
+        self._round = 0
+
+    def wait(self) -> None:
+        """Until all answers are let go."""
+        with self._changed:
+            self._waiting += 1
+            begun = self._round
+            self._changed.wait_for(lambda: self._round > begun)
+
+    def count(self) -> int:
+        with self._changed:
+            return self._waiting
+
+    def release(self) -> None:
+        with self._changed:
+            self._round += 1
+            self._waiting = 0
+            self._changed.notify_all()
