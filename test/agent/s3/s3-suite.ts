@@ -190,12 +190,15 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
       assert.ok(asked > clients, `credentials were asked for ${asked} times by ${clients} clients`);
     });
 
-    /** A program for `credential_process` that notes each run, and whose credentials are good for a second. */
+    /**
+     * A program for `credential_process` that notes each run. The SDK asks again for credentials that have less than five minutes
+     * left, and a busy machine takes seconds to do so.
+     */
     async function credentialProcess(runs: string): Promise<string> {
       const program = join(folder, "credentials.sh");
       const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = S3_ENVIRONMENT;
       const credentials = `{"Version":1,"AccessKeyId":"${AWS_ACCESS_KEY_ID}","SecretAccessKey":"${AWS_SECRET_ACCESS_KEY}","Expiration":"%s"}`;
-      const expiration = '"$(date -u -d "+1 second" +%Y-%m-%dT%H:%M:%SZ)"';
+      const expiration = '"$(date -u -d "+30 seconds" +%Y-%m-%dT%H:%M:%SZ)"';
       const script = `#!/bin/sh\nprintf x >> ${runs}\nprintf '${credentials}' ${expiration}\n`;
       await writeFile(program, script, { mode: 0o755 });
       return program;
