@@ -6,6 +6,12 @@ import {
   type ServiceOutputTypes,
 } from "@aws-sdk/client-ec2";
 import {
+  IAMClient,
+  type IAMClientResolvedConfig,
+  type ServiceInputTypes as IamInput,
+  type ServiceOutputTypes as IamOutput,
+} from "@aws-sdk/client-iam";
+import {
   KMSClient,
   type KMSClientResolvedConfig,
   type ServiceInputTypes as KmsInput,
@@ -22,7 +28,7 @@ import { type CredentialProvider, credentialsFor } from "./credentials.js";
 /** Attempts for one request; the SDK waits between them, longer each time, and slows down when AWS throttles. */
 const MAX_ATTEMPTS = 8;
 
-/** An AWS account and who acts in it. Every call to EC2 and KMS goes through here. */
+/** An AWS account and who acts in it. Every call to EC2, KMS and IAM goes through here. */
 export class Party implements PlannedParty {
   readonly accountId: string;
   readonly principalArn: string;
@@ -63,6 +69,14 @@ export class Party implements PlannedParty {
     region = key.split(":")[3] ?? this.region,
   ): Promise<Output> {
     return this.call("kms", command, key, () => this.clients.kms(region).send(command));
+  }
+
+  /** @throws the errors of aws-errors.ts */
+  iam<Input extends IamInput, Output extends IamOutput>(
+    command: $Command<Input, Output, IAMClientResolvedConfig, IamInput, IamOutput>,
+    object: string,
+  ): Promise<Output> {
+    return this.call("iam", command, object, () => this.clients.iam(this.region).send(command));
   }
 
   private async call<T>(
@@ -122,6 +136,10 @@ class Clients {
 
   kms(region: string): KMSClient {
     return remembered(this.kmsByRegion, region, () => new KMSClient(this.config(region)));
+  }
+
+  iam(region: string): IAMClient {
+    return new IAMClient(this.config(region));
   }
 
   sts(region: string): STSClient {

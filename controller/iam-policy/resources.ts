@@ -1,27 +1,60 @@
-import type { PartyName, ResourceKind } from "../aws/action-use.js";
+import type { ActionUse } from "../aws/action-use.js";
 import { JOB_TAG } from "../aws/tags.js";
 import type { Plan } from "../plan.js";
 import { isBridged, ROUTE_TABLE } from "../route.js";
 
+/** A plan, and what only its policies need to know. */
+export interface PolicyPlan extends Plan {
+  /** ARN of the role that a launched worker gets; null when none is launched. */
+  workerRole: string | null;
+}
+
+type Condition = Record<string, Record<string, string>>;
+
 export interface Scope {
   resources: string[];
-  condition?: Record<string, Record<string, string>>;
+  condition?: Condition;
+}
+
+/** The ARNs and conditions of a use. Empty `resources`: the plan has none. */
+export function scopeOf(use: ActionUse, plan: PolicyPlan): Scope {
+  const scope = placesOf(use, plan);
+  const condition = { ...scope.condition, ...conditionOf(use) };
+  return Object.keys(condition).length === 0 ? scope : { ...scope, condition };
 }
 
 const ANY_JOB = "job-*";
 /** What the job makes carries the tag from the first moment; what is changed or removed must carry it. */
 const MAKES_TAGGED = { StringLike: { [`aws:RequestTag/${JOB_TAG}`]: ANY_JOB } };
 const IS_TAGGED = { StringLike: { [`aws:ResourceTag/${JOB_TAG}`]: ANY_JOB } };
+/** Tags of a snapshot are seen in its owner's account alone; others can only be held to the owner. */
+const ownedBy = (accountId: string) => ({ StringEquals: { "ec2:Owner": accountId } });
+const PASSED_TO_EC2 = { StringEquals: { "iam:PassedToService": "ec2.amazonaws.com" } };
 
-/** The ARNs and conditions of a kind of resource, in one party's account. Empty `resources`: the plan has none. */
-export function scopeOf(kind: ResourceKind, party: PartyName, plan: Plan): Scope {
+/** What an action is held to, whatever it is about. */
+function conditionOf({ action, creating }: ActionUse): Condition {
+  // AWS services may be granted the key, and nobody else.
+  if (action === "kms:CreateGrant") return { Bool: { "kms:GrantIsForAWSResource": "true" } };
+  // Whoever could tag what exists could then remove it.
+  if (creating !== undefined) return { StringEquals: { "ec2:CreateAction": creating.replace("ec2:", "") } };
+  return {};
+}
+
+/**
+ * An asterisk itself, which EC2 asks for where a copy has no id yet; a plain `*` would match the snapshot to be copied, too.
+ * AWS: "Example IAM policies for Amazon EBS", copying snapshots.
+ */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: IAM's own placeholder
+const COPY_WITHOUT_ID = "${*}";
+
+function placesOf({ party, action, on }: ActionUse, plan: PolicyPlan): Scope {
   const { partition, accountId, region } = plan[party];
   const arn = (resource: string, account = accountId, where = region) =>
     `arn:${partition}:ec2:${where}:${account}:${resource}`;
   const regions = [...new Set([plan.source.region, plan.worker.region])];
-  const snapshots = regions.map((where) => arn("snapshot/*", "", where));
+  const snapshots = (id: string) => regions.map((where) => arn(`snapshot/${id}`, "", where));
   const { request } = plan;
-  switch (kind) {
+  switch (on) {
     case "any":
       return { resources: ["*"] };
     case "source-instance":
@@ -29,11 +62,14 @@ export function scopeOf(kind: ResourceKind, party: PartyName, plan: Plan): Scope
     case "source-volumes":
       return { resources: plan.volumes.map(({ origin }) => arn(`volume/${origin.volumeId}`)) };
     case "new-snapshot":
-      return { resources: snapshots, condition: MAKES_TAGGED };
+      return {
+        resources: snapshots(action === "ec2:CopySnapshot" ? COPY_WITHOUT_ID : "*"),
+        condition: MAKES_TAGGED,
+      };
     case "job-snapshot":
-      return { resources: snapshots, condition: IS_TAGGED };
+      return { resources: snapshots("snap-*"), condition: IS_TAGGED };
     case "shared-snapshot":
-      return { resources: snapshots };
+      return { resources: snapshots("snap-*"), condition: ownedBy(plan.source.accountId) };
     case "new-volume":
       return { resources: [arn("volume/*")], condition: MAKES_TAGGED };
     case "job-volume":
@@ -47,21 +83,22 @@ export function scopeOf(kind: ResourceKind, party: PartyName, plan: Plan): Scope
     case "launch-inputs":
       return { resources: launchInputs(plan, arn) };
     case "worker-role":
-      return { resources: [`arn:${partition}:iam::${accountId}:role/*`], condition: PASSED_TO_EC2 };
+      return { resources: plan.workerRole === null ? [] : [plan.workerRole], condition: PASSED_TO_EC2 };
     default:
-      return { resources: keysOf(kind, plan) };
+      return { resources: keysOf(on, plan) };
   }
 }
-
-const PASSED_TO_EC2 = { StringEquals: { "iam:PassedToService": "ec2.amazonaws.com" } };
 
 function launchInputs(plan: Plan, arn: (resource: string, account?: string) => string): string[] {
   const { workerInstance } = plan.request;
   if (workerInstance.kind !== "launch") return [];
+  const { imageId, subnetId, securityGroupIds } = workerInstance;
+  // Where none is given it is the default one of the VPC, whose id nobody has asked for.
+  const groups = securityGroupIds.length === 0 ? ["*"] : securityGroupIds;
   return [
-    arn(`image/${workerInstance.imageId}`, ""),
-    arn(`subnet/${workerInstance.subnetId}`),
-    ...workerInstance.securityGroupIds.map((id) => arn(`security-group/${id}`)),
+    arn(`image/${imageId}`, ""),
+    arn(`subnet/${subnetId}`),
+    ...groups.map((id) => arn(`security-group/${id}`)),
     arn("network-interface/*"),
     arn("volume/*"),
   ];

@@ -1,5 +1,5 @@
 import { RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
-import { use, useKeys } from "../aws/action-use.js";
+import { making, use, useKeys } from "../aws/action-use.js";
 import { assertAlive, findInstance, findLaunched } from "../aws/instances.js";
 import { poll } from "../aws/poll.js";
 import { unlessGone } from "../aws/retry.js";
@@ -15,8 +15,8 @@ export const launchWorker: Step = {
   makes: "an instance in the worker's account, with an encrypted root volume",
   when: (plan) => plan.request.workerInstance.kind === "launch",
   uses: () => [
-    ...use("worker", "ec2:RunInstances", "launch-inputs", "new-instance"),
-    ...use("worker", "ec2:CreateTags", "new-instance"),
+    ...use("worker", "ec2:RunInstances", "launch-inputs"),
+    ...making("worker", "ec2:RunInstances", "new-instance"),
     ...use("worker", "iam:PassRole", "worker-role"),
     ...use("worker", "ec2:DescribeInstances", "any"),
     ...use("worker", "ec2:TerminateInstances", "worker-instance"),

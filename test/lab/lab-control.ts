@@ -24,7 +24,18 @@ export interface LabRequest {
   action: string;
   region: string;
   parameters: Record<string, unknown>;
+  /** The volumes, snapshots and instances that it names, by id, as they were when it came in. */
+  named: Record<string, NamedResource>;
+  /** Who made it in the principal's name, as KMS calls it: `ec2.us-east-1.amazonaws.com` is EBS. Null for the principal itself. */
+  via: string | null;
   error: { code: string; status: number } | null;
+}
+
+/** What IAM decides by. */
+export interface NamedResource extends Placed {
+  tags: Record<string, string>;
+  /** Volumes of an instance, or the instance of a volume. */
+  attached: string[];
 }
 
 interface Placed {

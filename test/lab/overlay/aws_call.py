@@ -27,6 +27,8 @@ class AwsCall:
     parameters: dict[str, Any]
     effects: set[str] = field(default_factory=set)
     """What goes wrong with it: see faults.py."""
+    key_uses: list[tuple[str, str]] = field(default_factory=list)
+    """What EBS does with keys in the caller's name: actions of KMS and ARNs of keys."""
 
     @property
     def account(self) -> str | None:
