@@ -17,7 +17,8 @@ export type ResourceKind =
   | "source-keys"
   | "shared-keys"
   | "copy-key"
-  | "volume-key";
+  | "volume-key"
+  | "own-keys";
 
 /** One action that a step takes, by whom and on what: the steps run by it, and the policies are made of it. */
 export interface ActionUse {
@@ -26,6 +27,8 @@ export interface ActionUse {
   on: ResourceKind;
   /** For `ec2:CreateTags`: the action that makes what is tagged, in the same call. */
   creating?: ActionUse["action"];
+  /** `check` says more with it; a backup does without. */
+  optional?: true;
 }
 
 export function use(party: PartyName, action: ActionUse["action"], ...on: ResourceKind[]): ActionUse[] {

@@ -4,9 +4,11 @@ import type { Plan } from "../plan.js";
 import { preflightUses } from "../preflight/uses.js";
 import { ROUTE_TABLE } from "../route.js";
 import { stepsOf } from "../workflow.js";
+import { groupStatements } from "./group-statements.js";
+import { keysOf } from "./keys.js";
 import type { Policy, Statement } from "./policy-document.js";
 import { repositoryStatements } from "./repository-statements.js";
-import { keysOf, type PolicyPlan, type Scope, scopeOf } from "./resources.js";
+import { type PolicyPlan, scopeOf } from "./resources.js";
 
 export const POLICY_PARTIES = ["controller", "source", "worker", "agent", "key-policy"] as const;
 export type PolicyParty = (typeof POLICY_PARTIES)[number];
@@ -48,24 +50,21 @@ function ownStatements(plan: PolicyPlan): Statement[] {
   ];
 }
 
-/** One statement for each kind of resource, with all the actions on it. */
-function partyStatements(party: PartyName, plan: PolicyPlan): Statement[] {
-  const statements = new Map<string, Statement>();
-  for (const use of usesOf(plan).filter((one) => one.party === party)) {
-    const { action } = use;
-    const scope = scopeOf(use, plan);
-    if (scope.resources.length === 0) continue;
-    const key = JSON.stringify(scope);
-    const statement = statements.get(key) ?? statementOf(scope);
-    if (!statement.Action.includes(action)) statement.Action.push(action);
-    statements.set(key, statement);
-  }
-  return [...statements.values()];
-}
+/** Mark what a policy may leave out; no two statements of a policy may have the same. */
+const OPTIONAL_SIDS: Record<PartyName, string> = {
+  source: "BlockferryChecksSourceKeys",
+  worker: "BlockferryChecksWorkerKeys",
+};
 
-function statementOf({ resources, condition }: Scope): Statement {
-  const base: Statement = { Effect: "Allow", Action: [], Resource: resources };
-  return condition === undefined ? base : { ...base, Condition: condition };
+function partyStatements(party: PartyName, plan: PolicyPlan): Statement[] {
+  const uses = usesOf(plan).filter((use) => use.party === party);
+  const permissions = uses.flatMap((use) => {
+    const { resources, condition } = scopeOf(use, plan);
+    const sid = use.optional ? { Sid: OPTIONAL_SIDS[party] } : {};
+    const rest = condition === undefined ? sid : { ...sid, Condition: condition };
+    return resources.map((resource) => ({ action: use.action, resource, ...rest }));
+  });
+  return groupStatements(permissions);
 }
 
 /** For the policy of the key under which snapshots are shared: what the worker's role needs, from its own account. */

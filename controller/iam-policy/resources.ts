@@ -1,7 +1,8 @@
 import type { ActionUse } from "../aws/action-use.js";
 import { JOB_TAG } from "../aws/tags.js";
 import type { Plan } from "../plan.js";
-import { isBridged, ROUTE_TABLE } from "../route.js";
+import { ROUTE_TABLE } from "../route.js";
+import { keysOf, keysOwnedBy } from "./keys.js";
 
 /** A plan, and what only its policies need to know. */
 export interface PolicyPlan extends Plan {
@@ -47,12 +48,13 @@ function conditionOf({ action, creating }: ActionUse): Condition {
 // biome-ignore lint/suspicious/noTemplateCurlyInString: IAM's own placeholder
 const COPY_WITHOUT_ID = "${*}";
 
-function placesOf({ party, action, on }: ActionUse, plan: PolicyPlan): Scope {
+function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
+  const { party, action, on } = use;
   const { partition, accountId, region } = plan[party];
   const arn = (resource: string, account = accountId, where = region) =>
     `arn:${partition}:ec2:${where}:${account}:${resource}`;
-  const regions = [...new Set([plan.source.region, plan.worker.region])];
-  const snapshots = (id: string) => regions.map((where) => arn(`snapshot/${id}`, "", where));
+  const snapshots = (id: string) =>
+    snapshotRegions(use, plan).map((where) => arn(`snapshot/${id}`, "", where));
   const { request } = plan;
   switch (on) {
     case "any":
@@ -84,9 +86,33 @@ function placesOf({ party, action, on }: ActionUse, plan: PolicyPlan): Scope {
       return { resources: launchInputs(plan, arn) };
     case "worker-role":
       return { resources: plan.workerRole === null ? [] : [plan.workerRole], condition: PASSED_TO_EC2 };
+    case "own-keys":
+      return { resources: keysOwnedBy(accountId, plan) };
     default:
-      return { resources: keysOf(on, plan) };
+      return { resources: keysOf(on, plan).filter((key) => isNeeded(action, key, plan)) };
   }
+}
+
+/** Snapshots are taken where the instance is, copied into the worker's Region, and shared and made volumes of as they are nearest. */
+function snapshotRegions({ party, action, creating, on }: ActionUse, plan: Plan): string[] {
+  const { source, worker, route } = plan;
+  const { bridges } = ROUTE_TABLE[route];
+  switch (creating ?? action) {
+    case "ec2:CreateSnapshots":
+      return [source.region];
+    case "ec2:CopySnapshot":
+      return [on === "new-snapshot" ? worker.region : source.region];
+    case "ec2:ModifySnapshotAttribute":
+      return [bridges === "all" ? worker.region : source.region];
+    default:
+      if (party === "worker") return [worker.region];
+      return bridges === "none" ? [source.region] : [...new Set([source.region, worker.region])];
+  }
+}
+
+/** The policy of a key that AWS manages lets EBS use it, but leaves it to IAM who may look at it. */
+function isNeeded(action: string, key: string, { awsManagedKeys }: Plan): boolean {
+  return action === "kms:DescribeKey" || !awsManagedKeys.includes(key);
 }
 
 function launchInputs(plan: Plan, arn: (resource: string, account?: string) => string): string[] {
@@ -102,27 +128,4 @@ function launchInputs(plan: Plan, arn: (resource: string, account?: string) => s
     arn("network-interface/*"),
     arn("volume/*"),
   ];
-}
-
-type KeyResource = "source-keys" | "shared-keys" | "copy-key" | "volume-key";
-
-/** ARNs of the keys that play a part. */
-export function keysOf(kind: KeyResource, plan: Plan): string[] {
-  const { volumes, route, copyKey, volumeKey } = plan;
-  const sourceKeys = volumes.flatMap(({ origin }) => origin.kmsKeyId ?? []);
-  const sharedKeys = volumes.flatMap(({ origin, key }) => {
-    if (isBridged(route, key)) return copyKey ?? [];
-    return origin.kmsKeyId ?? [];
-  });
-  const { workerCopies } = ROUTE_TABLE[route];
-  switch (kind) {
-    case "source-keys":
-      return [...new Set(sourceKeys)];
-    case "shared-keys":
-      return [...new Set(workerCopies && copyKey !== null ? [...sharedKeys, copyKey] : sharedKeys)];
-    case "copy-key":
-      return copyKey === null ? [] : [copyKey];
-    case "volume-key":
-      return [volumeKey];
-  }
 }

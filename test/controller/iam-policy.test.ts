@@ -113,6 +113,24 @@ describe("policies", () => {
     assert.ok(!actions(statements).has("ec2:CreateSnapshots"));
   });
 
+  test("mark reading key policies as optional, with names that no other statement has", () => {
+    const sids = policyFor("controller", planOf()).Statement.flatMap(({ Sid }) => Sid ?? []);
+    assert.deepEqual(sids, ["BlockferryChecksSourceKeys", "BlockferryChecksWorkerKeys"]);
+    for (const { Sid, Action, Resource } of policyFor("worker", planOf()).Statement) {
+      if (Sid === undefined) continue;
+      assert.deepEqual([Action, Resource], [["kms:GetKeyPolicy", "kms:ListGrants"], [WORKER_KEY]]);
+    }
+  });
+
+  test("leave keys that AWS manages to their own policies, but for looking at them", () => {
+    const managed = policyFor("worker", planOf({ awsManagedKeys: [WORKER_KEY] })).Statement;
+    const ofKey = managed.filter(({ Resource }) => Resource.includes(WORKER_KEY));
+    assert.deepEqual(
+      ofKey.flatMap(({ Action }) => Action),
+      ["kms:DescribeKey"],
+    );
+  });
+
   test("of the agent are about the repository alone", () => {
     const { Statement } = policyFor("agent", planOf());
     assert.ok([...actions(Statement)].every((action) => action.startsWith("s3:")));
