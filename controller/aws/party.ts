@@ -22,7 +22,7 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { PlannedParty } from "../plan.js";
 import type { Access } from "../request.js";
 import type { ActionUse, PartyName } from "./action-use.js";
-import { awsError } from "./aws-errors.js";
+import { awsError, isDenied } from "./aws-errors.js";
 import { type CredentialProvider, credentialsFor } from "./credentials.js";
 
 /** Attempts for one request; the SDK waits between them, longer each time, and slows down when AWS throttles. */
@@ -110,8 +110,23 @@ export async function openParty(name: PartyName, access: Access): Promise<Party>
     };
     return new Party(name, identity, clients, undefined);
   } catch (error) {
+    if (access.roleArn !== null && isDenied(error)) throw roleRefused(name, access.roleArn, access, error);
     throw awsError({ action: "sts:GetCallerIdentity", principal: who, object: `the ${name} account` }, error);
   }
+}
+
+/** GetCallerIdentity takes no permission, so what is refused is to assume the role. */
+function roleRefused(name: PartyName, role: string, { externalId }: Access, cause: unknown): BlockferryError {
+  const error = awsError({ action: "sts:AssumeRole", principal: "the caller", object: role }, cause);
+  const option = `--${name}-external-id`;
+  const { code, message, object } = error;
+  const remedy = [
+    `Allow the caller sts:AssumeRole on it (\`blockferry iam-policy --for controller\`), and name the caller in the role's trust policy.`,
+    externalId === null
+      ? `If that policy asks for an external id (sts:ExternalId), give it with ${option}.`
+      : `The policy may ask for another external id than ${option} gives.`,
+  ].join(" ");
+  return new BlockferryError({ code, message, remedy, object: object ?? role }, error);
 }
 
 /** Policies name a role, not its sessions: `assumed-role/NAME/SESSION` is `role/NAME`, as far as its path is not told. */
