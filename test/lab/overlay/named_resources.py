@@ -6,22 +6,36 @@ from typing import Any
 from moto.ec2.models import EC2Backend, ec2_backends
 
 from .aws_call import AwsCall
+from .principals import iam_of
 
 _ID = re.compile(r"^(vol|snap|i)-[0-9a-f]+$")
 
 
 def named_resources(call: AwsCall) -> dict[str, dict[str, Any]]:
-    """By id; in whatever account and Region they are."""
+    """By id, in whatever account and Region they are; also what is attached to them."""
     if call.service != "ec2":
         return {}
     ids = {value for value in call.parameters.values() if isinstance(value, str) and _ID.match(value)}
-    found: dict[str, dict[str, Any]] = {}
-    for account, region, backend in ec2_backends.iter_backends():
-        for resource_id in ids:
-            facts = _facts(backend, resource_id)
-            if facts is not None:
-                found[resource_id] = {"account": account, "region": region, **facts}
-    return found
+    found = _found(ids)
+    attached = {resource_id for facts in found.values() for resource_id in facts["attached"]}
+    return _found(attached) | found | _profile(call)
+
+
+def _found(ids: set[str]) -> dict[str, dict[str, Any]]:
+    return {
+        resource_id: {"account": account, "region": region, **facts}
+        for account, region, backend in ec2_backends.iter_backends()
+        for resource_id in ids
+        if (facts := _facts(backend, resource_id)) is not None
+    }
+
+
+def _profile(call: AwsCall) -> dict[str, dict[str, Any]]:
+    name = call.parameters.get("IamInstanceProfile.Name")
+    if name is None:
+        return {}
+    roles = [role.arn for role in iam_of(call.caller.account).get_instance_profile(name).roles]
+    return {name: {"account": call.account, "region": call.region, "tags": {}, "attached": roles}}
 
 
 def _facts(backend: EC2Backend, resource_id: str) -> dict[str, Any] | None:
