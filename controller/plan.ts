@@ -36,6 +36,8 @@ export const PlanSchema = z.strictObject({
   workerRoot: z.nullable(z.strictObject({ deviceName: z.string(), sizeGib: z.nullable(z.int()) })),
   /** ARN of the key of the copies, if the route makes any. */
   copyKey: z.nullable(z.string()),
+  /** Which of the keys AWS manages: everybody in their account may use those through EBS. */
+  awsManagedKeys: z.array(z.string()),
 });
 
 /** All that a run needs to know, decided before anything is made. Kept in the journal. */

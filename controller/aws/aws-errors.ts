@@ -20,6 +20,11 @@ export function isNotFound(error: unknown): boolean {
   return /NotFound(Exception)?$|\.Unknown$/.test(awsCode(error));
 }
 
+/** Whether AWS refuses what it understood. */
+export function isDenied(error: unknown): boolean {
+  return DENIED.test(awsCode(error));
+}
+
 const DENIED = /^(UnauthorizedOperation|AccessDenied(Exception)?|Client\.UnauthorizedOperation|AuthFailure)$/;
 const CREDENTIALS =
   /^(ExpiredToken(Exception)?|RequestExpired|InvalidClientTokenId|UnrecognizedClientException|CredentialsProviderError|TokenProviderError|InvalidToken|SignatureDoesNotMatch)$/;
@@ -41,7 +46,7 @@ export function awsError(call: Call, cause: unknown): BlockferryError {
 
 function explain({ action, principal, object }: Call, cause: unknown): { code: ErrorCode; remedy: string } {
   const name = awsCode(cause);
-  if (DENIED.test(name)) {
+  if (isDenied(cause)) {
     return {
       code: "AwsAccessDenied",
       remedy: `Allow ${principal} the action ${action} on ${object}; \`blockferry iam-policy\` prints the whole policy. A service control policy or permissions boundary may deny it, too.`,

@@ -6,6 +6,12 @@ import {
   type ServiceOutputTypes,
 } from "@aws-sdk/client-ec2";
 import {
+  IAMClient,
+  type IAMClientResolvedConfig,
+  type ServiceInputTypes as IamInput,
+  type ServiceOutputTypes as IamOutput,
+} from "@aws-sdk/client-iam";
+import {
   KMSClient,
   type KMSClientResolvedConfig,
   type ServiceInputTypes as KmsInput,
@@ -17,13 +23,13 @@ import type { PlannedParty } from "../plan.js";
 import type { Access } from "../request.js";
 import { timing } from "../timing.js";
 import type { ActionUse, PartyName } from "./action-use.js";
-import { awsError } from "./aws-errors.js";
+import { awsError, isDenied } from "./aws-errors.js";
 import { type CredentialProvider, credentialsFor } from "./credentials.js";
 
 /** Attempts for one request; the SDK waits between them, longer each time, and slows down when AWS throttles. */
 const MAX_ATTEMPTS = 8;
 
-/** An AWS account and who acts in it. Every call to EC2 and KMS goes through here. */
+/** An AWS account and who acts in it. Every call to EC2, KMS and IAM goes through here. */
 export class Party implements PlannedParty {
   readonly accountId: string;
   readonly principalArn: string;
@@ -66,6 +72,14 @@ export class Party implements PlannedParty {
     return this.call("kms", command, key, () => this.clients.kms(region).send(command));
   }
 
+  /** @throws the errors of aws-errors.ts */
+  iam<Input extends IamInput, Output extends IamOutput>(
+    command: $Command<Input, Output, IAMClientResolvedConfig, IamInput, IamOutput>,
+    object: string,
+  ): Promise<Output> {
+    return this.call("iam", command, object, () => this.clients.iam(this.region).send(command));
+  }
+
   private async call<T>(
     service: string,
     command: object,
@@ -97,8 +111,23 @@ export async function openParty(name: PartyName, access: Access): Promise<Party>
     };
     return new Party(name, identity, clients, undefined);
   } catch (error) {
+    if (access.roleArn !== null && isDenied(error)) throw roleRefused(name, access.roleArn, access, error);
     throw awsError({ action: "sts:GetCallerIdentity", principal: who, object: `the ${name} account` }, error);
   }
+}
+
+/** GetCallerIdentity takes no permission, so what is refused is to assume the role. */
+function roleRefused(name: PartyName, role: string, { externalId }: Access, cause: unknown): BlockferryError {
+  const error = awsError({ action: "sts:AssumeRole", principal: "the caller", object: role }, cause);
+  const option = `--${name}-external-id`;
+  const { code, message, object } = error;
+  const remedy = [
+    `Allow the caller sts:AssumeRole on it (\`blockferry iam-policy --for controller\`), and name the caller in the role's trust policy.`,
+    externalId === null
+      ? `If that policy asks for an external id (sts:ExternalId), give it with ${option}.`
+      : `The policy may ask for another external id than ${option} gives.`,
+  ].join(" ");
+  return new BlockferryError({ code, message, remedy, object: object ?? role }, error);
 }
 
 /** Policies name a role, not its sessions: `assumed-role/NAME/SESSION` is `role/NAME`, as far as its path is not told. */
@@ -123,6 +152,10 @@ class Clients {
 
   kms(region: string): KMSClient {
     return remembered(this.kmsByRegion, region, () => new KMSClient(this.config(region)));
+  }
+
+  iam(region: string): IAMClient {
+    return new IAMClient(this.config(region));
   }
 
   sts(region: string): STSClient {

@@ -1,4 +1,5 @@
 import { formatBytes } from "../../command-line/format.js";
+import type { ActionUse } from "../aws/action-use.js";
 import { usesOf } from "../iam-policy/policies.js";
 import type { Plan } from "../plan.js";
 import type { Preflight } from "../preflight/preflight.js";
@@ -10,6 +11,7 @@ export function checkResult({ plan, findings }: Preflight) {
   return {
     ok: findings.problems.length === 0,
     problems: findings.problems.map((problem) => problem.toRecord()),
+    notes: findings.notes,
     ...(plan === undefined
       ? {}
       : {
@@ -33,11 +35,12 @@ export function describeCheck({ plan, findings }: Preflight): string {
     problems.length === 0
       ? ["Nothing stands in the way; nothing was made."]
       : [`${findings.problems.length} problems:`, ...problems];
-  return [...(plan === undefined ? [] : describePlan(plan)), ...verdict].join("\n");
+  const notes = findings.notes.map((note) => `note: ${note}`);
+  return [...(plan === undefined ? [] : describePlan(plan)), ...notes, ...verdict].join("\n");
 }
 
 function describePlan(plan: Plan): string[] {
-  const { source, worker } = permissionsOf(plan);
+  const { source, worker, optional } = permissionsOf(plan);
   return [
     `Route: ${ROUTE_TABLE[plan.route].title}`,
     `  instance ${plan.instance.instanceId} in account ${plan.source.accountId}, ${plan.source.region} (as ${plan.source.principalArn})`,
@@ -54,16 +57,21 @@ function describePlan(plan: Plan): string[] {
     "Permissions (`blockferry iam-policy` prints the policies):",
     `  in the instance's account: ${source.join(", ")}`,
     `  in the worker's account: ${worker.join(", ")}`,
+    `  optional, for \`check\`: ${optional.join(", ")}`,
     "Temporary resources that cost while they exist:",
     ...temporaryOf(plan).map((line) => `  ${line}`),
   ];
 }
 
 function permissionsOf(plan: Plan) {
-  const actionsOf = (name: "source" | "worker") => [
-    ...new Set(usesOf(plan).flatMap(({ party, action }) => (party === name ? action : []))),
+  const actionsOf = (isMeant: (use: ActionUse) => boolean) => [
+    ...new Set(usesOf(plan).flatMap((use) => (isMeant(use) ? use.action : []))),
   ];
-  return { source: actionsOf("source"), worker: actionsOf("worker") };
+  return {
+    source: actionsOf(({ party, optional }) => party === "source" && !optional),
+    worker: actionsOf(({ party, optional }) => party === "worker" && !optional),
+    optional: actionsOf(({ optional }) => optional === true),
+  };
 }
 
 function temporaryOf(plan: Plan): string[] {

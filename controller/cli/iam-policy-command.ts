@@ -3,6 +3,7 @@ import type { Command } from "../../command-line/command.js";
 import { once } from "../../command-line/options.js";
 import { storageLocation } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
+import { passedRole } from "../iam-policy/passed-role.js";
 import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
 import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
@@ -36,8 +37,12 @@ export const iamPolicyCommand: Command<IamPolicyArguments> = {
   handler: async (args) => {
     const request = parseRequest(args);
     const { config } = await openRepository(storageLocation(args));
-    const { plan, findings } = await preflight(request, await openParties(request), config.id);
-    if (plan === undefined) findings.throwIfAny();
-    else process.stdout.write(`${JSON.stringify(policyFor(args.for, plan), null, args.json ? 0 : 2)}\n`);
+    const parties = await openParties(request);
+    const { plan, findings } = await preflight(request, parties, config.id);
+    if (plan === undefined) return findings.throwIfAny();
+    const passesRole = args.for === "worker" || args.for === "controller";
+    const workerRole = passesRole ? await passedRole(plan, parties.worker) : null;
+    const policy = policyFor(args.for, { ...plan, workerRole });
+    process.stdout.write(`${JSON.stringify(policy, null, args.json ? 0 : 2)}\n`);
   },
 };

@@ -4,9 +4,11 @@ import type { Plan } from "../plan.js";
 import { preflightUses } from "../preflight/uses.js";
 import { ROUTE_TABLE } from "../route.js";
 import { stepsOf } from "../workflow.js";
+import { groupStatements } from "./group-statements.js";
+import { keysOf } from "./keys.js";
 import type { Policy, Statement } from "./policy-document.js";
 import { repositoryStatements } from "./repository-statements.js";
-import { keysOf, type Scope, scopeOf } from "./resources.js";
+import { type PolicyPlan, scopeOf } from "./resources.js";
 
 export const POLICY_PARTIES = ["controller", "source", "worker", "agent", "key-policy"] as const;
 export type PolicyParty = (typeof POLICY_PARTIES)[number];
@@ -17,11 +19,11 @@ export function usesOf(plan: Plan): ActionUse[] {
 }
 
 /** The least that a party of a route needs. */
-export function policyFor(party: PolicyParty, plan: Plan): Policy {
+export function policyFor(party: PolicyParty, plan: PolicyPlan): Policy {
   return { Version: "2012-10-17", Statement: statementsFor(party, plan) };
 }
 
-function statementsFor(party: PolicyParty, plan: Plan): Statement[] {
+function statementsFor(party: PolicyParty, plan: PolicyPlan): Statement[] {
   if (party === "source" || party === "worker") return partyStatements(party, plan);
   if (party === "agent") return repositoryStatements(plan, "agent");
   if (party === "key-policy") return keyPolicyStatements(plan);
@@ -29,7 +31,7 @@ function statementsFor(party: PolicyParty, plan: Plan): Statement[] {
 }
 
 /** The controller assumes the roles that it is given, and acts itself where it is given none. */
-function ownStatements(plan: Plan): Statement[] {
+function ownStatements(plan: PolicyPlan): Statement[] {
   const { request } = plan;
   const oneAccess = request.workerAccount === "source";
   const roles = [request.source.roleArn, oneAccess ? null : request.worker.roleArn].filter(
@@ -48,33 +50,25 @@ function ownStatements(plan: Plan): Statement[] {
   ];
 }
 
-/** One statement for each kind of resource, with all the actions on it. */
-function partyStatements(party: PartyName, plan: Plan): Statement[] {
-  const statements = new Map<string, Statement>();
-  for (const { action, on } of usesOf(plan).filter((use) => use.party === party)) {
-    const scope = withGrantCondition(action, scopeOf(on, party, plan));
-    if (scope.resources.length === 0) continue;
-    const key = JSON.stringify(scope);
-    const statement = statements.get(key) ?? statementOf(scope);
-    if (!statement.Action.includes(action)) statement.Action.push(action);
-    statements.set(key, statement);
-  }
-  return [...statements.values()];
-}
+/** Mark what a policy may leave out; no two statements of a policy may have the same. */
+const OPTIONAL_SIDS: Record<PartyName, string> = {
+  source: "BlockferryChecksSourceKeys",
+  worker: "BlockferryChecksWorkerKeys",
+};
 
-function statementOf({ resources, condition }: Scope): Statement {
-  const base: Statement = { Effect: "Allow", Action: [], Resource: resources };
-  return condition === undefined ? base : { ...base, Condition: condition };
-}
-
-/** AWS services may be granted the key, and nobody else. */
-function withGrantCondition(action: string, scope: Scope): Scope {
-  if (action !== "kms:CreateGrant") return scope;
-  return { ...scope, condition: { Bool: { "kms:GrantIsForAWSResource": "true" } } };
+function partyStatements(party: PartyName, plan: PolicyPlan): Statement[] {
+  const uses = usesOf(plan).filter((use) => use.party === party);
+  const permissions = uses.flatMap((use) => {
+    const { resources, condition } = scopeOf(use, plan);
+    const sid = use.optional ? { Sid: OPTIONAL_SIDS[party] } : {};
+    const rest = condition === undefined ? sid : { ...sid, Condition: condition };
+    return resources.map((resource) => ({ action: use.action, resource, ...rest }));
+  });
+  return groupStatements(permissions);
 }
 
 /** For the policy of the key under which snapshots are shared: what the worker's role needs, from its own account. */
-function keyPolicyStatements(plan: Plan): Statement[] {
+function keyPolicyStatements(plan: PolicyPlan): Statement[] {
   if (!ROUTE_TABLE[plan.route].shares || keysOf("shared-keys", plan).length === 0) return [];
   const Principal = { AWS: plan.worker.principalArn };
   const use = EBS_KEY_ACTIONS.filter((action) => action !== "kms:CreateGrant");

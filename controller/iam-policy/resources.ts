@@ -1,27 +1,62 @@
-import type { PartyName, ResourceKind } from "../aws/action-use.js";
+import type { ActionUse } from "../aws/action-use.js";
 import { JOB_TAG } from "../aws/tags.js";
 import type { Plan } from "../plan.js";
-import { isBridged, ROUTE_TABLE } from "../route.js";
+import { ROUTE_TABLE } from "../route.js";
+import { keysOf, keysOwnedBy } from "./keys.js";
+
+/** A plan, and what only its policies need to know. */
+export interface PolicyPlan extends Plan {
+  /** ARN of the role that a launched worker gets; null when none is launched. */
+  workerRole: string | null;
+}
+
+type Condition = Record<string, Record<string, string>>;
 
 export interface Scope {
   resources: string[];
-  condition?: Record<string, Record<string, string>>;
+  condition?: Condition;
+}
+
+/** The ARNs and conditions of a use. Empty `resources`: the plan has none. */
+export function scopeOf(use: ActionUse, plan: PolicyPlan): Scope {
+  const scope = placesOf(use, plan);
+  const condition = { ...scope.condition, ...conditionOf(use) };
+  return Object.keys(condition).length === 0 ? scope : { ...scope, condition };
 }
 
 const ANY_JOB = "job-*";
 /** What the job makes carries the tag from the first moment; what is changed or removed must carry it. */
 const MAKES_TAGGED = { StringLike: { [`aws:RequestTag/${JOB_TAG}`]: ANY_JOB } };
 const IS_TAGGED = { StringLike: { [`aws:ResourceTag/${JOB_TAG}`]: ANY_JOB } };
+/** Tags of a snapshot are seen in its owner's account alone; others can only be held to the owner. */
+const ownedBy = (accountId: string) => ({ StringEquals: { "ec2:Owner": accountId } });
+const PASSED_TO_EC2 = { StringEquals: { "iam:PassedToService": "ec2.amazonaws.com" } };
 
-/** The ARNs and conditions of a kind of resource, in one party's account. Empty `resources`: the plan has none. */
-export function scopeOf(kind: ResourceKind, party: PartyName, plan: Plan): Scope {
+/** What an action is held to, whatever it is about. */
+function conditionOf({ action, creating }: ActionUse): Condition {
+  // AWS services may be granted the key, and nobody else.
+  if (action === "kms:CreateGrant") return { Bool: { "kms:GrantIsForAWSResource": "true" } };
+  // Whoever could tag what exists could then remove it.
+  if (creating !== undefined) return { StringEquals: { "ec2:CreateAction": creating.replace("ec2:", "") } };
+  return {};
+}
+
+/**
+ * An asterisk itself, which EC2 asks for where a copy has no id yet; a plain `*` would match the snapshot to be copied, too.
+ * AWS: "Example IAM policies for Amazon EBS", copying snapshots.
+ */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: IAM's own placeholder
+const COPY_WITHOUT_ID = "${*}";
+
+function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
+  const { party, action, on } = use;
   const { partition, accountId, region } = plan[party];
   const arn = (resource: string, account = accountId, where = region) =>
     `arn:${partition}:ec2:${where}:${account}:${resource}`;
-  const regions = [...new Set([plan.source.region, plan.worker.region])];
-  const snapshots = regions.map((where) => arn("snapshot/*", "", where));
+  const snapshots = (id: string) =>
+    snapshotRegions(use, plan).map((where) => arn(`snapshot/${id}`, "", where));
   const { request } = plan;
-  switch (kind) {
+  switch (on) {
     case "any":
       return { resources: ["*"] };
     case "source-instance":
@@ -29,11 +64,14 @@ export function scopeOf(kind: ResourceKind, party: PartyName, plan: Plan): Scope
     case "source-volumes":
       return { resources: plan.volumes.map(({ origin }) => arn(`volume/${origin.volumeId}`)) };
     case "new-snapshot":
-      return { resources: snapshots, condition: MAKES_TAGGED };
+      return {
+        resources: snapshots(action === "ec2:CopySnapshot" ? COPY_WITHOUT_ID : "*"),
+        condition: MAKES_TAGGED,
+      };
     case "job-snapshot":
-      return { resources: snapshots, condition: IS_TAGGED };
+      return { resources: snapshots("snap-*"), condition: IS_TAGGED };
     case "shared-snapshot":
-      return { resources: snapshots };
+      return { resources: snapshots("snap-*"), condition: ownedBy(plan.source.accountId) };
     case "new-volume":
       return { resources: [arn("volume/*")], condition: MAKES_TAGGED };
     case "job-volume":
@@ -47,45 +85,47 @@ export function scopeOf(kind: ResourceKind, party: PartyName, plan: Plan): Scope
     case "launch-inputs":
       return { resources: launchInputs(plan, arn) };
     case "worker-role":
-      return { resources: [`arn:${partition}:iam::${accountId}:role/*`], condition: PASSED_TO_EC2 };
+      return { resources: plan.workerRole === null ? [] : [plan.workerRole], condition: PASSED_TO_EC2 };
+    case "own-keys":
+      return { resources: keysOwnedBy(accountId, plan) };
     default:
-      return { resources: keysOf(kind, plan) };
+      return { resources: keysOf(on, plan).filter((key) => isNeeded(action, key, plan)) };
   }
 }
 
-const PASSED_TO_EC2 = { StringEquals: { "iam:PassedToService": "ec2.amazonaws.com" } };
+/** Snapshots are taken where the instance is, copied into the worker's Region, and shared and made volumes of as they are nearest. */
+function snapshotRegions({ party, action, creating, on }: ActionUse, plan: Plan): string[] {
+  const { source, worker, route } = plan;
+  const { bridges } = ROUTE_TABLE[route];
+  switch (creating ?? action) {
+    case "ec2:CreateSnapshots":
+      return [source.region];
+    case "ec2:CopySnapshot":
+      return [on === "new-snapshot" ? worker.region : source.region];
+    case "ec2:ModifySnapshotAttribute":
+      return [bridges === "all" ? worker.region : source.region];
+    default:
+      if (party === "worker") return [worker.region];
+      return bridges === "none" ? [source.region] : [...new Set([source.region, worker.region])];
+  }
+}
+
+/** The policy of a key that AWS manages lets EBS use it, but leaves it to IAM who may look at it. */
+function isNeeded(action: string, key: string, { awsManagedKeys }: Plan): boolean {
+  return action === "kms:DescribeKey" || !awsManagedKeys.includes(key);
+}
 
 function launchInputs(plan: Plan, arn: (resource: string, account?: string) => string): string[] {
   const { workerInstance } = plan.request;
   if (workerInstance.kind !== "launch") return [];
+  const { imageId, subnetId, securityGroupIds } = workerInstance;
+  // Where none is given it is the default one of the VPC, whose id nobody has asked for.
+  const groups = securityGroupIds.length === 0 ? ["*"] : securityGroupIds;
   return [
-    arn(`image/${workerInstance.imageId}`, ""),
-    arn(`subnet/${workerInstance.subnetId}`),
-    ...workerInstance.securityGroupIds.map((id) => arn(`security-group/${id}`)),
+    arn(`image/${imageId}`, ""),
+    arn(`subnet/${subnetId}`),
+    ...groups.map((id) => arn(`security-group/${id}`)),
     arn("network-interface/*"),
     arn("volume/*"),
   ];
-}
-
-type KeyResource = "source-keys" | "shared-keys" | "copy-key" | "volume-key";
-
-/** ARNs of the keys that play a part. */
-export function keysOf(kind: KeyResource, plan: Plan): string[] {
-  const { volumes, route, copyKey, volumeKey } = plan;
-  const sourceKeys = volumes.flatMap(({ origin }) => origin.kmsKeyId ?? []);
-  const sharedKeys = volumes.flatMap(({ origin, key }) => {
-    if (isBridged(route, key)) return copyKey ?? [];
-    return origin.kmsKeyId ?? [];
-  });
-  const { workerCopies } = ROUTE_TABLE[route];
-  switch (kind) {
-    case "source-keys":
-      return [...new Set(sourceKeys)];
-    case "shared-keys":
-      return [...new Set(workerCopies && copyKey !== null ? [...sharedKeys, copyKey] : sharedKeys)];
-    case "copy-key":
-      return copyKey === null ? [] : [copyKey];
-    case "volume-key":
-      return [volumeKey];
-  }
 }

@@ -2,7 +2,7 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 
 /** Everything that stands in the way, and not only the first of it. */
 export class Findings {
-  readonly problems: BlockferryError[] = [];
+  problems: BlockferryError[] = [];
   readonly notes: string[] = [];
 
   /** @returns what `look` returns, or undefined when it found a problem */
@@ -14,6 +14,13 @@ export class Findings {
       this.problems.push(error);
       return undefined;
     }
+  }
+
+  /** Adds a problem in place of those that come of it: calls about the same object that AWS refused. */
+  explain(problem: BlockferryError): void {
+    const comesOfIt = ({ code, object, cause }: BlockferryError) =>
+      code === problem.code && object === problem.object && cause !== undefined;
+    this.problems = [...this.problems.filter((other) => !comesOfIt(other)), problem];
   }
 
   /** @throws the one problem, or PreflightFailed with all of them */

@@ -1,3 +1,4 @@
+import type { KeyMetadata } from "@aws-sdk/client-kms";
 import { newJobId } from "../../repository/jobs/job.js";
 import type { Party } from "../aws/party.js";
 import type { Parties } from "../parties.js";
@@ -6,6 +7,7 @@ import type { BackupRequest } from "../request.js";
 import { chooseRoute, isBridged, isRefused, type KeyKind, ROUTE_TABLE, type Route } from "../route.js";
 import { tryCalls } from "./dry-runs.js";
 import { Findings } from "./findings.js";
+import { checkKeyAccess } from "./key-access.js";
 import { checkBridgeKey, defaultEbsKey, keyKindOf, notShareable, usableKey } from "./keys.js";
 import { readSourceInstance, type SourceInstance } from "./source-instance.js";
 import { checkRoomFor, findWorkerPlace } from "./worker.js";
@@ -35,9 +37,11 @@ export async function preflight(
   if (place === undefined || volumeKey === undefined) return { plan: undefined, findings };
   await findings.attempt(() => checkRoomFor(volumes.length, worker, place));
   const copyKey = await findings.attempt(() => chooseCopyKey(request, route, parties, volumeKey.Arn));
+  if (copyKey && ROUTE_TABLE[route].shares) await findings.attempt(() => usableKey(worker, copyKey));
   const plan: Plan = {
     jobId: newJobId(new Date()),
     ...{ repositoryId, request, route, volumes, volumeKey: volumeKey.Arn, copyKey: copyKey ?? null },
+    awsManagedKeys: managedByAws(volumes, volumeKey),
     ...{
       instance: found.instance,
       availabilityZone: place.availabilityZone,
@@ -45,6 +49,7 @@ export async function preflight(
     },
     ...{ source: identityOf(source), worker: identityOf(worker) },
   };
+  await checkKeyAccess(plan, parties, findings);
   await tryCalls(plan, parties, findings);
   return { plan, findings };
 }
@@ -78,6 +83,12 @@ async function checkVolumes(
   return planned;
 }
 
+function managedByAws(volumes: PlannedVolume[], volumeKey: KeyMetadata & { Arn: string }): string[] {
+  const keys = volumes.flatMap(({ key, origin }) => (key === "aws-managed" ? (origin.kmsKeyId ?? []) : []));
+  if (volumeKey.KeyManager === "AWS") keys.push(volumeKey.Arn);
+  return [...new Set(keys)];
+}
+
 /** ARN of the key for copies on the routes that make them. */
 async function chooseCopyKey(
   { bridgeKey }: BackupRequest,
@@ -90,7 +101,6 @@ async function chooseCopyKey(
   if (bridges === "none") return null;
   const key = await usableKey(source, bridgeKey ?? volumeKey);
   checkBridgeKey(key, worker.region, shares);
-  if (shares) await usableKey(worker, key.Arn);
   return key.Arn;
 }
 

@@ -1,4 +1,4 @@
-import { type ActionUse, use } from "../aws/action-use.js";
+import { type ActionUse, type PartyName, use } from "../aws/action-use.js";
 import type { Plan } from "../plan.js";
 import { ROUTE_TABLE } from "../route.js";
 
@@ -17,5 +17,14 @@ export function preflightUses({ request, route }: Plan): ActionUse[] {
     ...(request.volumeKey === null ? use("worker", "ec2:GetEbsDefaultKmsKeyId", "any") : []),
     ...use("worker", "kms:DescribeKey", "volume-key"),
     ...(shares ? use("worker", "kms:DescribeKey", "shared-keys") : []),
+    ...readingKeyPolicies("source"),
+    ...readingKeyPolicies("worker"),
+  ];
+}
+
+function readingKeyPolicies(party: PartyName): ActionUse[] {
+  return [
+    { party, action: "kms:GetKeyPolicy", on: "own-keys", optional: true },
+    { party, action: "kms:ListGrants", on: "own-keys", optional: true },
   ];
 }

@@ -1,5 +1,5 @@
 import { CopySnapshotCommand } from "@aws-sdk/client-ec2";
-import { use, useKeys } from "../aws/action-use.js";
+import { making, use, useKeys } from "../aws/action-use.js";
 import { untilVisible } from "../aws/retry.js";
 import {
   awaitSnapshots,
@@ -20,8 +20,8 @@ export const bridgeSnapshots: Step = {
   makes: "copies of the snapshots in the instance's account, in the worker's Region",
   when: (plan) => plan.volumes.some((volume) => isBridged(plan.route, volume.key)),
   uses: () => [
-    ...use("source", "ec2:CopySnapshot", "job-snapshot", "new-snapshot"),
-    ...use("source", "ec2:CreateTags", "new-snapshot"),
+    ...use("source", "ec2:CopySnapshot", "job-snapshot"),
+    ...making("source", "ec2:CopySnapshot", "new-snapshot"),
     ...use("source", "ec2:DescribeSnapshots", "any"),
     ...use("source", "ec2:DeleteSnapshot", "job-snapshot"),
     ...useKeys("source", "source-keys", "copy-key"),
@@ -45,8 +45,8 @@ export const copyShared: Step = {
   makes: "copies of the snapshots in the worker's account and Region",
   when: (plan) => ROUTE_TABLE[plan.route].workerCopies,
   uses: () => [
-    ...use("worker", "ec2:CopySnapshot", "shared-snapshot", "new-snapshot"),
-    ...use("worker", "ec2:CreateTags", "new-snapshot"),
+    ...use("worker", "ec2:CopySnapshot", "shared-snapshot"),
+    ...making("worker", "ec2:CopySnapshot", "new-snapshot"),
     ...use("worker", "ec2:DescribeSnapshots", "any"),
     ...use("worker", "ec2:DeleteSnapshot", "job-snapshot"),
     ...useKeys("worker", "shared-keys", "copy-key"),

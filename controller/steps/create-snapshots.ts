@@ -1,5 +1,5 @@
 import { CreateSnapshotsCommand } from "@aws-sdk/client-ec2";
-import { use } from "../aws/action-use.js";
+import { making, use } from "../aws/action-use.js";
 import {
   awaitSnapshots,
   findSnapshots,
@@ -17,8 +17,8 @@ export const createSnapshots: Step = {
   title: "Taking snapshots of all volumes at one instant",
   makes: "a snapshot of each volume, in the instance's account and Region",
   uses: (plan) => [
-    ...use("source", "ec2:CreateSnapshots", "source-instance", "source-volumes", "new-snapshot"),
-    ...use("source", "ec2:CreateTags", "new-snapshot"),
+    ...use("source", "ec2:CreateSnapshots", "source-instance", "source-volumes"),
+    ...making("source", "ec2:CreateSnapshots", "new-snapshot"),
     ...use("source", "ec2:DescribeSnapshots", "any"),
     ...(plan.request.snapshots === "delete" ? use("source", "ec2:DeleteSnapshot", "job-snapshot") : []),
   ],

@@ -1,12 +1,13 @@
 import { CreateVolumeCommand, DeleteVolumeCommand } from "@aws-sdk/client-ec2";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
-import { use, useKeys } from "../aws/action-use.js";
+import { making, use, useKeys } from "../aws/action-use.js";
 import { keyNotUsable } from "../aws/key-failure.js";
 import { poll } from "../aws/poll.js";
 import { unlessGone, untilVisible } from "../aws/retry.js";
 import { SOURCE_VOLUME_TAG, tagged } from "../aws/tags.js";
 import { findJobVolumes } from "../aws/volumes.js";
 import type { Plan, PlannedVolume } from "../plan.js";
+import { ROUTE_TABLE, type Route } from "../route.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /** Volumes of the snapshots in the worker's Availability Zone, always encrypted with the key of the plan. */
@@ -14,9 +15,9 @@ export const createVolumes: Step = {
   name: "create-volumes",
   title: "Making encrypted volumes of the snapshots",
   makes: "a volume for each snapshot, in the worker's account and Availability Zone",
-  uses: () => [
-    ...use("worker", "ec2:CreateVolume", "shared-snapshot", "new-volume"),
-    ...use("worker", "ec2:CreateTags", "new-volume"),
+  uses: ({ route }) => [
+    ...use("worker", "ec2:CreateVolume", ownsSnapshots(route) ? "job-snapshot" : "shared-snapshot"),
+    ...making("worker", "ec2:CreateVolume", "new-volume"),
     ...use("worker", "ec2:DescribeVolumes", "any"),
     ...use("worker", "ec2:DeleteVolume", "job-volume"),
     ...useKeys("worker", "shared-keys", "volume-key"),
@@ -71,6 +72,12 @@ export const createVolumes: Step = {
     );
   },
 };
+
+/** Whether the worker's account makes volumes of its own snapshots, rather than of some that are shared with it. */
+function ownsSnapshots(route: Route): boolean {
+  const { shares, workerCopies } = ROUTE_TABLE[route];
+  return !shares || workerCopies;
+}
 
 /** What a volume is made of: the nearest copy to the worker. */
 function snapshotOf({ made }: StepContext, volumeId: string): string {

@@ -1,6 +1,6 @@
 import { type Instance, RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
-import { use, useKeys } from "../aws/action-use.js";
+import { making, use, useKeys } from "../aws/action-use.js";
 import { assertAlive, findInstance, findLaunched } from "../aws/instances.js";
 import { keyNotUsable } from "../aws/key-failure.js";
 import { poll } from "../aws/poll.js";
@@ -17,8 +17,8 @@ export const launchWorker: Step = {
   makes: "an instance in the worker's account, with an encrypted root volume",
   when: (plan) => plan.request.workerInstance.kind === "launch",
   uses: () => [
-    ...use("worker", "ec2:RunInstances", "launch-inputs", "new-instance"),
-    ...use("worker", "ec2:CreateTags", "new-instance"),
+    ...use("worker", "ec2:RunInstances", "launch-inputs"),
+    ...making("worker", "ec2:RunInstances", "new-instance"),
     ...use("worker", "iam:PassRole", "worker-role"),
     ...use("worker", "ec2:DescribeInstances", "any"),
     ...use("worker", "ec2:TerminateInstances", "worker-instance"),

@@ -3,8 +3,13 @@ import { describe, test } from "node:test";
 import { policyFor, usesOf } from "../../controller/iam-policy/policies.js";
 import type { Statement } from "../../controller/iam-policy/policy-document.js";
 import { ROUTES } from "../../controller/route.js";
-import { planOf, SOURCE_KEY, WORKER_KEY } from "./plans.js";
+import { planOf as backupPlanOf, SOURCE_KEY, WORKER_KEY } from "./plans.js";
 
+const WORKER_ROLE = "arn:aws:iam::222222222222:role/blockferry-agent";
+const planOf = (...changes: Parameters<typeof backupPlanOf>) => ({
+  ...backupPlanOf(...changes),
+  workerRole: WORKER_ROLE,
+});
 const actions = (statements: Statement[]) => new Set(statements.flatMap(({ Action }) => Action));
 
 describe("policies", () => {
@@ -42,6 +47,42 @@ describe("policies", () => {
     }
   });
 
+  test("let tags be given only to what is made in the same call", () => {
+    for (const party of ["source", "worker"] as const) {
+      const tagging = policyFor(party, planOf()).Statement.filter(({ Action }) =>
+        Action.includes("ec2:CreateTags"),
+      );
+      assert.ok(tagging.length > 0);
+      for (const { Condition } of tagging)
+        assert.match(Condition?.StringEquals?.["ec2:CreateAction"] ?? "", /^Create(Snapshots|Volume)$/);
+    }
+  });
+
+  test("of the worker take the source account's snapshots, and no others that are shared with it", () => {
+    const statements = policyFor("worker", planOf()).Statement;
+    const ofSnapshots = statements.filter(({ Resource }) => Resource.some((arn) => /:snapshot\//.test(arn)));
+    assert.deepEqual(
+      ofSnapshots.map(({ Action, Condition }) => [Action, Condition]),
+      [[["ec2:CreateVolume"], { StringEquals: { "ec2:Owner": "111111111111" } }]],
+    );
+  });
+
+  test("of the worker pass the role of the profile to EC2, and nothing else", () => {
+    const launch = {
+      ...({ kind: "launch", imageId: "ami-1", subnetId: "subnet-1", instanceType: "m5.large" } as const),
+      ...{ profile: "blockferry-agent", securityGroupIds: [] },
+    };
+    const passing = policyFor("worker", planOf({}, { workerInstance: launch })).Statement.filter(
+      ({ Action }) => Action.includes("iam:PassRole"),
+    );
+    assert.deepEqual(passing, [
+      {
+        ...{ Effect: "Allow", Action: ["iam:PassRole"], Resource: [WORKER_ROLE] },
+        Condition: { StringEquals: { "iam:PassedToService": "ec2.amazonaws.com" } },
+      },
+    ]);
+  });
+
   test("of the source delete no snapshot that is to be kept", () => {
     const plan = planOf({}, { snapshots: "keep" });
     assert.ok(actions(policyFor("source", planOf()).Statement).has("ec2:DeleteSnapshot"));
@@ -70,6 +111,24 @@ describe("policies", () => {
     assert.deepEqual(statements.find(({ Action }) => Action.includes("sts:AssumeRole"))?.Resource, [role]);
     assert.ok(actions(statements).has("ec2:CreateVolume"));
     assert.ok(!actions(statements).has("ec2:CreateSnapshots"));
+  });
+
+  test("mark reading key policies as optional, with names that no other statement has", () => {
+    const sids = policyFor("controller", planOf()).Statement.flatMap(({ Sid }) => Sid ?? []);
+    assert.deepEqual(sids, ["BlockferryChecksSourceKeys", "BlockferryChecksWorkerKeys"]);
+    for (const { Sid, Action, Resource } of policyFor("worker", planOf()).Statement) {
+      if (Sid === undefined) continue;
+      assert.deepEqual([Action, Resource], [["kms:GetKeyPolicy", "kms:ListGrants"], [WORKER_KEY]]);
+    }
+  });
+
+  test("leave keys that AWS manages to their own policies, but for looking at them", () => {
+    const managed = policyFor("worker", planOf({ awsManagedKeys: [WORKER_KEY] })).Statement;
+    const ofKey = managed.filter(({ Resource }) => Resource.includes(WORKER_KEY));
+    assert.deepEqual(
+      ofKey.flatMap(({ Action }) => Action),
+      ["kms:DescribeKey"],
+    );
   });
 
   test("of the agent are about the repository alone", () => {

@@ -13,7 +13,7 @@ export function planOf(changes: Partial<Plan> = {}, request: Partial<Plan["reque
     jobId: "job-20261124T120000Z-0123abcd",
     repositoryId: "6f1f2c0e-3f0a-4b69-9d0c-0a4f4f8a2f6e",
     ...{ route: "cross-account", source, worker, availabilityZone: "us-east-1a" },
-    ...{ volumeKey: WORKER_KEY, copyKey: null, workerRoot: null },
+    ...{ volumeKey: WORKER_KEY, copyKey: null, awsManagedKeys: [], workerRoot: null },
     request: {
       instanceId: "i-0a1b2c3d4e5f60718",
       ...{ source: NO_ACCESS, worker: NO_ACCESS, workerAccount: "worker", volumeKey: null, bridgeKey: null },

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { CreateRoleCommand, PutRolePolicyCommand } from "@aws-sdk/client-iam";
 import { DisableKeyCommand, EnableKeyCommand } from "@aws-sdk/client-kms";
 import { populate, REPOSITORY, startLab } from "../lab/lab.js";
 import { controller } from "../support/controller.js";
@@ -97,6 +98,27 @@ rootTest("an instance that is not there, and a volume that is not its own, are n
   assert.match(other.problems[0].message, /vol-0000000000000000a is no volume/);
 });
 
+for (const party of ["source", "worker"] as const) {
+  rootTest(`a role of the ${party} that asks for an external id is had with that alone`, async () => {
+    const role = await roleWithExternalId(party, "backups-7f3a");
+    const options = [...instance(customerKey), "--worker", workerId, `--${party}-role`, role];
+    const access = party === "source" ? [] : ["--source-profile", "source"];
+    const run = async (...externalId: string[]) => {
+      const args = ["check", "--repo", REPOSITORY, ...access, ...options, ...externalId, "--json"];
+      return controller(args, lab.env);
+    };
+    for (const wrong of [[], [`--${party}-external-id`, "backups-0000"]]) {
+      const { code, message, remedy, object } = failure(1, await run(...wrong));
+      assert.deepEqual([code, object], ["AwsAccessDenied", role]);
+      assert.match(message, /^sts:AssumeRole on /);
+      assert.match(remedy, new RegExp(`external id.*--${party}-external-id`));
+    }
+    const { code, stdout } = await run(`--${party}-external-id`, "backups-7f3a");
+    assert.equal(code, 0, stdout);
+    assert.equal(JSON.parse(stdout)[party].principalArn, role);
+  });
+}
+
 rootTest("a backup whose preflight fails makes nothing, and no job", async () => {
   const args = ["backup", ...ACCESS, ...instance(defaultKey), "--worker", workerId, "--json"];
   assert.equal(failure(1, await controller(args, lab.env)).code, "PreflightFailed");
@@ -104,3 +126,20 @@ rootTest("a backup whose preflight fails makes nothing, and no job", async () =>
   const { stdout } = await controller(["status", "--repo", REPOSITORY, "--json"], lab.env);
   assert.deepEqual(JSON.parse(stdout), { jobs: [] });
 });
+
+/** Makes a role in a party's account that may do everything. @returns its ARN */
+async function roleWithExternalId(party: "source" | "worker", externalId: string): Promise<string> {
+  const RoleName = `asks-for-an-external-id-${party}`;
+  const policy = (statement: object) =>
+    JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", ...statement }] });
+  const trust = {
+    ...{ Action: "sts:AssumeRole", Principal: { AWS: `arn:aws:iam::${lab.worker.accountId}:root` } },
+    Condition: { StringEquals: { "sts:ExternalId": externalId } },
+  };
+  const { Role } = await lab[party].iam.send(
+    new CreateRoleCommand({ RoleName, AssumeRolePolicyDocument: policy(trust) }),
+  );
+  const PolicyDocument = policy({ Action: "*", Resource: "*" });
+  await lab[party].iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: "all", PolicyDocument }));
+  return Role?.Arn ?? "";
+}

@@ -80,7 +80,8 @@ rootTest("a role does what its policy allows, and needs CreateTags to tag what i
   await allow("ec2:CreateVolume");
   await refused(create(), "UnauthorizedOperation");
   await allow("ec2:CreateVolume", "ec2:CreateTags");
-  await create();
+  const { VolumeId = "" } = await create();
+  await volumeReaches(worker, VolumeId, "available");
 });
 
 // "If you have the required permissions, the error response is DryRunOperation. Otherwise, it is UnauthorizedOperation."

@@ -88,7 +88,10 @@ rootTest("key policy or grant opens a key to another account", async () => {
     new CreateGrantCommand({
       KeyId: key,
       GranteePrincipal: `arn:aws:iam::${worker.accountId}:user/worker`,
-      Operations: ["DescribeKey", "CreateGrant", "Decrypt", "ReEncryptFrom"],
+      Operations: [
+        ...(["DescribeKey", "CreateGrant", "Decrypt", "GenerateDataKeyWithoutPlaintext"] as const),
+        ...(["ReEncryptFrom", "ReEncryptTo"] as const),
+      ],
     }),
   );
   const { KeyMetadata } = await worker.kms.send(new DescribeKeyCommand({ KeyId: key }));
@@ -104,7 +107,11 @@ rootTest(
     const other = { AWS: `arn:aws:iam::${worker.accountId}:root` };
     const statements = [
       { Effect: "Allow", Principal: { AWS: `arn:aws:iam::${source.accountId}:root` }, Action: "kms:*" },
-      { Effect: "Allow", Principal: other, Action: ["kms:DescribeKey", "kms:Decrypt", "kms:ReEncrypt*"] },
+      {
+        Effect: "Allow",
+        Principal: other,
+        Action: ["kms:DescribeKey", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKeyWithoutPlaintext"],
+      },
       {
         Effect: "Allow",
         Principal: other,

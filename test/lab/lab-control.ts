@@ -42,7 +42,18 @@ export interface LabRequest {
   action: string;
   region: string;
   parameters: Record<string, unknown>;
+  /** The volumes, snapshots, instances and instance profiles that it names, as they were when it came in. */
+  named: Record<string, NamedResource>;
+  /** Who made it in the principal's name, as KMS calls it: `ec2.us-east-1.amazonaws.com` is EBS. Null for the principal itself. */
+  via: string | null;
   error: { code: string; status: number } | null;
+}
+
+/** What IAM decides by. */
+interface NamedResource extends Placed {
+  tags: Record<string, string>;
+  /** Volumes of an instance, the instance of a volume, or ARNs of the roles in an instance profile. */
+  attached: string[];
 }
 
 interface Placed {

@@ -1,4 +1,5 @@
 import { EC2Client } from "@aws-sdk/client-ec2";
+import { IAMClient } from "@aws-sdk/client-iam";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
 import { STSClient } from "@aws-sdk/client-sts";
@@ -9,6 +10,7 @@ import type { LabAccount } from "./lab-server.js";
 export class Party {
   readonly accountId: string;
   readonly ec2: EC2Client;
+  readonly iam: IAMClient;
   readonly kms: KMSClient;
   readonly s3: S3Client;
   readonly sts: STSClient;
@@ -23,6 +25,7 @@ export class Party {
     const options = { endpoint, region, credentials, maxAttempts: 1 };
     this.accountId = accountId;
     this.ec2 = new EC2Client(options);
+    this.iam = new IAMClient(options);
     this.kms = new KMSClient(options);
     this.s3 = new S3Client(options);
     this.sts = new STSClient(options);

@@ -13,6 +13,7 @@ from .error_answers import error_body, error_in
 from .faults import WORKER_EFFECTS, ErrorAnswer, Fault, throttled
 from .key_access import disable_key
 from .lab import Lab
+from .named_resources import named_resources
 from .needed_actions import needed_actions
 from .policies import Request, identity_allows
 
@@ -47,12 +48,13 @@ class LabApplication:
                 answer = self._answer_of(faults, call)
             answer = answer or self._ask_moto(environ)
             with self._lab.lock:
-                self._conclude(call, faults, answer)
+                self._conclude(call, {}, faults, answer)
             return answer
         with self._lab.lock:
             faults = list(self._lab.faults.take(call))
+            named = named_resources(call)
             answer = self._answer_of(faults, call) or self._answer_by_rules(call) or self._perform(call, environ)
-            self._conclude(call, faults, answer)
+            self._conclude(call, named, faults, answer)
             return answer
 
     def _answer_of(self, faults: list[Fault], call: AwsCall) -> Answer | None:
@@ -93,8 +95,8 @@ class LabApplication:
             self._tokens.remember(call, answer)
         return answer
 
-    def _conclude(self, call: AwsCall, faults: list[Fault], answer: Answer) -> None:
-        self._lab.log.add(call, error_in(answer[0], answer[2]))
+    def _conclude(self, call: AwsCall, named: dict[str, Any], faults: list[Fault], answer: Answer) -> None:
+        self._lab.log.add(call, named, error_in(answer[0], answer[2]))
         for fault in faults:
             if fault.effect in WORKER_EFFECTS:
                 apply_worker_effect(self._lab, fault.effect, fault.worker)

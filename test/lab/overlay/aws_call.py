@@ -29,6 +29,8 @@ class AwsCall:
     """Of what a job writes to S3, and nothing else: backups are large."""
     effects: set[str] = field(default_factory=set)
     """What goes wrong with it: see faults.py."""
+    key_uses: list[tuple[str, str]] = field(default_factory=list)
+    """What EBS does with keys in the caller's name: actions of KMS and ARNs of keys."""
 
     @property
     def account(self) -> str | None:
@@ -56,6 +58,8 @@ def read_call(environ: dict[str, Any]) -> AwsCall | None:
         action, parameters = s3_action(environ)
         if "/jobs/" in parameters.get("Key", ""):
             body = _read_body(environ)
+        if action == "DeleteObjects":
+            parameters["Keys"] = re.findall("<Key>([^<]+)</Key>", _read_body(environ).decode())
     else:
         action, parameters = _parse_body(environ)
     return AwsCall(service, action, match["region"], principal_of(match["key"]), parameters, body.decode())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from moto.kms.models import Key
 
-from .key_access import SOURCE_KEY_ACTIONS, TARGET_KEY_ACTIONS, default_ebs_key, find_key, why_ebs_can_not
+from .key_access import default_ebs_key, find_key, why_ebs_can_not
 from .principals import Principal
 
 
@@ -34,8 +34,8 @@ def choose_encryption(
         return Encryption(False, None, None)
     name = wanted_key or default_key
     target = find_key(principal.account, region, name) if name else default_ebs_key(principal.account, region)
-    why_not = why_ebs_can_not(principal, region, target, TARGET_KEY_ACTIONS)
+    why_not = why_ebs_can_not(principal, region, target)
     if source_key is not None and why_not is None:
         source = find_key(principal.account, region, source_key)
-        why_not = why_ebs_can_not(principal, source.region if source else region, source, SOURCE_KEY_ACTIONS)
+        why_not = why_ebs_can_not(principal, source.region if source else region, source)
     return Encryption(True, target.arn if isinstance(target, Key) else name, why_not)

@@ -4,14 +4,23 @@ import json
 
 from moto.kms.models import Key, kms_backends
 
+from .aws_call import CURRENT_CALL
 from .policies import Request, key_policy_allows
 from .principals import Principal
 
-SOURCE_KEY_ACTIONS = ("DescribeKey", "CreateGrant", "Decrypt", "ReEncryptFrom")
-"""What EBS does with the key of a snapshot, in the name of who makes a volume or copy of it."""
-
-TARGET_KEY_ACTIONS = ("DescribeKey", "CreateGrant", "Decrypt", "GenerateDataKeyWithoutPlaintext", "ReEncryptTo")
-"""What EBS does with the key that the volume or copy gets."""
+_EBS_ACTIONS = (
+    "DescribeKey",
+    "CreateGrant",
+    "Decrypt",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+)
+"""
+What EBS does with a key in the name of who makes a volume or copy of a snapshot, on the snapshot's key as on the new one. "You
+must grant users permission to call the following actions in order to use EBS encryption":
+https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+"""
 
 _MANAGED_KEY_ACTIONS = ("Encrypt", "Decrypt", "ReEncrypt*", "GenerateDataKey*", "CreateGrant", "DescribeKey")
 
@@ -54,12 +63,17 @@ def disable_key(arn: str) -> None:
 def may_use(principal: Principal, key: Key, action: str, through_ebs: bool = False) -> bool:
     context = {"kms:CallerAccount": principal.account}
     if through_ebs:
-        context |= {"kms:ViaService": f"ec2.{key.region}.amazonaws.com", "kms:GrantIsForAWSResource": "true"}
+        context |= {"kms:ViaService": ebs_of(key.region), "kms:GrantIsForAWSResource": "true"}
     request = Request(principal, f"kms:{action}", key.arn, context)
     return _granted(principal, key, action) or key_policy_allows(key.policy, key.account_id, request)
 
 
-def why_ebs_can_not(principal: Principal, region: str, key: Key | None, actions: tuple[str, ...]) -> str | None:
+def ebs_of(region: str) -> str:
+    """EBS in a Region, as KMS names it."""
+    return f"ec2.{region}.amazonaws.com"
+
+
+def why_ebs_can_not(principal: Principal, region: str, key: Key | None) -> str | None:
     """The reason why EBS can't use the key for this principal; None when it can."""
     if key is None:
         return "there is no such key"
@@ -67,7 +81,8 @@ def why_ebs_can_not(principal: Principal, region: str, key: Key | None, actions:
         return f"key {key.arn} is in another Region"
     if key.key_state != "Enabled":
         return f"key {key.arn} is {key.key_state}"
-    missing = [action for action in actions if not may_use(principal, key, action, through_ebs=True)]
+    CURRENT_CALL.get().key_uses.extend((action, key.arn) for action in _EBS_ACTIONS)
+    missing = [action for action in _EBS_ACTIONS if not may_use(principal, key, action, through_ebs=True)]
     return f"{principal.identity_arn} lacks {', '.join(missing)} on {key.arn}" if missing else None
 
 
@@ -78,7 +93,7 @@ def _granted(principal: Principal, key: Key, action: str) -> bool:
 
 def _ebs_key_policy(account: str, region: str) -> str:
     """As AWS writes it: all principals of the account, through EC2 alone; DescribeKey and the like directly too."""
-    via_ec2 = {"kms:CallerAccount": account, "kms:ViaService": f"ec2.{region}.amazonaws.com"}
+    via_ec2 = {"kms:CallerAccount": account, "kms:ViaService": ebs_of(region)}
     statements = [
         {
             "Effect": "Allow",

@@ -6,6 +6,7 @@ from moto.ec2.models import EC2Backend, ec2_backends
 from moto.kms.models import kms_backends
 
 from .lab import Lab
+from .named_resources import tags_of
 from .snapshots import LabSnapshot
 
 
@@ -30,7 +31,7 @@ def all_resources(lab: Lab) -> dict[str, Any]:
 def _instances(account: str, region: str, backend: EC2Backend) -> list[dict[str, Any]]:
     """A terminated instance is still described for an hour, but takes up nothing."""
     return [
-        {"account": account, "region": region, "id": instance.id, "state": instance.state, "tags": _tags(instance)}
+        {"account": account, "region": region, "id": instance.id, "state": instance.state, "tags": tags_of(instance)}
         for instance in backend.all_instances()
         if instance.state != "terminated"
     ]
@@ -46,7 +47,7 @@ def _volumes(account: str, region: str, backend: EC2Backend) -> list[dict[str, A
             "whyFailed": volume.why_failed,
             "key": volume.kms_key_id,
             "attachedTo": volume.attachment.instance.id if volume.attachment else None,
-            "tags": _tags(volume),
+            "tags": tags_of(volume),
         }
         for volume in backend.volumes.values()
     ]
@@ -61,12 +62,8 @@ def _snapshots(account: str, region: str, backend: EC2Backend) -> list[dict[str,
             "state": snapshot.status,
             "key": snapshot.kms_key_id,
             "sharedWith": sorted(snapshot.create_volume_permission_userids),
-            "tags": _tags(snapshot),
+            "tags": tags_of(snapshot),
         }
         for snapshot in backend.snapshots.values()
         if isinstance(snapshot, LabSnapshot)
     ]
-
-
-def _tags(resource: Any) -> dict[str, str]:
-    return {tag["key"]: tag["value"] for tag in resource.get_tags()}

@@ -8,11 +8,13 @@ _BUCKET = {"GET": "ListObjectsV2", "PUT": "CreateBucket", "HEAD": "HeadBucket", 
 _UPLOAD = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}
 
 
-def s3_action(environ: dict[str, Any]) -> tuple[str, dict[str, str]]:
+def s3_action(environ: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The action, and bucket and key; paths are those of path-style addressing."""
     method = environ["REQUEST_METHOD"]
     query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
     bucket, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
+    if not key and "uploads" in query:
+        return "ListMultipartUploads", {"Bucket": bucket, **query}
     if not key:
         return _BUCKET.get(method, method), {"Bucket": bucket, **query}
     if "uploads" in query:

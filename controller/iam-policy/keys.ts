@@ -1,0 +1,38 @@
+import type { ResourceKind } from "../aws/action-use.js";
+import type { Plan } from "../plan.js";
+import { isBridged, ROUTE_TABLE } from "../route.js";
+
+const KEY_RESOURCES = ["source-keys", "shared-keys", "copy-key", "volume-key"] as const;
+
+type KeyResource = (typeof KEY_RESOURCES)[number];
+
+export function isKeyResource(kind: ResourceKind): kind is KeyResource {
+  return (KEY_RESOURCES as readonly string[]).includes(kind);
+}
+
+/** ARNs of the keys that play a part. */
+export function keysOf(kind: KeyResource, plan: Plan): string[] {
+  const { volumes, route, copyKey, volumeKey } = plan;
+  const sourceKeys = volumes.flatMap(({ origin }) => origin.kmsKeyId ?? []);
+  const sharedKeys = volumes.flatMap(({ origin, key }) => {
+    if (isBridged(route, key)) return copyKey ?? [];
+    return origin.kmsKeyId ?? [];
+  });
+  const { workerCopies } = ROUTE_TABLE[route];
+  switch (kind) {
+    case "source-keys":
+      return [...new Set(sourceKeys)];
+    case "shared-keys":
+      return [...new Set(workerCopies && copyKey !== null ? [...sharedKeys, copyKey] : sharedKeys)];
+    case "copy-key":
+      return copyKey === null ? [] : [copyKey];
+    case "volume-key":
+      return [volumeKey];
+  }
+}
+
+/** Keys of an account whose policies tell whether EBS may use them; those that AWS manages are open to the whole account. */
+export function keysOwnedBy(accountId: string, plan: Plan): string[] {
+  const keys = new Set(KEY_RESOURCES.flatMap((kind) => keysOf(kind, plan)));
+  return [...keys].filter((key) => key.split(":")[4] === accountId && !plan.awsManagedKeys.includes(key));
+}

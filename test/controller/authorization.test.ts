@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { AddRoleToInstanceProfileCommand, CreateInstanceProfileCommand } from "@aws-sdk/client-iam";
+import { launchWorker, type Population, populate, REPOSITORY, startLab } from "../lab/lab.js";
+import { createKey } from "../lab/lab-keys.js";
+import type { SourceInstance } from "../lab/source-instance.js";
+import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
+import { controller, startController } from "../support/controller.js";
+import { rootTest } from "../support/root-test.js";
+import { AuthorizedRun } from "./authorized-run.js";
+
+/** A Region besides the instance's. */
+const ELSEWHERE = "eu-west-1";
+
+const lab = await startLab();
+const env = { ...lab.env, BLOCKFERRY_POLL_MS: "100", BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "10000" };
+const role = (account: string, name: string) => `arn:aws:iam::${account}:role/${name}`;
+const NEAR = ["--source-role", role(lab.source.accountId, "blockferry-source"), "--worker-account", "source"];
+const ACROSS = [
+  ...["--source-role", role(lab.source.accountId, "blockferry-source")],
+  ...["--worker-role", role(lab.worker.accountId, "blockferry-controller")],
+];
+
+let population: Promise<Population> | undefined;
+
+/** Made by the first test, as it takes root. */
+function populated(): Promise<Population> {
+  population ??= populate(lab);
+  return population;
+}
+
+/** For each: the printed policies allow every call of the run, and each of their actions is needed for one. */
+
+rootTest("policies for one account are enough, and none of it too much", async () => {
+  const { defaultKey, sourceWorkerId } = await populated();
+  const key = await createKey(lab.source);
+  await prove(defaultKey, [...NEAR, "--worker", sourceWorkerId, "--volume-key", key]);
+});
+
+rootTest("policies across accounts are; also for what fails, is resumed or cleaned up", async () => {
+  const { customerKey, sharedKey, workerId, workerKey } = await populated();
+  const options = [...ACROSS, "--worker", workerId, "--volume-key", workerKey, "--threads", "1"];
+  const run = await AuthorizedRun.prepare(lab, env, [...instance(customerKey), ...options], [sharedKey]);
+  const error = { code: "AccessDenied", message: "Access Denied", status: 403 };
+  await lab.control.addFault({ action: "CompleteMultipartUpload", error });
+  assert.equal((await controller(run.backup, env)).code, 1);
+  assert.equal((await controller(run.backup, env)).code, 0);
+  const resumed = await killAfter(run.backup, "Attaching the volumes");
+  assert.equal((await controller(["resume", resumed, "--repo", REPOSITORY], env)).code, 0);
+  await killAfter(run.backup, "Sharing the snapshots");
+  const cleanup = ["cleanup", "--older-than", "0s", "--repo", REPOSITORY, "--json"];
+  assert.match((await controller(cleanup, env)).stdout, /"problems":\[\]/);
+  await run.assertExact(["controller", "source", "worker", "agent"]);
+});
+
+rootTest("policies over a bridge key are", async () => {
+  const { defaultKey, bridgeKey, workerId, workerKey } = await populated();
+  const options = [...ACROSS, "--worker", workerId, "--volume-key", workerKey, "--bridge-key", bridgeKey];
+  await prove(defaultKey, options, [bridgeKey]);
+});
+
+rootTest("policies to another Region are", async () => {
+  const { customerKey } = await populated();
+  const there = lab.source.in(ELSEWHERE);
+  const key = await createKey(there);
+  const options = [...NEAR, "--worker", await launchWorker(lab, there), "--worker-region", ELSEWHERE];
+  await prove(customerKey, [...options, "--volume-key", key]);
+});
+
+rootTest("policies to another account and Region are", async () => {
+  const { customerKey, sharedKey } = await populated();
+  const there = lab.worker.in(ELSEWHERE);
+  const key = await createKey(there);
+  const options = [...ACROSS, "--worker", await launchWorker(lab, there), "--worker-region", ELSEWHERE];
+  await prove(customerKey, [...options, "--volume-key", key], [sharedKey]);
+});
+
+rootTest("policies to another account and Region over a bridge key are", async () => {
+  const { defaultKey } = await populated();
+  const there = lab.worker.in(ELSEWHERE);
+  const key = await createKey(there);
+  const bridge = await createKey(lab.source.in(ELSEWHERE));
+  const options = [...ACROSS, "--worker", await launchWorker(lab, there), "--worker-region", ELSEWHERE];
+  await prove(defaultKey, [...options, "--volume-key", key, "--bridge-key", bridge], [bridge]);
+});
+
+rootTest("policies for a worker that is launched are", async () => {
+  const { customerKey, sharedKey, workerKey } = await populated();
+  const InstanceProfileName = "backup-workers";
+  await lab.worker.iam.send(new CreateInstanceProfileCommand({ InstanceProfileName }));
+  await lab.worker.iam.send(
+    new AddRoleToInstanceProfileCommand({ InstanceProfileName, RoleName: "blockferry-agent" }),
+  );
+  const image = await registerWorkerImage(lab.worker);
+  const launch = ["--worker-ami", image, "--worker-subnet", await defaultSubnet(lab.worker)];
+  const options = [...launch, "--worker-type", "m5.large", "--worker-profile", InstanceProfileName];
+  await prove(customerKey, [...ACROSS, ...options, "--volume-key", workerKey], [sharedKey]);
+});
+
+/** @param shared keys of the instance's account that the worker's role needs */
+async function prove(source: SourceInstance, options: string[], shared: string[] = []): Promise<void> {
+  const run = await AuthorizedRun.prepare(lab, env, [...instance(source), ...options], shared);
+  const { code, stdout, stderr } = await controller(run.backup, env);
+  assert.equal(code, 0, `${stdout}\n${stderr}`);
+  const isOneAccess = options.includes("--worker-account");
+  await run.assertExact(["controller", "source", ...(isOneAccess ? [] : ["worker" as const])]);
+}
+
+function instance({ instanceId }: SourceInstance): string[] {
+  return ["--instance", instanceId];
+}
+
+/** @returns the job */
+async function killAfter(backup: string[], step: string): Promise<string> {
+  const run = startController(backup, env, (stderr) => {
+    if (stderr.includes(`done: ${step}`)) run.process.kill("SIGKILL");
+  });
+  const { stderr, signal } = await run.result;
+  assert.equal(signal, "SIGKILL", stderr);
+  return /job (job-\S+),/.exec(stderr)?.[1] ?? "";
+}

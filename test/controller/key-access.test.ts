@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { CreateGrantCommand, PutKeyPolicyCommand } from "@aws-sdk/client-kms";
+import type { Policy } from "../../controller/iam-policy/policy-document.js";
+import { populate, REPOSITORY, startLab } from "../lab/lab.js";
+import { controller } from "../support/controller.js";
+import { rootTest } from "../support/root-test.js";
+
+const lab = await startLab();
+const { sharedKey, customerKey, workerId } = await populate(lab);
+const WORKER = `arn:aws:iam::${lab.worker.accountId}:user/worker`;
+const BACKUP = [
+  ...["--repo", REPOSITORY, "--source-profile", "source", "--worker", workerId],
+  ...["--instance", customerKey.instanceId],
+];
+/** Leaves it to the account's own policies who may use its key. */
+const OWN = {
+  ...{ Effect: "Allow", Action: "kms:*", Resource: "*" },
+  Principal: { AWS: `arn:aws:iam::${lab.source.accountId}:root` },
+};
+
+rootTest(
+  "a key whose policy leaves the worker out is named once, with all that it does not allow",
+  async () => {
+    await putPolicy(OWN);
+    const { ok, problems, notes } = await check();
+    assert.equal(ok, false);
+    assert.deepEqual(notes, []);
+    assert.equal(problems.length, 1, JSON.stringify(problems));
+    assert.deepEqual([problems[0]?.code, problems[0]?.object], ["KeyNotUsable", sharedKey]);
+    for (const name of ["DescribeKey", "CreateGrant", "Decrypt", "ReEncryptFrom", "ReEncryptTo"])
+      assert.match(problems[0]?.message ?? "", new RegExp(`${WORKER} .*kms:${name}`));
+    assert.match(problems[0]?.remedy ?? "", /blockferry iam-policy --for key-policy/);
+  },
+);
+
+rootTest("what a policy does not allow is found although the worker may describe the key", async () => {
+  const Action = ["kms:Describe*", "kms:Decrypt", "kms:ReEncrypt*"];
+  await putPolicy(OWN, { Effect: "Allow", Action, Resource: "*", Principal: { AWS: WORKER } });
+  const { problems } = await check();
+  assert.equal(problems.length, 1);
+  const lacking = `does not allow ${WORKER} kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext.`;
+  assert.ok(problems[0]?.message.endsWith(lacking), problems[0]?.message);
+});
+
+rootTest("an action that the policy denies the worker is found, whatever else it allows", async () => {
+  const all = { Effect: "Allow", Action: "kms:*", Resource: "*", Principal: { AWS: lab.worker.accountId } };
+  const not = { Effect: "Deny", Action: "kms:ReEncryptTo", Resource: "*", Principal: "*" };
+  await putPolicy(OWN, all, not);
+  const { problems } = await check();
+  assert.ok(problems.some(({ message }) => message.endsWith(`${WORKER} kms:ReEncryptTo.`)));
+});
+
+rootTest("a policy for the callers of another account alone leaves the worker out", async () => {
+  const Condition = { StringEquals: { "kms:CallerAccount": lab.source.accountId } };
+  await putPolicy(OWN, { Effect: "Allow", Action: "kms:*", Resource: "*", Principal: "*", Condition });
+  const { problems } = await check();
+  assert.match(problems[0]?.message ?? "", /does not allow/);
+});
+
+rootTest("what `iam-policy --for key-policy` prints puts it right", async () => {
+  await putPolicy(OWN);
+  const { stdout } = await controller(["iam-policy", "--for", "key-policy", ...BACKUP], lab.env);
+  await putPolicy(OWN, ...(JSON.parse(stdout) as Policy).Statement);
+  assert.deepEqual(await check(), { ok: true, problems: [], notes: [] });
+});
+
+rootTest("a policy that may not be read is a note, and no problem", async () => {
+  const error = { code: "AccessDeniedException", message: "Not for you", status: 400 };
+  await lab.control.addFault({ action: "GetKeyPolicy", account: lab.source.accountId, error });
+  const { ok, notes } = await check();
+  assert.equal(ok, true);
+  assert.equal(notes.length, 1);
+  assert.match(notes[0] ?? "", new RegExp(`${sharedKey} for ${WORKER} is not known.*kms:GetKeyPolicy`));
+});
+
+rootTest("neither are grants that may not be read, where only those could help", async () => {
+  const Action = ["kms:Describe*", "kms:Decrypt", "kms:ReEncrypt*"];
+  await putPolicy(OWN, { Effect: "Allow", Action, Resource: "*", Principal: { AWS: WORKER } });
+  const error = { code: "AccessDeniedException", message: "Not for you", status: 400 };
+  await lab.control.addFault({ action: "ListGrants", error });
+  const { ok, notes } = await check();
+  assert.deepEqual([ok, notes.length], [true, 1]);
+});
+
+rootTest("a grant for the worker does instead of the policy", async () => {
+  await putPolicy(OWN);
+  await lab.source.kms.send(
+    new CreateGrantCommand({
+      KeyId: sharedKey,
+      GranteePrincipal: WORKER,
+      Operations: [
+        ...(["DescribeKey", "CreateGrant", "Decrypt", "GenerateDataKeyWithoutPlaintext"] as const),
+        ...(["ReEncryptFrom", "ReEncryptTo"] as const),
+      ],
+    }),
+  );
+  assert.deepEqual(await check(), { ok: true, problems: [], notes: [] });
+});
+
+async function putPolicy(...Statement: object[]): Promise<void> {
+  const Policy = JSON.stringify({ Version: "2012-10-17", Statement });
+  await lab.source.kms.send(new PutKeyPolicyCommand({ KeyId: sharedKey, PolicyName: "default", Policy }));
+}
+
+interface Checked {
+  ok: boolean;
+  problems: { code: string; object: string; message: string; remedy: string }[];
+  notes: string[];
+}
+
+async function check(): Promise<Checked> {
+  const { stdout } = await controller(["check", ...BACKUP, "--json"], lab.env);
+  const { ok, problems, notes } = JSON.parse(stdout) as Checked;
+  return { ok, problems, notes };
+}

@@ -1,0 +1,32 @@
+import { runSimulation } from "@cloud-copilot/iam-simulate";
+import type { IamRequest } from "./iam-request.js";
+
+/** A policy in IAM's language, as far as it matters here. */
+export interface PolicyDocument {
+  Version: string;
+  Statement: object[];
+}
+
+/** Whether IAM allows it: by the principal's policies, and by that of the resource where it is another account's or a key. */
+export async function isAllowed(
+  { principal, action, resource, owner, context }: IamRequest,
+  policies: PolicyDocument[],
+  resourcePolicy?: object,
+): Promise<boolean> {
+  const answer = await runSimulation(
+    {
+      request: {
+        ...{ principal, action, resource: { resource, accountId: owner } },
+        contextVariables: context,
+      },
+      identityPolicies: policies.map((policy, index) => ({ name: `policy-${index}`, policy })),
+      ...{ serviceControlPolicies: [], resourceControlPolicies: [] },
+      ...(resourcePolicy === undefined ? {} : { resourcePolicy }),
+    },
+    {},
+  );
+  if (answer.resultType === "error") {
+    throw new Error(`${action} on ${resource}: ${JSON.stringify(answer.errors)}`);
+  }
+  return answer.overallResult === "Allowed";
+}
