@@ -3,7 +3,7 @@ import type { Storage } from "../repository/storage/storage.js";
 import type { Display } from "./display.js";
 import { isAlive, Journal, type JournalRecord, readJournals } from "./journal.js";
 import type { Parties } from "./parties.js";
-import type { BackupRequest } from "./request.js";
+import type { Plan } from "./plan.js";
 import { runSteps } from "./runner.js";
 import { timing } from "./timing.js";
 import { stepsOf } from "./workflow.js";
@@ -12,7 +12,7 @@ export interface CleanupOptions {
   storage: Storage;
   olderThanMs: number;
   display: Display;
-  openParties(request: BackupRequest): Promise<Parties>;
+  reopenParties(plan: Plan): Promise<Parties>;
 }
 
 export interface CleanupReport {
@@ -64,7 +64,7 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
 
 async function abandon(record: JournalRecord, options: CleanupOptions): Promise<void> {
   const { storage, display } = options;
-  const parties = await options.openParties(record.plan.request);
+  const parties = await options.reopenParties(record.plan);
   const journal = await Journal.takeOver(storage, record, timing().heartbeatMs);
   const error = abandonedError(record.job).toRecord();
   await journal.update((changed) => {

@@ -1,4 +1,6 @@
+import { BlockferryError } from "../foundation/blockferry-error.js";
 import { openParty, type Party } from "./aws/party.js";
+import type { Plan } from "./plan.js";
 import type { BackupRequest } from "./request.js";
 
 /** Both parties of a route; with `--worker-account source` one account is both. */
@@ -7,10 +9,44 @@ export interface Parties {
   worker: Party;
 }
 
+/**
+ * The parties of a job that was begun: the same accounts, and its own Regions whatever the environment names. With others,
+ * nothing of the job would be found, and that would look as if all of it were removed.
+ * @throws CredentialsInvalid
+ */
+export async function reopenParties(plan: Plan, request: BackupRequest): Promise<Parties> {
+  const parties = await openParties({
+    ...request,
+    source: { ...request.source, region: plan.source.region },
+    worker: { ...request.worker, region: plan.worker.region },
+  });
+  for (const name of ["source", "worker"] as const) {
+    const { accountId, principalArn } = parties[name];
+    if (accountId !== plan[name].accountId) throw otherAccount(plan, name, principalArn);
+  }
+  return parties;
+}
+
 /** @throws CredentialsInvalid */
 export async function openParties(request: BackupRequest): Promise<Parties> {
   const source = await openParty("source", request.source);
   const workerRegion = request.worker.region ?? source.region;
   const access = request.workerAccount === "source" ? request.source : request.worker;
   return { source, worker: await openParty("worker", { ...access, region: workerRegion }) };
+}
+
+function otherAccount(
+  { jobId, ...plan }: Plan,
+  name: "source" | "worker",
+  principalArn: string,
+): BlockferryError {
+  const { accountId } = plan[name];
+  const [profile, role] =
+    name === "source" ? ["--source-profile", "--source-role"] : ["--worker-aws-profile", "--worker-role"];
+  return new BlockferryError({
+    code: "CredentialsInvalid",
+    message: `${jobId} has its ${name} in account ${accountId}, and these credentials are of ${principalArn}.`,
+    remedy: `Give credentials of account ${accountId}, with ${profile} or ${role}. Nothing was changed.`,
+    object: jobId,
+  });
 }

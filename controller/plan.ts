@@ -28,6 +28,8 @@ export const PlanSchema = z.strictObject({
   /** As it was when the plan was made; the moment of the snapshot is not known yet. */
   instance: z.omit(InstanceSchema, { snapshotTime: true }),
   volumes: z.array(PlannedVolumeSchema),
+  /** Ids of volumes that are left out; the root volume is not among them. */
+  excludedDataVolumes: z.array(z.string()),
   /** Where the worker is or will be: its volumes must be there too. */
   availabilityZone: z.string(),
   /** ARN of the key of the temporary volumes. */

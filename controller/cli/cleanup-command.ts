@@ -10,7 +10,7 @@ import {
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
 import { type CleanupReport, cleanUp, unfinishedJobs } from "../cleanup.js";
-import { openParties } from "../parties.js";
+import { reopenParties } from "../parties.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
 import { describeProblems, exitWithProblems } from "./problems.js";
 import { stepDisplay } from "./step-display.js";
@@ -56,7 +56,7 @@ export const cleanupCommand: Command<CleanupArguments> = {
     }
     const report = await cleanUp({
       ...{ storage, olderThanMs, display: stepDisplay(args.json) },
-      openParties: (request) => openParties(withAccess(request, args)),
+      reopenParties: (plan) => reopenParties(plan, withAccess(plan.request, args)),
     });
     exitWithProblems(report.problems);
     printResult(args.json, report, describeReport(report));

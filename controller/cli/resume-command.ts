@@ -8,7 +8,7 @@ import {
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
 import { resumeJob } from "../backup-job.js";
-import { openParties } from "../parties.js";
+import { reopenParties } from "../parties.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
 import { interruptSignal } from "./interrupt.js";
 import { findJournal } from "./job-argument.js";
@@ -33,7 +33,7 @@ export const resumeCommand: Command<ResumeArguments> = {
   handler: async ({ job, json, ...args }) => {
     const { storage } = await openRepository(storageLocation(args));
     const record = await findJournal(storage, job);
-    const parties = await openParties(withAccess(record.plan.request, args));
+    const parties = await reopenParties(record.plan, withAccess(record.plan.request, args));
     const signal = interruptSignal();
     const point = await resumeJob(record, { parties, storage, display: stepDisplay(json), signal });
     printResult(json, { point, job, route: record.plan.route }, `Recovery point ${point}`);

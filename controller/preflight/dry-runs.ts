@@ -1,9 +1,10 @@
-import { CreateSnapshotsCommand, CreateVolumeCommand } from "@aws-sdk/client-ec2";
+import { CreateVolumeCommand } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { awsCode } from "../aws/aws-errors.js";
-import { ROLE_TAG, tagged } from "../aws/tags.js";
+import { tagged } from "../aws/tags.js";
 import type { Parties } from "../parties.js";
 import type { Plan } from "../plan.js";
+import { createSnapshotsCommand } from "../steps/create-snapshots.js";
 import { runInstances } from "../steps/launch-worker.js";
 import type { Findings } from "./findings.js";
 
@@ -13,11 +14,7 @@ import type { Findings } from "./findings.js";
  */
 export async function tryCalls(plan: Plan, { source, worker }: Parties, findings: Findings): Promise<void> {
   const { jobId, instance, availabilityZone, volumeKey } = plan;
-  const snapshots = new CreateSnapshotsCommand({
-    DryRun: true,
-    InstanceSpecification: { InstanceId: instance.instanceId },
-    TagSpecifications: [tagged("snapshot", jobId, { [ROLE_TAG]: "snapshot" })],
-  });
+  const snapshots = createSnapshotsCommand(plan, true);
   const volume = new CreateVolumeCommand({
     DryRun: true,
     AvailabilityZone: availabilityZone,

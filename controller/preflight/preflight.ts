@@ -42,6 +42,7 @@ export async function preflight(
     jobId: newJobId(new Date()),
     ...{ repositoryId, request, route, volumes, volumeKey: volumeKey.Arn, copyKey: copyKey ?? null },
     awsManagedKeys: managedByAws(volumes, volumeKey),
+    excludedDataVolumes: found.excludedDataVolumes,
     ...{
       instance: found.instance,
       availabilityZone: place.availabilityZone,

@@ -13,6 +13,8 @@ export interface SourceInstance {
   instance: Plan["instance"];
   /** The volumes to be backed up, with their names in the recovery point. */
   volumes: { name: string; origin: EbsVolume }[];
+  /** Ids of the others, without that of the root volume: AWS refuses that in a list of data volumes. */
+  excludedDataVolumes: string[];
 }
 
 /** What a restore needs to know of the instance and its volumes. @throws InstanceNotFound, Usage */
@@ -27,7 +29,11 @@ export async function readSourceInstance(party: Party, request: BackupRequest): 
     .filter(({ attachName }) => request.root === "included" || attachName !== instance.rootDeviceName)
     .map((origin) => ({ name: nameOf(origin, instance.rootDeviceName), origin }));
   if (volumes.length === 0) throw nothingLeft(request.instanceId);
-  return { instance, volumes };
+  const excludedDataVolumes = all
+    .filter(({ attachName }) => attachName !== instance.rootDeviceName)
+    .map(({ volumeId }) => volumeId)
+    .filter((id) => request.excludedVolumes.includes(id));
+  return { instance, volumes, excludedDataVolumes };
 }
 
 function nameOf({ attachName }: EbsVolume, rootDeviceName: string): string {

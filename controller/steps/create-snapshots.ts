@@ -26,7 +26,7 @@ export const createSnapshots: Step = {
     const found = await findSnapshots(place(context), context.plan.jobId);
     if (found.size > 0) return { snapshots: snapshotIds(found) };
     const { Snapshots = [] } = await context.source.ec2(
-      command(context.plan),
+      createSnapshotsCommand(context.plan),
       context.plan.instance.instanceId,
     );
     const ids = Snapshots.map(({ VolumeId = "", SnapshotId = "" }) => [VolumeId, SnapshotId]);
@@ -49,16 +49,17 @@ function place({ source, plan }: StepContext): SnapshotPlace {
   return { party: source, region: plan.source.region, role: "snapshot" };
 }
 
-function command({ jobId, instance, request, volumes }: Plan): CreateSnapshotsCommand {
-  const wanted = new Set(volumes.map(({ origin }) => origin.volumeId));
+/** @param DryRun asks whether it would be allowed */
+export function createSnapshotsCommand(plan: Plan, DryRun?: true): CreateSnapshotsCommand {
+  const { jobId, instance, volumes, excludedDataVolumes } = plan;
   const rootIncluded = volumes.some(({ origin }) => origin.attachName === instance.rootDeviceName);
-  const excluded = request.excludedVolumes.filter((id) => !wanted.has(id));
   return new CreateSnapshotsCommand({
+    ...(DryRun === undefined ? {} : { DryRun }),
     Description: `blockferry ${jobId} of ${instance.instanceId} (${JOB_TAG})`,
     InstanceSpecification: {
       InstanceId: instance.instanceId,
       ExcludeBootVolume: !rootIncluded,
-      ...(excluded.length === 0 ? {} : { ExcludeDataVolumeIds: excluded }),
+      ...(excludedDataVolumes.length === 0 ? {} : { ExcludeDataVolumeIds: excludedDataVolumes }),
     },
     TagSpecifications: [tagged("snapshot", jobId, { [ROLE_TAG]: "snapshot" })],
   });

@@ -1,7 +1,9 @@
 import { CreateVolumeCommand, DeleteVolumeCommand } from "@aws-sdk/client-ec2";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
 import { making, use, useKeys } from "../aws/action-use.js";
+import { awsCode } from "../aws/aws-errors.js";
 import { keyNotUsable } from "../aws/key-failure.js";
+import type { Party } from "../aws/party.js";
 import { poll } from "../aws/poll.js";
 import { unlessGone, untilVisible } from "../aws/retry.js";
 import { SOURCE_VOLUME_TAG, tagged } from "../aws/tags.js";
@@ -61,17 +63,30 @@ export const createVolumes: Step = {
   },
   undo: async (context) => {
     const { plan, worker, made, timing } = context;
-    const found = [...(await findJobVolumes(worker, plan.jobId)).values()].flatMap(
-      ({ VolumeId }) => VolumeId ?? [],
-    );
-    const ids = [...new Set([...found, ...Object.values(made.volumes ?? {})])];
-    for (const VolumeId of ids)
-      await unlessGone(() => worker.ec2(new DeleteVolumeCommand({ VolumeId }), VolumeId));
-    await poll(waitFor(context, "the volumes to be deleted", ids.join(", "), timing.resourceMs), async () =>
-      (await findJobVolumes(worker, plan.jobId)).size === 0 ? true : undefined,
-    );
+    const known = Object.values(made.volumes ?? {});
+    const deleted = new Set<string>();
+    const wait = waitFor(context, "the volumes to be deleted", known.join(", "), timing.resourceMs);
+    await poll(wait, async () => {
+      const found = [...(await findJobVolumes(worker, plan.jobId)).values()].map(
+        ({ VolumeId = "" }) => VolumeId,
+      );
+      const left = new Set([...found, ...known].filter((id) => !deleted.has(id)));
+      for (const id of left) if (await isDeleted(worker, id)) deleted.add(id);
+      return found.length === 0 && known.every((id) => deleted.has(id)) ? true : undefined;
+    });
   },
 };
+
+/** @returns false while AWS refuses, as it does until a new volume is `available`: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteVolume.html */
+async function isDeleted(worker: Party, VolumeId: string): Promise<boolean> {
+  try {
+    await unlessGone(() => worker.ec2(new DeleteVolumeCommand({ VolumeId }), VolumeId));
+    return true;
+  } catch (error) {
+    if (awsCode(error) === "IncorrectState") return false;
+    throw error;
+  }
+}
 
 /** Whether the worker's account makes volumes of its own snapshots, rather than of some that are shared with it. */
 function ownsSnapshots(route: Route): boolean {

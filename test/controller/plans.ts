@@ -30,6 +30,7 @@ export function planOf(changes: Partial<Plan> = {}, request: Partial<Plan["reque
       ...{ securityGroupIds: [], instanceProfileArn: null, keyName: null, architecture: "x86_64" },
       ...{ bootMode: null, rootDeviceName: "/dev/xvda", platform: null, tags: {} },
     },
+    excludedDataVolumes: [],
     volumes: [{ name: "root", key: "customer", origin: volume("vol-0123456789abcdef0", SOURCE_KEY) }],
     ...changes,
   };

@@ -124,7 +124,7 @@ rootTest("a backup whose preflight fails makes nothing, and no job", async () =>
   assert.equal(failure(1, await controller(args, lab.env)).code, "PreflightFailed");
   assert.deepEqual(await lab.control.resources(), before);
   const { stdout } = await controller(["status", "--repo", REPOSITORY, "--json"], lab.env);
-  assert.deepEqual(JSON.parse(stdout), { jobs: [] });
+  assert.deepEqual(JSON.parse(stdout), { jobs: [], problems: [] });
 });
 
 /** Makes a role in a party's account that may do everything. @returns its ARN */

@@ -96,6 +96,20 @@ rootTest("a backup across Regions copies the snapshots under a key of the worker
   ]);
 });
 
+for (const [what, excluded] of [
+  ["the root volume, by its id", 0],
+  ["a data volume", 1],
+] as const) {
+  rootTest(`a backup without ${what} has the others alone`, async () => {
+    const { customerKey, workerId } = await populated();
+    const volumes = customerKey.volumes.filter((_, number) => number !== excluded);
+    const id = customerKey.volumes[excluded]?.volumeId ?? "";
+    const options = [...ACROSS, "--worker", workerId, "--exclude-volume", id];
+    const point = await proveRoute({ ...customerKey, volumes }, options);
+    assert.equal(point.volumes.length, volumes.length);
+  });
+}
+
 rootTest("a backup by a worker launched for it leaves no worker behind", async () => {
   const { customerKey } = await populated();
   const image = await registerWorkerImage(lab.worker);

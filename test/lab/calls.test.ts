@@ -178,6 +178,9 @@ rootTest("data volumes and the root can be left out of a snapshot", async () => 
   assert.deepEqual(await sources({}), [root, data]);
   assert.deepEqual(await sources({ ExcludeBootVolume: true }), [data]);
   assert.deepEqual(await sources({ ExcludeDataVolumeIds: [data] }), [root]);
+  // "If you specify the ID of the root volume, the request fails. To exclude the root volume, use ExcludeBootVolume."
+  // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceSpecification.html
+  await assert.rejects(sources({ ExcludeDataVolumeIds: [root] }), { name: "InvalidParameterValue" });
 });
 
 rootTest("the log has every call: who, what, and the error", async () => {

@@ -46,9 +46,13 @@ class LabEc2Response(EC2Response):
         instance = self.ec2_backend.get_instance(specification["InstanceId"])
         excluded = set(specification.get("ExcludeDataVolumeIds", []))
         without_boot = str(specification.get("ExcludeBootVolume", False)).lower() == "true"
+        mappings = instance.get_block_device_mapping
+        # InstanceSpecification, ExcludeDataVolumeIds: "If you specify the ID of the root volume, the request fails."
+        if any(mapping.volume_id in excluded for device, mapping in mappings if device == instance.root_device_name):
+            raise EC2ClientError("InvalidParameterValue", "The root volume cannot be excluded as a data volume.")
         tags = self._parse_tag_specification().get("snapshot", {})
         snapshots = []
-        for device, mapping in instance.get_block_device_mapping:
+        for device, mapping in mappings:
             if mapping.volume_id in excluded or (without_boot and device == instance.root_device_name):
                 continue
             snapshot = self.ec2_backend.create_snapshot(mapping.volume_id, self._get_param("Description", ""))
