@@ -9,6 +9,7 @@ import type { Storage } from "../repository/storage/storage.js";
  * @throws LeaseLost: there is no point
  */
 export async function commitPoint(point: RecoveryPoint, lease: Lease): Promise<void> {
+  await lease.assertHeld();
   await writePoint(lease.storage, point);
   try {
     await lease.assertHeld();

@@ -14,6 +14,7 @@ interface ReadLeaseOptions {
 /**
  * Keeps `prune` from removing what `read` is about to read, recovery points included. Where nothing may be written, there
  * is the grace period of `prune` alone, and the watcher is told so.
+ * @throws LeaseLost, whatever `read` came to: what it missed may have been removed under it
  */
 export async function withReadLease<T>(
   storage: Storage,
@@ -22,7 +23,7 @@ export async function withReadLease<T>(
 ): Promise<T> {
   const lease = await acquireIfWritable(storage, watcher, signal);
   try {
-    return await read();
+    return await read().finally(() => signal.aborted || lease?.assertHeld());
   } finally {
     await lease?.release();
   }

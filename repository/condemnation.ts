@@ -9,32 +9,40 @@ import type { Storage } from "./storage/storage.js";
 const FOLDER = "prune/";
 const KEY = /^prune\/([0-9a-f]{16})\.json$/;
 
+const PackIdSchema = z.string().check(z.regex(/^[0-9a-f]{32}$/));
+
 const CondemnationSchema = z.strictObject({
   version: z.literal(1),
   id: z.string(),
   condemnedAt: z.iso.datetime(),
   /** Ids of packs that no recovery point needed. */
-  packs: z.array(z.string().check(z.regex(/^[0-9a-f]{32}$/))),
+  packs: z.array(PackIdSchema),
 });
 
-const WitnessesSchema = z.strictObject({
+const RunsSchema = z.strictObject({
   version: z.literal(1),
-  /** Ids of the leases that there were when the condemnation was durable. */
+  /** Ids of leases. */
   leases: z.array(z.string()),
 });
 
 /**
- * Packs that are to be removed. From the moment it is there, no backup that begins relies on them; the runs that had
- * begun before, its witnesses, may.
+ * Runs that are waited for: the `witnesses` had begun when the condemnation was durable, and may come to rely on the packs;
+ * the `readers` had begun when these were first found unneeded after that, and may still read them.
  */
+export type WaitedFor = "witnesses" | "readers";
+
+/** Packs that are to be removed. From the moment it is there, no backup that begins relies on them. */
 export type Condemnation = z.infer<typeof CondemnationSchema>;
 
-export async function condemn(storage: Storage, packs: string[]): Promise<Condemnation> {
+export async function condemn(storage: Storage, packs: string[]): Promise<void> {
   const id = randomBytes(8).toString("hex");
-  const condemnation: Condemnation = { version: 1, id, condemnedAt: new Date().toISOString(), packs };
-  await storage.put(condemnationKey(id), sealJson(condemnation), { ifNoneMatch: "*" });
-  await recordWitnesses(storage, id);
-  return condemnation;
+  await writeCondemnation(storage, { version: 1, id, condemnedAt: new Date().toISOString(), packs });
+  await recordRuns(storage, id, "witnesses");
+}
+
+/** Replaces it: packs that are pardoned are left out. */
+export function writeCondemnation(storage: Storage, condemnation: Condemnation): Promise<void> {
+  return storage.put(condemnationKey(condemnation.id), sealJson(condemnation));
 }
 
 /** Oldest first. @throws ObjectCorrupt */
@@ -42,42 +50,62 @@ export async function listCondemnations(storage: Storage): Promise<Condemnation[
   const condemnations: Condemnation[] = [];
   for (const { key } of await storage.list(FOLDER)) {
     if (!KEY.test(key)) continue;
-    const found = await undefinedIfAbsent(() =>
-      againIfDamaged(async () => unsealJson(await storage.get(key), CondemnationSchema, key)),
-    );
+    const found = await readIfThere(storage, key, CondemnationSchema);
     if (found !== undefined) condemnations.push(found);
   }
   return condemnations.sort((a, b) => (a.condemnedAt < b.condemnedAt ? -1 : 1));
 }
 
 /**
- * Writes down which runs may rely on what is condemned, unless it is known already. It may be done late, for a prune that
- * was killed: the list is only longer then.
+ * Writes down which runs there are, unless that is done already. A later look than the first, after a kill, makes the list
+ * only longer.
+ * @returns ids of their leases
  */
-export async function recordWitnesses(storage: Storage, id: string): Promise<void> {
-  if ((await knownWitnesses(storage, id)) !== undefined) return;
+export async function recordRuns(storage: Storage, id: string, which: WaitedFor): Promise<string[]> {
+  const key = runsKey(id, which);
+  const known = await readIfThere(storage, key, RunsSchema);
+  if (known !== undefined) return known.leases;
   const runs = (await listLeases(storage)).filter(({ purpose }) => purpose !== "prune");
-  await storage.put(witnessesKey(id), sealJson({ version: 1, leases: runs.map((lease) => lease.id) }));
+  const leases = runs.map((lease) => lease.id);
+  await storage.put(key, sealJson({ version: 1, leases }));
+  return leases;
 }
 
-/** Ids of the leases of the runs that may rely on what is condemned; undefined when nobody has written them down yet. */
-export async function knownWitnesses(storage: Storage, id: string): Promise<string[] | undefined> {
-  const key = witnessesKey(id);
-  const witnesses = await undefinedIfAbsent(() =>
-    againIfDamaged(async () => unsealJson(await storage.get(key), WitnessesSchema, key)),
-  );
-  return witnesses?.leases;
+/** Call it when the packs are gone or pardoned. The condemnation goes last, so that a kill leaves nothing unlisted. */
+export async function endCondemnation(storage: Storage, id: string): Promise<void> {
+  await storage.delete([runsKey(id, "witnesses"), runsKey(id, "readers")]);
+  await storage.delete([condemnationKey(id)]);
 }
 
-/** Call it when the packs are gone or pardoned. */
-export function endCondemnation(storage: Storage, id: string): Promise<void> {
-  return storage.delete([condemnationKey(id), witnessesKey(id)]);
+async function readIfThere<T>(
+  storage: Storage,
+  key: string,
+  schema: z.ZodMiniType<T>,
+): Promise<T | undefined> {
+  return undefinedIfAbsent(() => againIfDamaged(async () => unsealJson(await storage.get(key), schema, key)));
 }
 
 function condemnationKey(id: string): string {
   return `${FOLDER}${id}.json`;
 }
 
-function witnessesKey(id: string): string {
-  return `${FOLDER}${id}-witnesses.json`;
+function runsKey(id: string, which: WaitedFor): string {
+  return `${FOLDER}${id}-${which}.json`;
+}
+
+const NOTICED_KEY = `${FOLDER}noticed.json`;
+const NoticedSchema = z.strictObject({
+  version: z.literal(1),
+  /** When a pack was first found to be unneeded or wasteful, by its id. */
+  packs: z.record(PackIdSchema, z.iso.datetime()),
+});
+
+/** Since when `prune` has found packs worth removing. Backups rely on them all the same until they are condemned. */
+export async function readNoticed(storage: Storage): Promise<Record<string, string>> {
+  return (await readIfThere(storage, NOTICED_KEY, NoticedSchema))?.packs ?? {};
+}
+
+export async function writeNoticed(storage: Storage, packs: Record<string, string>): Promise<void> {
+  if (Object.keys(packs).length === 0) await storage.delete([NOTICED_KEY]);
+  else await storage.put(NOTICED_KEY, sealJson({ version: 1, packs }));
 }

@@ -10,7 +10,7 @@ import type { Storage } from "./storage/storage.js";
 const FOLDER = "locks/";
 const LEASE_KEY = /^locks\/([0-9a-f]{16})\.json$/;
 const BEAT_MS = 5 * 60 * 1000;
-/** A run elsewhere that has given no sign for so long is dead; one that is not after all notices that its lease is gone. */
+/** A run that has given no sign for so long is dead; one that is not after all notices that its lease is gone. */
 const EXPIRES_MS = 6 * 60 * 60 * 1000;
 
 /** How long a run waits at its end for its lease to be removed. */
@@ -95,13 +95,15 @@ export async function removeStrayBeats(storage: Storage): Promise<void> {
   if (strays.length > 0) await storage.delete(strays);
 }
 
-/** Whether the run that holds the lease is taken to be alive: one on this machine is asked for. */
+/**
+ * Whether the run that holds the lease is taken to be alive. Of one on this machine it is known when it is gone; another
+ * process may have its number now, so that one runs proves nothing.
+ */
 export async function isLeaseAlive(storage: Storage, lease: LeaseRecord): Promise<boolean> {
-  const state = ownerState(lease.owner);
-  if (state !== "elsewhere") return state === "running";
+  if (ownerState(lease.owner) === "gone") return false;
   const key = beatKey(lease.id);
   const beat = await undefinedIfAbsent(async () => unsealJson(await storage.get(key), BeatSchema, key));
-  return Date.now() - Date.parse(beat?.at ?? lease.createdAt) < EXPIRES_MS;
+  return Math.abs(Date.now() - Date.parse(beat?.at ?? lease.createdAt)) < EXPIRES_MS;
 }
 
 export function removeLease(storage: Storage, id: string): Promise<void> {

@@ -66,9 +66,16 @@ async function loadOnce(
   segments: StoredObject[],
   { condemned }: LoadOptions,
 ): Promise<LoadedIndex> {
-  const condemnedPacks = new Set((await listCondemnations(storage)).flatMap(({ packs }) => packs));
+  const problems: BlockferryError[] = [];
+  const condemnations = await listCondemnations(storage).catch((error: unknown) => {
+    if (condemned === "exclude") throw error;
+    problems.push(asProblem(error));
+    return [];
+  });
+  const condemnedPacks = new Set(condemnations.flatMap(({ packs }) => packs));
   const packBytes = packSizes(await storage.list("packs/"));
-  const loader = new IndexLoader(packBytes, segments, condemnedPacks);
+  const loader = new IndexLoader(packBytes, segments, condemnedPacks, condemned);
+  loader.problems.push(...problems);
   for (const segment of segments) {
     try {
       loader.addSegment(segment.key, await readIndexSegment(storage, segment.key));
@@ -93,8 +100,9 @@ async function loadOnce(
       ),
     );
   }
-  const { index, packIds, problems } = loader;
-  return { index, packs: PackTable.of(packIds), packBytes, condemnedPacks, unindexedPacks, problems };
+  const { index, packIds } = loader;
+  const packs = PackTable.of(packIds);
+  return { index, packs, packBytes, condemnedPacks, unindexedPacks, problems: loader.problems };
 }
 
 /** Sizes by pack id; what is no pack is left alone. */
@@ -120,6 +128,7 @@ class IndexLoader {
     private readonly packBytes: Map<string, number>,
     segments: StoredObject[],
     private readonly condemnedPacks: Set<string>,
+    private readonly condemned: LoadOptions["condemned"],
   ) {
     const capacity = segments.reduce((sum, { sizeBytes }) => sum + maxEntriesIn(sizeBytes), 1);
     this.index = ChunkIndex.create(capacity);
@@ -132,7 +141,8 @@ class IndexLoader {
       if (packNumber === undefined) continue;
       segment.entries.writeUInt32LE(packNumber, at + CHUNK_RECORD_BYTES);
       if (this.condemnedPacks.has(this.packIds[packNumber] as string)) {
-        this.condemnedEntries.push(segment.entries.subarray(at, at + INDEX_ENTRY_BYTES));
+        if (this.condemned === "last")
+          this.condemnedEntries.push(segment.entries.subarray(at, at + INDEX_ENTRY_BYTES));
       } else this.index.insert(segment.entries, at);
     }
   }

@@ -131,8 +131,18 @@ function refuseContradictions(
   }
 }
 
+/** Of the beginning of an id. An empty one, as of a variable that is not set, would name any point. */
+const DATE_LENGTH = "20261123".length;
+
 /** All of them are found before any is forgotten. */
 async function named(storage: Storage, references: string[]): Promise<string[]> {
+  const short = references.find((reference) => reference.length < DATE_LENGTH);
+  if (short !== undefined) {
+    throw usage(
+      `\`${short}\` is too short to name a point to be forgotten.`,
+      "Give its id, or at least the date in it.",
+    );
+  }
   const ids = new Set<string>();
   for (const reference of references) ids.add(await findPointId(storage, reference));
   return [...ids];

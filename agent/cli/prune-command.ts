@@ -31,11 +31,11 @@ export const pruneCommand: Command<PruneArguments> = {
         ...storageOptions,
         "grace-period": {
           type: "string",
-          default: "24h",
+          default: "20h",
           requiresArg: true,
           coerce: once("grace-period"),
           describe:
-            "How long packs stay that nobody needs: 30m, 24h, 7d. Runs under way are waited for besides",
+            "How long packs stay that nobody needs: 30m, 20h, 7d. Runs under way are waited for besides",
         },
         "rewrite-below": {
           type: "number",
@@ -83,7 +83,7 @@ function describeReport(report: PruneReport): string {
   return `${describePlan(report)}\n${report.unfinishedRemoved} unfinished objects of dead runs removed.`;
 }
 
-function describePlan({ removed, condemned, rewritten, waiting, kept, neededBytes }: PrunePlan): string {
+function describePlan({ removed, waiting, noticed, rewritten, kept, neededBytes }: PrunePlan): string {
   const row = (name: string, { packs, bytes }: PackTotals) => [
     `  ${name}`,
     `${packs} packs`,
@@ -92,10 +92,10 @@ function describePlan({ removed, condemned, rewritten, waiting, kept, neededByte
   return [
     formatTable([
       row("removed", removed),
-      row("condemned, for a later run to remove", condemned),
-      row("  of these rewritten", rewritten),
-      row("condemned earlier, waiting", waiting),
+      row("condemned, until runs under way have ended", waiting),
       row("kept", kept),
+      row("  of these to go after the grace period", noticed),
+      row("rewritten", rewritten),
     ]),
     `Recovery points need ${formatBytes(neededBytes)}.`,
   ].join("\n");

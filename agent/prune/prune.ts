@@ -1,15 +1,15 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Compression } from "../../repository/chunk-codec.js";
-import { condemn } from "../../repository/condemnation.js";
+import { condemn, readNoticed, writeNoticed } from "../../repository/condemnation.js";
 import { isLeaseAlive, Lease, listLeases } from "../../repository/lease.js";
 import type { Repository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { copyChunks } from "../copy-chunks.js";
 import { type PackUsage, type Survey, survey } from "../survey.js";
-import { dueCondemnations, sentence, sweep } from "./sweep.js";
+import { sweep } from "./sweep.js";
 
 export interface PruneOptions {
-  /** How long condemned packs stay, besides until all runs have ended that may rely on them. */
+  /** How long packs stay that are worth removing, besides until all runs have ended that may rely on them. */
   graceMs: number;
   /** Packs of which less than this is needed are rewritten, in per cent. */
   rewriteBelowPercent: number;
@@ -26,15 +26,15 @@ export interface PackTotals {
 }
 
 export interface PrunePlan {
-  /** Condemned by an earlier run, and removed by this one. */
+  /** Removed, or in a dry run: to be removed as soon as no run is under way. */
   removed: PackTotals;
-  /** Condemned by this run; a later one removes them. */
-  condemned: PackTotals;
-  /** Those of the condemned ones that something was needed of: it was copied into new packs first. */
-  rewritten: PackTotals;
-  /** Condemned earlier, and not to be removed yet. */
+  /** Condemned: they go when the runs have ended that are waited for. */
   waiting: PackTotals;
-  /** All others that there were. */
+  /** Worth removing, once the grace period is over. */
+  noticed: PackTotals;
+  /** Packs that little was needed of: that was copied into new packs. */
+  rewritten: PackTotals;
+  /** All that stay, those noticed included. */
   kept: PackTotals;
   /** Stored bytes that recovery points need. */
   neededBytes: number;
@@ -46,10 +46,10 @@ export interface PruneReport extends PrunePlan {
 }
 
 /**
- * Removes what no recovery point needs, in two phases: packs are condemned first, and removed by a later run when the grace
- * period is over and every run has ended that was under way then. In between they are pardoned when a point needs them after
- * all. Safe beside any backup, restore and verify, and wherever it is killed: docs/architecture.md tells why.
- * @throws PruneRunning; what `survey` throws for a damaged repository, before anything is removed; Interrupted
+ * Removes what no recovery point needs. A pack is first noticed, after the grace period condemned, and removed when every run
+ * has ended that may rely on it; whenever a point needs it after all, it is pardoned. Safe beside any backup, restore and
+ * verify, and wherever it is killed: docs/architecture.md tells why.
+ * @throws PruneRunning; what `survey` throws for a damaged repository, before anything is removed; LeaseLost; Interrupted
  */
 export async function prune(repository: Repository, options: PruneOptions): Promise<PruneReport> {
   const lease = await acquireAlone(repository.storage, options.signal);
@@ -57,7 +57,7 @@ export async function prune(repository: Repository, options: PruneOptions): Prom
     const storage = repository.storage.until(options.signal);
     const uploads = await storage.beginUploads();
     try {
-      return { unfinishedRemoved: uploads.removed, ...(await pruneAlone(storage, options)) };
+      return { unfinishedRemoved: uploads.removed, ...(await pruneAlone(storage, lease, options)) };
     } finally {
       await uploads.end();
     }
@@ -66,55 +66,65 @@ export async function prune(repository: Repository, options: PruneOptions): Prom
   }
 }
 
-/** What `prune` would do now; changes nothing. @throws what `survey` throws */
+/** What `prune` would do now, if no run were under way; changes nothing. @throws what `survey` throws */
 export async function planPrune(repository: Repository, options: PruneOptions): Promise<PrunePlan> {
   const storage = repository.storage.until(options.signal);
-  const due = await dueCondemnations(storage, options.graceMs);
   const found = await survey(storage, options.signal);
-  return describe(found, sentence(found, due), choose(found, options));
+  const { ripe, rewrite, noticed } = choose(found, await readNoticed(storage), options);
+  const condemned = found.packs.filter(({ isCondemned, liveBytes }) => isCondemned && liveBytes === 0);
+  const removed = [...condemned, ...ripe, ...rewrite];
+  return describe(found, { removed, rewrite, noticed });
 }
 
-async function pruneAlone(storage: Storage, options: PruneOptions): Promise<PrunePlan> {
-  const { found, removed } = await sweep(storage, options);
-  const choice = choose(found, options);
-  await copyChunks(neededIn(choice.rewrite, found), {
+async function pruneAlone(storage: Storage, lease: Lease, options: PruneOptions): Promise<PrunePlan> {
+  const first = await sweep(storage, lease, options.signal);
+  const { ripe, rewrite, noticed } = choose(first.found, await readNoticed(storage), options);
+  await copyChunks(neededIn(rewrite, first.found), {
     from: storage,
-    loaded: found.loaded,
+    loaded: first.found.loaded,
     to: storage,
     unindexed: [],
     ...options,
   });
-  const condemned = [...choice.unneeded, ...choice.rewrite];
-  if (condemned.length > 0)
-    await condemn(
-      storage,
-      condemned.map(({ id }) => id),
-    );
-  const plan = describe(found, removed, choice);
-  if (options.graceMs > 0 || condemned.length === 0) return plan;
-  const second = await sweep(storage, options);
-  return { ...plan, removed: totals([...removed, ...second.removed]) };
+  const condemned = [...ripe, ...rewrite].map(({ id }) => id);
+  if (condemned.length > 0) await condemn(storage, condemned);
+  await writeNoticed(storage, noticed);
+  if (condemned.length === 0) return describe(first.found, { removed: first.removed, rewrite, noticed });
+  const second = await sweep(storage, lease, options.signal);
+  return describe(second.found, { removed: [...first.removed, ...second.removed], rewrite, noticed });
 }
 
 interface Choice {
-  unneeded: PackUsage[];
+  /** Nothing is needed of them, and the grace period is over. */
+  ripe: PackUsage[];
+  /** Worth rewriting, and the grace period is over. */
   rewrite: PackUsage[];
+  /** Since when each of the others has been worth removing. */
+  noticed: Record<string, string>;
 }
 
-/** Packs that nothing is needed of, and those worth rewriting: the emptiest first, up to the limit. */
-function choose({ packs }: Survey, { rewriteBelowPercent, maxRewriteBytes }: PruneOptions): Choice {
-  const candidates = packs.filter(({ isCondemned }) => !isCondemned);
-  const share = ({ liveBytes, sizeBytes }: PackUsage) => liveBytes / sizeBytes;
-  const wasteful = candidates
-    .filter((pack) => pack.liveBytes > 0 && share(pack) * 100 < rewriteBelowPercent)
-    .sort((a, b) => share(a) - share(b));
+/** Of those worth rewriting the emptiest come first, up to the limit. */
+function choose({ packs }: Survey, since: Record<string, string>, options: PruneOptions): Choice {
+  const { graceMs, rewriteBelowPercent, maxRewriteBytes } = options;
+  const now = new Date();
+  const deadShare = ({ deadBytes, sizeBytes }: PackUsage) => deadBytes / sizeBytes;
+  const candidates = packs
+    .filter(({ isCondemned }) => !isCondemned)
+    .filter((pack) => pack.liveBytes === 0 || deadShare(pack) * 100 > 100 - rewriteBelowPercent)
+    .sort((a, b) => deadShare(b) - deadShare(a));
+  const isRipe = ({ id }: PackUsage) => now.getTime() - Date.parse(since[id] ?? now.toISOString()) >= graceMs;
   let copiedBytes = 0;
-  const rewrite = wasteful.filter(({ liveBytes }) => {
+  const chosen = candidates.filter(isRipe).filter(({ liveBytes }) => {
     if (copiedBytes + liveBytes > maxRewriteBytes) return false;
     copiedBytes += liveBytes;
     return true;
   });
-  return { unneeded: candidates.filter(({ liveBytes }) => liveBytes === 0), rewrite };
+  const others = candidates.filter((pack) => !chosen.includes(pack));
+  return {
+    ripe: chosen.filter(({ liveBytes }) => liveBytes === 0),
+    rewrite: chosen.filter(({ liveBytes }) => liveBytes > 0),
+    noticed: Object.fromEntries(others.map(({ id }) => [id, since[id] ?? now.toISOString()])),
+  };
 }
 
 /** Index entries of the needed chunks that are read from these packs. */
@@ -126,15 +136,20 @@ function* neededIn(packs: PackUsage[], { loaded, owners }: Survey): Iterable<num
   }
 }
 
-function describe({ packs }: Survey, removed: PackUsage[], { unneeded, rewrite }: Choice): PrunePlan {
-  const condemned = [...unneeded, ...rewrite];
-  const gone = new Set([...removed, ...condemned]);
+function describe(
+  { packs }: Survey,
+  { removed, rewrite, noticed }: Pick<Choice, "rewrite" | "noticed"> & { removed: PackUsage[] },
+): PrunePlan {
+  const gone = new Set(removed.map(({ id }) => id));
+  const left = packs.filter(({ id }) => !gone.has(id));
+  const isWaiting = ({ isCondemned, liveBytes }: PackUsage) => isCondemned && liveBytes === 0;
+  const kept = left.filter((pack) => !isWaiting(pack));
   return {
     removed: totals(removed),
-    condemned: totals(condemned),
+    waiting: totals(left.filter(isWaiting)),
+    noticed: totals(kept.filter(({ id }) => id in noticed)),
     rewritten: totals(rewrite),
-    waiting: totals(packs.filter((pack) => pack.isCondemned && !gone.has(pack))),
-    kept: totals(packs.filter((pack) => !pack.isCondemned && !gone.has(pack))),
+    kept: totals(kept),
     neededBytes: packs.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
   };
 }

@@ -1,62 +1,81 @@
 import {
   type Condemnation,
   endCondemnation,
-  knownWitnesses,
   listCondemnations,
-  recordWitnesses,
+  recordRuns,
+  writeCondemnation,
 } from "../../repository/condemnation.js";
-import { isLeaseAlive, listLeases, removeLease, removeStrayBeats } from "../../repository/lease.js";
+import {
+  isLeaseAlive,
+  type Lease,
+  listLeases,
+  removeLease,
+  removeStrayBeats,
+} from "../../repository/lease.js";
 import { packIdOf, packKey } from "../../repository/pack-format.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { type PackUsage, type Survey, survey } from "../survey.js";
 import { mergeIndex } from "./merge-index.js";
 
-export interface SweepOptions {
-  graceMs: number;
-  signal: AbortSignal;
+export interface Swept {
+  /** What the repository held before. */
+  found: Survey;
+  /** What of that is gone. */
+  removed: PackUsage[];
 }
 
 /**
  * Removes condemned packs whose time has come, and pardons those that a recovery point needs. The order is what makes it
  * safe: dead runs lose their leases before the points are listed, and packs leave the index before they go.
- * @returns what the repository held before, and what of that is gone
  */
-export async function sweep(
-  storage: Storage,
-  { graceMs, signal }: SweepOptions,
-): Promise<{ found: Survey; removed: PackUsage[] }> {
+export async function sweep(storage: Storage, lease: Lease, signal: AbortSignal): Promise<Swept> {
   await removeDeadLeases(storage);
-  for (const { id } of await listCondemnations(storage)) await recordWitnesses(storage, id);
-  const due = await dueCondemnations(storage, graceMs);
+  const condemnations = await listCondemnations(storage);
+  const judgeable: Condemnation[] = [];
+  for (const condemnation of condemnations) {
+    const witnesses = await recordRuns(storage, condemnation.id, "witnesses");
+    if (await haveEnded(storage, witnesses)) judgeable.push(condemnation);
+  }
   const found = await survey(storage, signal);
-  const removed = sentence(found, due);
+  await pardon(storage, found, condemnations);
+  const due: Condemnation[] = [];
+  for (const condemnation of judgeable) {
+    const readers = await recordRuns(storage, condemnation.id, "readers");
+    if (await haveEnded(storage, readers)) due.push(condemnation);
+  }
+  const removed = condemnedBy(found, due);
+  await storage.makeDurable(found.loaded.unindexedPacks.map(({ id }) => packKey(id)));
+  await lease.assertHeld();
   await mergeIndex(storage, new Set([...removed.map(({ id }) => id), ...missingPacks(found)]));
+  await lease.assertHeld();
   await storage.delete(removed.map(({ id }) => packKey(id)));
   for (const { id } of due) await endCondemnation(storage, id);
   return { found, removed };
 }
 
-/** Those whose grace period is over and whose witnesses have all ended. Looks, and changes nothing. */
-export async function dueCondemnations(storage: Storage, graceMs: number): Promise<Condemnation[]> {
-  const alive = new Set<string>();
-  for (const lease of await listLeases(storage)) {
-    if (await isLeaseAlive(storage, lease)) alive.add(lease.id);
-  }
-  const due: Condemnation[] = [];
-  for (const condemnation of await listCondemnations(storage)) {
-    if (Date.now() - Date.parse(condemnation.condemnedAt) < graceMs) continue;
-    const witnesses = await knownWitnesses(storage, condemnation.id);
-    if (witnesses?.every((lease) => !alive.has(lease))) due.push(condemnation);
-  }
-  return due;
+/** A run has ended when its lease is gone, and not before: a lease that still stands lets its run commit. */
+async function haveEnded(storage: Storage, leases: string[]): Promise<boolean> {
+  if (leases.length === 0) return true;
+  const standing = new Set((await listLeases(storage)).map(({ id }) => id));
+  return leases.every((id) => !standing.has(id));
 }
 
-/** Pardons the condemned packs that something is needed of. @returns the others, which are to be removed */
-export function sentence({ packs }: Survey, due: Condemnation[]): PackUsage[] {
-  const condemned = new Set(due.flatMap((condemnation) => condemnation.packs));
-  const judged = packs.filter(({ id }) => condemned.has(id));
-  for (const pack of judged) pack.isCondemned = pack.liveBytes === 0;
-  return judged.filter(({ isCondemned }) => isCondemned);
+/** What is needed is no longer condemned, whether its condemnation is due or not: backups may rely on it again. */
+async function pardon(storage: Storage, { packs }: Survey, condemnations: Condemnation[]): Promise<void> {
+  const needed = packs.filter(({ isCondemned, liveBytes }) => isCondemned && liveBytes > 0);
+  const pardoned = new Set(needed.map(({ id }) => id));
+  for (const condemnation of condemnations) {
+    const left = condemnation.packs.filter((id) => !pardoned.has(id));
+    if (left.length === condemnation.packs.length) continue;
+    condemnation.packs = left;
+    await writeCondemnation(storage, condemnation);
+  }
+  for (const pack of needed) pack.isCondemned = false;
+}
+
+function condemnedBy({ packs }: Survey, condemnations: Condemnation[]): PackUsage[] {
+  const ids = new Set(condemnations.flatMap((condemnation) => condemnation.packs));
+  return packs.filter(({ id }) => ids.has(id));
 }
 
 async function removeDeadLeases(storage: Storage): Promise<void> {

@@ -95,6 +95,8 @@ test("wrong usage forgets nothing", async () => {
     [],
     ["20261001", "--keep-last=1"],
     ["20261001", "--tag=env=test"],
+    [""],
+    ["2026"],
     ["--keep-daily=some"],
     ["--keep-daily=-1"],
     ["--keep-last=1", "--tag=env"],

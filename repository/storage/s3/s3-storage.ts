@@ -97,9 +97,11 @@ export class S3Storage implements Storage {
     const Objects = keys.map((key) => ({ Key: this.s3.object(key).Key }));
     try {
       const command = new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } });
-      const { Errors = [] } = await this.s3.send(command);
-      const [failed] = Errors.filter(({ Code }) => Code !== "NoSuchKey");
-      if (failed !== undefined) throw refusedToDelete(failed);
+      await this.s3.request(async (client, abortable) => {
+        const { Errors = [] } = await client.send(command, abortable);
+        const [failed] = Errors.filter(({ Code }) => Code !== "NoSuchKey");
+        if (failed !== undefined) throw refusedToDelete(failed);
+      });
     } catch (error) {
       throw this.s3.explain(keys[0] ?? "", error);
     }
@@ -121,9 +123,14 @@ export class S3Storage implements Storage {
   }
 }
 
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
+const STATUS_OF_CODE: Record<string, number> = { AccessDenied: 403, SlowDown: 503, ServiceUnavailable: 503 };
+
 /** One object of a batch: the answer carries the error that a request of its own would have failed with. */
 function refusedToDelete({ Code = "Unknown", Key = "", Message = "" }: _Error): Error {
-  const error = new Error(`${Key}: ${Message}`);
+  const error = Object.assign(new Error(`${Key}: ${Message}`), {
+    $metadata: { httpStatusCode: STATUS_OF_CODE[Code] ?? 500 },
+  });
   error.name = Code;
   return error;
 }

@@ -3,12 +3,14 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { PruneReport } from "../../../agent/prune/prune.js";
+import type { ErrorRecord } from "../../../foundation/blockferry-error.js";
 import { Lease } from "../../../repository/lease.js";
 import { openRepository } from "../../../repository/repository.js";
-import { startAgent } from "../../support/agent.js";
+import { agent, startAgent } from "../../support/agent.js";
 import { SeededRandom } from "../../support/random.js";
 import { agentFails, backUp, filesBelow, pointIds } from "../../support/repositories.js";
 import { seeded } from "../../support/seeded.js";
+import type { ProgramResult } from "../../support/start-program.js";
 import { waitUntil } from "../../support/wait-until.js";
 
 import { Fixture, NOW } from "./fixture.js";
@@ -22,7 +24,10 @@ test(
     const point = await fixture.backUpHere(async () => {
       condemned.push(await fixture.prune(...NOW), await fixture.prune(...NOW));
     });
-    assert.equal(condemned[0]?.condemned.packs, 2);
+    assert.deepEqual(
+      condemned.map(({ waiting }) => waiting.packs),
+      [2, 2],
+    );
     assert.deepEqual(
       condemned.map(({ removed }) => removed.packs),
       [0, 0],
@@ -41,11 +46,54 @@ test(
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.forget(await fixture.backUp());
-    await fixture.prune();
+    const { storage } = await openRepository(fixture.repo);
+    const witness = await Lease.acquire(storage, "read");
+    assert.equal((await fixture.prune(...NOW)).waiting.packs, 2);
     const { stats, point } = await backUp(fixture.repo, fixture.image);
     assert.ok(stats.newBytes > 24 * 1024 * 1024, `${stats.newBytes} bytes`);
+    await witness.release();
     assert.equal((await fixture.prune(...NOW)).removed.packs, 2);
     await fixture.assertRestores(point);
+    await fixture.assertTidy();
+  }),
+);
+
+test(
+  "a reader that began after packs were condemned is waited for, and later ones are not",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.forget(await fixture.backUp());
+    const { storage } = await openRepository(fixture.repo);
+    const witness = await Lease.acquire(storage, "read");
+    await fixture.prune(...NOW);
+    const reader = await Lease.acquire(storage, "read");
+    await witness.release();
+    for (const _ of [1, 2]) {
+      const { removed, waiting } = await fixture.prune(...NOW);
+      assert.deepEqual([removed.packs, waiting.packs], [0, 2]);
+    }
+    const later = await Lease.acquire(storage, "read");
+    await reader.release();
+    assert.equal((await fixture.prune(...NOW)).removed.packs, 2);
+    await later.release();
+    await fixture.assertTidy();
+  }),
+);
+
+test(
+  "a damaged condemnation stops backups and prune, and no restore",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    const first = await fixture.backUp();
+    const { storage } = await openRepository(fixture.repo);
+    await storage.put("prune/0123456789abcdef.json", Buffer.from("{}"));
+    await fixture.assertRestores(first);
+    const device = `--device=${fixture.image}`;
+    for (const args of [["backup", device], ["prune"], ["verify"]]) {
+      const error = failureOrProblem(await agent(...args, "--repo", fixture.repo, "--json"));
+      assert.deepEqual([error.code, error.object], ["ObjectCorrupt", "prune/0123456789abcdef.json"]);
+    }
+    await storage.delete(["prune/0123456789abcdef.json"]);
     await fixture.assertTidy();
   }),
 );
@@ -100,4 +148,11 @@ test("two prunes do not run at once", async () => {
 
 async function waitForLease(repo: string): Promise<void> {
   await waitUntil("a lease", async () => (await filesBelow(join(repo, "locks"))).length > 0);
+}
+
+/** Why a run failed, or the first thing that a verification found. */
+function failureOrProblem({ code, stdout }: ProgramResult): ErrorRecord {
+  assert.equal(code, 3, stdout);
+  const { error, problems } = JSON.parse(stdout) as { error?: ErrorRecord; problems?: ErrorRecord[] };
+  return error ?? (problems?.[0] as ErrorRecord);
 }
