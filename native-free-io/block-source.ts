@@ -51,6 +51,11 @@ export class BlockSource {
     return size !== this.sizeBytes || mtimeMs !== this.modifiedAtMs;
   }
 
+  /** How many bytes it has now; a block device keeps its size while it is open. */
+  async sizeNowBytes(): Promise<number> {
+    return this.kind === "block-device" ? this.sizeBytes : (await this.handle.stat()).size;
+  }
+
   async close(): Promise<void> {
     await this.handle.close();
   }

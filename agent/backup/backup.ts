@@ -24,6 +24,7 @@ import {
   type NamedSource,
   openSources,
   planVolumes,
+  refuseShrunk,
   totalBytes,
   type VolumePlan,
   warnOfChanges,
@@ -111,6 +112,7 @@ async function storeSources(
   const target = { storage, index, checkpoints, compression: options.compression };
   try {
     const badRanges = await readVolumes(pool, repository, volumes, { ...options, ...target, counters });
+    await refuseShrunk(volumes);
     const roots = await storeBlockMaps(volumes, { ...target, counters: counters.row(pool.threads) });
     await checkpoints.flush();
     throwIfInterrupted(options.signal);

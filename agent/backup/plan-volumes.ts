@@ -9,6 +9,7 @@ import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
 import type { EbsVolume } from "../../repository/instance.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
 import type { RunWatcher } from "../run-watcher.js";
+import { sourceShrunk } from "./source-errors.js";
 
 /** What `--device` asks for. */
 export interface DeviceRequest {
@@ -66,6 +67,14 @@ export async function closeSources(sources: NamedSource[]): Promise<void> {
 /** Maps the holes of the sources. Do it right before they are read: what is written into a hole afterwards is missed. */
 export function planVolumes(sources: NamedSource[]): Promise<VolumePlan[]> {
   return Promise.all(sources.map(planVolume));
+}
+
+/** A file that was cut short reads as one hole where its holes are asked for: no read meets its end. @throws SourceShrunk */
+export async function refuseShrunk(sources: NamedSource[]): Promise<void> {
+  for (const { source } of sources) {
+    const sizeBytes = await source.sizeNowBytes();
+    if (sizeBytes < source.sizeBytes) throw sourceShrunk(source.path, sizeBytes, source.sizeBytes);
+  }
 }
 
 /** A file that somebody wrote to meanwhile is in the backup as it was at no one moment. */

@@ -229,7 +229,7 @@ rootTest(
     const repo = await newRepository(folder);
     const image = join(folder, "disk.img");
     await writeRandomFile(image, 3 * MIB, random);
-    for (const name of ["tmp", "packs", "index", "points"]) {
+    for (const name of ["tmp", "packs", "index", "locks", "points"]) {
       await mkdir(join(repo, name), { recursive: true });
       await chmod(join(repo, name), name === "points" ? 0o555 : 0o777);
     }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
+import type { PruneReport } from "../../../agent/prune/prune.js";
 import { agentJson, startAgent } from "../../support/agent.js";
 import { type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
 import { writeMixedImage } from "../../support/images.js";
@@ -144,8 +145,8 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
       await run.result;
       const unfinished = await objects.uploads("pruned/");
       assert.ok(unfinished.length > 0);
-      const { removed } = await agentJson<{ removed: number }>("prune", "--repo", repo);
-      assert.equal(removed, unfinished.length);
+      const report = await agentJson<PruneReport>("prune", "--repo", repo);
+      assert.equal(report.unfinishedRemoved, unfinished.length);
       assert.deepEqual(await objects.uploads("pruned/"), []);
       assert.deepEqual(await objects.keys("pruned/"), keys);
       await assertWhole(repo);
