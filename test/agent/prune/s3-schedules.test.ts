@@ -3,7 +3,7 @@ import { agentJson } from "../../support/agent.js";
 import { BUCKET, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
 import { testSchedules } from "./schedules-suite.js";
 
-const SCHEDULES = Number(process.env.BLOCKFERRY_SCHEDULES ?? 60);
+const SCHEDULES = Number(process.env.BLOCKFERRY_SCHEDULES ?? 30);
 
 describe("a bucket", { skip: await s3ServerMissing("versitygw") }, async () => {
   await startS3Server("versitygw");
