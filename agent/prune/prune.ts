@@ -119,7 +119,8 @@ function choose({ packs }: Survey, since: Record<string, string>, options: Prune
     copiedBytes += liveBytes;
     return true;
   });
-  const others = candidates.filter((pack) => !chosen.includes(pack));
+  const goes = new Set(chosen);
+  const others = candidates.filter((pack) => !goes.has(pack));
   return {
     ripe: chosen.filter(({ liveBytes }) => liveBytes === 0),
     rewrite: chosen.filter(({ liveBytes }) => liveBytes > 0),
