@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { VerifyReport } from "../../agent/verify/verify.js";
 import type { ErrorRecord } from "../../foundation/blockferry-error.js";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { initRepository, openRepository } from "../../repository/repository.js";
 import { agent, agentJson } from "./agent.js";
+import { restoreInProcess, verifyInProcess } from "./in-process.js";
 import { assertSameContent } from "./same-content.js";
 import type { ProgramResult } from "./start-program.js";
 
@@ -36,7 +39,7 @@ export interface ListOutput {
 /** Makes a repository. @returns its path, for `--repo` */
 export async function newRepository(folder: string, name = "repo"): Promise<string> {
   const repo = join(folder, name);
-  await agentJson("init", "--repo", repo);
+  await initRepository(repo);
   return repo;
 }
 
@@ -66,7 +69,8 @@ export async function assertRestores(
   expected: string,
   target: string,
 ): Promise<void> {
-  await restoreTo(repo, point, target);
+  const repository = await openRepository(repo);
+  await restoreInProcess(repository, await findPoint(repository.storage, point), target);
   await assertSameContent(target, expected);
 }
 
@@ -76,12 +80,9 @@ export async function pointIds(repo: string): Promise<string[]> {
 }
 
 /** Verifies the repository: `"data"` reads every pack too. */
-export async function assertWhole(repo: string, depth: "metadata" | "data" = "data"): Promise<VerifyOutput> {
-  const report = await agentJson<VerifyOutput>(
-    ...["verify", "--repo", repo],
-    ...(depth === "data" ? ["--read-data"] : []),
-  );
-  assert.equal(report.ok, true);
+export async function assertWhole(repo: string, depth: "metadata" | "data" = "data"): Promise<VerifyReport> {
+  const report = await verifyInProcess(await openRepository(repo), depth === "data" ? 100 : 0);
+  assert.deepEqual({ problems: report.problems, damaged: report.damaged }, { problems: [], damaged: [] });
   return report;
 }
 

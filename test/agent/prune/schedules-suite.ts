@@ -5,13 +5,12 @@ import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { restore } from "../../../agent/restore/restore.js";
-import { verify } from "../../../agent/verify/verify.js";
 import type { ErrorRecord } from "../../../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
 import { listPoints } from "../../../repository/recovery-point.js";
 import { openRepository } from "../../../repository/repository.js";
 import { startAgent } from "../../support/agent.js";
+import { restoreInProcess, verifyInProcess } from "../../support/in-process.js";
 import type { SeededRandom } from "../../support/random.js";
 import { overwriteAtRandom, writeRandomFile } from "../../support/random-files.js";
 import type { BackupOutput } from "../../support/repositories.js";
@@ -185,8 +184,7 @@ class Schedules {
     assert.deepEqual(damaged, [], after);
     for (const point of points) {
       const target = join(this.folder, "check.img");
-      const targets = point.volumes.map((volume) => ({ volume, path: target }));
-      await restore(repository, { point, targets, existing: "refuse", ...QUIETLY });
+      await restoreInProcess(repository, point, target);
       const restored = await sha256(target);
       const expected = this.contents.get(point.id);
       const isRight = expected === undefined ? this.everBackedUp.has(restored) : restored === expected;
@@ -194,20 +192,10 @@ class Schedules {
       this.contents.set(point.id, restored);
       await rm(target);
     }
-    const { problems, damaged: ranges } = await verify(repository, {
-      point: undefined,
-      readPercent: 100,
-      ...QUIETLY,
-    });
+    const { problems, damaged: ranges } = await verifyInProcess(repository, 100);
     assert.deepEqual({ problems, ranges }, { problems: [], ranges: [] }, after);
   }
 }
-
-const QUIETLY = {
-  threads: 1,
-  watcher: { start: () => undefined, stop: () => undefined, notice: () => undefined },
-  signal: new AbortController().signal,
-};
 
 /** What may rightly fail beside other things: a second prune, and the restore of a point that was just forgotten. */
 function isExcused(action: Action, { stdout }: ProgramResult): boolean {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { agentJson, startAgent } from "../../support/agent.js";
+import { initRepository } from "../../../repository/repository.js";
+import { startAgent } from "../../support/agent.js";
 import { type Fault, type FaultProxy, startFaultProxy } from "../../support/fault-proxy.js";
 import { writeMixedImage } from "../../support/images.js";
 import { SeededRandom } from "../../support/random.js";
@@ -14,8 +15,8 @@ import { tempFolder } from "../../support/temp-folder.js";
 const MIB = 1024 * 1024;
 /** Little patience, so that some commands do fail. */
 const PATIENCE = { BLOCKFERRY_OUTAGE_TIMEOUT_MS: "300" };
-/** Rounds of a mixture that run at the same time: most of their time is spent waiting. */
-const LANES = 4;
+/** Faults, and rounds of a mixture, that are tried at the same time: most of their time is spent waiting. */
+const LANES = 6;
 
 export interface FaultSuiteOptions {
   server: S3ServerName;
@@ -28,7 +29,7 @@ export interface FaultSuiteOptions {
 /** Whatever goes wrong on the way: a backup commits and restores bit for bit, or fails, says why, and leaves a sound repository. */
 export async function testFaults({ server: name, faults, mixedRounds }: FaultSuiteOptions): Promise<void> {
   const skip = await s3ServerMissing(name);
-  describe(`whatever goes wrong between the agent and ${name}`, { skip }, async () => {
+  describe(`whatever goes wrong between the agent and ${name}`, { skip, concurrency: LANES }, async () => {
     if (skip !== false) return;
     const random = SeededRandom.fresh();
     const server = await startS3Server(name);
@@ -79,7 +80,7 @@ export async function testFaults({ server: name, faults, mixedRounds }: FaultSui
           ...PATIENCE,
           AWS_ENDPOINT_URL: proxy.endpointUrl,
         }).result;
-      await agentJson("init", "--repo", repo);
+      await initRepository(repo);
       proxy.chooseFault = chooseFault;
       const backups = [await run("backup", "--device", image), await run("backup", "--device", image)];
       const restored = join(folder, `${label}.img`);
