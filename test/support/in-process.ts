@@ -1,0 +1,25 @@
+import { restore } from "../../agent/restore/restore.js";
+import { type VerifyReport, verify } from "../../agent/verify/verify.js";
+import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import type { Repository } from "../../repository/repository.js";
+
+const QUIETLY = {
+  threads: 1,
+  watcher: { start: () => undefined, stop: () => undefined, notice: () => undefined },
+  signal: new AbortController().signal,
+};
+
+/** What `verify` and `restore` do, without a process for each: for checks that tests make again and again. */
+export function verifyInProcess(repository: Repository, readPercent: number): Promise<VerifyReport> {
+  return verify(repository, { point: undefined, readPercent, ...QUIETLY });
+}
+
+/** Restores a point of one volume to a new file. */
+export async function restoreInProcess(
+  repository: Repository,
+  point: RecoveryPoint,
+  path: string,
+): Promise<void> {
+  const targets = point.volumes.map((volume) => ({ volume, path }));
+  await restore(repository, { point, targets, existing: "refuse", ...QUIETLY });
+}
