@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { startAgent } from "../support/agent.js";
 import { assertSameArea } from "../support/areas.js";
 import { withExt4 } from "../support/mounts.js";
+import { runMeasured } from "../support/peak-memory.js";
 import { writeSparseFile } from "../support/random-files.js";
 import { agentFails, assertWhole, backUp, newRepository, restoreTo } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
 import { seeded } from "../support/seeded.js";
 import { tempFolder } from "../support/temp-folder.js";
-import { waitUntil } from "../support/wait-until.js";
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -86,7 +85,7 @@ test(
       ["restore", "--repo", repo, "--point", "latest", "--target", join(folder, "restored.img")],
     ];
     for (const args of runs) {
-      const peak = await peakMemoryBytes(args);
+      const peak = (await runMeasured(args)).peakBytes;
       assert.ok(peak > 50 * MIB && peak <= MAX_RSS_BYTES, `${args[0]} took ${(peak / MIB).toFixed(0)} MiB`);
     }
     for (const area of areas) await assertSameArea(join(folder, "restored.img"), image, area);
@@ -98,26 +97,4 @@ async function memoryFolder(): Promise<string> {
   const folder = await mkdtemp("/dev/shm/blockferry-test-");
   after(() => rm(folder, { recursive: true, force: true }));
   return folder;
-}
-
-/** Runs the agent and expects success. @returns the most memory (RSS) that it had: VmHWM of proc_pid_status(5) */
-async function peakMemoryBytes(args: string[]): Promise<number> {
-  const run = startAgent(args);
-  let peakKib = 0;
-  let ended = false;
-  const result = run.result.finally(() => {
-    ended = true;
-  });
-  await waitUntil(
-    `the end of ${args[0]}`,
-    async () => {
-      const status = await readFile(`/proc/${run.process.pid}/status`, "utf8").catch(() => "");
-      peakKib = Math.max(peakKib, Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0));
-      return ended;
-    },
-    300_000,
-  );
-  const { code, stderr } = await result;
-  assert.equal(code, 0, stderr);
-  return peakKib * 1024;
 }
