@@ -1,4 +1,7 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, mkdtemp, rmdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after } from "node:test";
 import { runTool } from "./run-tool.js";
 
 /** Mounts `source` on a new folder while `use` runs. Needs root. */
@@ -23,6 +26,17 @@ export function withMemoryFileSystem<T>(
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
   return withMount(folder, ["-t", "tmpfs", "-o", `size=${sizeBytes}`, "tmpfs"], use);
+}
+
+/** A file system in memory of `sizeBytes`, until the test ends. Needs root. @returns where it is mounted */
+export async function mountMemoryFileSystem(sizeBytes: number): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "blockferry-test-disk-"));
+  after(async () => {
+    await runTool("umount", "--lazy", folder);
+    await rmdir(folder);
+  });
+  await runTool("mount", "-t", "tmpfs", "-o", `size=${sizeBytes}`, "tmpfs", folder);
+  return folder;
 }
 
 /** A new ext4 file system in `image`, mounted on a new folder. Needs root. */

@@ -1,15 +1,34 @@
 import { describe } from "node:test";
 import { initRepository } from "../../../repository/repository.js";
+import { type Fault, startFaultProxy } from "../../support/fault-proxy.js";
+import { SeededRandom } from "../../support/random.js";
 import { BUCKET, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
 import { testSchedules } from "./schedules-suite.js";
 
-const SCHEDULES = Number(process.env.BLOCKFERRY_SCHEDULES ?? 30);
+const SCHEDULES = Number(process.env.BLOCKFERRY_SCHEDULES ?? 60);
+/** What a retry gets over; what no retry can is the affair of the fault suites. */
+const FAULTS: readonly Fault[] = [
+  "error-500",
+  "cut-request",
+  "cut-response",
+  "corrupt-request",
+  "lose-response",
+];
+const FAULTY_PERCENT = 3;
 
 describe("a bucket", { skip: await s3ServerMissing("versitygw") }, async () => {
-  await startS3Server("versitygw");
-  const repo = async (name: string) => {
-    await initRepository(`s3://${BUCKET}/${name}`);
-    return `s3://${BUCKET}/${name}`;
-  };
-  testSchedules("versitygw", repo, SCHEDULES);
+  const server = await startS3Server("versitygw");
+  const proxy = await startFaultProxy(server.endpointUrl);
+  const random = SeededRandom.fresh();
+  proxy.chooseFault = () => (random.below(100) < FAULTY_PERCENT ? random.pick(FAULTS) : undefined);
+  testSchedules({
+    where: `versitygw, with ${FAULTY_PERCENT} per cent of all requests going wrong`,
+    schedules: SCHEDULES,
+    newRepository: async (name) => {
+      const repo = `s3://${BUCKET}/${name}`;
+      await initRepository(repo);
+      return repo;
+    },
+    env: { AWS_ENDPOINT_URL: proxy.endpointUrl },
+  });
 });

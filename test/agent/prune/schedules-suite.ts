@@ -5,7 +5,7 @@ import { copyFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import type { ErrorRecord } from "../../../foundation/blockferry-error.js";
+import type { ErrorCode, ErrorRecord } from "../../../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
 import { listPoints } from "../../../repository/recovery-point.js";
 import { openRepository } from "../../../repository/repository.js";
@@ -25,26 +25,32 @@ const MAX_POINTS = 4;
 /** One run in so many is killed. */
 const KILLED = 4;
 
-/** Schedules that share a repository; several of these go on side by side. */
+/** Schedules that share a repository. */
 const LANE_SCHEDULES = 25;
 
-/** Runs random schedules of everything that users do, at once and with kills, over repositories that `repo` names. */
-export function testSchedules(
-  where: string,
-  repo: (name: string) => Promise<string>,
-  schedules: number,
-): void {
+export interface ScheduleSuiteOptions {
+  /** What the repositories are in. */
+  where: string;
+  schedules: number;
+  /** Makes an empty repository. @returns it, for `--repo` */
+  newRepository(name: string): Promise<string>;
+  /** Of the commands; checks are made without it. */
+  env?: NodeJS.ProcessEnv;
+  /** What goes wrong with the storage may make any command fail, as long as it says that this is why. */
+  storageErrors?: readonly ErrorCode[];
+}
+
+/** Runs random schedules of everything that users do, at once and with kills. */
+export function testSchedules(options: ScheduleSuiteOptions): void {
+  const { where, schedules, newRepository } = options;
   const lanes = Math.ceil(schedules / LANE_SCHEDULES);
   test(
     `after each of ${schedules} random schedules of everything at once in ${where}, every point comes back bit for bit`,
     seeded(async (random) => {
       for (let lane = 0; lane < lanes; lane++) {
-        const schedule = new Schedules(
-          await tempFolder(),
-          await repo(`lane-${lane}`),
-          await repo(`copy-${lane}`),
-          random,
-        );
+        const repo = await newRepository(`lane-${lane}`);
+        const other = await newRepository(`copy-${lane}`);
+        const schedule = new Schedules(await tempFolder(), repo, other, random, options);
         await schedule.begin();
         const count = Math.min(LANE_SCHEDULES, schedules - lane * LANE_SCHEDULES);
         for (let number = 0; number < count; number++) await schedule.run();
@@ -80,6 +86,7 @@ class Schedules {
     /** Points are copied into this one. */
     private readonly other: string,
     private readonly random: SeededRandom,
+    private readonly options: ScheduleSuiteOptions,
   ) {}
 
   async begin(): Promise<void> {
@@ -110,7 +117,7 @@ class Schedules {
   /** @param killAfterMs when the run is killed, unless it has ended by then */
   private async start(action: Action, killAfterMs?: number) {
     const { args, content, target, point } = await this.prepare(action);
-    const run = startAgent([...args, "--json"]);
+    const run = startAgent([...args, "--json"], this.options.env);
     const ended = run.result.then(() => undefined);
     if (killAfterMs !== undefined) {
       await Promise.race([ended, delay(killAfterMs)]);
@@ -162,6 +169,7 @@ class Schedules {
 
   private async finish(action: Action, run: Awaited<ReturnType<Schedules["start"]>>): Promise<void> {
     const { result, content, target, point } = run;
+    const { storageErrors = [] } = this.options;
     if (result.code === 0 && action === "backup" && content !== undefined) {
       this.contents.set((JSON.parse(result.stdout) as BackupOutput).point, content);
     }
@@ -172,7 +180,7 @@ class Schedules {
       await rm(target);
     }
     assert.ok(
-      result.code === 0 || result.signal === "SIGKILL" || isExcused(action, result),
+      result.code === 0 || result.signal === "SIGKILL" || isExcused(action, result, storageErrors),
       describe(action, result),
     );
   }
@@ -198,11 +206,12 @@ class Schedules {
 }
 
 /** What may rightly fail beside other things: a second prune, and the restore of a point that was just forgotten. */
-function isExcused(action: Action, { stdout }: ProgramResult): boolean {
+function isExcused(action: Action, { stdout }: ProgramResult, storageErrors: readonly ErrorCode[]): boolean {
   const { error } = JSON.parse(stdout || "{}") as { error?: ErrorRecord };
   return (
     (action === "prune" && error?.code === "PruneRunning") ||
-    (action === "restore" && error?.code === "PointNotFound")
+    (action === "restore" && error?.code === "PointNotFound") ||
+    storageErrors.some((code) => code === error?.code)
   );
 }
 
