@@ -50,3 +50,8 @@ export function readChunkRecord(from: Buffer, at: number): ChunkRecord {
     encoding: from.readUInt32LE(at + RECORD.encoding),
   };
 }
+
+/** The `offset` of a record alone, for where it is asked for often. */
+export function recordOffset(from: Buffer, at: number): number {
+  return from.readUInt32LE(at + RECORD.offset);
+}

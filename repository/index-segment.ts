@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_ID_BYTES } from "./chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "./chunk-index.js";
-import { CHUNK_RECORD_BYTES, readChunkRecord } from "./chunk-record.js";
+import { CHUNK_RECORD_BYTES, recordOffset } from "./chunk-record.js";
 import { PACK_ID_BYTES } from "./pack-format.js";
+import { rowOrder } from "./row-order.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
 
@@ -43,14 +44,13 @@ export async function readIndexSegment(storage: Storage, key: string): Promise<I
 }
 
 export function encodeIndexSegment(packs: readonly IndexedPack[]): Buffer {
-  const entries = packs.flatMap((pack, number) => entriesOf(pack, number));
-  entries.sort((a, b) => a.compare(b, 0, CHUNK_ID_BYTES, 0, CHUNK_ID_BYTES));
+  const entries = sortedById(Buffer.concat(packs.map((pack, number) => entriesOf(pack, number))));
   const header = Buffer.alloc(HEADER_BYTES);
   MAGIC.copy(header);
   header.writeUInt32LE(FORMAT_VERSION, 8);
   header.writeUInt32LE(packs.length, 12);
-  header.writeUInt32LE(entries.length, 16);
-  return Buffer.concat([header, ...packs.map(packRow), ...entries]);
+  header.writeUInt32LE(entries.length / INDEX_ENTRY_BYTES, 16);
+  return Buffer.concat([header, ...packs.map(packRow), entries]);
 }
 
 /** @param key the object's key, whose last part must be the SHA-256 of `bytes` */
@@ -71,20 +71,30 @@ export function decodeIndexSegment(bytes: Buffer, key: string): IndexSegment {
 
 /** The packs of a segment, each with the records of its chunks in the order in which they stand in the pack. */
 export function packsOf({ packs, entries }: IndexSegment): IndexedPack[] {
-  const records: Buffer[][] = packs.map(() => []);
-  for (let at = 0; at < entries.length; at += INDEX_ENTRY_BYTES) {
-    const number = entries.readUInt32LE(at + CHUNK_RECORD_BYTES);
-    records[number]?.push(entries.subarray(at, at + CHUNK_RECORD_BYTES));
+  const packOf = (row: number) => entries.readUInt32LE(row * INDEX_ENTRY_BYTES + CHUNK_RECORD_BYTES);
+  const offsetOf = (row: number) => recordOffset(entries, row * INDEX_ENTRY_BYTES);
+  const order = rowOrder(
+    entries.length / INDEX_ENTRY_BYTES,
+    (row) => packOf(row) * 2 ** 32 + offsetOf(row),
+    NEVER_EQUAL,
+  );
+  const records = Buffer.allocUnsafe(order.length * CHUNK_RECORD_BYTES);
+  const ends = new Float64Array(packs.length);
+  for (const [place, row] of order.entries()) {
+    const at = row * INDEX_ENTRY_BYTES;
+    entries.copy(records, place * CHUNK_RECORD_BYTES, at, at + CHUNK_RECORD_BYTES);
+    ends[packOf(row)] = (place + 1) * CHUNK_RECORD_BYTES;
   }
-  return packs.map((pack, number) => ({
-    ...pack,
-    footer: Buffer.concat((records[number] ?? []).sort(byOffset)),
-  }));
+  let start = 0;
+  return packs.map((pack, number) => {
+    const footer = records.subarray(start, Math.max(start, ends[number] as number));
+    start += footer.length;
+    return { ...pack, footer };
+  });
 }
 
-function byOffset(a: Buffer, b: Buffer): number {
-  return readChunkRecord(a, 0).offset - readChunkRecord(b, 0).offset;
-}
+/** No two chunks stand at one place. */
+const NEVER_EQUAL = () => 0;
 
 /** Whether an index segment can have this key. */
 export function isIndexKey(key: string): boolean {
@@ -96,16 +106,37 @@ export function maxEntriesIn(segmentBytes: number): number {
   return Math.ceil(segmentBytes / INDEX_ENTRY_BYTES);
 }
 
-/** The index entries of one pack's chunks. */
-export function entriesOf(pack: IndexedPack, packNumber: number): Buffer[] {
-  const entries: Buffer[] = [];
-  for (let at = 0; at < pack.footer.length; at += CHUNK_RECORD_BYTES) {
-    const entry = Buffer.allocUnsafe(INDEX_ENTRY_BYTES);
-    pack.footer.copy(entry, 0, at, at + CHUNK_RECORD_BYTES);
-    entry.writeUInt32LE(packNumber, CHUNK_RECORD_BYTES);
-    entries.push(entry);
+/** The index entries of one pack's chunks, one after the other, in the order of its footer. */
+export function entriesOf({ footer }: IndexedPack, packNumber: number): Buffer {
+  const entries = Buffer.allocUnsafe((footer.length / CHUNK_RECORD_BYTES) * INDEX_ENTRY_BYTES);
+  let at = 0;
+  for (let from = 0; from < footer.length; from += CHUNK_RECORD_BYTES) {
+    footer.copy(entries, at, from, from + CHUNK_RECORD_BYTES);
+    entries.writeUInt32LE(packNumber, at + CHUNK_RECORD_BYTES);
+    at += INDEX_ENTRY_BYTES;
   }
   return entries;
+}
+
+/** Bytes of an id that a number holds exactly, and that hardly ever two ids have in common. */
+const KEY_BYTES = 6;
+
+function sortedById(entries: Buffer): Buffer {
+  const order = rowOrder(
+    entries.length / INDEX_ENTRY_BYTES,
+    (row) => entries.readUIntBE(row * INDEX_ENTRY_BYTES, KEY_BYTES),
+    (a, b) => idAt(entries, a).compare(idAt(entries, b)),
+  );
+  const sorted = Buffer.allocUnsafe(entries.length);
+  for (const [place, row] of order.entries()) {
+    const at = row * INDEX_ENTRY_BYTES;
+    entries.copy(sorted, place * INDEX_ENTRY_BYTES, at, at + INDEX_ENTRY_BYTES);
+  }
+  return sorted;
+}
+
+function idAt(entries: Buffer, row: number): Buffer {
+  return entries.subarray(row * INDEX_ENTRY_BYTES, row * INDEX_ENTRY_BYTES + CHUNK_ID_BYTES);
 }
 
 function packRow(pack: IndexedPack): Buffer {

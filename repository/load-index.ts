@@ -121,8 +121,8 @@ class IndexLoader {
   index: ChunkIndex;
   private readonly packNumbers = new Map<string, number>();
   private readonly reported = new Set<string>();
-  /** Entries of condemned packs that exist, numbered already. */
-  private readonly condemnedEntries: Buffer[] = [];
+  /** Entries of condemned packs that exist, numbered already: where they stand in segments. */
+  private readonly condemnedEntries: { entries: Buffer; offsets: number[] }[] = [];
 
   constructor(
     private readonly packBytes: Map<string, number>,
@@ -136,21 +136,25 @@ class IndexLoader {
 
   addSegment(key: string, segment: Awaited<ReturnType<typeof readIndexSegment>>): void {
     const numbers = segment.packs.map(({ id, sizeBytes }) => this.numberOf(key, id, sizeBytes));
+    const condemned: number[] = [];
     for (let at = 0; at < segment.entries.length; at += INDEX_ENTRY_BYTES) {
       const packNumber = numbers[segment.entries.readUInt32LE(at + CHUNK_RECORD_BYTES)];
       if (packNumber === undefined) continue;
       segment.entries.writeUInt32LE(packNumber, at + CHUNK_RECORD_BYTES);
       if (this.condemnedPacks.has(this.packIds[packNumber] as string)) {
-        if (this.condemned === "last")
-          this.condemnedEntries.push(segment.entries.subarray(at, at + INDEX_ENTRY_BYTES));
+        if (this.condemned === "last") condemned.push(at);
       } else this.index.insert(segment.entries, at);
     }
+    if (condemned.length > 0) this.condemnedEntries.push({ entries: segment.entries, offsets: condemned });
   }
 
   /** Call it last: a chunk that another pack holds too is read from there. */
   addCondemned(): void {
-    this.index = this.index.withRoomFor(this.condemnedEntries.length + 1);
-    for (const entry of this.condemnedEntries) this.index.insert(entry, 0);
+    const count = this.condemnedEntries.reduce((sum, { offsets }) => sum + offsets.length, 0);
+    this.index = this.index.withRoomFor(count + 1);
+    for (const { entries, offsets } of this.condemnedEntries) {
+      for (const at of offsets) this.index.insert(entries, at);
+    }
   }
 
   addPacks(packs: IndexedPack[]): void {
@@ -158,7 +162,8 @@ class IndexLoader {
     this.index = this.index.withRoomFor(chunks + 1);
     for (const pack of packs) {
       const number = this.packIds.push(pack.id) - 1;
-      for (const entry of entriesOf(pack, number)) this.index.insert(entry, 0);
+      const entries = entriesOf(pack, number);
+      for (let at = 0; at < entries.length; at += INDEX_ENTRY_BYTES) this.index.insert(entries, at);
     }
   }
 
