@@ -30,7 +30,7 @@ export class SimpleReplies implements Replies {
   async data(request: Request): Promise<void> {
     try {
       await this.volume.prove(request);
-    } catch (error) {
+    } catch {
       return this.error(request, ERRNO.io);
     }
     await this.writer.exclusively(async (write) => {
