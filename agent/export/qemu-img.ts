@@ -50,7 +50,8 @@ export async function convertImage({
   signal,
 }: ConvertOptions): Promise<void> {
   const args = ["convert", "-p", "-W", "-m", String(COROUTINES), "-f", "raw", "-O", format, source, target];
-  const child = spawn("qemu-img", args, { stdio: ["ignore", "pipe", "pipe"] });
+  // In a process group of its own: Ctrl-C is for us alone, who then end it.
+  const child = spawn("qemu-img", args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
   const kill = () => child.kill("SIGKILL");
   signal.addEventListener("abort", kill);
   if (signal.aborted) kill();

@@ -5,7 +5,7 @@ import type { SocketWriter } from "./socket-writer.js";
 import type { Extent, VolumeReader } from "./volume-reader.js";
 
 /** How the requests of a connection are answered: by simple replies, or by structured ones where the client knows them. */
-export interface Replies {
+interface Replies {
   /** Sends the range that was asked for, or says why it cannot be read. Keeps one chunk in memory. */
   data(request: Request): Promise<void>;
   success(request: Request): Promise<void>;

@@ -5,7 +5,7 @@ import type { RunningProgram } from "./start-program.js";
 import { waitUntil } from "./wait-until.js";
 
 /** What `nbd --json` prints when it listens. */
-export interface Listening {
+interface Listening {
   listening: string;
   point: string;
   volume: string;
