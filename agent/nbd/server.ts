@@ -4,8 +4,9 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { PRIVATE_FILE_MODE } from "../../foundation/private-modes.js";
 import { Connection } from "./connection.js";
-import { type NbdExport, shakeHands } from "./handshake.js";
+import { shakeHands } from "./handshake.js";
 import { type ListenAddress, nbdUri } from "./listen-address.js";
+import type { NbdExport } from "./option-answers.js";
 import { transmit } from "./transmission.js";
 import type { VolumeReader } from "./volume-reader.js";
 
