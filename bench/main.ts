@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import yargs from "yargs";
 import { compareOnExt4, compareOnIncompressible } from "./compare-backups.js";
+import { compareNbdWithRestore } from "./compare-nbd.js";
 import { ext4Image, incompressibleImage, sparseImage } from "./images.js";
 import { compareOnLatency } from "./latency.js";
 import { describeMachine } from "./measure.js";
@@ -19,7 +20,7 @@ import { emptyFolder, localTools } from "./tools.js";
 const run = promisify(execFile);
 const GIB = 2 ** 30;
 const BENCH_FOLDER = fileURLToPath(new URL("../../bench", import.meta.url));
-const PARTS = ["ext4", "random", "latency", "memory", "s3-upload", "s3", "s3-threads"] as const;
+const PARTS = ["ext4", "random", "latency", "memory", "nbd", "s3-upload", "s3", "s3-threads"] as const;
 
 const options = await yargs(process.argv.slice(2))
   .scriptName("npm run bench --")
@@ -66,6 +67,9 @@ if (options.only.includes("latency")) {
 }
 if (options.only.includes("memory")) {
   await measureMemory(report, await sparseImage(workFolder, 64 * GIB), repositories);
+}
+if (options.only.includes("nbd")) {
+  await compareNbdWithRestore({ ...common, image: await ext4Image(workFolder, options.gib * GIB) });
 }
 if (options.only.includes("s3-upload")) {
   await compareUploads(common);

@@ -3,6 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
-bash scripts/need.sh mke2fs:e2fsprogs taskset:util-linux setpriv:util-linux borg:borgbackup restic:restic nbdkit:nbdkit nbdfuse:libnbd-bin
+bash scripts/need.sh mke2fs:e2fsprogs taskset:util-linux setpriv:util-linux borg:borgbackup restic:restic nbdkit:nbdkit nbdfuse:libnbd-bin nbdcopy:libnbd-bin
 bash scripts/s3-servers.sh versitygw
 exec node dist/bench/main.js "$@"

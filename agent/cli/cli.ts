@@ -4,8 +4,10 @@ import { type Program, runCommandLine } from "../../command-line/run-command-lin
 import { showCommand } from "../../command-line/show-command.js";
 import { backupCommand } from "./backup-command.js";
 import { copyCommand } from "./copy-command.js";
+import { exportCommand } from "./export-command.js";
 import { forgetCommand } from "./forget-command.js";
 import { initCommand } from "./init-command.js";
+import { nbdCommand } from "./nbd-command.js";
 import { pruneCommand } from "./prune-command.js";
 import { restoreCommand } from "./restore-command.js";
 import { serveCommand } from "./serve-command.js";
@@ -20,6 +22,8 @@ const AGENT: Program = {
       .command(withEpilogue(initCommand, epilogue))
       .command(withEpilogue(backupCommand, epilogue))
       .command(withEpilogue(restoreCommand, epilogue))
+      .command(withEpilogue(nbdCommand, epilogue))
+      .command(withEpilogue(exportCommand, epilogue))
       .command(withEpilogue(listCommand("blockferry-agent", "list"), epilogue))
       .command(withEpilogue(showCommand, epilogue))
       .command(withEpilogue(verifyCommand, epilogue))

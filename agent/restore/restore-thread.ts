@@ -1,5 +1,4 @@
 import { workerData } from "node:worker_threads";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
@@ -13,9 +12,10 @@ import { VolumeChunks } from "../../repository/volume-chunks.js";
 import { BufferPool } from "../buffer-pool.js";
 import { type CounterRow, Counters } from "../counters.js";
 import { type Extent, ExtentQueue } from "../extent-queue.js";
-import { type PackRun, planRuns, RUN_BYTES, type WantedChunk } from "../pack-runs.js";
+import { type PackRun, planRuns, RUN_BYTES } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
 import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
+import { wrongChunkLength } from "../wrong-chunk-length.js";
 import type { RestoreTask } from "./messages.js";
 import { TargetWriter } from "./target-writer.js";
 import { groupWrites, MAX_GROUP_CHUNKS, type WriteGroup } from "./write-groups.js";
@@ -214,19 +214,9 @@ function decodeGroup(
     const payload = decodeChunk(chunk.record, packId, stored, slot.subarray(length, length + CHUNK_BYTES));
     for (const start of starts) {
       const position = start + number;
-      if (payload.length !== chunkLength(target, position)) throw wrongLength(chunk, position);
+      if (payload.length !== chunkLength(target, position)) throw wrongChunkLength(chunk.record, position);
     }
     length += payload.length;
   }
   return slot.subarray(0, length);
-}
-
-function wrongLength({ record }: WantedChunk, position: number): BlockferryError {
-  return new BlockferryError({
-    code: "ChunkCorrupt",
-    message: `The block map names chunk ${record.id.toString("hex")} of ${record.rawBytes} bytes at byte ${position * CHUNK_BYTES}, where a chunk of another length belongs.`,
-    remedy: "The recovery point was not written by a sound version of blockferry; report this as a bug.",
-    object: record.id.toString("hex"),
-    offset: position * CHUNK_BYTES,
-  });
 }

@@ -1,45 +1,16 @@
-import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
-import { systemErrorCode } from "../../foundation/blockferry-error.js";
-import { runTool } from "./run-tool.js";
-import { waitUntil } from "./wait-until.js";
+import { withNbdFile } from "./nbd-file.js";
 
 /**
  * Serves a device by nbdkit, plugin and filters as given, and mounts it as a file by nbdfuse while `use` runs. It is a device
  * as bad as the arguments make it: slow, hung, or with blocks that cannot be read. Needs root.
  */
-export async function withNbdDevice<T>(
+export function withNbdDevice<T>(
   path: string,
   nbdkitArguments: string[],
   use: (path: string) => Promise<T>,
 ): Promise<T> {
-  await writeFile(path, "");
   const nbdkit = ["nbdkit", "--single", "--exit-with-parent", ...nbdkitArguments];
-  const server = spawn("nbdfuse", [path, "--command", ...nbdkit], {
-    detached: true,
-    stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },
-  });
-  let log = "";
-  server.stderr.setEncoding("utf8").on("data", (text: string) => {
-    log += text;
-  });
-  const ended = once(server, "exit");
-  try {
-    await waitUntil(`nbdfuse on ${path}`, () => {
-      assert.equal(server.exitCode, null, `nbdfuse ended: ${log}`);
-      return isMounted(path);
-    });
-    return await use(path);
-  } finally {
-    await runTool("umount", "--lazy", path).catch(() => undefined);
-    killGroup(server.pid);
-    await ended;
-    server.stderr.destroy();
-  }
+  return withNbdFile(path, ["--command", ...nbdkit], use);
 }
 
 export interface BadRange {
@@ -65,19 +36,4 @@ export function deviceThatHangs(image: string, sizeBytes: number, offset: number
 function scriptedDevice(image: string, sizeBytes: number, beforeRead: string): string[] {
   const read = `dd if='${image}' skip=$4 count=$3 iflag=skip_bytes,count_bytes bs=1M status=none`;
   return ["eval", `get_size=echo ${sizeBytes}`, `pread=${beforeRead} ${read}`];
-}
-
-/** nbdfuse, nbdkit and the scripts that it runs. */
-function killGroup(pid: number | undefined): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, "SIGKILL");
-  } catch (error) {
-    assert.equal(systemErrorCode(error), "ESRCH");
-  }
-}
-
-function isMounted(path: string): boolean {
-  return readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .some((line) => line.split(" ")[4] === path);
 }

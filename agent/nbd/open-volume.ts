@@ -1,0 +1,71 @@
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { NumberSet } from "../../foundation/number-set.js";
+import { loadBlockMap } from "../../repository/block-map.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
+import type { ChunkRecord } from "../../repository/chunk-record.js";
+import { loadIndex } from "../../repository/load-index.js";
+import { packKey } from "../../repository/pack-format.js";
+import { readChunk } from "../../repository/read-chunk.js";
+import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
+import type { VolumeChunks } from "../../repository/volume-chunks.js";
+
+/** A volume of a recovery point whose chunks can be read, one by one. */
+export interface OpenVolume {
+  name: string;
+  point: string;
+  sizeBytes: number;
+  /** The entry of each chunk, or -1: for zeros, or for data that are missing. */
+  chunks: VolumeChunks;
+  /** Positions, by chunk number, whose data are in no pack. */
+  missing: NumberSet;
+  /** What the index found damaged or missing. It may concern other volumes alone. */
+  problems: BlockferryError[];
+  /** Reads and proves the chunk of an entry. @throws ChunkCorrupt, ObjectNotFound */
+  readChunk(entry: number): Promise<Buffer>;
+  recordOf(entry: number): ChunkRecord;
+  /** Where a chunk is stored, for messages: its pack, and the byte in it. */
+  placeOf(entry: number): string;
+}
+
+/** Loads what is needed to read a volume: the index and its block map. Data that are missing are no error yet. */
+export async function openVolume(
+  storage: Storage,
+  point: RecoveryPoint,
+  { name, sizeBytes, root }: RecoveryPointVolume,
+): Promise<OpenVolume> {
+  const { index, packs, problems } = await loadIndex(storage, { condemned: "last" });
+  const count = chunkCount(sizeBytes);
+  const missing = NumberSet.below(count);
+  const chunks = await loadBlockMap(Buffer.from(root, "hex"), count, {
+    index,
+    readChunk: (entry) => readChunk(storage, index, packs, entry),
+    onMissingChunk: (position) => missing.add(position),
+    onMissingNode: (start, length, error) => {
+      if (!(error instanceof BlockferryError) || wasNotAnswered(error)) throw error;
+      problems.push(error);
+      for (let position = start; position < start + length; position++) missing.add(position);
+    },
+  });
+  return {
+    ...{ name, point: point.id, sizeBytes, chunks, missing, problems },
+    readChunk: (entry) => readChunk(storage, index, packs, entry),
+    recordOf: (entry) => index.record(entry),
+    placeOf: (entry) => `${packKey(packs.id(index.packNumber(entry)))} at byte ${index.record(entry).offset}`,
+  };
+}
+
+/** @param position chunk number in the volume */
+export function dataMissing({ name, point, problems }: OpenVolume, position: number): BlockferryError {
+  const [cause] = problems;
+  const offset = position * CHUNK_BYTES;
+  return new BlockferryError({
+    code: "ChunkMissing",
+    message: `Volume ${name} of recovery point ${point} lacks its data at byte ${offset}. ${cause?.message ?? "No pack holds the chunk that belongs there."}`,
+    remedy:
+      "Run `blockferry-agent verify` to see all that is missing; bring the pack back from a replica if there is one.",
+    object: cause?.object ?? name,
+    offset,
+  });
+}

@@ -1,0 +1,93 @@
+/**
+ * The numbers of the NBD protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md, section "Values".
+ * All integers travel big-endian.
+ */
+
+/** "NBDMAGIC" and "IHAVEOPT", the greeting of a newstyle server. */
+export const GREETING_MAGIC = 0x4e42444d41474943n;
+export const OPTION_MAGIC = 0x49484156454f5054n;
+export const OPTION_REPLY_MAGIC = 0x3e889045565a9n;
+export const REQUEST_MAGIC = 0x25609513;
+export const SIMPLE_REPLY_MAGIC = 0x67446698;
+export const STRUCTURED_REPLY_MAGIC = 0x668e33ef;
+
+/** "Handshake flags"; the client's mean the same. */
+export const HANDSHAKE = { fixedNewstyle: 1 << 0, noZeroes: 1 << 1 } as const;
+
+/** "Transmission flags". */
+export const TRANSMISSION = {
+  hasFlags: 1 << 0,
+  readOnly: 1 << 1,
+  multiConn: 1 << 8,
+  sendCache: 1 << 10,
+} as const;
+
+/** "Option types". */
+export const OPTION = {
+  exportName: 1,
+  abort: 2,
+  list: 3,
+  info: 6,
+  go: 7,
+  structuredReply: 8,
+  listMetaContext: 9,
+  setMetaContext: 10,
+} as const;
+
+/** "Option reply types". */
+export const OPTION_REPLY = {
+  ack: 1,
+  server: 2,
+  info: 3,
+  metaContext: 4,
+  unsupported: 2 ** 31 + 1,
+  invalid: 2 ** 31 + 3,
+  unknown: 2 ** 31 + 6,
+  tooBig: 2 ** 31 + 9,
+} as const;
+
+/** "Option reply types", NBD_REP_INFO. */
+export const INFO = { export: 0, name: 1, description: 2, blockSize: 3 } as const;
+
+/** "Request types". */
+export const COMMAND = {
+  read: 0,
+  write: 1,
+  disconnect: 2,
+  flush: 3,
+  trim: 4,
+  cache: 5,
+  writeZeroes: 6,
+  blockStatus: 7,
+} as const;
+
+/** "Command flags". Clients are known to set FUA on commands that write nothing, so it is ignored everywhere. */
+export const COMMAND_FLAG = { fua: 1 << 0, reqOne: 1 << 3 } as const;
+
+/** "Structured reply flags". */
+export const REPLY_DONE = 1 << 0;
+
+/** "Structured reply types". */
+export const REPLY = {
+  none: 0,
+  offsetData: 1,
+  offsetHole: 2,
+  blockStatus: 5,
+  error: 2 ** 15 + 1,
+  errorOffset: 2 ** 15 + 2,
+} as const;
+
+/** "Error values". EOVERFLOW is for unfragmented reads alone, which are not offered: what is too large is EINVAL. */
+export const ERRNO = { perm: 1, io: 5, invalid: 22 } as const;
+
+/** "Metadata contexts": the one that is served, under an id of the server's choice. */
+export const BASE_ALLOCATION = { name: "base:allocation", id: 1 } as const;
+
+/** "The `base:allocation` context": the state of an extent. */
+export const STATE = { data: 0, hole: (1 << 0) | (1 << 1) } as const;
+
+/** "Block size constraints": a client that was told none must be able to read and write so much at once. */
+export const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
+
+/** "Protocol phases": strings are no longer than this. */
+export const MAX_STRING_BYTES = 4096;

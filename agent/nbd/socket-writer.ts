@@ -1,0 +1,37 @@
+import type { Socket } from "node:net";
+
+/**
+ * Writes messages to a socket, each whole before the next one begins. A promise resolves when the kernel has taken the
+ * message, so whoever waits for it before making the next one keeps no more in memory than that, however slow the peer is.
+ */
+export class SocketWriter {
+  private last: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly socket: Socket) {}
+
+  /** @throws when the connection is gone */
+  write(...pieces: Buffer[]): Promise<void> {
+    return this.exclusively((write) => write(...pieces));
+  }
+
+  /** A message whose pieces come one after the other: nothing else is written until `send` has ended. */
+  exclusively(send: (write: (...pieces: Buffer[]) => Promise<void>) => Promise<void>): Promise<void> {
+    const sent = this.last.then(() => send((...pieces) => this.hand(pieces)));
+    this.last = sent.catch(() => undefined);
+    return sent;
+  }
+
+  private hand(pieces: Buffer[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const final = pieces.length - 1;
+      this.socket.cork();
+      for (const [number, piece] of pieces.entries()) {
+        this.socket.write(piece, (error) => {
+          if (error != null) reject(error);
+          else if (number === final) resolve();
+        });
+      }
+      this.socket.uncork();
+    });
+  }
+}
