@@ -6,7 +6,7 @@ import type { Step } from "./steps/step.js";
 /** How often undoing is tried before what is left is left to `blockferry cleanup`. */
 const ATTEMPTS = 4;
 /** From one try to the next the pause grows by this. */
-const GROWTH = 4;
+const GROWTH = 3;
 
 /** Undoing is bounded by its own timeouts; whoever interrupts it a second time ends the process. */
 const NEVER = new AbortController().signal;
