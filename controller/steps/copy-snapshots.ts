@@ -81,8 +81,8 @@ async function copyAll(
 ): Promise<Record<string, string>> {
   const copies = await findCopies(context, place);
   for (const [index, { origin }] of volumes.entries()) {
-    context.progress(`${index} of ${volumes.length} begun`);
     const { volumeId } = origin;
+    context.progress(`${index} of ${volumes.length} begun`);
     copies[volumeId] ??= await copy(context, place, volumeId, madeId(originals, volumeId));
   }
   return copies;
