@@ -54,6 +54,8 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
     const context = contextOf(run, step, NEVER, unseenUntil);
     await step.undo(context);
     const point = await step.findPoint?.(context);
+    if (point !== undefined && journal.record.outcome?.ok !== true)
+      display.note(`the agent was done all the same: recovery point ${point} is complete`);
     await noteDown(run, (record) => {
       Object.assign(entry, { state: "undone", finishedAt: now() });
       if (point !== undefined)
