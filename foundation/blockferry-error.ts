@@ -49,6 +49,7 @@ export const ERROR_CODES = [
   "InstanceNotFound",
   "AwsAccessDenied",
   "AwsLimitExceeded",
+  "AwsOutOfCapacity",
   "AwsUnavailable",
   "AwsRefused",
   "AwsResourceNotFound",
@@ -63,6 +64,7 @@ export const ERROR_CODES = [
   "JobNotFound",
   "JobRunning",
   "CleanupIncomplete",
+  "NotOfTheJob",
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
