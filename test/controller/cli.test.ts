@@ -43,6 +43,14 @@ describe("wrong usage", async () => {
     ["half a launch", ["check", ...INSTANCE, "--worker-ami", "ami-0123"], /No worker is named/],
     ["a worker and a launch", ["check", ...INSTANCE, ...WORKER, "--worker-ami", "ami-0123"], /launching one/],
     [
+      "a launched worker for a local directory",
+      [
+        ...["check", ...INSTANCE, "--worker-ami", "ami-0123", "--worker-subnet", "subnet-0123"],
+        ...["--worker-type", "m5.large", "--worker-profile", "blockferry-agent"],
+      ],
+      /directory of this machine/,
+    ],
+    [
       "an external id without a role",
       ["check", ...INSTANCE, ...WORKER, "--source-external-id", "x"],
       /--source-role/,

@@ -56,6 +56,11 @@ test("a job with an unknown version or field, or a field out of bounds, is refus
     "an attach name outside /dev": withVolume({ attachName: "/dev/../etc/shadow" }),
     "the attach name of the worker's root": withVolume({ attachName: "/dev/sda1" }),
     "an unknown option": { ...good, options: { ...good.options, dryRun: true } },
+    "an unknown choice of storage": { ...good, options: { ...good.options, storage: { acl: "public" } } },
+    "a key for a server's own encryption": {
+      ...good,
+      options: { ...good.options, storage: { encryption: { algorithm: "AES256", kmsKey: "arn:x" } } },
+    },
     "no thread": { ...good, options: { ...good.options, threads: 0 } },
     "an instance without its type": { ...good, instance: { ...good.instance, instanceType: undefined } },
     "a time that is none": { ...good, expiresAt: "tomorrow" },
