@@ -14,12 +14,16 @@ export interface Parties {
  * nothing of the job would be found, and that would look as if all of it were removed.
  * @throws CredentialsInvalid
  */
-export async function reopenParties(plan: Plan, request: BackupRequest): Promise<Parties> {
-  const parties = await openParties({
-    ...request,
+export async function reopenParties(
+  plan: Plan,
+  request: BackupRequest,
+  signal?: AbortSignal,
+): Promise<Parties> {
+  const regions = {
     source: { ...request.source, region: plan.source.region },
     worker: { ...request.worker, region: plan.worker.region },
-  });
+  };
+  const parties = await openParties({ ...request, ...regions }, signal);
   for (const name of ["source", "worker"] as const) {
     const { accountId, principalArn } = parties[name];
     if (accountId !== plan[name].accountId) throw otherAccount(plan, name, principalArn);
@@ -27,12 +31,12 @@ export async function reopenParties(plan: Plan, request: BackupRequest): Promise
   return parties;
 }
 
-/** @throws CredentialsInvalid */
-export async function openParties(request: BackupRequest): Promise<Parties> {
-  const source = await openParty("source", request.source);
+/** @param signal ends what the parties wait for @throws CredentialsInvalid */
+export async function openParties(request: BackupRequest, signal?: AbortSignal): Promise<Parties> {
+  const source = await openParty("source", request.source, signal);
   const workerRegion = request.worker.region ?? source.region;
   const access = request.workerAccount === "source" ? request.source : request.worker;
-  return { source, worker: await openParty("worker", { ...access, region: workerRegion }) };
+  return { source, worker: await openParty("worker", { ...access, region: workerRegion }, signal) };
 }
 
 function otherAccount(

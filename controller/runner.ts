@@ -1,22 +1,9 @@
 import { asBlockferryError, BlockferryError } from "../foundation/blockferry-error.js";
 import { isCancelled } from "../repository/jobs/cancel.js";
-import { pause } from "./aws/poll.js";
-import type { Display } from "./display.js";
-import type { Journal, JournalRecord } from "./journal.js";
-import type { Step, StepContext } from "./steps/step.js";
-
-export interface Run {
-  steps: Step[];
-  journal: Journal;
-  /** What the steps work with; each gets its own signal and display. */
-  base: Omit<StepContext, "made" | "signal" | "progress">;
-  display: Display;
-  /** Ends the way forward; what was made is undone all the same. */
-  signal: AbortSignal;
-}
-
-/** How often undoing is tried before what is left is left to `blockferry cleanup`. */
-const UNDO_ATTEMPTS = 3;
+import type { JournalRecord } from "./journal.js";
+import { beat, contextOf, noteDown, now, type Run } from "./run.js";
+import type { Step } from "./steps/step.js";
+import { undoAll } from "./undo.js";
 
 /**
  * Does what the journal says is not done yet, then undoes all of it in reverse: after success as after failure nothing
@@ -26,8 +13,9 @@ const UNDO_ATTEMPTS = 3;
  */
 export async function runSteps(run: Run): Promise<string> {
   const { journal } = run;
-  if (journal.record.state === "running") await goForward(run);
-  if (journal.record.state === "undoing") await undoAll(run);
+  const visibleBy = new Map<string, number>();
+  if (journal.record.state === "running") await goForward(run, visibleBy);
+  if (journal.record.state === "undoing") await undoAll(run, visibleBy);
   const { outcome, job } = journal.record;
   const left = journal.record.steps.filter(({ state }) => state !== "undone" && state !== "pending");
   if (outcome?.ok === false) throw failure(outcome.error, job, left.length > 0);
@@ -35,13 +23,13 @@ export async function runSteps(run: Run): Promise<string> {
   return outcome?.point ?? "";
 }
 
-async function goForward(run: Run): Promise<void> {
+async function goForward(run: Run, visibleBy: Map<string, number>): Promise<void> {
   const { journal, steps } = run;
   const ended = new AbortController();
   const watched = watch(run, ended.signal);
   const signal = AbortSignal.any([run.signal, watched.signal]);
   try {
-    for (const step of steps) await doStep(run, step, signal);
+    for (const step of steps) await doStep(run, step, signal, visibleBy);
     await turnBack(run, { ok: true, point: journal.record.made.point ?? "" });
   } catch (thrown) {
     await turnBack(run, { ok: false, error: asBlockferryError(thrown).toRecord() });
@@ -56,32 +44,30 @@ function turnBack(run: Run, outcome: JournalRecord["outcome"]): Promise<void> {
   return noteDown(run, (record) => Object.assign(record, { state: "undoing", outcome }));
 }
 
-/**
- * Changes the journal on the way back, where nothing must stop the run: all that it has made is found by its tag, and a
- * journal that stays as it was is put right by `cleanup`.
- */
-async function noteDown({ journal, display }: Run, change: (record: JournalRecord) => void): Promise<void> {
-  try {
-    await journal.update(change);
-  } catch (error) {
-    const { message } = asBlockferryError(error);
-    display.note(`the journal cannot be written, \`blockferry cleanup\` mends it later: ${message}`);
-  }
-}
-
-async function doStep(run: Run, step: Step, signal: AbortSignal): Promise<void> {
-  const { journal, display } = run;
+/** @param visibleBy is told when all that the step has made is visible */
+async function doStep(
+  run: Run,
+  step: Step,
+  signal: AbortSignal,
+  visibleBy: Map<string, number>,
+): Promise<void> {
+  const { journal, display, base } = run;
   const entry = journal.step(step.name);
   if (entry.state === "done") return;
   signal.throwIfAborted();
   display.begin(step.title);
+  const soon = () => performance.now() + base.timing.visibleMs;
+  // A run that has died in this step may have made something a moment ago.
+  const before = entry.state === "pending" ? 0 : soon();
   try {
     await journal.update(() =>
       Object.assign(entry, { state: "running", startedAt: now(), finishedAt: null }),
     );
-    const made = await step.make(contextOf(run, step, signal));
+    const made = await step
+      .make(contextOf(run, step, signal, before))
+      .finally(() => visibleBy.set(step.name, soon()));
     await journal.update((record) => Object.assign(record.made, made));
-    const more = await step.wait(contextOf(run, step, signal));
+    const more = await step.wait(contextOf(run, step, signal, soon()));
     await journal.update((record) => {
       Object.assign(record.made, more);
       Object.assign(entry, { state: "done", finishedAt: now() });
@@ -94,57 +80,6 @@ async function doStep(run: Run, step: Step, signal: AbortSignal): Promise<void> 
   }
 }
 
-/** Undoes every step that may have made something, and goes on to the next where one fails. */
-async function undoAll(run: Run): Promise<void> {
-  const { display } = run;
-  const ended = new AbortController();
-  const watched = beat(run, ended.signal);
-  display.begin("Removing everything temporary");
-  let left = run.steps;
-  for (let attempt = 1; attempt <= UNDO_ATTEMPTS; attempt++) {
-    left = [];
-    for (const step of run.steps.toReversed()) if (!(await undoStep(run, step))) left.push(step);
-    if (left.length === 0) break;
-  }
-  ended.abort();
-  await watched;
-  display.end(left.length === 0 ? "done" : "failed");
-  if (left.length === 0) {
-    await noteDown(run, (record) => {
-      record.state = "finished";
-    });
-  }
-}
-
-async function undoStep(run: Run, step: Step): Promise<boolean> {
-  const { journal, display } = run;
-  const entry = journal.step(step.name);
-  if (entry.state === "pending" || entry.state === "undone") return true;
-  try {
-    await step.undo(contextOf(run, step, NEVER));
-    await noteDown(run, () => Object.assign(entry, { state: "undone", finishedAt: now() }));
-    return true;
-  } catch (error) {
-    display.note(`undoing ${step.name} failed: ${asBlockferryError(error).message}`);
-    return false;
-  }
-}
-
-/** Undoing is bounded by its own timeouts; whoever interrupts it a second time ends the process. */
-const NEVER = new AbortController().signal;
-
-function contextOf({ base, journal, display }: Run, step: Step, signal: AbortSignal): StepContext {
-  const uses = step.uses(base.plan);
-  return {
-    ...base,
-    source: base.source.limitedTo(uses),
-    worker: base.worker.limitedTo(uses),
-    made: journal.record.made,
-    signal,
-    progress: (text) => display.progress(text),
-  };
-}
-
 /** Says in the journal that the run lives, and fires when somebody cancels the job. */
 function watch(run: Run, ended: AbortSignal): { signal: AbortSignal; ended: Promise<void> } {
   const cancelled = new AbortController();
@@ -152,20 +87,6 @@ function watch(run: Run, ended: AbortSignal): { signal: AbortSignal; ended: Prom
     if (await isCancelled(run.base.storage, run.journal.record.job)) cancelled.abort(cancelledError(run));
   };
   return { signal: cancelled.signal, ended: beat(run, ended, check) };
-}
-
-/** A heartbeat that cannot be written or a question that is not answered is tried again with the next one. */
-async function beat({ journal, base }: Run, ended: AbortSignal, check?: () => Promise<void>): Promise<void> {
-  while (!ended.aborted) {
-    await pause(base.timing.journalMs, ended).catch(() => undefined);
-    if (ended.aborted) return;
-    await journal.update(() => undefined).catch(() => undefined);
-    await check?.().catch(() => undefined);
-  }
-}
-
-function now(): string {
-  return new Date().toISOString();
 }
 
 function cancelledError({ journal }: Run): BlockferryError {

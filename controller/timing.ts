@@ -5,6 +5,8 @@ export interface Timing {
   maxPollMs: number;
   /** How long AWS may take to answer a call, before it is made again. */
   callMs: number;
+  /** How long AWS or the network may fail without a break. */
+  outageMs: number;
   /** How long an id that EC2 just returned may still be unknown to it (EC2: "Eventual consistency"). */
   visibleMs: number;
   /** Snapshots and copies of large volumes take hours. */
@@ -17,6 +19,8 @@ export interface Timing {
   agentStartMs: number;
   /** How long an agent that still sends heartbeats may take to let the devices go, after it was told to. */
   agentStopMs: number;
+  /** Pause before undoing is tried again; it grows from one try to the next. */
+  undoPauseMs: number;
   /** How often a run says in its journal that it lives. */
   journalMs: number;
 }
@@ -33,12 +37,15 @@ export function timing(env: NodeJS.ProcessEnv = process.env): Timing {
     pollMs,
     maxPollMs: pollMs * 15,
     callMs: number("BLOCKFERRY_CALL_TIMEOUT_MS", MINUTE_MS),
+    // The storage heeds the same variable.
+    outageMs: number("BLOCKFERRY_OUTAGE_TIMEOUT_MS", 5 * MINUTE_MS),
     visibleMs: number("BLOCKFERRY_VISIBLE_TIMEOUT_MS", MINUTE_MS),
     snapshotMs: number("BLOCKFERRY_SNAPSHOT_TIMEOUT_MS", 72 * 60 * MINUTE_MS),
     resourceMs,
     heartbeatMs,
     agentStartMs: number("BLOCKFERRY_AGENT_START_TIMEOUT_MS", heartbeatMs * 10),
     agentStopMs: resourceMs,
+    undoPauseMs: pollMs * 5,
     journalMs: Math.min(10_000, heartbeatMs / 3),
   };
 }

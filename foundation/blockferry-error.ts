@@ -46,6 +46,7 @@ export const ERROR_CODES = [
   "InstanceNotFound",
   "AwsAccessDenied",
   "AwsLimitExceeded",
+  "AwsOutOfCapacity",
   "AwsUnavailable",
   "AwsRefused",
   "AwsResourceNotFound",
@@ -60,6 +61,7 @@ export const ERROR_CODES = [
   "JobNotFound",
   "JobRunning",
   "CleanupIncomplete",
+  "NotOfTheJob",
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];

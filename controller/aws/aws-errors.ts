@@ -1,4 +1,5 @@
 import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
+import { isTransient } from "../../repository/storage/s3/transient.js";
 
 /** What was asked, by whom, about what. */
 export interface Call {
@@ -25,14 +26,27 @@ export function isDenied(error: unknown): boolean {
   return DENIED.test(awsCode(error));
 }
 
-const DENIED = /^(UnauthorizedOperation|AccessDenied(Exception)?|Client\.UnauthorizedOperation|AuthFailure)$/;
-const CREDENTIALS =
-  /^(ExpiredToken(Exception)?|RequestExpired|InvalidClientTokenId|UnrecognizedClientException|CredentialsProviderError|TokenProviderError|InvalidToken|SignatureDoesNotMatch)$/;
-const LIMIT = /LimitExceeded$|^(InsufficientVolumeCapacity|InsufficientInstanceCapacity|VcpuLimitExceeded)$/;
+/** Whether credentials were valid for some time only, or cannot be got at the moment: they may be better when asked for again. */
+export function haveExpired(error: unknown): boolean {
+  return EXPIRED.test(awsCode(error));
+}
+
+/** Whether a call may well succeed when it is made again: the network, AWS or the credentials fail for now. */
+export function isPassing(error: unknown): boolean {
+  const name = awsCode(error);
+  // EC2 answers with a server error; but what it has not got, it has not got a second later either.
+  if (NO_CAPACITY.test(name)) return false;
+  return isTransient(error) || THROTTLED.test(name) || UNAVAILABLE.test(name) || EXPIRED.test(name);
+}
+
+const DENIED = /^(UnauthorizedOperation|AccessDenied(Exception)?|Client\.UnauthorizedOperation)$/;
+const EXPIRED = /^(ExpiredToken(Exception)?|RequestExpired|CredentialsProviderError|TokenProviderError)$/;
+const CREDENTIALS = /^(InvalidClientTokenId|UnrecognizedClientException|InvalidToken|SignatureDoesNotMatch)$/;
+const NO_CAPACITY = /^Insufficient\w*Capacity(Exception)?$/;
+const LIMIT = /LimitExceeded$/;
 const THROTTLED =
-  /^(RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException|EC2ThrottledException)$/;
-const UNAVAILABLE =
-  /^(InternalError|InternalFailure|ServiceUnavailable|Unavailable|KMSInternalException|TimeoutError)$/;
+  /^(RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException|EC2ThrottledException|SnapshotCreationPerVolumeRateExceeded)$/;
+const UNAVAILABLE = /^(InternalError|InternalFailure|ServiceUnavailable|Unavailable|KMSInternalException)$/;
 
 /** Turns an error of AWS, the SDK or the network into the error that says what to do about it. */
 export function awsError(call: Call, cause: unknown): BlockferryError {
@@ -52,17 +66,29 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
       remedy: `Allow ${principal} the action ${action} on ${object}; \`blockferry iam-policy\` prints the whole policy. A service control policy or permissions boundary may deny it, too.`,
     };
   }
-  if (CREDENTIALS.test(name)) {
+  if (CREDENTIALS.test(name) || EXPIRED.test(name)) {
     return {
       code: "CredentialsInvalid",
       remedy: `Get valid credentials for ${principal}: log in again, or check the profile, the role and the environment.`,
     };
   }
+  if (name === "AuthFailure") {
+    return {
+      code: "CredentialsInvalid",
+      remedy: `EC2 could not validate the credentials of ${principal}, or does not let this account use ${object}. Check the credentials and this machine's clock, that the Region is enabled for the account, and whom ${object} belongs to.`,
+    };
+  }
   if (THROTTLED.test(name)) {
     return {
       code: "AwsUnavailable",
+      remedy: "AWS limits the account's requests. It was tried for minutes; wait a while and run it again.",
+    };
+  }
+  if (NO_CAPACITY.test(name)) {
+    return {
+      code: "AwsOutOfCapacity",
       remedy:
-        "AWS limits the account's requests. It was tried several times; wait a few minutes and run it again.",
+        "AWS has none of this type left in this Availability Zone; no quota helps. Run it again later, or choose another type (--worker-type, --volume-type) or a subnet in another zone (--worker-subnet).",
     };
   }
   if (LIMIT.test(name)) {
@@ -75,17 +101,13 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
   if (isNotFound(cause)) {
     return { code: "AwsResourceNotFound", remedy: `Check that ${object} exists in this account and Region.` };
   }
-  if (UNAVAILABLE.test(name) || isNetworkError(cause)) {
+  if (isPassing(cause)) {
     return {
       code: "AwsUnavailable",
-      remedy: "It was tried several times. Check the network and health.aws.amazon.com, then run it again.",
+      remedy: "It was tried for minutes. Check the network and health.aws.amazon.com, then run it again.",
     };
   }
   return { code: "AwsRefused", remedy: `Mend what AWS names above; see ${action} in the AWS API reference.` };
-}
-
-function isNetworkError(cause: unknown): boolean {
-  return cause instanceof Error && "code" in cause && /^E[A-Z]+$/.test(String(cause.code));
 }
 
 /** The SDK keeps the whole answer in its errors, key ids and session tokens among it. */

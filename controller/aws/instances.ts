@@ -1,7 +1,9 @@
-import { DescribeInstancesCommand, type Instance } from "@aws-sdk/client-ec2";
+import { DescribeInstancesCommand, type Filter, type Instance } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { isNotFound } from "./aws-errors.js";
+import type { ResourceKind } from "./job-resources.js";
 import type { Party } from "./party.js";
+import { Sightings } from "./sightings.js";
 import { jobFilter } from "./tags.js";
 
 /** @returns undefined when the account has no such instance */
@@ -19,13 +21,46 @@ export async function findInstance(party: Party, instanceId: string): Promise<In
 
 const ALIVE = ["pending", "running", "shutting-down", "stopping", "stopped"];
 
-/** Instances that a job has launched and that are not terminated. */
-export async function findLaunched(party: Party, jobId: string): Promise<Instance[]> {
-  const command = new DescribeInstancesCommand({
-    Filters: [jobFilter(jobId), { Name: "instance-state-name", Values: ALIVE }],
-  });
-  const { Reservations = [] } = await party.ec2(command, `the instances of ${jobId}`);
-  return Reservations.flatMap(({ Instances = [] }) => Instances);
+/** Instances that a job has launched; those that are terminated are not listed. */
+export function instanceKind(party: Party, jobId: string): ResourceKind<Instance> {
+  const find = async (Filters: Filter[], object: string) => {
+    const { Reservations = [] } = await party.ec2(new DescribeInstancesCommand({ Filters }), object);
+    return Reservations.flatMap(({ Instances = [] }) => Instances);
+  };
+  const alive = { Name: "instance-state-name", Values: ALIVE };
+  return {
+    idOf: ({ InstanceId = "" }) => InstanceId,
+    list: () => find([jobFilter(jobId), alive], `the instances of ${jobId}`),
+    describe: (ids) => find([{ Name: "instance-id", Values: ids }], ids.join(", ")),
+  };
+}
+
+/** Looks after an instance that a job cannot do without. */
+export class InstanceWatch {
+  private readonly sightings: Sightings;
+
+  constructor(
+    private readonly party: Party,
+    private readonly instanceId: string,
+    visibleMs: number,
+  ) {
+    this.sightings = new Sightings(visibleMs);
+  }
+
+  /** @returns undefined while EC2 does not show it, though it need not be gone @throws WorkerLost when it is gone */
+  async find(): Promise<Instance | undefined> {
+    const instance = await findInstance(this.party, this.instanceId);
+    if (this.sightings.isGone(this.instanceId, instance !== undefined))
+      assertAlive(undefined, this.instanceId);
+    return instance;
+  }
+
+  /** The same. @throws WorkerLost also when it has ended */
+  async findAlive(): Promise<Instance | undefined> {
+    const instance = await this.find();
+    if (instance !== undefined) assertAlive(instance, this.instanceId);
+    return instance;
+  }
 }
 
 /** @throws WorkerLost when the worker cannot run a job any more, with what EC2 says about why */

@@ -1,33 +1,29 @@
-import {
-  type $Command,
-  EC2Client,
-  type EC2ClientResolvedConfig,
-  type ServiceInputTypes,
-  type ServiceOutputTypes,
+import type {
+  $Command,
+  EC2ClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes,
 } from "@aws-sdk/client-ec2";
-import {
-  IAMClient,
-  type IAMClientResolvedConfig,
-  type ServiceInputTypes as IamInput,
-  type ServiceOutputTypes as IamOutput,
+import type {
+  IAMClientResolvedConfig,
+  ServiceInputTypes as IamInput,
+  ServiceOutputTypes as IamOutput,
 } from "@aws-sdk/client-iam";
-import {
-  KMSClient,
-  type KMSClientResolvedConfig,
-  type ServiceInputTypes as KmsInput,
-  type ServiceOutputTypes as KmsOutput,
+import type {
+  KMSClientResolvedConfig,
+  ServiceInputTypes as KmsInput,
+  ServiceOutputTypes as KmsOutput,
 } from "@aws-sdk/client-kms";
-import { GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
+import { GetCallerIdentityCommand } from "@aws-sdk/client-sts";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { PlannedParty } from "../plan.js";
 import type { Access } from "../request.js";
-import { timing } from "../timing.js";
 import type { ActionUse, PartyName } from "./action-use.js";
 import { awsError, isDenied } from "./aws-errors.js";
-import { type CredentialProvider, credentialsFor } from "./credentials.js";
+import { Clients } from "./clients.js";
 
-/** Attempts for one request; the SDK waits between them, longer each time, and slows down when AWS throttles. */
-const MAX_ATTEMPTS = 8;
+/** What changes nothing can be cut off in the middle; of all else it is worth knowing whether it happened. */
+const READS = /^\w+:(Describe|Get|List)/;
 
 /** An AWS account and who acts in it. Every call to EC2, KMS and IAM goes through here. */
 export class Party implements PlannedParty {
@@ -41,6 +37,7 @@ export class Party implements PlannedParty {
     identity: PlannedParty,
     private readonly clients: Clients,
     private readonly declared: ReadonlySet<string> | undefined,
+    private readonly signal: AbortSignal | undefined,
   ) {
     this.accountId = identity.accountId;
     this.principalArn = identity.principalArn;
@@ -48,10 +45,13 @@ export class Party implements PlannedParty {
     this.region = identity.region;
   }
 
-  /** The same party, held to what a step declares: an action that no policy would name fails at once. */
-  limitedTo(uses: ActionUse[]): Party {
+  /**
+   * The same party, held to what a step declares: an action that no policy would name fails at once.
+   * @param signal ends what it waits for
+   */
+  limitedTo(uses: ActionUse[], signal: AbortSignal): Party {
     const actions = uses.filter(({ party }) => party === this.name).map(({ action }) => action);
-    return new Party(this.name, this, this.clients, new Set(actions));
+    return new Party(this.name, this, this.clients, new Set(actions), signal);
   }
 
   /** @param object what the call is about, for errors @throws the errors of aws-errors.ts */
@@ -60,7 +60,9 @@ export class Party implements PlannedParty {
     object: string,
     region = this.region,
   ): Promise<Output> {
-    return this.call("ec2", command, object, () => this.clients.ec2(region).send(command));
+    return this.call(`ec2.${region}`, command, object, (options) =>
+      this.clients.ec2(region).send(command, options),
+    );
   }
 
   /** The Region is that of the key's ARN. @throws the errors of aws-errors.ts */
@@ -69,7 +71,9 @@ export class Party implements PlannedParty {
     key: string,
     region = key.split(":")[3] ?? this.region,
   ): Promise<Output> {
-    return this.call("kms", command, key, () => this.clients.kms(region).send(command));
+    return this.call(`kms.${region}`, command, key, (options) =>
+      this.clients.kms(region).send(command, options),
+    );
   }
 
   /** @throws the errors of aws-errors.ts */
@@ -77,39 +81,44 @@ export class Party implements PlannedParty {
     command: $Command<Input, Output, IAMClientResolvedConfig, IamInput, IamOutput>,
     object: string,
   ): Promise<Output> {
-    return this.call("iam", command, object, () => this.clients.iam(this.region).send(command));
+    return this.call(`iam.${this.region}`, command, object, (options) =>
+      this.clients.iam(this.region).send(command, options),
+    );
   }
 
   private async call<T>(
-    service: string,
+    endpoint: string,
     command: object,
     object: string,
-    send: () => Promise<T>,
+    send: (options: { abortSignal?: AbortSignal }) => Promise<T>,
   ): Promise<T> {
-    const action = `${service}:${command.constructor.name.replace(/Command$/, "")}`;
+    const action = `${endpoint.split(".")[0]}:${command.constructor.name.replace(/Command$/, "")}`;
     if (this.declared?.has(action) === false) throw undeclared(action, this.name);
+    const { signal } = this;
+    const options = signal !== undefined && READS.test(action) ? { abortSignal: signal } : {};
     try {
-      return await send();
+      return await this.clients.patience.keepTrying(endpoint, () => send(options), signal);
     } catch (error) {
       throw awsError({ action, principal: this.principalArn, object }, error);
     }
   }
 }
 
-/** Finds out who acts with these credentials. @throws CredentialsInvalid, AwsAccessDenied */
-export async function openParty(name: PartyName, access: Access): Promise<Party> {
-  const clients = new Clients(credentialsFor(access), access);
+/** Finds out who acts with these credentials. @param signal ends what it waits for @throws CredentialsInvalid, AwsAccessDenied */
+export async function openParty(name: PartyName, access: Access, signal?: AbortSignal): Promise<Party> {
+  const clients = new Clients(access);
   const who = access.roleArn ?? access.profile ?? "the credentials of the environment";
   try {
     const region = await clients.defaultRegion();
-    const { Account = "", Arn = "" } = await clients.sts(region).send(new GetCallerIdentityCommand());
+    const ask = () => clients.sts(region).send(new GetCallerIdentityCommand());
+    const { Account = "", Arn = "" } = await clients.patience.keepTrying(`sts.${region}`, ask, signal);
     const identity = {
       accountId: Account,
       principalArn: roleOf(Arn),
       partition: Arn.split(":")[1] ?? "aws",
       region,
     };
-    return new Party(name, identity, clients, undefined);
+    return new Party(name, identity, clients, undefined, signal);
   } catch (error) {
     if (access.roleArn !== null && isDenied(error)) throw roleRefused(name, access.roleArn, access, error);
     throw awsError({ action: "sts:GetCallerIdentity", principal: who, object: `the ${name} account` }, error);
@@ -135,57 +144,6 @@ function roleOf(callerArn: string): string {
   const [, partition, account, role] =
     /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(callerArn) ?? [];
   return role === undefined ? callerArn : `arn:${partition}:iam::${account}:role/${role}`;
-}
-
-class Clients {
-  private readonly ec2ByRegion = new Map<string, EC2Client>();
-  private readonly kmsByRegion = new Map<string, KMSClient>();
-
-  constructor(
-    private readonly credentials: CredentialProvider,
-    private readonly access: Access,
-  ) {}
-
-  ec2(region: string): EC2Client {
-    return remembered(this.ec2ByRegion, region, () => new EC2Client(this.config(region)));
-  }
-
-  kms(region: string): KMSClient {
-    return remembered(this.kmsByRegion, region, () => new KMSClient(this.config(region)));
-  }
-
-  iam(region: string): IAMClient {
-    return new IAMClient(this.config(region));
-  }
-
-  sts(region: string): STSClient {
-    return new STSClient(this.config(region));
-  }
-
-  /** The Region of the command line, the profile or the environment, as the SDK finds it. */
-  async defaultRegion(): Promise<string> {
-    if (this.access.region !== null) return this.access.region;
-    const { profile } = this.access;
-    return new STSClient(profile === null ? {} : { profile }).config.region();
-  }
-
-  private config(region: string) {
-    const { callMs } = timing();
-    return {
-      region,
-      credentials: this.credentials,
-      maxAttempts: MAX_ATTEMPTS,
-      retryMode: "adaptive",
-      // The SDK's own default is to wait for ever.
-      requestHandler: { connectionTimeout: callMs, socketTimeout: callMs },
-    } as const;
-  }
-}
-
-function remembered<T>(clients: Map<string, T>, region: string, make: () => T): T {
-  const client = clients.get(region) ?? make();
-  clients.set(region, client);
-  return client;
 }
 
 function undeclared(action: string, party: PartyName): BlockferryError {

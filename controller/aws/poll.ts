@@ -32,11 +32,11 @@ export async function poll<T>(wait: Wait, ask: () => Promise<T | undefined>): Pr
 }
 
 /** `delay`, but it fails with the signal's reason rather than an AbortError. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
-    await delay(ms, undefined, { signal });
+    await delay(ms, undefined, signal === undefined ? {} : { signal });
   } catch {
-    signal.throwIfAborted();
+    signal?.throwIfAborted();
   }
 }
 

@@ -13,12 +13,3 @@ export async function untilVisible<T>(wait: Wait, call: () => Promise<T>): Promi
     }
   });
 }
-
-/** Removing what is gone already is no error. */
-export async function unlessGone(call: () => Promise<unknown>): Promise<void> {
-  try {
-    await call();
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-  }
-}

@@ -2,10 +2,11 @@ import { DeleteSnapshotCommand, DescribeSnapshotsCommand, type Snapshot } from "
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { StepContext } from "../steps/step.js";
 import { waitFor } from "../steps/step.js";
+import { type ResourceKind, undoEach } from "./job-resources.js";
 import { keyNotUsable } from "./key-failure.js";
 import type { Party } from "./party.js";
 import { poll } from "./poll.js";
-import { unlessGone } from "./retry.js";
+import { Sightings } from "./sightings.js";
 import { jobFilter, ROLE_TAG, SOURCE_VOLUME_TAG, tagOf } from "./tags.js";
 
 /** What a job's snapshot is: taken of the instance, or copied by one of the parties. */
@@ -16,12 +17,6 @@ export interface SnapshotPlace {
   party: Party;
   region: string;
   role: SnapshotRole;
-}
-
-/** The job's snapshots of a role, by the volume of the instance. */
-export async function findSnapshots(place: SnapshotPlace, jobId: string): Promise<Map<string, Snapshot>> {
-  const snapshots = await listSnapshots(place, jobId);
-  return new Map(snapshots.map((snapshot) => [sourceVolumeOf(snapshot), snapshot]));
 }
 
 /**
@@ -38,13 +33,16 @@ export async function listSnapshots(
   return Snapshots.sort((a, b) => Number(a.StartTime ?? 0) - Number(b.StartTime ?? 0));
 }
 
-function sourceVolumeOf({ Tags, VolumeId }: Snapshot): string {
-  return tagOf(Tags, SOURCE_VOLUME_TAG) ?? VolumeId ?? "";
+/** Those of these ids that EC2 shows. A filter, unlike ids, is no error where one of them is not visible yet. */
+async function describeSnapshots({ party, region }: SnapshotPlace, ids: string[]): Promise<Snapshot[]> {
+  const command = new DescribeSnapshotsCommand({ Filters: [{ Name: "snapshot-id", Values: ids }] });
+  const { Snapshots = [] } = await party.ec2(command, ids.join(", "), region);
+  return Snapshots;
 }
 
-/** Ids by the volume of the instance, for the journal. */
-export function snapshotIds(snapshots: Map<string, Snapshot>): Record<string, string> {
-  return Object.fromEntries([...snapshots].map(([volume, { SnapshotId = "" }]) => [volume, SnapshotId]));
+/** Which volume of the instance a snapshot is of. */
+export function sourceVolumeOf({ Tags, VolumeId }: Snapshot): string {
+  return tagOf(Tags, SOURCE_VOLUME_TAG) ?? VolumeId ?? "";
 }
 
 /**
@@ -59,21 +57,18 @@ export async function awaitSnapshots(
   keys: string[],
 ): Promise<Snapshot[]> {
   if (ids.length === 0) return [];
-  const firstSeen = new Set<string>();
-  const visibleUntil = performance.now() + context.timing.visibleMs;
+  const sightings = new Sightings(context.timing.visibleMs);
   const wait = waitFor(context, "the snapshots to be completed", ids.join(", "), context.timing.snapshotMs);
   return poll(wait, async () => {
-    const command = new DescribeSnapshotsCommand({ Filters: [{ Name: "snapshot-id", Values: ids }] });
-    const { Snapshots = [] } = await place.party.ec2(command, ids.join(", "), place.region);
+    const snapshots = await describeSnapshots(place, ids);
     for (const id of ids) {
-      const snapshot = Snapshots.find(({ SnapshotId }) => SnapshotId === id);
-      if (snapshot !== undefined) firstSeen.add(id);
-      const isGone = snapshot === undefined && (firstSeen.has(id) || performance.now() > visibleUntil);
+      const snapshot = snapshots.find(({ SnapshotId }) => SnapshotId === id);
+      const isGone = sightings.isGone(id, snapshot !== undefined);
       if (isGone || snapshot?.State === "error") await fail(place, id, snapshot?.StateMessage, keys);
     }
-    const percent = Snapshots.reduce((sum, { Progress }) => sum + Number.parseInt(Progress || "0", 10), 0);
+    const percent = snapshots.reduce((sum, { Progress }) => sum + Number.parseInt(Progress || "0", 10), 0);
     context.progress(`${Math.floor(percent / ids.length)}%`);
-    const complete = Snapshots.filter(({ State }) => State === "completed");
+    const complete = snapshots.filter(({ State }) => State === "completed");
     return complete.length === ids.length ? complete : undefined;
   });
 }
@@ -102,15 +97,26 @@ export async function removeSnapshots(
   place: SnapshotPlace,
   known: Record<string, string> = {},
 ): Promise<void> {
-  const { jobId } = context.plan;
-  const found = (await listSnapshots(place, jobId)).flatMap(({ SnapshotId }) => SnapshotId ?? []);
-  const ids = [...new Set([...found, ...Object.values(known)])];
-  for (const SnapshotId of ids) {
-    await unlessGone(() =>
-      place.party.ec2(new DeleteSnapshotCommand({ SnapshotId }), SnapshotId, place.region),
-    );
-  }
-  if (ids.length === 0) return;
-  const wait = waitFor(context, "the snapshots to be deleted", ids.join(", "), context.timing.resourceMs);
-  await poll(wait, async () => ((await listSnapshots(place, jobId)).length === 0 ? true : undefined));
+  const removed = new Set<string>();
+  await undoEach(context, {
+    kind: snapshotKind(place, context.plan.jobId),
+    known: Object.values(known),
+    what: "the snapshots to be deleted",
+    timeoutMs: context.timing.resourceMs,
+    removed,
+    undo: async ({ SnapshotId = "" }) => {
+      if (removed.has(SnapshotId)) return false;
+      await place.party.ec2(new DeleteSnapshotCommand({ SnapshotId }), SnapshotId, place.region);
+      removed.add(SnapshotId);
+      return false;
+    },
+  });
+}
+
+export function snapshotKind(place: SnapshotPlace, jobId: string): ResourceKind<Snapshot> {
+  return {
+    idOf: ({ SnapshotId = "" }) => SnapshotId,
+    list: () => listSnapshots(place, jobId),
+    describe: (ids) => describeSnapshots(place, ids),
+  };
 }

@@ -40,7 +40,7 @@ export const backupCommand: Command<BackupArguments> = {
     const { config, storage } = await openRepository(storageLocation(args));
     const display = stepDisplay(args.json);
     const signal = interruptSignal();
-    const parties = await openParties(request);
+    const parties = await openParties(request, signal);
     display.begin("Checking");
     const { plan, findings } = await preflight(request, parties, config.id);
     display.end(findings.problems.length === 0 ? "done" : "failed");

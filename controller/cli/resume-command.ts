@@ -33,8 +33,8 @@ export const resumeCommand: Command<ResumeArguments> = {
   handler: async ({ job, json, ...args }) => {
     const { storage } = await openRepository(storageLocation(args));
     const record = await findJournal(storage, job);
-    const parties = await reopenParties(record.plan, withAccess(record.plan.request, args));
     const signal = interruptSignal();
+    const parties = await reopenParties(record.plan, withAccess(record.plan.request, args), signal);
     const point = await resumeJob(record, { parties, storage, display: stepDisplay(json), signal });
     printResult(json, { point, job, route: record.plan.route }, `Recovery point ${point}`);
   },

@@ -3,11 +3,13 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use } from "../aws/action-use.js";
 import { awsCode } from "../aws/aws-errors.js";
 import { freeDeviceNames } from "../aws/devices.js";
-import { assertAlive, findInstance } from "../aws/instances.js";
+import { InstanceWatch } from "../aws/instances.js";
+import { undoEach } from "../aws/job-resources.js";
 import { poll } from "../aws/poll.js";
-import { unlessGone, untilVisible } from "../aws/retry.js";
-import { findJobVolumes } from "../aws/volumes.js";
+import { untilVisible } from "../aws/retry.js";
+import { findJobVolumes, volumeKind } from "../aws/volumes.js";
 import { workerIdOf } from "./launch-worker.js";
+import { madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 export const attachVolumes: Step = {
@@ -27,19 +29,20 @@ export const attachVolumes: Step = {
     for (const { origin } of plan.volumes) {
       const { volumeId } = origin;
       const existing = attachmentTo(context, found.get(volumeId))?.Device;
-      attachments[volumeId] = existing ?? (await attach(context, made.volumes?.[volumeId] ?? ""));
+      attachments[volumeId] = existing ?? (await attach(context, madeId(made.volumes, volumeId)));
     }
     return { attachments };
   },
   wait: async (context) => {
     const { plan, worker, timing } = context;
     const workerId = workerIdOf(context);
+    const watch = new InstanceWatch(worker, workerId, timing.visibleMs);
     try {
       await poll(waitFor(context, "the volumes to be attached", workerId, timing.resourceMs), async () => {
         const volumes = [...(await findJobVolumes(worker, plan.jobId)).values()];
         const attached = volumes.filter((volume) => attachmentTo(context, volume)?.State === "attached");
         if (attached.length === plan.volumes.length) return true;
-        assertAlive(await findInstance(worker, workerId), workerId);
+        await watch.findAlive();
         return undefined;
       });
     } catch (error) {
@@ -50,27 +53,32 @@ export const attachVolumes: Step = {
     return {};
   },
   undo: async (context) => {
-    const { plan, worker, timing } = context;
-    const attached = async () =>
-      [...(await findJobVolumes(worker, plan.jobId)).values()].filter(({ Attachments = [] }) =>
-        Attachments.some(({ State }) => State !== "detached"),
-      );
-    const detachAll = async (Force: boolean) => {
-      for (const { VolumeId = "" } of await attached()) await detach(context, VolumeId, Force);
-      const what = "the volumes to be detached";
-      await poll(waitFor(context, what, workerIdOf(context), timing.resourceMs / 2), async () =>
-        (await attached()).length === 0 ? true : undefined,
-      );
-    };
     try {
-      await detachAll(false);
+      await detachAll(context, false);
     } catch (error) {
       // Nobody writes to these volumes, and they are deleted next: nothing is lost by force.
       if (!(error instanceof BlockferryError) || error.code !== "WaitTimedOut") throw error;
-      await detachAll(true);
+      await detachAll(context, true);
     }
   },
 };
+
+async function detachAll(context: StepContext, Force: boolean): Promise<void> {
+  const { plan, worker, made, timing } = context;
+  const asked = new Set<string>();
+  await undoEach(context, {
+    kind: volumeKind(worker, plan.jobId),
+    known: Object.values(made.volumes ?? {}),
+    what: "the volumes to be detached",
+    timeoutMs: timing.resourceMs / 2,
+    undo: async ({ VolumeId = "", Attachments = [] }) => {
+      if (Attachments.every(({ State }) => State === "detached")) return true;
+      if (!asked.has(VolumeId)) await detach(context, VolumeId, Force);
+      asked.add(VolumeId);
+      return false;
+    },
+  });
+}
 
 function attachmentTo(context: StepContext, volume: Volume | undefined) {
   const workerId = workerIdOf(context);
@@ -83,10 +91,10 @@ function attachmentTo(context: StepContext, volume: Volume | undefined) {
 async function attach(context: StepContext, VolumeId: string): Promise<string> {
   const { worker, timing } = context;
   const InstanceId = workerIdOf(context);
+  const watch = new InstanceWatch(worker, InstanceId, timing.visibleMs);
   const taken = new Set<string>();
   for (;;) {
-    const instance = await findInstance(worker, InstanceId);
-    assertAlive(instance, InstanceId);
+    const instance = await watch.findAlive();
     const Device = freeDeviceNames(instance ?? {}).find((name) => !taken.has(name));
     if (Device === undefined) throw noDeviceName(InstanceId);
     try {
@@ -96,25 +104,31 @@ async function attach(context: StepContext, VolumeId: string): Promise<string> {
       return Device;
     } catch (error) {
       // When EC2's answer was lost and the call repeated, the volume is attached already.
-      const existing = awsCode(error) === "VolumeInUse" ? await deviceOf(context, VolumeId) : undefined;
-      if (existing !== undefined) return existing;
+      if (awsCode(error) === "VolumeInUse") return deviceOf(context, VolumeId, error);
       if (isNameTaken(error)) {
         taken.add(Device);
         continue;
       }
       // That the worker is lost says more than what EC2 says about the volume then.
-      assertAlive(await findInstance(worker, InstanceId), InstanceId);
+      await watch.findAlive();
       throw error;
     }
   }
 }
 
-async function deviceOf(context: StepContext, volumeId: string): Promise<string | undefined> {
-  const found = [...(await findJobVolumes(context.worker, context.plan.jobId)).values()];
-  return attachmentTo(
-    context,
-    found.find(({ VolumeId }) => VolumeId === volumeId),
-  )?.Device;
+/** Where a volume is attached to the worker. @throws the error that said that it is attached, when that is elsewhere */
+async function deviceOf(context: StepContext, volumeId: string, inUse: unknown): Promise<string> {
+  const { worker, timing, plan } = context;
+  const visibleBy = performance.now() + timing.visibleMs;
+  const wait = waitFor(context, `${volumeId} to be seen attached`, volumeId, timing.visibleMs * 2);
+  return poll(wait, async () => {
+    const isVisible = performance.now() >= visibleBy;
+    const found = [...(await findJobVolumes(worker, plan.jobId)).values()];
+    const volume = found.find(({ VolumeId }) => VolumeId === volumeId);
+    const device = attachmentTo(context, volume)?.Device;
+    if (device === undefined && isVisible) throw inUse;
+    return device;
+  });
 }
 
 function isNameTaken(error: unknown): boolean {
@@ -124,7 +138,7 @@ function isNameTaken(error: unknown): boolean {
 
 async function detach({ worker }: StepContext, VolumeId: string, Force: boolean): Promise<void> {
   try {
-    await unlessGone(() => worker.ec2(new DetachVolumeCommand({ VolumeId, Force }), VolumeId));
+    await worker.ec2(new DetachVolumeCommand({ VolumeId, Force }), VolumeId);
   } catch (error) {
     // It is being detached already, or has just been.
     if (awsCode(error) !== "IncorrectState") throw error;

@@ -1,16 +1,19 @@
 import { CopySnapshotCommand } from "@aws-sdk/client-ec2";
 import { making, use, useKeys } from "../aws/action-use.js";
+import { awsCode } from "../aws/aws-errors.js";
+import { pause, poll } from "../aws/poll.js";
 import { untilVisible } from "../aws/retry.js";
 import {
   awaitSnapshots,
-  findSnapshots,
+  listSnapshots,
   removeSnapshots,
   type SnapshotPlace,
-  snapshotIds,
+  sourceVolumeOf,
 } from "../aws/snapshots.js";
 import { ROLE_TAG, SOURCE_VOLUME_TAG, tagged } from "../aws/tags.js";
 import type { PlannedVolume } from "../plan.js";
 import { isBridged, ROUTE_TABLE } from "../route.js";
+import { givenId, madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /** The source's account copies what cannot be shared under a key that can, or into the worker's Region. */
@@ -29,7 +32,7 @@ export const bridgeSnapshots: Step = {
   make: async (context) => {
     const { plan, made } = context;
     const volumes = plan.volumes.filter((volume) => isBridged(plan.route, volume.key));
-    return { bridgeCopies: await copyAll(context, bridgePlace(context), volumes, made.snapshots ?? {}) };
+    return { bridgeCopies: await copyAll(context, bridgePlace(context), volumes, made.snapshots) };
   },
   wait: async (context) => {
     await awaitCopies(context, bridgePlace(context), context.made.bridgeCopies ?? {});
@@ -53,7 +56,7 @@ export const copyShared: Step = {
   ],
   make: async (context) => {
     const { plan, made } = context;
-    return { workerCopies: await copyAll(context, copyPlace(context), plan.volumes, made.snapshots ?? {}) };
+    return { workerCopies: await copyAll(context, copyPlace(context), plan.volumes, made.snapshots) };
   },
   wait: async (context) => {
     await awaitCopies(context, copyPlace(context), context.made.workerCopies ?? {});
@@ -74,36 +77,60 @@ async function copyAll(
   context: StepContext,
   place: SnapshotPlace,
   volumes: PlannedVolume[],
-  originals: Record<string, string>,
+  originals: Record<string, string> | undefined,
 ): Promise<Record<string, string>> {
-  const { plan, timing } = context;
-  const copies = snapshotIds(await findSnapshots(place, plan.jobId));
-  for (const { origin } of volumes) {
+  const copies = await findCopies(context, place);
+  for (const [index, { origin }] of volumes.entries()) {
+    context.progress(`${index} of ${volumes.length} begun`);
     const { volumeId } = origin;
-    if (copies[volumeId] !== undefined) continue;
-    const SourceSnapshotId = originals[volumeId] ?? "";
-    const command = new CopySnapshotCommand({
-      SourceRegion: plan.source.region,
-      SourceSnapshotId,
-      Encrypted: true,
-      ...(plan.copyKey === null ? {} : { KmsKeyId: plan.copyKey }),
-      Description: `blockferry ${plan.jobId}: copy of ${SourceSnapshotId}`,
-      TagSpecifications: [
-        tagged("snapshot", plan.jobId, { [ROLE_TAG]: place.role, [SOURCE_VOLUME_TAG]: volumeId }),
-      ],
-    });
-    const wait = waitFor(
-      context,
-      `snapshot ${SourceSnapshotId} to be visible`,
-      SourceSnapshotId,
-      timing.visibleMs,
-    );
-    const { SnapshotId = "" } = await untilVisible(wait, () =>
-      place.party.ec2(command, SourceSnapshotId, place.region),
-    );
-    copies[volumeId] = SnapshotId;
+    copies[volumeId] ??= await copy(context, place, volumeId, madeId(originals, volumeId));
   }
   return copies;
+}
+
+/** Ids of the copies that a run which has died has made; a second copy would cost what the first did. */
+async function findCopies(
+  { plan, visibleBy, signal }: StepContext,
+  place: SnapshotPlace,
+): Promise<Record<string, string>> {
+  await pause(Math.max(0, visibleBy - performance.now()), signal);
+  const found = await listSnapshots(place, plan.jobId);
+  return Object.fromEntries(found.map((one) => [sourceVolumeOf(one), givenId(one.SnapshotId, "of a copy")]));
+}
+
+/**
+ * An account has 20 copies under way at once into a Region (AWS: "Amazon EBS quotas"): others are waited for, those of other jobs,
+ * too. @returns the id of the copy
+ */
+async function copy(
+  context: StepContext,
+  place: SnapshotPlace,
+  volumeId: string,
+  SourceSnapshotId: string,
+): Promise<string> {
+  const { plan, timing } = context;
+  const command = new CopySnapshotCommand({
+    SourceRegion: plan.source.region,
+    SourceSnapshotId,
+    Encrypted: true,
+    ...(plan.copyKey === null ? {} : { KmsKeyId: plan.copyKey }),
+    Description: `blockferry ${plan.jobId}: copy of ${SourceSnapshotId}`,
+    TagSpecifications: [
+      tagged("snapshot", plan.jobId, { [ROLE_TAG]: place.role, [SOURCE_VOLUME_TAG]: volumeId }),
+    ],
+  });
+  const object = SourceSnapshotId;
+  const visible = waitFor(context, `snapshot ${object} to be visible`, object, timing.visibleMs);
+  const room = waitFor(context, "other snapshot copies to be completed", object, timing.snapshotMs);
+  const { SnapshotId } = await poll(room, async () => {
+    try {
+      return await untilVisible(visible, () => place.party.ec2(command, object, place.region));
+    } catch (error) {
+      if (awsCode(error) === "ResourceLimitExceeded") return undefined;
+      throw error;
+    }
+  });
+  return givenId(SnapshotId, `of the copy of ${SourceSnapshotId}`);
 }
 
 function awaitCopies(

@@ -1,14 +1,17 @@
 import { CreateSnapshotsCommand } from "@aws-sdk/client-ec2";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { making, use } from "../aws/action-use.js";
+import { pause } from "../aws/poll.js";
 import {
   awaitSnapshots,
-  findSnapshots,
+  listSnapshots,
   removeSnapshots,
   type SnapshotPlace,
-  snapshotIds,
+  sourceVolumeOf,
 } from "../aws/snapshots.js";
 import { JOB_TAG, ROLE_TAG, tagged } from "../aws/tags.js";
 import type { Plan } from "../plan.js";
+import { givenId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
 /** Snapshots of all volumes at one instant: crash-consistent, as after a power cut. */
@@ -23,13 +26,17 @@ export const createSnapshots: Step = {
     ...(plan.request.snapshots === "delete" ? use("source", "ec2:DeleteSnapshot", "job-snapshot") : []),
   ],
   make: async (context) => {
-    const found = await findSnapshots(place(context), context.plan.jobId);
-    if (found.size > 0) return { snapshots: snapshotIds(found) };
-    const { Snapshots = [] } = await context.source.ec2(
-      createSnapshotsCommand(context.plan),
-      context.plan.instance.instanceId,
-    );
-    const ids = Snapshots.map(({ VolumeId = "", SnapshotId = "" }) => [VolumeId, SnapshotId]);
+    const { plan, source, made } = context;
+    const taken = made.snapshots ?? (await findTaken(context));
+    if (taken !== undefined) return { snapshots: taken };
+    const { instanceId } = plan.instance;
+    const { Snapshots = [] } = await source.ec2(createSnapshotsCommand(plan), instanceId);
+    const answered = new Map(Snapshots.map(({ VolumeId, SnapshotId }) => [VolumeId, SnapshotId]));
+    const ids = plan.volumes.map(({ origin: { volumeId } }) => {
+      const snapshotId = answered.get(volumeId);
+      if (snapshotId === undefined) throw notTaken(volumeId, instanceId);
+      return [volumeId, snapshotId];
+    });
     return { snapshots: Object.fromEntries(ids) };
   },
   wait: async (context) => {
@@ -44,6 +51,25 @@ export const createSnapshots: Step = {
     await removeSnapshots(context, place(context), context.made.snapshots);
   },
 };
+
+/**
+ * The snapshots of a run that died before it knew their ids. Of several sets it is the last one, and none where EC2 does not
+ * show all of each: those would not be of one instant.
+ */
+async function findTaken(context: StepContext): Promise<Record<string, string> | undefined> {
+  const { plan, visibleBy, signal } = context;
+  await pause(Math.max(0, visibleBy - performance.now()), signal);
+  const snapshots = await listSnapshots(place(context), plan.jobId);
+  const byVolume = plan.volumes.map(({ origin: { volumeId } }) =>
+    snapshots.filter((snapshot) => sourceVolumeOf(snapshot) === volumeId),
+  );
+  const [count = 0, ...others] = byVolume.map(({ length }) => length);
+  if (count === 0 || others.some((other) => other !== count)) return undefined;
+  const last = byVolume.map((ofVolume) => ofVolume.at(-1) ?? {});
+  return Object.fromEntries(
+    last.map((one) => [sourceVolumeOf(one), givenId(one.SnapshotId, "of a snapshot")]),
+  );
+}
 
 function place({ source, plan }: StepContext): SnapshotPlace {
   return { party: source, region: plan.source.region, role: "snapshot" };
@@ -62,5 +88,14 @@ export function createSnapshotsCommand(plan: Plan, DryRun?: true): CreateSnapsho
       ...(excludedDataVolumes.length === 0 ? {} : { ExcludeDataVolumeIds: excludedDataVolumes }),
     },
     TagSpecifications: [tagged("snapshot", jobId, { [ROLE_TAG]: "snapshot" })],
+  });
+}
+
+function notTaken(volumeId: string, instanceId: string): BlockferryError {
+  return new BlockferryError({
+    code: "SnapshotFailed",
+    message: `EC2 took no snapshot of ${volumeId} with those of ${instanceId}.`,
+    remedy: "It may have been detached a moment ago: run `blockferry check`, then the backup again.",
+    object: volumeId,
   });
 }

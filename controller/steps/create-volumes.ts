@@ -2,14 +2,17 @@ import { CreateVolumeCommand, DeleteVolumeCommand } from "@aws-sdk/client-ec2";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
 import { making, use, useKeys } from "../aws/action-use.js";
 import { awsCode } from "../aws/aws-errors.js";
+import { undoEach } from "../aws/job-resources.js";
 import { keyNotUsable } from "../aws/key-failure.js";
 import type { Party } from "../aws/party.js";
 import { poll } from "../aws/poll.js";
-import { unlessGone, untilVisible } from "../aws/retry.js";
+import { untilVisible } from "../aws/retry.js";
+import { Sightings } from "../aws/sightings.js";
 import { SOURCE_VOLUME_TAG, tagged } from "../aws/tags.js";
-import { findJobVolumes } from "../aws/volumes.js";
+import { findJobVolumes, volumeKind } from "../aws/volumes.js";
 import type { Plan, PlannedVolume } from "../plan.js";
 import { ROUTE_TABLE, type Route } from "../route.js";
+import { givenId, madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /** Volumes of the snapshots in the worker's Availability Zone, always encrypted with the key of the plan. */
@@ -31,56 +34,58 @@ export const createVolumes: Step = {
     for (const volume of plan.volumes) {
       const { volumeId } = volume.origin;
       const snapshotId = snapshotOf(context, volumeId);
-      const existing = found.get(volumeId)?.VolumeId;
       const wait = waitFor(context, `snapshot ${snapshotId} to be visible`, snapshotId, timing.visibleMs);
       const create = () => worker.ec2(command(plan, volume, snapshotId), snapshotId);
-      volumes[volumeId] = existing ?? (await untilVisible(wait, create)).VolumeId ?? "";
+      // One that is made and not visible is what the same client token leads to.
+      const { VolumeId } = found.get(volumeId) ?? (await untilVisible(wait, create));
+      volumes[volumeId] = givenId(VolumeId, "of a volume");
     }
     return { volumes };
   },
   wait: async (context) => {
     const { plan, worker, made, timing } = context;
     const ids = Object.values(made.volumes ?? {});
-    const seen = new Set<string>();
-    const visibleUntil = performance.now() + timing.visibleMs;
-    await poll(
-      waitFor(context, "the volumes to be available", ids.join(", "), timing.resourceMs),
-      async () => {
-        const volumes = [...(await findJobVolumes(worker, plan.jobId)).values()];
-        for (const id of ids) {
-          const volume = volumes.find(({ VolumeId }) => VolumeId === id);
-          if (volume !== undefined) seen.add(id);
-          const isGone = volume === undefined && (seen.has(id) || performance.now() > visibleUntil);
-          if (isGone || volume?.State === "error")
-            throw await volumeFailed(context, id, isGone ? "vanished" : "failed");
-        }
-        const usable = volumes.filter(({ State }) => State === "available" || State === "in-use");
-        context.progress(`${usable.length} of ${ids.length}`);
-        return usable.length === ids.length ? true : undefined;
-      },
-    );
+    const sightings = new Sightings(timing.visibleMs);
+    const wait = waitFor(context, "the volumes to be available", ids.join(", "), timing.resourceMs);
+    await poll(wait, async () => {
+      const volumes = [...(await findJobVolumes(worker, plan.jobId)).values()];
+      for (const id of ids) {
+        const volume = volumes.find(({ VolumeId }) => VolumeId === id);
+        const isGone = sightings.isGone(id, volume !== undefined);
+        if (isGone || volume?.State === "error")
+          throw await volumeFailed(context, id, isGone ? "vanished" : "failed");
+      }
+      const usable = volumes.filter(
+        ({ VolumeId = "", State = "" }) => ids.includes(VolumeId) && USABLE.includes(State),
+      );
+      context.progress(`${usable.length} of ${ids.length}`);
+      return usable.length === ids.length ? true : undefined;
+    });
     return {};
   },
   undo: async (context) => {
     const { plan, worker, made, timing } = context;
-    const known = Object.values(made.volumes ?? {});
-    const deleted = new Set<string>();
-    const wait = waitFor(context, "the volumes to be deleted", known.join(", "), timing.resourceMs);
-    await poll(wait, async () => {
-      const found = [...(await findJobVolumes(worker, plan.jobId)).values()].map(
-        ({ VolumeId = "" }) => VolumeId,
-      );
-      const left = new Set([...found, ...known].filter((id) => !deleted.has(id)));
-      for (const id of left) if (await isDeleted(worker, id)) deleted.add(id);
-      return found.length === 0 && known.every((id) => deleted.has(id)) ? true : undefined;
+    const removed = new Set<string>();
+    await undoEach(context, {
+      kind: volumeKind(worker, plan.jobId),
+      known: Object.values(made.volumes ?? {}),
+      what: "the volumes to be deleted",
+      timeoutMs: timing.resourceMs,
+      removed,
+      undo: async ({ VolumeId = "" }) => {
+        if (!removed.has(VolumeId) && (await isDeleted(worker, VolumeId))) removed.add(VolumeId);
+        return false;
+      },
     });
   },
 };
 
+const USABLE = ["available", "in-use"];
+
 /** @returns false while AWS refuses, as it does until a new volume is `available`: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteVolume.html */
 async function isDeleted(worker: Party, VolumeId: string): Promise<boolean> {
   try {
-    await unlessGone(() => worker.ec2(new DeleteVolumeCommand({ VolumeId }), VolumeId));
+    await worker.ec2(new DeleteVolumeCommand({ VolumeId }), VolumeId);
     return true;
   } catch (error) {
     if (awsCode(error) === "IncorrectState") return false;
@@ -96,7 +101,7 @@ function ownsSnapshots(route: Route): boolean {
 
 /** What a volume is made of: the nearest copy to the worker. */
 function snapshotOf({ made }: StepContext, volumeId: string): string {
-  return made.workerCopies?.[volumeId] ?? made.bridgeCopies?.[volumeId] ?? made.snapshots?.[volumeId] ?? "";
+  return made.workerCopies?.[volumeId] ?? made.bridgeCopies?.[volumeId] ?? madeId(made.snapshots, volumeId);
 }
 
 function command(

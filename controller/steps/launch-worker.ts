@@ -1,13 +1,14 @@
 import { type Instance, RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
 import { making, use, useKeys } from "../aws/action-use.js";
-import { assertAlive, findInstance, findLaunched } from "../aws/instances.js";
+import { assertAlive, InstanceWatch, instanceKind } from "../aws/instances.js";
+import { undoEach } from "../aws/job-resources.js";
 import { keyNotUsable } from "../aws/key-failure.js";
 import { poll } from "../aws/poll.js";
-import { unlessGone } from "../aws/retry.js";
 import { tagged } from "../aws/tags.js";
 import type { Plan } from "../plan.js";
 import type { WorkerRequest } from "../request.js";
+import { givenId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /** A worker for this job alone, that nobody can log in to and that asks for nothing from outside. */
@@ -26,34 +27,40 @@ export const launchWorker: Step = {
   ],
   make: async (context) => {
     const { plan, worker } = context;
-    const [launched] = await findLaunched(worker, plan.jobId);
-    if (launched?.InstanceId !== undefined) return { workerId: launched.InstanceId };
-    const { Instances = [] } = await worker.ec2(runInstances(plan), "the worker");
-    return { workerId: Instances[0]?.InstanceId ?? "" };
+    const [launched] = await instanceKind(worker, plan.jobId).list();
+    // One that is launched and not visible is what the same client token leads to.
+    const { Instances = [] } = launched
+      ? { Instances: [launched] }
+      : await worker.ec2(runInstances(plan), "the worker");
+    return { workerId: givenId(Instances[0]?.InstanceId, "of the worker") };
   },
   wait: async (context) => {
-    const { worker, made, timing } = context;
-    const { workerId = "" } = made;
-    const visibleUntil = performance.now() + timing.visibleMs;
+    const { worker, timing } = context;
+    const workerId = workerIdOf(context);
+    const watch = new InstanceWatch(worker, workerId, timing.visibleMs);
     await poll(waitFor(context, `worker ${workerId} to run`, workerId, timing.resourceMs), async () => {
-      const instance = await findInstance(worker, workerId);
-      if (instance === undefined && performance.now() < visibleUntil) return undefined;
+      const instance = await watch.find();
       if (hasLaunchFailed(instance)) throw await rootFailed(context, workerId);
-      assertAlive(instance, workerId);
+      if (instance !== undefined) assertAlive(instance, workerId);
       return instance?.State?.Name === "running" ? true : undefined;
     });
     return {};
   },
   undo: async (context) => {
     const { plan, worker, made, timing } = context;
-    const found = (await findLaunched(worker, plan.jobId)).flatMap(({ InstanceId }) => InstanceId ?? []);
-    const ids = new Set([...found, ...(made.workerId === undefined ? [] : [made.workerId])]);
-    for (const id of ids)
-      await unlessGone(() => worker.ec2(new TerminateInstancesCommand({ InstanceIds: [id] }), id));
-    const all = [...ids].join(", ");
-    await poll(waitFor(context, "the worker to be terminated", all, timing.resourceMs), async () =>
-      (await findLaunched(worker, plan.jobId)).length === 0 ? true : undefined,
-    );
+    await undoEach(context, {
+      kind: instanceKind(worker, plan.jobId),
+      known: made.workerId === undefined ? [] : [made.workerId],
+      what: "the worker to be terminated",
+      timeoutMs: timing.resourceMs,
+      undo: async ({ InstanceId = "", State }) => {
+        if (State?.Name === "terminated") return true;
+        const InstanceIds = [InstanceId];
+        if (State?.Name !== "shutting-down")
+          await worker.ec2(new TerminateInstancesCommand({ InstanceIds }), InstanceId);
+        return false;
+      },
+    });
   },
 };
 

@@ -7,10 +7,11 @@ import { readResult } from "../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
 import { undefinedIfAbsent } from "../../repository/storage/if-absent.js";
 import { use } from "../aws/action-use.js";
-import { assertAlive, findInstance } from "../aws/instances.js";
+import { InstanceWatch } from "../aws/instances.js";
 import { pause } from "../aws/poll.js";
 import { WorkerQueue } from "../worker-queue.js";
 import { workerIdOf } from "./launch-worker.js";
+import { madeId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
 /** An agent that finds a job later than this after it was written refuses it: longer than any backup that it has to wait for. */
@@ -36,6 +37,7 @@ export const runJob: Step = {
     const heartbeat = new Heartbeat(context.timing.agentStartMs, context.timing.heartbeatMs);
     const lookMs = context.timing.pollMs * QUEUE_LOOK_FACTOR;
     const queue = new WorkerQueue(context.storage, workerIdOf(context), context.plan.jobId, lookMs);
+    const watch = watchWorker(context);
     for (;;) {
       context.signal.throwIfAborted();
       const askedAt = performance.now();
@@ -46,7 +48,7 @@ export const runJob: Step = {
       heartbeat.hear(status?.sequence, performance.now() - askedAt);
       if (status !== undefined) context.progress(describe(status, heartbeat.rate(status.doneBytes)));
       else await waitInLine(context, queue, heartbeat);
-      await assertWorks(context, heartbeat);
+      await assertWorks(watch, workerIdOf(context), heartbeat);
       await pause(context.timing.pollMs, context.signal);
     }
   },
@@ -54,6 +56,7 @@ export const runJob: Step = {
     const { storage, plan, timing } = context;
     if ((await undefinedIfAbsent(() => storage.get(jobKey(plan.jobId, "job")))) === undefined) return;
     const heartbeat = new Heartbeat(timing.heartbeatMs, timing.heartbeatMs);
+    const watch = watchWorker(context);
     // An agent that is silent or does not end has its devices taken away all the same: they are detached next.
     const deadline = performance.now() + timing.agentStopMs;
     while ((await readResult(storage, plan.jobId)) === undefined) {
@@ -62,10 +65,14 @@ export const runJob: Step = {
       const askedAt = performance.now();
       const status = await readStatus(storage, plan.jobId);
       heartbeat.hear(status?.sequence, performance.now() - askedAt);
-      const instance = await findInstance(context.worker, workerIdOf(context));
-      if (instance?.State?.Name !== "running") return;
+      if (await hasEnded(watch)) return;
       await pause(timing.pollMs, context.signal);
     }
+  },
+  // The agent may have been done before it heard that it was to stop: the point is there, and worth more than the reason to stop.
+  findPoint: async ({ storage, plan }) => {
+    const outcome = (await readResult(storage, plan.jobId))?.outcome;
+    return outcome?.ok === true ? outcome.point : undefined;
   },
 };
 
@@ -122,9 +129,28 @@ export class Heartbeat {
   }
 }
 
-async function assertWorks(context: StepContext, heartbeat: Heartbeat): Promise<void> {
-  const workerId = workerIdOf(context);
-  assertAlive(await findInstance(context.worker, workerId), workerId);
+function watchWorker(context: StepContext): InstanceWatch {
+  return new InstanceWatch(context.worker, workerIdOf(context), context.timing.visibleMs);
+}
+
+async function hasEnded(watch: InstanceWatch): Promise<boolean> {
+  try {
+    const state = (await watch.findAlive())?.State?.Name;
+    return state !== undefined && state !== "running";
+  } catch (error) {
+    if (error instanceof BlockferryError && error.code === "WorkerLost") return true;
+    if (isOutage(error)) return false;
+    throw error;
+  }
+}
+
+async function assertWorks(watch: InstanceWatch, workerId: string, heartbeat: Heartbeat): Promise<void> {
+  try {
+    await watch.findAlive();
+  } catch (error) {
+    // While the agent is heard of, the worker lives, and EC2 need not be asked: hours of work do not end with its outage.
+    if (!isOutage(error) || !heartbeat.hasBegun() || heartbeat.isLost()) throw error;
+  }
   if (!heartbeat.isLost()) return;
   throw new BlockferryError({
     code: "WorkerLost",
@@ -136,6 +162,10 @@ async function assertWorks(context: StepContext, heartbeat: Heartbeat): Promise<
       : "Check that `blockferry-agent serve` runs there with the same repository, and that the worker's role and network let it reach the bucket.",
     object: workerId,
   });
+}
+
+function isOutage(error: unknown): boolean {
+  return error instanceof BlockferryError && ["AwsUnavailable", "CredentialsInvalid"].includes(error.code);
 }
 
 function describe({ state, doneBytes, totalBytes }: JobStatus, rate: number): string {
@@ -156,9 +186,9 @@ function jobOf(context: StepContext, now: Date): Job {
     worker: workerIdOf(context),
     volumes: plan.volumes.map(({ name, origin }) => ({
       name,
-      volumeId: made.volumes?.[origin.volumeId] ?? "",
+      volumeId: madeId(made.volumes, origin.volumeId),
       sizeBytes: origin.sizeBytes,
-      attachName: made.attachments?.[origin.volumeId] ?? "",
+      attachName: madeId(made.attachments, origin.volumeId),
       origin,
     })),
     instance: { ...plan.instance, snapshotTime: made.snapshotTime ?? now.toISOString() },

@@ -2,9 +2,10 @@ import { DescribeSnapshotAttributeCommand, ModifySnapshotAttributeCommand } from
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use } from "../aws/action-use.js";
 import { awsCode } from "../aws/aws-errors.js";
-import { unlessGone } from "../aws/retry.js";
-import { listSnapshots, type SnapshotRole } from "../aws/snapshots.js";
+import { undoEach } from "../aws/job-resources.js";
+import { snapshotKind } from "../aws/snapshots.js";
 import { ROUTE_TABLE } from "../route.js";
+import { madeId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
 /** Lets the worker's account use the snapshots, and nobody else; it gives no access to their keys. */
@@ -24,9 +25,23 @@ export const shareSnapshots: Step = {
   },
   wait: async () => ({}),
   undo: async (context) => {
-    for (const snapshot of await ofTheJob(context)) {
-      await unlessGone(async () => {
-        if (await isShared(context, snapshot)) await changeShare(context, snapshot, "remove");
+    const { plan, source, made, timing } = context;
+    const places = [
+      [{ party: source, region: plan.source.region, role: "snapshot" }, made.snapshots],
+      [{ party: source, region: plan.worker.region, role: "bridge-copy" }, made.bridgeCopies],
+    ] as const;
+    for (const [place, known] of places) {
+      await undoEach(context, {
+        kind: snapshotKind(place, plan.jobId),
+        known: Object.values(known ?? {}),
+        what: "the snapshots to be shared no more",
+        timeoutMs: timing.resourceMs,
+        undo: async ({ SnapshotId = "" }) => {
+          const snapshot = { snapshotId: SnapshotId, region: place.region };
+          if (!(await isShared(context, snapshot))) return true;
+          await changeShare(context, snapshot, "remove");
+          return false;
+        },
       });
     }
   },
@@ -41,19 +56,8 @@ function toBeShared({ plan, made }: StepContext): Shareable[] {
   return plan.volumes.map(({ origin: { volumeId } }) => {
     const copy = made.bridgeCopies?.[volumeId];
     if (copy !== undefined) return { snapshotId: copy, region: plan.worker.region };
-    return { snapshotId: made.snapshots?.[volumeId] ?? "", region: plan.source.region };
+    return { snapshotId: madeId(made.snapshots, volumeId), region: plan.source.region };
   });
-}
-
-async function ofTheJob({ plan, source }: StepContext): Promise<Shareable[]> {
-  const find = async (role: SnapshotRole, region: string) => {
-    const found = await listSnapshots({ party: source, region, role }, plan.jobId);
-    return found.map(({ SnapshotId = "" }) => ({ snapshotId: SnapshotId, region }));
-  };
-  return [
-    ...(await find("snapshot", plan.source.region)),
-    ...(await find("bridge-copy", plan.worker.region)),
-  ];
 }
 
 async function isShared({ source, plan }: StepContext, { snapshotId, region }: Shareable): Promise<boolean> {

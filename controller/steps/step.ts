@@ -36,6 +36,11 @@ export interface StepContext {
   storage: Storage;
   timing: Timing;
   signal: AbortSignal;
+  /**
+   * When all that the step has made so far is visible at last, on the clock of `performance.now()`: until then, what EC2 does
+   * not show may be there all the same.
+   */
+  visibleBy: number;
   /** Shows how far the step is. */
   progress(text: string): void;
 }
@@ -57,6 +62,8 @@ export interface Step {
   wait(context: StepContext): Promise<Made>;
   /** Removes what it made, and waits until that is gone. */
   undo(context: StepContext): Promise<void>;
+  /** Id of the recovery point, if there proves to be one after the step is undone. */
+  findPoint?(context: StepContext): Promise<string | undefined>;
 }
 
 export function waitFor(context: StepContext, what: string, object: string, timeoutMs: number): Wait {

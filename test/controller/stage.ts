@@ -16,7 +16,7 @@ import { waitUntil } from "../support/wait-until.js";
 import type { Way } from "./ways.js";
 
 const LATENCY_MS = 50;
-const QUICK = { BLOCKFERRY_POLL_MS: "50" };
+const QUICK = { BLOCKFERRY_POLL_MS: "50", BLOCKFERRY_VISIBLE_TIMEOUT_MS: "200" };
 
 /** A lab of its own for one way, with all that its backups need but the worker. */
 export interface Stage {

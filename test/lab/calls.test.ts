@@ -122,10 +122,13 @@ rootTest("throttling strikes as often as wanted, after as many calls as wanted",
 
 // "the result of an API command you run that affects your Amazon EC2 resources might not be immediately visible to all subsequent
 // commands you run": https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
-rootTest("a new id may be unknown for a moment", async () => {
-  await control.change({ invisibleMs: 500 });
+rootTest("a new id may be unknown for a moment, and in no listing", async () => {
+  await control.change({ invisibleMs: 1000 });
   const id = await createVolume(worker, { Size: 1 });
   await refused(describeVolume(worker, id), "InvalidVolume.NotFound");
+  const Filters = [{ Name: "volume-id", Values: [id] }];
+  const listed = async () => (await worker.ec2.send(new DescribeVolumesCommand({ Filters }))).Volumes?.length;
+  assert.equal(await listed(), 0);
   await control.change({ invisibleMs: 0 });
   await waitUntil("the volume to be seen", async () =>
     describeVolume(worker, id).then(
@@ -133,6 +136,9 @@ rootTest("a new id may be unknown for a moment", async () => {
       () => false,
     ),
   );
+  assert.equal(await listed(), 1);
+  await control.addFault({ action: "DescribeVolumes", effect: "list-nothing" });
+  assert.deepEqual([await listed(), await listed()], [0, 1]);
 });
 
 rootTest("snapshots are pending and volumes creating before they can be used", async () => {

@@ -20,13 +20,15 @@ export interface LabFault {
   effect?: CallEffect | WorkerEffect;
 }
 
-/** The last two: the call is served, and its connection closed, or kept without an answer until faults are cleared. */
+/** `list-nothing` and `list-one`: a Describe call sees no resource, or one alone. The last two: the call is served, and its connection closed, or kept without an answer until faults are cleared. */
 type CallEffect =
   | "throttle"
   | "volume-error"
   | "snapshot-error"
   | "never-attach"
   | "disable-key"
+  | "list-nothing"
+  | "list-one"
   | "lose-answer"
   | "withhold-answer";
 
@@ -91,7 +93,7 @@ export interface LabResources {
 export interface LabSettings {
   /** How long a snapshot is pending, a volume creating, an attachment attaching. */
   latencyMs: number;
-  /** How long a new id is NotFound. */
+  /** How long a new id is NotFound, and in no listing. */
   invisibleMs: number;
   /** What becomes of a volume whose key can't be used. */
   unusableKey: "error" | "vanish";

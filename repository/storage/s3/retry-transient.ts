@@ -12,8 +12,7 @@ export interface RetryOptions {
 }
 
 /**
- * Runs the operation again while it fails with what passes, after a random delay whose bound doubles (full jitter: AWS
- * Architecture Blog, "Exponential Backoff And Jitter").
+ * Runs the operation again while it fails with what passes.
  * @throws the last failure; the signal's reason
  */
 export async function retryTransient<T>(
@@ -30,12 +29,19 @@ export async function retryTransient<T>(
       failingSince ??= performance.now();
       const leftMs = failingSince + patienceMs() - performance.now();
       if (leftMs <= 0) throw error;
-      const ceilingMs = Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** failures);
       await setTimeout(
-        Math.min(leftMs, Math.random() * ceilingMs),
+        Math.min(leftMs, retryDelayMs(failures)),
         undefined,
         signal === undefined ? {} : { signal },
       );
     }
   }
+}
+
+/**
+ * A random delay whose bound doubles with each failure: full jitter, see AWS Architecture Blog, "Exponential Backoff And Jitter".
+ * @param failures how often it has failed, from 1
+ */
+export function retryDelayMs(failures: number): number {
+  return Math.random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** failures);
 }

@@ -23,6 +23,7 @@ async function undoneJob(env: NodeJS.ProcessEnv) {
     ...{ plan, storage, source: party, worker: party, progress: () => undefined },
     made: { volumes: { [volumeId]: "vol-0fedcba9876543210" }, attachments: { [volumeId]: "/dev/sdf" } },
     signal: new AbortController().signal,
+    visibleBy: 0,
     timing: timing({ BLOCKFERRY_POLL_MS: "5", ...env }),
   };
   await runJob.make(context);

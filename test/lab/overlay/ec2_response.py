@@ -74,7 +74,19 @@ class LabEc2Response(EC2Response):
             if not ids or snapshot.id in ids
         ]
         filters = self._filters_from_querystring()
-        return ActionResult({"Snapshots": generic_filter(filters, found) if filters else found})
+        matching = generic_filter(filters, found) if filters else found
+        return ActionResult({"Snapshots": self.ec2_backend.lab.new_ids.listed(matching, lambda one: one.id)})
+
+    def describe_volumes(self) -> ActionResult:
+        self.error_on_dryrun()
+        volumes = self.ec2_backend.describe_volumes(self._get_param("VolumeIds", []), self._filters_from_querystring())
+        return ActionResult({"Volumes": self.ec2_backend.lab.new_ids.listed(volumes, lambda one: one.id)})
+
+    def describe_instances(self) -> ActionResult:
+        """Each launch is of one instance."""
+        result: dict[str, Any] = super().describe_instances().result
+        seen = self.ec2_backend.lab.new_ids.listed(result["Reservations"], lambda one: one.instances[0].id)
+        return ActionResult({**result, "Reservations": seen})
 
     def _require_existing(self, ids: list[str]) -> None:
         """

@@ -7,7 +7,10 @@ from typing import Any
 from .aws_call import AwsCall
 
 WORKER_EFFECTS = ("kill-agent", "hang-agent", "terminate-worker", "spot-interrupt")
-CALL_EFFECTS = ("volume-error", "snapshot-error", "never-attach", "disable-key", "lose-answer", "withhold-answer")
+CALL_EFFECTS = (
+    *("volume-error", "snapshot-error", "never-attach", "disable-key"),
+    *("list-nothing", "list-one", "lose-answer", "withhold-answer"),
+)
 _EFFECTS = (*WORKER_EFFECTS, *CALL_EFFECTS, "throttle")
 
 

@@ -1,15 +1,18 @@
 """
-Ids that are not to be seen yet: "the result of an API command you run that affects your Amazon EC2 resources might not be
-immediately visible to all subsequent commands you run".
+Ids that are not to be seen yet, neither by their name nor in listings: "the result of an API command you run that affects your
+Amazon EC2 resources might not be immediately visible to all subsequent commands you run".
 https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 """
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from .aws_call import AwsCall
+from .aws_call import CURRENT_CALL, AwsCall
 from .faults import ErrorAnswer
 from .settings import Settings
+
+Resource = TypeVar("Resource")
 
 _NOT_FOUND = {
     "vol-": ("InvalidVolume.NotFound", "The volume '{}' does not exist."),
@@ -27,12 +30,21 @@ class NewIds:
         self._visible_at[resource_id] = time.monotonic() + self._settings.invisible_ms / 1000
 
     def error_for(self, call: AwsCall) -> ErrorAnswer | None:
-        for value in call.parameters.values():
-            if self._is_invisible(value):
+        """A filter answers with what it finds, and is no error where that is nothing."""
+        for name, value in call.parameters.items():
+            if self._is_invisible(value) and not name.startswith("Filter."):
                 prefix = value[: value.index("-") + 1]
                 code, message = _NOT_FOUND[prefix]
                 return ErrorAnswer(code, message.format(value))
         return None
+
+    def listed(self, found: list[Resource], id_of: Callable[[Resource], str]) -> list[Resource]:
+        """What the call that is being served gets to see; by a fault that is nothing, or one."""
+        effects = CURRENT_CALL.get().effects
+        if "list-nothing" in effects:
+            return []
+        visible = [resource for resource in found if not self._is_invisible(id_of(resource))]
+        return visible[:1] if "list-one" in effects else visible
 
     def _is_invisible(self, value: Any) -> bool:
         return isinstance(value, str) and time.monotonic() < self._visible_at.get(value, 0)

@@ -17,7 +17,7 @@ class Settings:
     latency_ms: int = 100
     """How long a snapshot is `pending`, a volume `creating`, an attachment `attaching`."""
     invisible_ms: int = 0
-    """How long a new id is NotFound."""
+    """How long a new id is NotFound, and in no listing."""
     unusable_key: Literal["error", "vanish"] = "error"
     """What becomes of a volume whose key can't be used."""
     attach_limit: int | None = None

@@ -1,0 +1,69 @@
+import { EC2Client } from "@aws-sdk/client-ec2";
+import { IAMClient } from "@aws-sdk/client-iam";
+import { KMSClient } from "@aws-sdk/client-kms";
+import { STSClient } from "@aws-sdk/client-sts";
+import type { Access } from "../request.js";
+import { timing } from "../timing.js";
+import { type CredentialProvider, credentialsFor } from "./credentials.js";
+import { Patience } from "./patience.js";
+
+/** The SDK's clients of an account. */
+export class Clients {
+  readonly patience = new Patience(timing().outageMs, () => this.renewCredentials());
+  private readonly ec2ByRegion = new Map<string, EC2Client>();
+  private readonly kmsByRegion = new Map<string, KMSClient>();
+  private credentials: CredentialProvider;
+
+  constructor(private readonly access: Access) {
+    this.credentials = credentialsFor(access);
+  }
+
+  ec2(region: string): EC2Client {
+    return remembered(this.ec2ByRegion, region, () => new EC2Client(this.config(region)));
+  }
+
+  kms(region: string): KMSClient {
+    return remembered(this.kmsByRegion, region, () => new KMSClient(this.config(region)));
+  }
+
+  iam(region: string): IAMClient {
+    return new IAMClient(this.config(region));
+  }
+
+  sts(region: string): STSClient {
+    return new STSClient(this.config(region));
+  }
+
+  /** The Region of the command line, the profile or the environment, as the SDK finds it. */
+  async defaultRegion(): Promise<string> {
+    if (this.access.region !== null) return this.access.region;
+    const { profile } = this.access;
+    return new STSClient(profile === null ? {} : { profile }).config.region();
+  }
+
+  /** Credentials without a date are kept for ever by a client, whatever has become of the profile that they are from. */
+  private renewCredentials(): void {
+    this.credentials = credentialsFor(this.access);
+    this.ec2ByRegion.clear();
+    this.kmsByRegion.clear();
+  }
+
+  private config(region: string) {
+    const { callMs } = timing();
+    return {
+      region,
+      credentials: this.credentials,
+      // Whether a call is made again is for Patience to say; the SDK slows down when AWS throttles.
+      maxAttempts: 1,
+      retryMode: "adaptive",
+      // The SDK's own default is to wait for ever.
+      requestHandler: { connectionTimeout: callMs, socketTimeout: callMs },
+    } as const;
+  }
+}
+
+function remembered<T>(clients: Map<string, T>, region: string, make: () => T): T {
+  const client = clients.get(region) ?? make();
+  clients.set(region, client);
+  return client;
+}

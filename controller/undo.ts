@@ -1,0 +1,67 @@
+import { asBlockferryError } from "../foundation/blockferry-error.js";
+import { pause } from "./aws/poll.js";
+import { beat, contextOf, noteDown, now, type Run } from "./run.js";
+import type { Step } from "./steps/step.js";
+
+/** How often undoing is tried before what is left is left to `blockferry cleanup`. */
+const ATTEMPTS = 4;
+/** From one try to the next the pause grows by this. */
+const GROWTH = 4;
+
+/** Undoing is bounded by its own timeouts; whoever interrupts it a second time ends the process. */
+const NEVER = new AbortController().signal;
+
+/**
+ * Undoes every step that may have made something, the last one first, and goes on to the next where one fails.
+ * @param visibleBy by step, when what it has made is visible; for those that this run has taken
+ */
+export async function undoAll(run: Run, visibleBy: ReadonlyMap<string, number>): Promise<void> {
+  const { display, base } = run;
+  const ended = new AbortController();
+  const alive = beat(run, ended.signal);
+  display.begin("Removing everything temporary");
+  let left = await undoSteps(run, visibleBy);
+  for (let attempt = 1; left.length > 0 && attempt < ATTEMPTS; attempt++) {
+    await pause(base.timing.undoPauseMs * GROWTH ** (attempt - 1), NEVER);
+    left = await undoSteps(run, visibleBy);
+  }
+  ended.abort();
+  await alive;
+  display.end(left.length === 0 ? "done" : "failed");
+  if (left.length === 0) {
+    await noteDown(run, (record) => {
+      record.state = "finished";
+    });
+  }
+}
+
+/** @returns those that could not be undone */
+async function undoSteps(run: Run, visibleBy: ReadonlyMap<string, number>): Promise<Step[]> {
+  const left: Step[] = [];
+  for (const step of run.steps.toReversed()) {
+    if (!(await undoStep(run, step, visibleBy.get(step.name)))) left.push(step);
+  }
+  return left;
+}
+
+async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Promise<boolean> {
+  const { journal, display, base } = run;
+  const entry = journal.step(step.name);
+  if (entry.state === "pending" || entry.state === "undone") return true;
+  // What a step that ended well has made was seen. What another process made, it may have made a moment ago.
+  const unseenUntil = entry.state === "done" ? 0 : (visibleBy ?? performance.now() + base.timing.visibleMs);
+  try {
+    const context = contextOf(run, step, NEVER, unseenUntil);
+    await step.undo(context);
+    const point = await step.findPoint?.(context);
+    await noteDown(run, (record) => {
+      Object.assign(entry, { state: "undone", finishedAt: now() });
+      if (point !== undefined)
+        Object.assign(record, { outcome: { ok: true, point }, made: { ...record.made, point } });
+    });
+    return true;
+  } catch (error) {
+    display.note(`undoing ${step.name} failed: ${asBlockferryError(error).message}`);
+    return false;
+  }
+}
