@@ -1,6 +1,6 @@
 import type { Storage } from "../repository/storage/storage.js";
 import type { Display } from "./display.js";
-import { Journal, type JournalRecord } from "./journal.js";
+import { Journal } from "./journal.js";
 import type { Parties } from "./parties.js";
 import type { Plan } from "./plan.js";
 import { runSteps } from "./runner.js";
@@ -22,8 +22,8 @@ export async function startJob(plan: Plan, environment: JobEnvironment): Promise
 }
 
 /** Goes on where a run has ended: forward, or with undoing. @throws JobRunning */
-export async function resumeJob(record: JournalRecord, environment: JobEnvironment): Promise<string> {
-  const journal = await Journal.takeOver(environment.storage, record, timing().heartbeatMs);
+export async function resumeJob(job: string, environment: JobEnvironment): Promise<string> {
+  const journal = await Journal.takeOver(environment.storage, job, timing().heartbeatMs);
   return continueJob(journal, environment);
 }
 

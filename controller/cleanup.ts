@@ -1,9 +1,11 @@
 import { asBlockferryError, BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
 import type { Storage } from "../repository/storage/storage.js";
 import type { Display } from "./display.js";
-import { isAlive, Journal, type JournalRecord, readJournals } from "./journal.js";
+import { isAlive, Journal } from "./journal.js";
+import type { JournalRecord } from "./journal-record.js";
 import type { Parties } from "./parties.js";
 import type { Plan } from "./plan.js";
+import { readJournals } from "./read-journals.js";
 import { runSteps } from "./runner.js";
 import { timing } from "./timing.js";
 import { stepsOf } from "./workflow.js";
@@ -55,8 +57,11 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
     try {
       await abandon(record, options);
       report.cleaned.push(record.job);
-    } catch (error) {
-      report.problems.push(asBlockferryError(error).toRecord());
+    } catch (thrown) {
+      const error = asBlockferryError(thrown);
+      // Somebody else has taken it up since it was listed.
+      if (error.code === "JobRunning") report.left.push(record.job);
+      else report.problems.push(error.toRecord());
     }
   }
   return report;
@@ -65,7 +70,8 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
 async function abandon(record: JournalRecord, options: CleanupOptions): Promise<void> {
   const { storage, display } = options;
   const parties = await options.reopenParties(record.plan);
-  const journal = await Journal.takeOver(storage, record, timing().heartbeatMs);
+  const journal = await Journal.takeOver(storage, record.job, timing().heartbeatMs);
+  if (journal.record.state === "finished") return;
   const error = abandonedError(record.job).toRecord();
   await journal.update((changed) => {
     changed.state = "undoing";

@@ -10,7 +10,9 @@ import {
 import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
 import { openRepository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { isAlive, type JournalRecord, readJournals } from "../journal.js";
+import { isAlive } from "../journal.js";
+import type { JournalRecord } from "../journal-record.js";
+import { readJournals } from "../read-journals.js";
 import { workerIdOf } from "../steps/launch-worker.js";
 import { runJob } from "../steps/run-job.js";
 import { timing } from "../timing.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { jobKey } from "../../repository/jobs/job-key.js";
+import { journalKey } from "../../repository/jobs/job-key.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { controller } from "../support/controller.js";
 import { failure, newRepository } from "../support/repositories.js";
@@ -104,10 +104,10 @@ describe("jobs of a repository", async () => {
       const job = "job-20261123T112150Z-00000000";
       const damaged = await newRepository(await tempFolder());
       const storage = await openStorage(parseStorageLocation(damaged));
-      await storage.put(jobKey(job, "journal"), Buffer.from("{}"));
+      await storage.put(journalKey(job, 1), Buffer.from("{}"));
       const { code, stdout } = await controller([...command, "--repo", damaged, "--json"]);
       const [problem] = JSON.parse(stdout).problems;
-      assert.deepEqual([code, problem.code, problem.object], [3, "ObjectCorrupt", jobKey(job, "journal")]);
+      assert.deepEqual([code, problem.code, problem.object], [3, "ObjectCorrupt", journalKey(job, 1)]);
       assert.ok(problem.remedy.includes(`blockferry:job=${job}`), problem.remedy);
     });
   }
