@@ -3,6 +3,7 @@ import type { Storage } from "../repository/storage/storage.js";
 import type { Display } from "./display.js";
 import { isAlive, Journal } from "./journal.js";
 import type { JournalRecord } from "./journal-record.js";
+import { removeOldJobs } from "./old-jobs.js";
 import type { Parties } from "./parties.js";
 import type { Plan } from "./plan.js";
 import { readJournals } from "./read-journals.js";
@@ -23,6 +24,8 @@ export interface CleanupReport {
   /** Jobs that still run, or have stopped too short a time ago. */
   left: string[];
   problems: ErrorRecord[];
+  /** Jobs finished long ago, whose documents were removed from the repository. */
+  removed: string[];
 }
 
 /** The unfinished jobs of a repository. */
@@ -48,11 +51,14 @@ export async function unfinishedJobs(storage: Storage, olderThanMs: number): Pro
   };
 }
 
-/** Removes, in both accounts, what carries the tag of an abandoned job, and nothing else. */
+/**
+ * Removes, in both accounts, what carries the tag of an abandoned job, and nothing else; and from the repository the documents of
+ * jobs that are long finished.
+ */
 export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
   const { storage, olderThanMs } = options;
   const { abandoned, left, problems } = await unfinishedJobs(storage, olderThanMs);
-  const report: CleanupReport = { cleaned: [], left, problems };
+  const report: CleanupReport = { cleaned: [], left, problems, removed: [] };
   for (const record of abandoned) {
     try {
       await abandon(record, options);
@@ -63,6 +69,11 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
       if (error.code === "JobRunning") report.left.push(record.job);
       else report.problems.push(error.toRecord());
     }
+  }
+  try {
+    report.removed = await removeOldJobs(storage);
+  } catch (thrown) {
+    report.problems.push(asBlockferryError(thrown).toRecord());
   }
   return report;
 }

@@ -34,8 +34,14 @@ export function repositoryStatements(plan: Plan, who: "controller" | "agent"): S
   return [
     { Effect: "Allow", Action: [...BUCKET_ACTIONS[who]], Resource: [bucketArn] },
     ...byObject,
+    ...(who === "controller" ? [removesOldJobs(below("jobs/*"))] : []),
     ...encryptionStatements(plan),
   ];
+}
+
+/** Optional, as its name marks it: without it, documents of jobs that are long finished stay. */
+function removesOldJobs(jobs: string): Statement {
+  return { Sid: "BlockferryRemovesOldJobs", Effect: "Allow", Action: ["s3:DeleteObject"], Resource: [jobs] };
 }
 
 /**

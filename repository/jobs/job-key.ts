@@ -22,6 +22,13 @@ export function journalKey(id: string, term: number): string {
   return `jobs/${id}/journal${term === 1 ? "" : `-${term}`}.json`;
 }
 
+/** When the job was made, as its id tells; in milliseconds since 1970. */
+export function jobTime(id: string): number {
+  const [, ...parts] = /^job-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/.exec(id) ?? [];
+  const [year = 0, month = 0, ...rest] = parts.map(Number);
+  return Date.UTC(year, month - 1, ...rest);
+}
+
 /** Anything else in the folder is no job, and left alone. */
 const JOB_KEY = /^jobs\/(job-\d{8}T\d{6}Z-[0-9a-f]{8})\/([^/]+)$/;
 const JOURNAL = /^journal(?:-([1-9]\d{0,8}))?\.json$/;
@@ -59,4 +66,16 @@ async function listBelow(storage: Storage, prefix: string): Promise<Map<string, 
   }
   for (const { terms } of jobs.values()) terms.sort((a, b) => a - b);
   return jobs;
+}
+
+/**
+ * Removes all of a job. Without `job.json` no agent takes it for new, so that goes first. The last journal says that the job is
+ * finished, so that goes last: an earlier one would say otherwise.
+ */
+export async function removeJob(storage: Storage, { id, objects, terms }: ListedJob): Promise<void> {
+  const others = [...objects].filter((object) => object !== "job").map((object) => jobKey(id, object));
+  const [last, ...earlier] = terms.map((term) => journalKey(id, term)).toReversed();
+  await storage.delete([jobKey(id, "job")]);
+  await storage.delete([...others, ...earlier]);
+  if (last !== undefined) await storage.delete([last]);
 }

@@ -96,7 +96,7 @@ describe("jobs of a repository", async () => {
     const { code, stdout } = await controller(["status", "--repo", repo]);
     assert.deepEqual([code, stdout], [0, "No job yet.\n"]);
     const cleanup = await controller(["cleanup", "--repo", repo, "--json"]);
-    assert.deepEqual(JSON.parse(cleanup.stdout), { cleaned: [], left: [], problems: [] });
+    assert.deepEqual(JSON.parse(cleanup.stdout), { cleaned: [], left: [], problems: [], removed: [] });
   });
 
   for (const command of [["status"], ["cleanup"], ["cleanup", "--dry-run"]]) {

@@ -113,9 +113,13 @@ describe("policies", () => {
     assert.ok(!actions(statements).has("ec2:CreateSnapshots"));
   });
 
-  test("mark reading key policies as optional, with names that no other statement has", () => {
+  test("mark reading key policies and removing old jobs as optional, with names that no other statement has", () => {
     const sids = policyFor("controller", planOf()).Statement.flatMap(({ Sid }) => Sid ?? []);
-    assert.deepEqual(sids, ["BlockferryChecksSourceKeys", "BlockferryChecksWorkerKeys"]);
+    assert.deepEqual(sids, [
+      "BlockferryRemovesOldJobs",
+      "BlockferryChecksSourceKeys",
+      "BlockferryChecksWorkerKeys",
+    ]);
     for (const { Sid, Action, Resource } of policyFor("worker", planOf()).Statement) {
       if (Sid === undefined) continue;
       assert.deepEqual([Action, Resource], [["kms:GetKeyPolicy", "kms:ListGrants"], [WORKER_KEY]]);

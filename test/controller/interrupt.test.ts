@@ -23,7 +23,7 @@ rootTest("cleanup leaves alone what has stopped too short a time ago", async () 
   const { stage, before, start } = await workshop();
   const job = await killAt(stage, doneWith("create-volumes"), start);
   const { stdout } = await startAfterwards(stage, "cleanup").result;
-  assert.deepEqual(JSON.parse(stdout), { cleaned: [], left: [job], problems: [] });
+  assert.deepEqual(JSON.parse(stdout), { cleaned: [], left: [job], problems: [], removed: [] });
   assert.notDeepEqual(await stage.lab.control.resources(), before);
   await startAfterwards(stage, "cleanup", "--older-than", "0s").result;
   assert.deepEqual(await stage.lab.control.resources(), before);
