@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
+import { Journal } from "../../controller/journal.js";
 import { journalKey } from "../../repository/jobs/job-key.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { controller } from "../support/controller.js";
 import { failure, newRepository } from "../support/repositories.js";
 import { tempFolder } from "../support/temp-folder.js";
+import { planOf } from "./plans.js";
 
+const JOB = "job-20261124T120000Z-0123abcd";
 const COMMANDS = ["backup", "check", "status", "cancel", "resume", "cleanup", "points", "show", "iam-policy"];
 const INSTANCE = ["--instance", "i-0a1b2c3d4e5f60718"];
 const WORKER = ["--worker", "i-0f1e2d3c4b5a69788"];
@@ -112,6 +116,26 @@ describe("jobs of a repository", async () => {
     });
   }
 
+  for (const [command, args] of [
+    ["status JOB", ["status", JOB]],
+    ["status", ["status"]],
+    ["cleanup --dry-run", ["cleanup", "--dry-run"]],
+    ["cleanup", ["cleanup"]],
+    ["cancel JOB", ["cancel", JOB]],
+  ] as const) {
+    test(`are told by ${command} with the fields that the documentation lists`, async () => {
+      const known = await newRepository(await tempFolder());
+      const storage = await openStorage(parseStorageLocation(known));
+      await Journal.create(storage, planOf({ jobId: JOB }), ["run-job"]);
+      const { code, stdout } = await controller([...args, "--repo", known, "--json"]);
+      assert.equal(code, 0, stdout);
+      const documented = await resultRow(command);
+      for (const field of Object.keys(JSON.parse(stdout))) {
+        assert.ok(documented.includes(`\`${field}\``), `${field} of ${command}`);
+      }
+    });
+  }
+
   for (const command of ["status", "cancel", "resume"]) {
     test(`that ${command} does not find are named`, async () => {
       const job = "job-20261123T112150Z-3f9a1c2b";
@@ -120,3 +144,10 @@ describe("jobs of a repository", async () => {
     });
   }
 });
+
+/** What docs/operations.md says about the result of a command of the controller. */
+async function resultRow(command: string): Promise<string> {
+  const text = await readFile(new URL("../../../docs/operations.md", import.meta.url), "utf8");
+  const section = text.slice(text.indexOf("## Results for machines"));
+  return section.split("\n").find((line) => line.startsWith(`| \`${command}\` |`)) ?? "";
+}

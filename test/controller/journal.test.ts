@@ -16,7 +16,7 @@ import { tempFolder } from "../support/temp-folder.js";
 import { waitUntil } from "../support/wait-until.js";
 import { planOf } from "./plans.js";
 
-const TAKE_OVER = fileURLToPath(new URL("take-over.js", import.meta.url));
+const TAKE_OVER = fileURLToPath(new URL("../support/take-over-worker.js", import.meta.url));
 const STALE_MS = 60_000;
 const RACERS = 5;
 const [PLACE = "", PID = "", START = ""] = OWNER_TOKEN.split("-");

@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { Journal } from "../../controller/journal.js";
 import { asBlockferryError } from "../../foundation/blockferry-error.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
-import { waitUntil } from "../support/wait-until.js";
+import { waitUntil } from "./wait-until.js";
 
 const [folder = "", job = "", go = ""] = process.argv.slice(2);
 setInterval(() => undefined, 60_000);
