@@ -6,7 +6,7 @@ import type { Step } from "./steps/step.js";
 /** How often undoing is tried before what is left is left to `blockferry cleanup`. */
 const ATTEMPTS = 4;
 /** From one try to the next the pause grows by this. */
-const GROWTH = 4;
+const GROWTH = 3;
 
 /**
  * Undoes every step that may have made something, the last one first, and goes on to the next where one fails. It is bounded by
@@ -64,6 +64,8 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
     const context = contextOf(run, step, journal.lost, unseenUntil);
     await step.undo(context);
     const point = await step.findPoint?.(context);
+    if (point !== undefined && journal.record.outcome?.ok !== true)
+      display.note(`the agent was done all the same: recovery point ${point} is complete`);
     await noteDown(run, (record) => {
       Object.assign(entry, { state: "undone", finishedAt: now() });
       if (point !== undefined)

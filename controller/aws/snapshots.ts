@@ -10,7 +10,7 @@ import { Sightings } from "./sightings.js";
 import { jobFilter, ROLE_TAG, SOURCE_VOLUME_TAG, tagOf } from "./tags.js";
 
 /** What a job's snapshot is: taken of the instance, or copied by one of the parties. */
-export type SnapshotRole = "snapshot" | "bridge-copy" | "worker-copy";
+type SnapshotRole = "snapshot" | "bridge-copy" | "worker-copy";
 
 /** The snapshots of one role: whose they are, and where. */
 export interface SnapshotPlace {

@@ -32,7 +32,8 @@ export const bridgeSnapshots: Step = {
   make: async (context) => {
     const { plan, made } = context;
     const volumes = plan.volumes.filter((volume) => isBridged(plan.route, volume.key));
-    return { bridgeCopies: await copyAll(context, bridgePlace(context), volumes, made.snapshots) };
+    const bridgeCopies = made.bridgeCopies ?? (await copyAll(context, bridgePlace(context), volumes));
+    return { bridgeCopies };
   },
   wait: async (context) => {
     await awaitCopies(context, bridgePlace(context), context.made.bridgeCopies ?? {});
@@ -56,7 +57,8 @@ export const copyShared: Step = {
   ],
   make: async (context) => {
     const { plan, made } = context;
-    return { workerCopies: await copyAll(context, copyPlace(context), plan.volumes, made.snapshots) };
+    const workerCopies = made.workerCopies ?? (await copyAll(context, copyPlace(context), plan.volumes));
+    return { workerCopies };
   },
   wait: async (context) => {
     await awaitCopies(context, copyPlace(context), context.made.workerCopies ?? {});
@@ -77,13 +79,13 @@ async function copyAll(
   context: StepContext,
   place: SnapshotPlace,
   volumes: PlannedVolume[],
-  originals: Record<string, string> | undefined,
 ): Promise<Record<string, string>> {
   const copies = await findCopies(context, place);
   for (const [index, { origin }] of volumes.entries()) {
-    context.progress(`${index} of ${volumes.length} begun`);
     const { volumeId } = origin;
-    copies[volumeId] ??= await copy(context, place, volumeId, madeId(originals, volumeId));
+    context.progress(`${index} of ${volumes.length} begun`);
+    const original = madeId(context.made.snapshots, volumeId);
+    copies[volumeId] ??= await copy(context, place, volumeId, original);
   }
   return copies;
 }

@@ -3,10 +3,11 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use } from "../aws/action-use.js";
 import { awsCode } from "../aws/aws-errors.js";
 import { undoEach } from "../aws/job-resources.js";
+import { untilVisible } from "../aws/retry.js";
 import { snapshotKind } from "../aws/snapshots.js";
 import { ROUTE_TABLE } from "../route.js";
 import { madeId } from "./made-id.js";
-import type { Step, StepContext } from "./step.js";
+import { type Step, type StepContext, waitFor } from "./step.js";
 
 /** Lets the worker's account use the snapshots, and nobody else; it gives no access to their keys. */
 export const shareSnapshots: Step = {
@@ -20,7 +21,12 @@ export const shareSnapshots: Step = {
     ...use("source", "ec2:DescribeSnapshots", "any"),
   ],
   make: async (context) => {
-    for (const snapshot of toBeShared(context)) await changeShare(context, snapshot, "add");
+    for (const snapshot of toBeShared(context)) {
+      const { snapshotId } = snapshot;
+      const visible = `snapshot ${snapshotId} to be visible`;
+      const wait = waitFor(context, visible, snapshotId, context.timing.visibleMs);
+      await untilVisible(wait, () => changeShare(context, snapshot, "add"));
+    }
     return {};
   },
   wait: async () => ({}),

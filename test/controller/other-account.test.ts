@@ -5,6 +5,8 @@ import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
 
 const lab = await startLab();
+// Nothing is invisible here, so nothing has to be waited for.
+const env = { ...lab.env, BLOCKFERRY_VISIBLE_TIMEOUT_MS: "200" };
 
 rootTest("a job is taken up in its own accounts and Regions, or not at all", async () => {
   const { customerKey, workerId } = await populate(lab);
@@ -20,16 +22,16 @@ rootTest("a job is taken up in its own accounts and Regions, or not at all", asy
     ["--source-profile", "worker"],
     ["--worker-aws-profile", "source"],
   ]) {
-    const resumed = await controller(["resume", job, "--repo", REPOSITORY, "--json", ...wrong], lab.env);
+    const resumed = await controller(["resume", job, "--repo", REPOSITORY, "--json", ...wrong], env);
     const error = failure(1, resumed);
     assert.deepEqual([error.code, error.object], ["CredentialsInvalid", job]);
     assert.match(error.remedy, /Give credentials of account \d{12}/);
-    const { code, problems } = await cleanUp(lab.env, ...wrong);
+    const { code, problems } = await cleanUp(env, ...wrong);
     assert.deepEqual([code, problems.map((problem) => problem.code)], [1, ["CredentialsInvalid"]]);
     assert.deepEqual(await lab.control.resources(), left);
   }
 
-  const elsewhere = { ...lab.env, AWS_REGION: "eu-west-1" };
+  const elsewhere = { ...env, AWS_REGION: "eu-west-1" };
   const { code, cleaned } = await cleanUp(elsewhere, "--region", "us-east-1");
   assert.deepEqual([code, cleaned], [0, [job]]);
   assert.deepEqual(await lab.control.resources(), before);
@@ -37,7 +39,7 @@ rootTest("a job is taken up in its own accounts and Regions, or not at all", asy
 
 /** @returns the job of a backup that was killed when it had made its volumes */
 async function killWithVolumes(options: string[]): Promise<string> {
-  const run = startController(["backup", "--repo", REPOSITORY, ...options], lab.env, (stderr) => {
+  const run = startController(["backup", "--repo", REPOSITORY, ...options], env, (stderr) => {
     if (stderr.includes("done: Making encrypted volumes")) run.process.kill("SIGKILL");
   });
   const { signal, stderr } = await run.result;

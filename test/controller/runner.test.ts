@@ -151,6 +151,57 @@ describe("the runner", () => {
     assert.deepEqual(await readdir(world), []);
   });
 
+  test("reports a recovery point that proves to be there after an interruption", async () => {
+    const { run, world, interrupt, record, step } = await workshop();
+    step(2).wait = async ({ signal }) => {
+      interrupt.abort(
+        new BlockferryError({ code: "Interrupted", message: "Interrupted.", remedy: "Again." }),
+      );
+      signal.throwIfAborted();
+      return {};
+    };
+    step(2).findPoint = async () => "20261124T120000Z-00000002";
+    assert.equal(await runSteps(run), "20261124T120000Z-00000002");
+    assert.deepEqual(await readdir(world), []);
+    const { outcome, made } = await record();
+    assert.deepEqual(outcome, { ok: true, point: "20261124T120000Z-00000002" });
+    assert.equal(made.point, "20261124T120000Z-00000002");
+  });
+
+  test("tries undoing again after longer and longer pauses", async () => {
+    const { run, world, step } = await workshop();
+    const { undo } = step(1);
+    const tries: number[] = [];
+    step(1).undo = async (context) => {
+      tries.push(performance.now());
+      return tries.length < 4 ? broken() : undo(context);
+    };
+    await runSteps(run);
+    assert.deepEqual(await readdir(world), []);
+    const pauses = tries.slice(1).map((at, index) => at - (tries[index] ?? 0));
+    assert.deepEqual(
+      pauses,
+      pauses.toSorted((a, b) => a - b),
+    );
+    assert.ok((pauses[0] ?? 0) >= run.base.timing.undoPauseMs - 1, pauses.join(", "));
+  });
+
+  test("tells undo until when what a step has made may not be visible", async () => {
+    const { run, step } = await workshop();
+    const waits: Record<string, number> = {};
+    for (const index of [0, 1]) {
+      const { name, undo } = step(index);
+      step(index).undo = (context) => {
+        waits[name] = context.visibleBy - performance.now();
+        return undo(context);
+      };
+    }
+    step(1).make = broken;
+    await assert.rejects(runSteps(run), { code: "AttachFailed" });
+    assert.ok((waits.first ?? 0) < 0, "the first step ended well");
+    assert.ok((waits.second ?? 0) > run.base.timing.visibleMs / 2, "the second one has just failed");
+  });
+
   test("ends when the job is cancelled in the repository", async () => {
     const { run, world, storage, plan, step } = await workshop();
     step(1).wait = async ({ signal }) => {

@@ -45,12 +45,17 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
         faults: (at) => [during(at, { action: "CreateSnapshots", effect: "snapshot-error" })],
         error: () => ({ code: "SnapshotFailed", message: /^Snapshot snap-\w+ failed/, remedy: /again/ }),
       },
+      {
+        name: "the volumes had their last snapshots a moment ago",
+        faults: (at) => [during(at, { action: "CreateSnapshots", error: TOO_SOON })],
+        on: onOneWay,
+      },
     ],
   },
   "bridge-snapshots": {
     makes: { action: "CopySnapshot" },
     removes: { action: "DeleteSnapshot" },
-    making: { CopySnapshot: "ResourceLimitExceeded", DescribeSnapshots: null },
+    making: { CopySnapshot: "SnapshotLimitExceeded", DescribeSnapshots: null },
     undoing: ["DeleteSnapshot"],
     others: copyFaults(({ keys }) => keys.bridge ?? keys.volume),
   },
@@ -77,7 +82,7 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
   "copy-shared-snapshots": {
     makes: { action: "CopySnapshot" },
     removes: { action: "DeleteSnapshot" },
-    making: { CopySnapshot: "ResourceLimitExceeded", DescribeSnapshots: null },
+    making: { CopySnapshot: "SnapshotLimitExceeded", DescribeSnapshots: null },
     undoing: ["DeleteSnapshot"],
     others: copyFaults(({ keys }) => keys.volume),
   },
@@ -88,6 +93,14 @@ export const STEP_FAULTS: Record<string, StepFaults> = {
     undoing: ["TerminateInstances"],
     others: [
       keyDisabled("the volumes' key", "RunInstances", ({ keys }) => keys.volume),
+      {
+        name: "AWS has no such instance left",
+        faults: (at) => [during(at, { action: "RunInstances", error: NO_CAPACITY })],
+        error: () => ({
+          ...{ code: "AwsOutOfCapacity", message: /InsufficientInstanceCapacity/ },
+          remedy: /--worker-type.*--worker-subnet/,
+        }),
+      },
       ...losses("RunInstances"),
     ],
   },
@@ -207,6 +220,11 @@ function copyFaults(copyKey: (stage: Stage) => string): FaultCase[] {
       faults: (at) => [during(at, { action: "CopySnapshot", after: 1, effect: "snapshot-error" })],
       error: () => ({ code: "KeyNotUsable", message: /^Snapshot copy snap-\w+ failed/, remedy: KEY_REMEDY }),
     },
+    {
+      name: "more copies are under way than AWS makes at once",
+      faults: (at) => [during(at, { action: "CopySnapshot", after: 1, times: 2, error: TOO_MANY_COPIES })],
+      on: ({ route }) => route === "cross-region",
+    },
     keyDisabled("the copies' key", "CopySnapshot", copyKey),
     {
       ...keyDisabled("the snapshots' key", "CopySnapshot", ({ keys }) => keys.source ?? ""),
@@ -219,6 +237,19 @@ function volumeThat(how: "failed" | "vanished"): RegExp {
   return new RegExp(`^Volume vol-\\w+, made of volume vol-\\w+, ${how}\\.`);
 }
 
+// The codes: https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html
+const TOO_SOON = {
+  code: "SnapshotCreationPerVolumeRateExceeded",
+  message: "The maximum per volume CreateSnapshot request rate has been exceeded.",
+};
+const TOO_MANY_COPIES = {
+  code: "ResourceLimitExceeded",
+  message: "Too many snapshot copies in progress. The limit is 20 for this destination region.",
+};
+const NO_CAPACITY = {
+  ...{ code: "InsufficientInstanceCapacity", message: "We currently do not have sufficient capacity." },
+  status: 500,
+};
 const EBS_KEY = {
   code: "OperationNotPermitted",
   message: "Encrypted snapshots with EBS default key cannot be shared",
