@@ -1,7 +1,7 @@
-import { BandwidthLimit } from "../repository/storage/bandwidth-limit.js";
 import { parseStorageLocation } from "../repository/storage/open-storage.js";
-import { type S3Location, STORAGE_CLASSES, type StorageClass } from "../repository/storage/s3/s3-location.js";
+import { STORAGE_CLASSES, type StorageClass } from "../repository/storage/s3/s3-location.js";
 import type { StorageLocation } from "../repository/storage/storage.js";
+import { type StorageChoices, withChoices } from "../repository/storage/storage-choices.js";
 import { parseByteSize } from "./byte-size.js";
 import { once, usage } from "./options.js";
 import { text } from "./text-option.js";
@@ -74,13 +74,24 @@ export function storageLocation(args: StorageArguments): StorageLocation {
     endpointUrl: args.endpointUrl,
     profile: args.profile,
     addressing: args.forcePathStyle === true ? "path" : undefined,
-    storageClass: args.storageClass,
-    encryption: parseEncryption(args),
-    bandwidthLimit: parseBandwidthLimit(args.bandwidthLimit),
-    timeoutMs: parseTimeout(args.requestTimeout),
   });
+  const choices = storageChoices(args);
   if (location.kind === "directory") refuseS3Options(args);
-  return location;
+  return withChoices(location, choices);
+}
+
+/** How the options say that the repository is to be written, whoever does it. @throws Usage */
+export function storageChoices(args: Omit<StorageArguments, "repo">): StorageChoices {
+  const { storageClass } = args;
+  const encryption = parseEncryption(args);
+  const bytesPerSecond = parseBandwidthLimit(args.bandwidthLimit);
+  const timeoutMs = parseTimeout(args.requestTimeout);
+  return {
+    ...(storageClass === undefined ? {} : { storageClass }),
+    ...(encryption === undefined ? {} : { encryption }),
+    ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  };
 }
 
 function refuseS3Options(args: StorageArguments): void {
@@ -95,17 +106,21 @@ function refuseS3Options(args: StorageArguments): void {
   );
 }
 
-function parseEncryption({ sse, sseKmsKey }: StorageArguments): S3Location["encryption"] {
+function parseEncryption({
+  sse,
+  sseKmsKey,
+}: Pick<StorageArguments, "sse" | "sseKmsKey">): StorageChoices["encryption"] {
   if (sseKmsKey !== undefined && sse !== "aws:kms") {
     throw usage("--sse-kms-key needs --sse aws:kms.", "Give both, or neither.");
   }
-  return sse === undefined ? undefined : { algorithm: sse, kmsKey: sseKmsKey };
+  if (sse === undefined) return undefined;
+  return sseKmsKey === undefined ? { algorithm: sse } : { algorithm: sse, kmsKey: sseKmsKey };
 }
 
 const MIN_BANDWIDTH = 1024;
 const MAX_BANDWIDTH = 2 ** 40;
 
-function parseBandwidthLimit(limit: string | undefined) {
+function parseBandwidthLimit(limit: string | undefined): number | undefined {
   if (limit === undefined) return undefined;
   const bytesPerSecond = parseByteSize("bandwidth-limit", limit);
   if (bytesPerSecond < MIN_BANDWIDTH || bytesPerSecond > MAX_BANDWIDTH) {
@@ -114,11 +129,11 @@ function parseBandwidthLimit(limit: string | undefined) {
       "Write, say, --bandwidth-limit 50M for 50 MiB/s.",
     );
   }
-  return BandwidthLimit.create(bytesPerSecond).memory;
+  return bytesPerSecond;
 }
 
 function parseTimeout(seconds: number | undefined): number | undefined {
   if (seconds === undefined) return undefined;
-  if (seconds >= 0.1 && seconds <= 3600) return seconds * 1000;
+  if (seconds >= 0.1 && seconds <= 3600) return Math.round(seconds * 1000);
   throw usage("--request-timeout must be from 0.1 to 3600 seconds.", "Leave it out for 30 seconds.");
 }

@@ -1,6 +1,7 @@
 import type { Storage } from "../repository/storage/storage.js";
 import type { Display } from "./display.js";
-import { Journal, type JournalRecord } from "./journal.js";
+import { Journal } from "./journal.js";
+import { removeOldJobs } from "./old-jobs.js";
 import type { Parties } from "./parties.js";
 import type { Plan } from "./plan.js";
 import { runSteps } from "./runner.js";
@@ -18,12 +19,15 @@ export interface JobEnvironment {
 export async function startJob(plan: Plan, environment: JobEnvironment): Promise<string> {
   const names = stepsOf(plan).map(({ name }) => name);
   const journal = await Journal.create(environment.storage, plan, names);
-  return continueJob(journal, environment);
+  const point = await continueJob(journal, environment);
+  // Where it may not, `cleanup` does: that is no failure of a backup.
+  await removeOldJobs(environment.storage).catch(() => undefined);
+  return point;
 }
 
 /** Goes on where a run has ended: forward, or with undoing. @throws JobRunning */
-export async function resumeJob(record: JournalRecord, environment: JobEnvironment): Promise<string> {
-  const journal = await Journal.takeOver(environment.storage, record, timing().heartbeatMs);
+export async function resumeJob(job: string, environment: JobEnvironment): Promise<string> {
+  const journal = await Journal.takeOver(environment.storage, job, timing().heartbeatMs);
   return continueJob(journal, environment);
 }
 

@@ -1,9 +1,12 @@
 import { asBlockferryError, BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
 import type { Storage } from "../repository/storage/storage.js";
 import type { Display } from "./display.js";
-import { isAlive, Journal, type JournalRecord, readJournals } from "./journal.js";
+import { isAlive, Journal } from "./journal.js";
+import type { JournalRecord } from "./journal-record.js";
+import { removeOldJobs } from "./old-jobs.js";
 import type { Parties } from "./parties.js";
 import type { Plan } from "./plan.js";
+import { readJournals } from "./read-journals.js";
 import { runSteps } from "./runner.js";
 import { timing } from "./timing.js";
 import { stepsOf } from "./workflow.js";
@@ -21,6 +24,8 @@ export interface CleanupReport {
   /** Jobs that still run, or have stopped too short a time ago. */
   left: string[];
   problems: ErrorRecord[];
+  /** Jobs finished long ago, whose documents were removed from the repository. */
+  removed: string[];
 }
 
 /** The unfinished jobs of a repository. */
@@ -46,18 +51,29 @@ export async function unfinishedJobs(storage: Storage, olderThanMs: number): Pro
   };
 }
 
-/** Removes, in both accounts, what carries the tag of an abandoned job, and nothing else. */
+/**
+ * Removes, in both accounts, what carries the tag of an abandoned job, and nothing else; and from the repository the documents of
+ * jobs that are long finished.
+ */
 export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
   const { storage, olderThanMs } = options;
   const { abandoned, left, problems } = await unfinishedJobs(storage, olderThanMs);
-  const report: CleanupReport = { cleaned: [], left, problems };
+  const report: CleanupReport = { cleaned: [], left, problems, removed: [] };
   for (const record of abandoned) {
     try {
       await abandon(record, options);
       report.cleaned.push(record.job);
-    } catch (error) {
-      report.problems.push(asBlockferryError(error).toRecord());
+    } catch (thrown) {
+      const error = asBlockferryError(thrown);
+      // Somebody else has taken it up since it was listed.
+      if (error.code === "JobRunning") report.left.push(record.job);
+      else report.problems.push(error.toRecord());
     }
+  }
+  try {
+    report.removed = await removeOldJobs(storage);
+  } catch (thrown) {
+    report.problems.push(asBlockferryError(thrown).toRecord());
   }
   return report;
 }
@@ -65,7 +81,8 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
 async function abandon(record: JournalRecord, options: CleanupOptions): Promise<void> {
   const { storage, display } = options;
   const parties = await options.reopenParties(record.plan);
-  const journal = await Journal.takeOver(storage, record, timing().heartbeatMs);
+  const journal = await Journal.takeOver(storage, record.job, timing().heartbeatMs);
+  if (journal.record.state === "finished") return;
   const error = abandonedError(record.job).toRecord();
   await journal.update((changed) => {
     changed.state = "undoing";

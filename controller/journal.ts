@@ -1,66 +1,32 @@
-import * as z from "zod/mini";
-import {
-  asBlockferryError,
-  BlockferryError,
-  ERROR_CODES,
-  type ErrorRecord,
-} from "../foundation/blockferry-error.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
 import { OWNER_TOKEN, ownerState } from "../foundation/owner-token.js";
-import { jobKey, listJobs } from "../repository/jobs/job-key.js";
-import { sealJson, unsealJson } from "../repository/sealed-json.js";
-import { againIfDamaged } from "../repository/storage/again-if-damaged.js";
+import { journalKey } from "../repository/jobs/job-key.js";
+import { sealJson } from "../repository/sealed-json.js";
 import { undefinedIfAbsent } from "../repository/storage/if-absent.js";
 import type { Storage } from "../repository/storage/storage.js";
-import { JOB_TAG } from "./aws/tags.js";
-import { type Plan, PlanSchema } from "./plan.js";
-import { MadeSchema } from "./steps/step.js";
+import type { JournalRecord, StepRecord } from "./journal-record.js";
+import type { Plan } from "./plan.js";
+import { lastTerm, readTerm } from "./read-journals.js";
 
-const ErrorSchema = z.strictObject({
-  code: z.enum(ERROR_CODES),
-  message: z.string(),
-  remedy: z.string(),
-  object: z.optional(z.string()),
-  offset: z.optional(z.number()),
-});
-
-const StepRecordSchema = z.strictObject({
-  name: z.string(),
-  /** `running` is written before anything is made, so what a killed run made is looked for. */
-  state: z.enum(["pending", "running", "done", "failed", "undone"]),
-  startedAt: z.nullable(z.iso.datetime()),
-  finishedAt: z.nullable(z.iso.datetime()),
-});
-
-const JournalSchema = z.strictObject({
-  version: z.literal(1),
-  job: z.string(),
-  /** The process that runs it, as in the names of temporary files. */
-  owner: z.string(),
-  updatedAt: z.iso.datetime(),
-  /** `undoing` until everything temporary is gone, after success and failure alike. */
-  state: z.enum(["running", "undoing", "finished"]),
-  outcome: z.nullable(
-    z.discriminatedUnion("ok", [
-      z.strictObject({ ok: z.literal(true), point: z.string() }),
-      z.strictObject({ ok: z.literal(false), error: ErrorSchema }),
-    ]),
-  ),
-  plan: PlanSchema,
-  made: MadeSchema,
-  steps: z.array(StepRecordSchema),
-});
-
-export type JournalRecord = z.infer<typeof JournalSchema>;
-export type StepRecord = z.infer<typeof StepRecordSchema>;
-
-/** What a run has done and is about to do, in `jobs/<id>/journal.json`; replaced at every change. */
+/**
+ * What a run has done and is about to do, in a journal of the run's own that is replaced at every change. Who takes a job over
+ * makes the next journal, only if absent: so of several that try at once one gets it, and what the run before writes late goes
+ * into a journal that nobody reads any more. That run finds the new journal at its next change, and has lost the job.
+ */
 export class Journal {
   private lastWrite: Promise<void> = Promise.resolve();
+  private readonly losing = new AbortController();
 
   private constructor(
     private readonly storage: Storage,
     readonly record: JournalRecord,
+    private readonly term: number,
   ) {}
+
+  /** Fires, with JobRunning, when another run is found to have taken the job over: it is its to undo now. */
+  get lost(): AbortSignal {
+    return this.losing.signal;
+  }
 
   static async create(storage: Storage, plan: Plan, stepNames: string[]): Promise<Journal> {
     const steps = stepNames.map((name) => ({
@@ -69,21 +35,26 @@ export class Journal {
       startedAt: null,
       finishedAt: null,
     }));
-    const journal = new Journal(storage, {
+    return Journal.claim(storage, 1, {
       ...{ version: 1, job: plan.jobId, owner: OWNER_TOKEN, updatedAt: new Date().toISOString() },
       ...{ state: "running", outcome: null, plan, made: {}, steps },
     });
-    await journal.update(() => undefined);
-    return journal;
   }
 
-  /** Takes over the journal of a run that has ended. @throws JobRunning while it has not */
-  static async takeOver(storage: Storage, record: JournalRecord, staleAfterMs: number): Promise<Journal> {
-    if (isAlive(record, staleAfterMs)) throw jobRunning(record);
-    const journal = new Journal(storage, structuredClone(record));
-    await journal.update((taken) => {
-      taken.owner = OWNER_TOKEN;
-    });
+  /**
+   * Takes over the job of a run that has ended. One that is finished has nothing to be taken over for.
+   * @throws JobRunning while it has not, or when somebody else is taking it over; ObjectNotFound
+   */
+  static async takeOver(storage: Storage, job: string, staleAfterMs: number): Promise<Journal> {
+    const term = await lastTerm(storage, job);
+    const before = await readTerm(storage, job, term);
+    if (before.state === "finished") return new Journal(storage, before, term);
+    if (isAlive(before, staleAfterMs)) throw jobRunning(before.job, before.owner);
+    const journal = await Journal.claim(storage, term + 1, taken(before));
+    // What the run before wrote between our look and our claim was written in time.
+    const last = await readTerm(storage, job, term);
+    if (last.updatedAt !== before.updatedAt)
+      await journal.update((record) => Object.assign(record, taken(last)));
     return journal;
   }
 
@@ -93,41 +64,37 @@ export class Journal {
     return found;
   }
 
-  /** Changes the record and stores it; changes made at once are stored in their order. */
+  /** Changes the record and stores it; changes made at once are stored in their order. @throws JobRunning when it is lost */
   update(change: (record: JournalRecord) => void): Promise<void> {
     change(this.record);
     this.record.updatedAt = new Date().toISOString();
     const body = sealJson(this.record);
-    const write = () => this.storage.put(jobKey(this.record.job, "journal"), body);
+    const write = async () => {
+      await this.assertOwned();
+      await this.storage.put(journalKey(this.record.job, this.term), body);
+    };
     this.lastWrite = this.lastWrite.then(write, write);
     return this.lastWrite;
   }
-}
 
-/** @returns undefined when no run has made a journal for the job @throws ObjectCorrupt, RepositoryUnsupported */
-export function readJournal(storage: Storage, id: string): Promise<JournalRecord | undefined> {
-  const key = jobKey(id, "journal");
-  return undefinedIfAbsent(() =>
-    againIfDamaged(async () => unsealJson(await storage.get(key), JournalSchema, key)),
-  );
-}
-
-/** All journals of a repository, oldest first; one that cannot be read is a problem, and does not hide the others. */
-export async function readJournals(
-  storage: Storage,
-): Promise<{ records: JournalRecord[]; problems: ErrorRecord[] }> {
-  const records: JournalRecord[] = [];
-  const problems: ErrorRecord[] = [];
-  for (const { id, objects } of await listJobs(storage)) {
-    if (!objects.has("journal")) continue;
+  private static async claim(storage: Storage, term: number, record: JournalRecord): Promise<Journal> {
     try {
-      const record = await readJournal(storage, id);
-      if (record !== undefined) records.push(record);
+      await storage.put(journalKey(record.job, term), sealJson(record), { ifNoneMatch: "*" });
     } catch (error) {
-      problems.push(unreadable(id, asBlockferryError(error)).toRecord());
+      if (!(error instanceof BlockferryError) || error.code !== "ObjectExists") throw error;
+      throw jobRunning(record.job, "which took it over at the same moment");
     }
+    return new Journal(storage, record, term);
   }
-  return { records, problems };
+
+  private async assertOwned(): Promise<void> {
+    const { job } = this.record;
+    this.lost.throwIfAborted();
+    const next = await undefinedIfAbsent(() => this.storage.get(journalKey(job, this.term + 1)));
+    if (next === undefined) return;
+    this.losing.abort(jobRunning(job, "which has taken it over from this one"));
+    this.lost.throwIfAborted();
+  }
 }
 
 /** Whether a process works on the job: one here can be asked for, one elsewhere writes the journal every few seconds. */
@@ -139,23 +106,14 @@ export function isAlive({ owner, updatedAt, state }: JournalRecord, staleAfterMs
   );
 }
 
-function unreadable(id: string, error: BlockferryError): BlockferryError {
-  return new BlockferryError(
-    {
-      ...error.toRecord(),
-      message: `What ${id} has left is unknown: ${error.message}`,
-      remedy:
-        `Look in both accounts for snapshots, volumes and instances with the tag ${JOB_TAG}=${id}, remove them, ` +
-        `and then delete jobs/${id}/.`,
-    },
-    error,
-  );
+function taken(record: JournalRecord): JournalRecord {
+  return { ...structuredClone(record), owner: OWNER_TOKEN, updatedAt: new Date().toISOString() };
 }
 
-function jobRunning({ job, owner }: JournalRecord): BlockferryError {
+function jobRunning(job: string, who: string): BlockferryError {
   return new BlockferryError({
     code: "JobRunning",
-    message: `Job ${job} is being run by another process (${owner}).`,
+    message: `Job ${job} is being run by another process (${who}).`,
     remedy: `Follow it with \`blockferry status ${job}\`, or end it with \`blockferry cancel ${job}\`.`,
     object: job,
   });

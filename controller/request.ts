@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { StorageChoicesSchema } from "../repository/storage/storage-choices.js";
 
 /** How one party's AWS account is reached. Credentials themselves are never kept. */
 const AccessSchema = z.strictObject({
@@ -39,7 +40,7 @@ export const RequestSchema = z.strictObject({
   throughputMibps: z.nullable(z.int()),
   initializationRateMibps: z.nullable(z.int()),
   snapshots: z.enum(["delete", "keep"]),
-  /** What a launched worker is told about the repository, and nothing else. */
+  /** What a launched worker is told about the repository, and nothing else: where it is. How it is written, the job says. */
   repository: z.strictObject({
     repo: z.string(),
     region: z.optional(z.string()),
@@ -51,6 +52,7 @@ export const RequestSchema = z.strictObject({
     threads: z.nullable(z.int()),
     queueDepth: z.nullable(z.int()),
     badBlocks: z.enum(["fail", "skip"]),
+    storage: z.optional(StorageChoicesSchema),
   }),
   tags: z.record(z.string(), z.string()),
 });

@@ -1,7 +1,8 @@
 import { asBlockferryError } from "../foundation/blockferry-error.js";
 import { pause } from "./aws/poll.js";
 import type { Display } from "./display.js";
-import type { Journal, JournalRecord } from "./journal.js";
+import type { Journal } from "./journal.js";
+import type { JournalRecord } from "./journal-record.js";
 import type { Step, StepContext } from "./steps/step.js";
 
 export interface Run {
@@ -10,7 +11,7 @@ export interface Run {
   /** What the steps work with; each gets its own signal and display. */
   base: Omit<StepContext, "made" | "signal" | "progress" | "visibleBy">;
   display: Display;
-  /** Ends the way forward; what was made is undone all the same. */
+  /** Ends the way forward; what was made is undone all the same. A journal that is lost ends both ways. */
   signal: AbortSignal;
 }
 
@@ -35,6 +36,7 @@ export function contextOf(
 /**
  * Changes the journal on the way back, where nothing must stop the run: all that it has made is found by its tag, and a
  * journal that stays as it was is put right by `cleanup`.
+ * @throws JobRunning when another run has taken the job over: the way back is that run's
  */
 export async function noteDown(
   { journal, display }: Run,
@@ -43,6 +45,7 @@ export async function noteDown(
   try {
     await journal.update(change);
   } catch (error) {
+    journal.lost.throwIfAborted();
     const { message } = asBlockferryError(error);
     display.note(`the journal cannot be written, \`blockferry cleanup\` mends it later: ${message}`);
   }

@@ -1,6 +1,6 @@
 import { asBlockferryError, BlockferryError } from "../foundation/blockferry-error.js";
 import { isCancelled } from "../repository/jobs/cancel.js";
-import type { JournalRecord } from "./journal.js";
+import type { JournalRecord } from "./journal-record.js";
 import { beat, contextOf, noteDown, now, type Run } from "./run.js";
 import type { Step } from "./steps/step.js";
 import { undoAll } from "./undo.js";
@@ -9,7 +9,8 @@ import { undoAll } from "./undo.js";
  * Does what the journal says is not done yet, then undoes all of it in reverse: after success as after failure nothing
  * temporary stays.
  * @returns the id of the recovery point
- * @throws what made it fail; CleanupIncomplete when it succeeded and something could not be removed
+ * @throws what made it fail; CleanupIncomplete when it succeeded and something could not be removed; JobRunning when another run
+ * has taken the job over, with all that is to be undone
  */
 export async function runSteps(run: Run): Promise<string> {
   const { journal } = run;
@@ -27,11 +28,12 @@ async function goForward(run: Run, visibleBy: Map<string, number>): Promise<void
   const { journal, steps } = run;
   const ended = new AbortController();
   const watched = watch(run, ended.signal);
-  const signal = AbortSignal.any([run.signal, watched.signal]);
+  const signal = AbortSignal.any([run.signal, watched.signal, journal.lost]);
   try {
     for (const step of steps) await doStep(run, step, signal, visibleBy);
     await turnBack(run, { ok: true, point: journal.record.made.point ?? "" });
   } catch (thrown) {
+    journal.lost.throwIfAborted();
     await turnBack(run, { ok: false, error: asBlockferryError(thrown).toRecord() });
   } finally {
     ended.abort();

@@ -8,31 +8,40 @@ const ATTEMPTS = 4;
 /** From one try to the next the pause grows by this. */
 const GROWTH = 3;
 
-/** Undoing is bounded by its own timeouts; whoever interrupts it a second time ends the process. */
-const NEVER = new AbortController().signal;
-
 /**
- * Undoes every step that may have made something, the last one first, and goes on to the next where one fails.
+ * Undoes every step that may have made something, the last one first, and goes on to the next where one fails. It is bounded by
+ * its own timeouts; whoever interrupts it a second time ends the process.
  * @param visibleBy by step, when what it has made is visible; for those that this run has taken
+ * @throws JobRunning when another run has taken the job over
  */
 export async function undoAll(run: Run, visibleBy: ReadonlyMap<string, number>): Promise<void> {
-  const { display, base } = run;
+  const { display } = run;
   const ended = new AbortController();
   const alive = beat(run, ended.signal);
   display.begin("Removing everything temporary");
-  let left = await undoSteps(run, visibleBy);
-  for (let attempt = 1; left.length > 0 && attempt < ATTEMPTS; attempt++) {
-    await pause(base.timing.undoPauseMs * GROWTH ** (attempt - 1), NEVER);
-    left = await undoSteps(run, visibleBy);
+  let left = run.steps;
+  try {
+    left = await undoPatiently(run, visibleBy);
+  } finally {
+    ended.abort();
+    await alive;
+    display.end(left.length === 0 ? "done" : "failed");
   }
-  ended.abort();
-  await alive;
-  display.end(left.length === 0 ? "done" : "failed");
   if (left.length === 0) {
     await noteDown(run, (record) => {
       record.state = "finished";
     });
   }
+}
+
+/** @returns those that could not be undone */
+async function undoPatiently(run: Run, visibleBy: ReadonlyMap<string, number>): Promise<Step[]> {
+  let left = await undoSteps(run, visibleBy);
+  for (let attempt = 1; left.length > 0 && attempt < ATTEMPTS; attempt++) {
+    await pause(run.base.timing.undoPauseMs * GROWTH ** (attempt - 1), run.journal.lost);
+    left = await undoSteps(run, visibleBy);
+  }
+  return left;
 }
 
 /** @returns those that could not be undone */
@@ -51,7 +60,8 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
   // What a step that ended well has made was seen. What another process made, it may have made a moment ago.
   const unseenUntil = entry.state === "done" ? 0 : (visibleBy ?? performance.now() + base.timing.visibleMs);
   try {
-    const context = contextOf(run, step, NEVER, unseenUntil);
+    journal.lost.throwIfAborted();
+    const context = contextOf(run, step, journal.lost, unseenUntil);
     await step.undo(context);
     const point = await step.findPoint?.(context);
     if (point !== undefined && journal.record.outcome?.ok !== true)
@@ -63,6 +73,7 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
     });
     return true;
   } catch (error) {
+    journal.lost.throwIfAborted();
     display.note(`undoing ${step.name} failed: ${asBlockferryError(error).message}`);
     return false;
   }

@@ -16,14 +16,22 @@ const PLACE = createHash("sha256")
   .digest("hex")
   .slice(0, 8);
 
-/** Names this process in the name of a temporary file, as `place-pid`, so that others can tell when its owner is gone. */
-export const OWNER_TOKEN = `${PLACE}-${process.pid}`;
+/**
+ * Names this process as `place-pid-start`, in the names of temporary files and the like, so that others can tell when their
+ * owner is gone: also when another process has its number by then, which has begun at another moment.
+ */
+export const OWNER_TOKEN = [PLACE, process.pid, startOf("self", process.pid)]
+  .filter((part) => part !== undefined)
+  .join("-");
 
 /** Whether the process that a token names runs; of one elsewhere nobody here can tell. */
 export function ownerState(token: string): "running" | "gone" | "elsewhere" {
-  const [place, pid] = token.split("-");
-  if (place !== PLACE || !/^\d+$/.test(pid ?? "")) return "elsewhere";
-  return isProcessRunning(Number(pid)) ? "running" : "gone";
+  const [, place, pid, start] = /^([0-9a-f]{8})-(\d+)(?:-(\d+))?$/.exec(token) ?? [];
+  if (place !== PLACE) return "elsewhere";
+  if (!isProcessRunning(Number(pid))) return "gone";
+  const found = startOf(String(pid), Number(pid));
+  // What cannot be told, by /proc or by a token of an earlier version, counts for the process.
+  return start === undefined || found === undefined || start === found ? "running" : "gone";
 }
 
 /** Whether nobody writes the temporary file any more. @param token the owner's, from the file's name */
@@ -45,5 +53,19 @@ function isProcessRunning(pid: number): boolean {
     return true;
   } catch (error) {
     return systemErrorCode(error) !== "ESRCH";
+  }
+}
+
+/**
+ * When a process has begun, in clock ticks since the boot: field 22 of its stat, counted behind its name, which may hold anything
+ * (proc(5)). @returns undefined when that is not shown, or /proc is that of another pid namespace
+ */
+function startOf(entry: string, pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
+    if (Number.parseInt(stat, 10) !== pid) return undefined;
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+  } catch {
+    return undefined;
   }
 }

@@ -13,7 +13,9 @@ export async function newPartialPath(path: string): Promise<string> {
   const prefix = `${basename(path)}.`;
   for (const name of await readdir(dirname(path))) {
     if (!name.startsWith(prefix) || !name.endsWith(SUFFIX)) continue;
-    const owner = /^([0-9a-f]{8}-\d+)-[0-9a-f]{8}$/.exec(name.slice(prefix.length, -SUFFIX.length))?.[1];
+    const owner = /^([0-9a-f]{8}-\d+(?:-\d+)?)-[0-9a-f]{8}$/.exec(
+      name.slice(prefix.length, -SUFFIX.length),
+    )?.[1];
     const partial = join(dirname(path), name);
     if (owner !== undefined && (await isAbandoned(partial, owner))) await rm(partial, { force: true });
   }

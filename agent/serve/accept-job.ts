@@ -2,14 +2,18 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { type Job, readJob } from "../../repository/jobs/job.js";
 import type { Storage } from "../../repository/storage/storage.js";
 
+/** Whether an agent on this worker has begun the job before. */
+export type JobHistory = "new" | "begun";
+
 /**
- * Reads a job and checks that it may be done, here and now.
+ * Reads a job and checks that it may be done, here and now. Its expiry bounds the beginning alone: one that an agent here has
+ * begun is gone on with, however long it takes.
  * @throws JobRefused, JobOutdated; what the storage throws
  */
 export async function acceptJob(
   storage: Storage,
   id: string,
-  expected: { worker: string; repository: string },
+  expected: { worker: string; repository: string; history: JobHistory },
 ): Promise<Job> {
   const job = await readJob(storage, id).catch((error: unknown) => {
     throw isUnusable(error) ? refused(id, error.message, error) : error;
@@ -20,7 +24,7 @@ export async function acceptJob(
   if (job.repository !== expected.repository) {
     throw refused(id, `It is for repository ${job.repository}, and this is ${expected.repository}.`);
   }
-  if (Date.parse(job.expiresAt) <= Date.now()) throw outdated(job);
+  if (expected.history === "new" && Date.parse(job.expiresAt) <= Date.now()) throw outdated(job);
   return job;
 }
 

@@ -4,16 +4,17 @@ import { type DeviceTree, waitForDevice } from "../../native-free-io/find-device
 import type { Job, JobVolume } from "../../repository/jobs/job.js";
 import type { ListedJob } from "../../repository/jobs/job-key.js";
 import type { JobResult } from "../../repository/jobs/job-result.js";
-import { listPoints } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
 import { chooseParallelism } from "../parallelism.js";
-import { acceptJob } from "./accept-job.js";
+import { acceptJob, type JobHistory } from "./accept-job.js";
 import { Heartbeat } from "./heartbeat.js";
 import { JobProgress } from "./job-progress.js";
+import { type JobStorage, storageFor } from "./job-storage.js";
 import { isPassing } from "./patience.js";
+import { provenPointOf } from "./proven-point.js";
 import type { ServiceLog } from "./service-log.js";
 
 export interface JobOptions {
@@ -29,6 +30,12 @@ export interface JobOptions {
   signal: AbortSignal;
 }
 
+/** How a job ended, and the storage that its result belongs in. */
+export interface JobEnd {
+  outcome: JobResult["outcome"];
+  control: Storage;
+}
+
 /**
  * Does a job, up to its outcome.
  * @throws Interrupted when the service is to end: the job has no outcome then, and the next service takes it up; what the
@@ -38,32 +45,30 @@ export async function runJob(
   repository: Repository,
   listed: ListedJob,
   options: JobOptions,
-): Promise<JobResult["outcome"]> {
-  const { id } = listed;
-  if (listed.objects.has("cancel")) return failed(cancelled(id));
+): Promise<JobEnd> {
+  const { id, objects } = listed;
+  const { control } = options;
+  if (objects.has("cancel")) return { outcome: failed(cancelled(id)), control };
   let job: Job;
+  let storage: JobStorage;
+  // Nobody but this worker writes the heartbeat of its job: where there is one, it has begun already.
+  const history = objects.has("status") ? "begun" : "new";
   try {
-    job = await acceptJob(options.control, id, {
-      worker: options.worker,
-      repository: repository.config.id,
-    });
+    job = await acceptJob(control, id, { worker: options.worker, repository: repository.config.id, history });
+    storage = await storageFor(job, { repository, control }, options.signal);
   } catch (error) {
     if (isPassing(error)) throw error;
-    return failed(error);
+    return { outcome: failed(error), control };
   }
-  const point = listed.objects.has("status") ? await pointOf(options.control, id) : undefined;
-  return point === undefined ? await runAccepted(repository, job, options) : { ok: true, point };
-}
-
-/** An agent may have been killed between the recovery point and the result: then nothing is left to do. */
-async function pointOf(storage: Storage, job: string): Promise<string | undefined> {
-  const { points } = await listPoints(storage);
-  return points.find((point) => point.job === job)?.id;
+  const run = { ...options, control: storage.control };
+  const outcome = await runAccepted(storage.repository, job, history, run);
+  return { outcome, control: storage.control };
 }
 
 async function runAccepted(
   repository: Repository,
   job: Job,
+  history: JobHistory,
   options: JobOptions,
 ): Promise<JobResult["outcome"]> {
   const { log } = options;
@@ -75,12 +80,18 @@ async function runAccepted(
     onCancel: () => cancel.abort(),
   });
   const signal = AbortSignal.any([options.signal, cancel.signal]);
+  let isBackingUp = false;
   try {
-    const point = await backUpVolumes(repository, job, { ...options, progress, signal });
+    const made =
+      history === "new" ? undefined : await provenPointOf(repository.storage, job.id, { log, signal });
+    isBackingUp = true;
+    const point = made ?? (await backUpVolumes(repository, job, { ...options, progress, signal }));
     return { ok: true, point };
   } catch (error) {
     if (cancel.signal.aborted) return failed(cancelled(job.id));
     throwIfInterrupted(options.signal);
+    // A point that may be there already is asked for again, by the service, as a job that cannot be read is.
+    if (!isBackingUp && isPassing(error)) throw error;
     return failed(error);
   } finally {
     await heartbeat.end();

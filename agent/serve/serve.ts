@@ -2,8 +2,8 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../../foundation/interrupted.js";
 import { type JobResult, writeResult } from "../../repository/jobs/job-result.js";
 import { openRepository, type Repository } from "../../repository/repository.js";
-import { openStorage } from "../../repository/storage/open-storage.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
+import { openControl } from "./control-storage.js";
 import { Inbox } from "./inbox.js";
 import { backoffMs, isPassing, pause } from "./patience.js";
 import { type JobOptions, runJob } from "./run-job.js";
@@ -28,7 +28,7 @@ export interface ServeReport {
 export async function serve(location: StorageLocation, options: ServeOptions): Promise<ServeReport> {
   const report: ServeReport = { jobs: 0, failed: 0 };
   const repository = await patiently(options, () => openRepository(location, options.signal));
-  const control = (await openStorage(controlLocation(location))).until(options.signal);
+  const control = await openControl(location, options.signal);
   const inbox = new Inbox(control, options.worker, options.log);
   options.log.info(`Waiting for jobs for ${options.worker} in ${control.name}`, {
     worker: options.worker,
@@ -56,9 +56,9 @@ async function doNext(
   if (listed === undefined) return false;
   const job = listed.id;
   log.info(`${job} begins`, { job });
-  const outcome = await runJob(repository, listed, options);
+  const { outcome, control } = await runJob(repository, listed, options);
   const result: JobResult = { version: 1, job, worker, finishedAt: new Date().toISOString(), outcome };
-  await keepResult(result, options);
+  await keepResult(result, { ...options, control });
   report.jobs++;
   if (!outcome.ok) report.failed++;
   if (outcome.ok) log.info(`${job} made recovery point ${outcome.point}`, { job, point: outcome.point });
@@ -97,17 +97,4 @@ async function patiently<T>(
       throwIfInterrupted(signal);
     }
   }
-}
-
-/** Longer than a request may be late, and far shorter than what makes a controller give a heartbeat up. */
-const CONTROL_OUTAGE_MS = 10_000;
-
-/**
- * Heartbeats are few and small, and must not wait in line behind the packs of a backup. An outage is waited out here, where it is
- * logged.
- */
-function controlLocation(location: StorageLocation): StorageLocation {
-  if (location.kind !== "s3") return location;
-  const outageMs = Math.min(location.outageMs, CONTROL_OUTAGE_MS);
-  return { ...location, bandwidthLimit: undefined, outageMs };
 }

@@ -9,6 +9,7 @@ import { preflight } from "../preflight/preflight.js";
 import { ROUTE_TABLE } from "../route.js";
 import { interruptSignal } from "./interrupt.js";
 import { parseRequest } from "./parse-request.js";
+import { queueNotes } from "./queue-note.js";
 import { type RequestArguments, requestOptions } from "./request-options.js";
 import { stepDisplay } from "./step-display.js";
 
@@ -46,6 +47,7 @@ export const backupCommand: Command<BackupArguments> = {
     findings.throwIfAny();
     if (plan === undefined) throw new Error("The preflight found neither a plan nor a problem.");
     display.note(`job ${plan.jobId}, ${ROUTE_TABLE[plan.route].title}`);
+    for (const note of await queueNotes(storage, plan)) display.note(note);
     signal.throwIfAborted();
     const point = await startJob(plan, { parties, storage, display, signal });
     const result = { point, job: plan.jobId, route: plan.route };

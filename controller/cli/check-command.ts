@@ -8,6 +8,7 @@ import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
 import { checkResult, describeCheck } from "./check-report.js";
 import { parseRequest } from "./parse-request.js";
+import { queueNotes } from "./queue-note.js";
 import { type RequestArguments, requestOptions } from "./request-options.js";
 
 interface CheckArguments extends RequestArguments {
@@ -26,8 +27,9 @@ export const checkCommand: Command<CheckArguments> = {
       ) as unknown as Argv<CheckArguments>,
   handler: async (args) => {
     const request = parseRequest(args);
-    const { config } = await openRepository(storageLocation(args));
+    const { config, storage } = await openRepository(storageLocation(args));
     const result = await preflight(request, await openParties(request), config.id);
+    if (result.plan !== undefined) result.findings.notes.push(...(await queueNotes(storage, result.plan)));
     if (result.findings.problems.length > 0) process.exitCode = EXIT.failed;
     printResult(args.json, checkResult(result), describeCheck(result));
   },

@@ -1,6 +1,7 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { type JournalRecord, readJournal } from "../journal.js";
+import type { JournalRecord } from "../journal-record.js";
+import { readJournal } from "../read-journals.js";
 
 /** @throws JobNotFound */
 export async function findJournal(storage: Storage, job: string): Promise<JournalRecord> {

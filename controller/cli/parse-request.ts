@@ -1,4 +1,7 @@
 import { checkWholeNumber, parseTags, usage } from "../../command-line/options.js";
+import { storageChoices } from "../../command-line/storage-options.js";
+import { parseStorageLocation } from "../../repository/storage/open-storage.js";
+import type { StorageChoices } from "../../repository/storage/storage-choices.js";
 import type { BackupRequest, WorkerRequest } from "../request.js";
 import { sourceAccess, workerAccess } from "./access-options.js";
 import type { RequestArguments } from "./request-options.js";
@@ -34,6 +37,7 @@ export function parseRequest(args: RequestArguments): BackupRequest {
       threads: wholeNumber("threads", args.threads, 1, 256),
       queueDepth: wholeNumber("queue-depth", args.queueDepth, 1, 256),
       badBlocks: args.skipBadBlocks ? "skip" : "fail",
+      ...agentStorage(args),
     },
     tags: parseTags(args.tag ?? []),
   };
@@ -41,7 +45,14 @@ export function parseRequest(args: RequestArguments): BackupRequest {
   return request;
 }
 
-function refuseContradictions({ workerAccount, worker }: BackupRequest): void {
+function refuseContradictions(request: BackupRequest): void {
+  const { workerAccount, worker, workerInstance, repository } = request;
+  if (workerInstance.kind === "launch" && parseStorageLocation(repository.repo).kind === "directory") {
+    throw usage(
+      `A launched worker cannot reach ${repository.repo}: that is a directory of this machine.`,
+      "Give --repo s3://BUCKET/PREFIX, or --worker with an instance that has the directory.",
+    );
+  }
   if (workerAccount === "source" && (worker.profile !== null || worker.roleArn !== null)) {
     throw usage(
       "With --worker-account source the instance's account serves for the worker, too.",
@@ -88,6 +99,20 @@ function parseKey(name: string, key: string | undefined): string | null {
 
 function wholeNumber(name: string, value: number | undefined, min: number, max: number): number | null {
   return value === undefined ? null : checkWholeNumber(name, value, min, max);
+}
+
+/** What the agent is told of how to write the repository; its own command line knows nothing of this backup's. */
+function agentStorage(args: RequestArguments): { storage?: StorageChoices } {
+  const storage = storageChoices(args);
+  const kmsKey = storage.encryption?.kmsKey;
+  // KMS looks an alias up in the account of whoever names it, and controller and agent may have two.
+  if (kmsKey !== undefined && !/^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key\/.+$/.test(kmsKey)) {
+    throw usage(
+      `--sse-kms-key ${kmsKey} is no ARN of a KMS key itself.`,
+      "Write, say, arn:aws:kms:eu-central-1:111111111111:key/..., which means the same key for controller and agent.",
+    );
+  }
+  return Object.keys(storage).length === 0 ? {} : { storage };
 }
 
 /** A launched worker finds the repository with this, and credentials with its role. */

@@ -35,7 +35,7 @@ export const resumeCommand: Command<ResumeArguments> = {
     const record = await findJournal(storage, job);
     const signal = interruptSignal();
     const parties = await reopenParties(record.plan, withAccess(record.plan.request, args), signal);
-    const point = await resumeJob(record, { parties, storage, display: stepDisplay(json), signal });
+    const point = await resumeJob(job, { parties, storage, display: stepDisplay(json), signal });
     printResult(json, { point, job, route: record.plan.route }, `Recovery point ${point}`);
   },
 };

@@ -9,8 +9,14 @@ import {
 } from "../../command-line/storage-options.js";
 import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
 import { openRepository } from "../../repository/repository.js";
-import { isAlive, type JournalRecord, readJournals } from "../journal.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { isAlive } from "../journal.js";
+import type { JournalRecord } from "../journal-record.js";
+import { readJournals } from "../read-journals.js";
+import { workerIdOf } from "../steps/launch-worker.js";
+import { runJob } from "../steps/run-job.js";
 import { timing } from "../timing.js";
+import { jobUnderWay } from "../worker-queue.js";
 import { findJournal } from "./job-argument.js";
 import { describeProblems, exitWithProblems } from "./problems.js";
 
@@ -41,10 +47,18 @@ export const statusCommand: Command<StatusArguments> = {
     }
     const record = await findJournal(storage, job);
     const status = await readStatus(storage, job);
+    const waitsFor = status === undefined ? await aheadOf(storage, record) : undefined;
     const { plan: _, ...rest } = record;
-    printResult(json, { ...rest, ...summaryOf(record), agent: status ?? null }, describeJob(record, status));
+    const result = { ...rest, ...summaryOf(record), agent: status ?? null, waitsFor: waitsFor?.job ?? null };
+    printResult(json, result, describeJob(record, status, waitsFor));
   },
 };
+
+/** The job that the agent is at instead of this one, which waits in line. */
+async function aheadOf(storage: Storage, { job, plan, made, steps }: JournalRecord) {
+  if (steps.find(({ name }) => name === runJob.name)?.state !== "running") return undefined;
+  return jobUnderWay(storage, workerIdOf({ plan, made }), job, timing().heartbeatMs);
+}
 
 function summaryOf(record: JournalRecord) {
   const { job, plan, state, outcome } = record;
@@ -65,7 +79,11 @@ function jobTable(jobs: ReturnType<typeof summaryOf>[]): string {
   return formatTable([["JOB", "INSTANCE", "STATE", "CONTROLLER", "POINT"], ...rows]);
 }
 
-function describeJob(record: JournalRecord, status: JobStatus | undefined): string {
+function describeJob(
+  record: JournalRecord,
+  status: JobStatus | undefined,
+  waitsFor: JobStatus | undefined,
+): string {
   const { controller, state } = summaryOf(record);
   const { outcome, steps } = record;
   const hint = controller === "gone" ? `; see: blockferry resume ${record.job}, or blockferry cleanup` : "";
@@ -79,6 +97,7 @@ function describeJob(record: JournalRecord, status: JobStatus | undefined): stri
       : [
           `Agent on ${status.worker}: ${status.state}, ${formatBytes(status.doneBytes)} of ${formatBytes(status.totalBytes)} (${formatPercent(status.doneBytes, status.totalBytes)}), heard of at ${status.updatedAt}`,
         ]),
+    ...(waitsFor === undefined ? [] : [`Waiting for worker ${waitsFor.worker}, which runs ${waitsFor.job}`]),
     ...(outcome?.ok === true ? [`Recovery point ${outcome.point}`] : []),
     ...(outcome?.ok === false ? [`Failed: ${outcome.error.code}: ${outcome.error.message}`] : []),
   ].join("\n");

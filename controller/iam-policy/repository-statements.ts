@@ -25,10 +25,38 @@ export function repositoryStatements(plan: Plan, who: "controller" | "agent"): S
   const { bucket, prefix } = parseS3Location(repo, {});
   const partition = plan[who === "agent" ? "worker" : "source"].partition;
   const bucketArn = `arn:${partition}:s3:::${bucket}`;
+  const below = (key: string) => `${bucketArn}/${prefix}${key}`;
   const byObject = Object.entries(OBJECTS[who]).map(([action, keys]) => ({
     Effect: "Allow" as const,
     Action: [action],
-    Resource: keys.map((key) => `${bucketArn}/${prefix}${key}`),
+    Resource: keys.map(below),
   }));
-  return [{ Effect: "Allow", Action: [...BUCKET_ACTIONS[who]], Resource: [bucketArn] }, ...byObject];
+  return [
+    { Effect: "Allow", Action: [...BUCKET_ACTIONS[who]], Resource: [bucketArn] },
+    ...byObject,
+    ...(who === "controller" ? [removesOldJobs(below("jobs/*"))] : []),
+    ...encryptionStatements(plan),
+  ];
+}
+
+/** Optional, as its name marks it: without it, documents of jobs that are long finished stay. */
+function removesOldJobs(jobs: string): Statement {
+  return { Sid: "BlockferryRemovesOldJobs", Effect: "Allow", Action: ["s3:DeleteObject"], Resource: [jobs] };
+}
+
+/**
+ * For objects that S3 encrypts with a key of the user's, whoever reads or writes them. S3 asks KMS in their name, so the key
+ * can be held to that. AWS: "Using server-side encryption with AWS KMS keys (SSE-KMS)"; uploads in parts need Decrypt, too.
+ */
+function encryptionStatements({ request }: Plan): Statement[] {
+  const key = request.options.storage?.encryption?.kmsKey;
+  if (key === undefined) return [];
+  const [, , , region] = key.split(":");
+  return [
+    {
+      ...{ Effect: "Allow", Action: ["kms:GenerateDataKey", "kms:Decrypt"], Resource: [key] },
+      // The key is in the bucket's Region. In China the name goes on with ".cn".
+      Condition: { StringLike: { "kms:ViaService": `s3.${region}.amazonaws.com*` } },
+    },
+  ];
 }

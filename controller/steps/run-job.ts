@@ -9,12 +9,15 @@ import { undefinedIfAbsent } from "../../repository/storage/if-absent.js";
 import { use } from "../aws/action-use.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { pause } from "../aws/poll.js";
+import { WorkerQueue } from "../worker-queue.js";
 import { workerIdOf } from "./launch-worker.js";
 import { madeId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
-/** An agent that finds a job later than this after it was written refuses it. */
-const JOB_VALID_MS = 60 * 60 * 1000;
+/** An agent that finds a job later than this after it was written refuses it: longer than any backup that it has to wait for. */
+const JOB_VALID_MS = 7 * 24 * 60 * 60 * 1000;
+/** How much rarer than its own job's heartbeat those of others are looked for. */
+const QUEUE_LOOK_FACTOR = 5;
 
 /** Writes the job for the agent, and follows its heartbeat until there is a result. */
 export const runJob: Step = {
@@ -32,6 +35,8 @@ export const runJob: Step = {
   },
   wait: async (context) => {
     const heartbeat = new Heartbeat(context.timing.agentStartMs, context.timing.heartbeatMs);
+    const lookMs = context.timing.pollMs * QUEUE_LOOK_FACTOR;
+    const queue = new WorkerQueue(context.storage, workerIdOf(context), context.plan.jobId, lookMs);
     const watch = watchWorker(context);
     for (;;) {
       context.signal.throwIfAborted();
@@ -42,6 +47,7 @@ export const runJob: Step = {
       const status = await readStatus(context.storage, context.plan.jobId);
       heartbeat.hear(status?.sequence, performance.now() - askedAt);
       if (status !== undefined) context.progress(describe(status, heartbeat.rate(status.doneBytes)));
+      else await waitInLine(context, queue, heartbeat);
       await assertWorks(watch, workerIdOf(context), heartbeat);
       await pause(context.timing.pollMs, context.signal);
     }
@@ -70,6 +76,14 @@ export const runJob: Step = {
   },
 };
 
+/** While the agent is at another job, it lives: it does one after the other. */
+async function waitInLine(context: StepContext, queue: WorkerQueue, heartbeat: Heartbeat): Promise<void> {
+  const running = await queue.running();
+  if (running === undefined) return;
+  heartbeat.hearOther();
+  context.progress(`waiting for the worker, which runs ${running.job}: ${describe(running, 0)}`);
+}
+
 /** Tells by the sequence of heartbeats, and not by anybody's clock, whether the agent lives. */
 export class Heartbeat {
   private sequence = -1;
@@ -77,7 +91,7 @@ export class Heartbeat {
   private readonly samples: { at: number; bytes: number }[] = [];
 
   constructor(
-    firstMs: number,
+    private readonly firstMs: number,
     private readonly nextMs: number,
   ) {
     this.deadline = performance.now() + firstMs;
@@ -89,6 +103,11 @@ export class Heartbeat {
     if (sequence === undefined || sequence <= this.sequence) return;
     this.sequence = sequence;
     this.deadline = performance.now() + this.nextMs;
+  }
+
+  /** Another job's: from now on the agent has as long to find ours as if it had just started. */
+  hearOther(): void {
+    this.deadline = Math.max(this.deadline, performance.now() + this.firstMs);
   }
 
   isLost(): boolean {
@@ -151,7 +170,8 @@ function isOutage(error: unknown): boolean {
 
 function describe({ state, doneBytes, totalBytes }: JobStatus, rate: number): string {
   if (state !== "running") return state;
-  return `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)} ${formatPercent(doneBytes, totalBytes)}, ${formatBytes(rate)}/s`;
+  const done = `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)} ${formatPercent(doneBytes, totalBytes)}`;
+  return rate === 0 ? done : `${done}, ${formatBytes(rate)}/s`;
 }
 
 function jobOf(context: StepContext, now: Date): Job {

@@ -1,12 +1,11 @@
 import type { Storage } from "../storage/storage.js";
 
-/** The objects of a job. The controller writes `job`, `cancel` and `journal`; the agent `status` and `result`. */
+/** The objects of a job, beside its journals. The controller writes `job` and `cancel`; the agent `status` and `result`. */
 const FILES = {
   job: "job.json",
   status: "status.json",
   result: "result.json",
   cancel: "cancel",
-  journal: "journal.json",
 } as const;
 
 export type JobObject = keyof typeof FILES;
@@ -15,25 +14,68 @@ export function jobKey(id: string, object: JobObject): string {
   return `jobs/${id}/${FILES[object]}`;
 }
 
+/**
+ * Each controller of a job has a journal of its own; the one with the highest term counts.
+ * @param term from 1 up, one for each controller that the job has had
+ */
+export function journalKey(id: string, term: number): string {
+  return `jobs/${id}/journal${term === 1 ? "" : `-${term}`}.json`;
+}
+
+/** When the job was made, as its id tells; in milliseconds since 1970. */
+export function jobTime(id: string): number {
+  const [, ...parts] = /^job-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/.exec(id) ?? [];
+  const [year = 0, month = 0, ...rest] = parts.map(Number);
+  return Date.UTC(year, month - 1, ...rest);
+}
+
 /** Anything else in the folder is no job, and left alone. */
 const JOB_KEY = /^jobs\/(job-\d{8}T\d{6}Z-[0-9a-f]{8})\/([^/]+)$/;
+const JOURNAL = /^journal(?:-([1-9]\d{0,8}))?\.json$/;
 
 /** A job and which of its objects there are. */
 export interface ListedJob {
   id: string;
   objects: Set<JobObject>;
+  /** Terms of its journals, rising; none for a job that no controller has made. */
+  terms: number[];
 }
 
 /** All jobs, oldest first. One listing tells who has a result, so that nobody needs to ask for each. */
 export async function listJobs(storage: Storage): Promise<ListedJob[]> {
+  const jobs = await listBelow(storage, "jobs/");
+  return [...jobs.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** @returns undefined when there is nothing of the job */
+export async function listJob(storage: Storage, id: string): Promise<ListedJob | undefined> {
+  return (await listBelow(storage, `jobs/${id}/`)).get(id);
+}
+
+async function listBelow(storage: Storage, prefix: string): Promise<Map<string, ListedJob>> {
   const jobs = new Map<string, ListedJob>();
-  for (const { key } of await storage.list("jobs/")) {
+  for (const { key } of await storage.list(prefix)) {
     const [, id = "", file = ""] = JOB_KEY.exec(key) ?? [];
     const object = (Object.keys(FILES) as JobObject[]).find((name) => FILES[name] === file);
-    if (object === undefined) continue;
-    const job = jobs.get(id) ?? { id, objects: new Set() };
-    job.objects.add(object);
+    const journal = JOURNAL.exec(file);
+    if (object === undefined && journal === null) continue;
+    const job = jobs.get(id) ?? { id, objects: new Set(), terms: [] };
+    if (object !== undefined) job.objects.add(object);
+    if (journal !== null) job.terms.push(Number(journal[1] ?? 1));
     jobs.set(id, job);
   }
-  return [...jobs.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  for (const { terms } of jobs.values()) terms.sort((a, b) => a - b);
+  return jobs;
+}
+
+/**
+ * Removes all of a job. Without `job.json` no agent takes it for new, so that goes first. The last journal says that the job is
+ * finished, so that goes last: an earlier one would say otherwise.
+ */
+export async function removeJob(storage: Storage, { id, objects, terms }: ListedJob): Promise<void> {
+  const others = [...objects].filter((object) => object !== "job").map((object) => jobKey(id, object));
+  const [last, ...earlier] = terms.map((term) => journalKey(id, term)).toReversed();
+  await storage.delete([jobKey(id, "job")]);
+  await storage.delete([...others, ...earlier]);
+  if (last !== undefined) await storage.delete([last]);
 }

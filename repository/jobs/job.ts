@@ -5,6 +5,7 @@ import { EbsVolumeSchema, InstanceSchema, tagsSchema } from "../instance.js";
 import { sealJson, unsealJson } from "../sealed-json.js";
 import { againIfDamaged } from "../storage/again-if-damaged.js";
 import type { Storage } from "../storage/storage.js";
+import { StorageChoicesSchema } from "../storage/storage-choices.js";
 import { jobKey } from "./job-key.js";
 
 const JobVolumeSchema = z.strictObject({
@@ -40,6 +41,8 @@ const JobSchema = z.strictObject({
     /** Reads in flight for each thread; null for the agent's default. */
     queueDepth: z.nullable(z.int().check(z.positive())),
     badBlocks: z.enum(["fail", "skip"]),
+    /** Left out where nothing was chosen. An agent that does not know it refuses the job, rather than write otherwise. */
+    storage: z.optional(StorageChoicesSchema),
   }),
   tags: tagsSchema,
 });

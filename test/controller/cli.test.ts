@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import { jobKey } from "../../repository/jobs/job-key.js";
+import { Journal } from "../../controller/journal.js";
+import { journalKey } from "../../repository/jobs/job-key.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { controller } from "../support/controller.js";
 import { failure, newRepository } from "../support/repositories.js";
 import { tempFolder } from "../support/temp-folder.js";
+import { planOf } from "./plans.js";
 
+const JOB = "job-20261124T120000Z-0123abcd";
 const COMMANDS = ["backup", "check", "status", "cancel", "resume", "cleanup", "points", "show", "iam-policy"];
 const INSTANCE = ["--instance", "i-0a1b2c3d4e5f60718"];
 const WORKER = ["--worker", "i-0f1e2d3c4b5a69788"];
@@ -42,6 +46,14 @@ describe("wrong usage", async () => {
     ["no worker", ["backup", ...INSTANCE], /No worker is named/],
     ["half a launch", ["check", ...INSTANCE, "--worker-ami", "ami-0123"], /No worker is named/],
     ["a worker and a launch", ["check", ...INSTANCE, ...WORKER, "--worker-ami", "ami-0123"], /launching one/],
+    [
+      "a launched worker for a local directory",
+      [
+        ...["check", ...INSTANCE, "--worker-ami", "ami-0123", "--worker-subnet", "subnet-0123"],
+        ...["--worker-type", "m5.large", "--worker-profile", "blockferry-agent"],
+      ],
+      /directory of this machine/,
+    ],
     [
       "an external id without a role",
       ["check", ...INSTANCE, ...WORKER, "--source-external-id", "x"],
@@ -88,7 +100,7 @@ describe("jobs of a repository", async () => {
     const { code, stdout } = await controller(["status", "--repo", repo]);
     assert.deepEqual([code, stdout], [0, "No job yet.\n"]);
     const cleanup = await controller(["cleanup", "--repo", repo, "--json"]);
-    assert.deepEqual(JSON.parse(cleanup.stdout), { cleaned: [], left: [], problems: [] });
+    assert.deepEqual(JSON.parse(cleanup.stdout), { cleaned: [], left: [], problems: [], removed: [] });
   });
 
   for (const command of [["status"], ["cleanup"], ["cleanup", "--dry-run"]]) {
@@ -96,11 +108,31 @@ describe("jobs of a repository", async () => {
       const job = "job-20261123T112150Z-00000000";
       const damaged = await newRepository(await tempFolder());
       const storage = await openStorage(parseStorageLocation(damaged));
-      await storage.put(jobKey(job, "journal"), Buffer.from("{}"));
+      await storage.put(journalKey(job, 1), Buffer.from("{}"));
       const { code, stdout } = await controller([...command, "--repo", damaged, "--json"]);
       const [problem] = JSON.parse(stdout).problems;
-      assert.deepEqual([code, problem.code, problem.object], [3, "ObjectCorrupt", jobKey(job, "journal")]);
+      assert.deepEqual([code, problem.code, problem.object], [3, "ObjectCorrupt", journalKey(job, 1)]);
       assert.ok(problem.remedy.includes(`blockferry:job=${job}`), problem.remedy);
+    });
+  }
+
+  for (const [command, args] of [
+    ["status JOB", ["status", JOB]],
+    ["status", ["status"]],
+    ["cleanup --dry-run", ["cleanup", "--dry-run"]],
+    ["cleanup", ["cleanup"]],
+    ["cancel JOB", ["cancel", JOB]],
+  ] as const) {
+    test(`are told by ${command} with the fields that the documentation lists`, async () => {
+      const known = await newRepository(await tempFolder());
+      const storage = await openStorage(parseStorageLocation(known));
+      await Journal.create(storage, planOf({ jobId: JOB }), ["run-job"]);
+      const { code, stdout } = await controller([...args, "--repo", known, "--json"]);
+      assert.equal(code, 0, stdout);
+      const documented = await resultRow(command);
+      for (const field of Object.keys(JSON.parse(stdout))) {
+        assert.ok(documented.includes(`\`${field}\``), `${field} of ${command}`);
+      }
     });
   }
 
@@ -112,3 +144,10 @@ describe("jobs of a repository", async () => {
     });
   }
 });
+
+/** What docs/operations.md says about the result of a command of the controller. */
+async function resultRow(command: string): Promise<string> {
+  const text = await readFile(new URL("../../../docs/operations.md", import.meta.url), "utf8");
+  const section = text.slice(text.indexOf("## Results for machines"));
+  return section.split("\n").find((line) => line.startsWith(`| \`${command}\` |`)) ?? "";
+}

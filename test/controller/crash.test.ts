@@ -85,5 +85,5 @@ async function assertCompletes(stage: Stage, job: string, { code, stdout, stderr
 async function assertCleansUp(stage: Stage, job: string) {
   const { code, stdout, stderr } = await startAfterwards(stage, "cleanup", "--older-than", "0s").result;
   assert.equal(code, 0, stderr + stdout);
-  assert.deepEqual(JSON.parse(stdout), { cleaned: [job], left: [], problems: [] });
+  assert.deepEqual(JSON.parse(stdout), { cleaned: [job], left: [], problems: [], removed: [] });
 }

@@ -113,9 +113,13 @@ describe("policies", () => {
     assert.ok(!actions(statements).has("ec2:CreateSnapshots"));
   });
 
-  test("mark reading key policies as optional, with names that no other statement has", () => {
+  test("mark reading key policies and removing old jobs as optional, with names that no other statement has", () => {
     const sids = policyFor("controller", planOf()).Statement.flatMap(({ Sid }) => Sid ?? []);
-    assert.deepEqual(sids, ["BlockferryChecksSourceKeys", "BlockferryChecksWorkerKeys"]);
+    assert.deepEqual(sids, [
+      "BlockferryRemovesOldJobs",
+      "BlockferryChecksSourceKeys",
+      "BlockferryChecksWorkerKeys",
+    ]);
     for (const { Sid, Action, Resource } of policyFor("worker", planOf()).Statement) {
       if (Sid === undefined) continue;
       assert.deepEqual([Action, Resource], [["kms:GetKeyPolicy", "kms:ListGrants"], [WORKER_KEY]]);
@@ -137,5 +141,23 @@ describe("policies", () => {
     assert.ok(
       Statement.flatMap(({ Resource }) => Resource).every((arn) => arn.startsWith("arn:aws:s3:::backups")),
     );
+  });
+
+  test("let controller and agent use the key that S3 encrypts the repository with, through S3 alone", () => {
+    const kmsKey = "arn:aws:kms:eu-west-1:333333333333:key/33333333-3333-4333-8333-333333333333";
+    const storage = { encryption: { algorithm: "aws:kms", kmsKey } } as const;
+    const plan = planOf({}, { options: { ...planOf().request.options, storage } });
+    for (const party of ["controller", "agent"] as const) {
+      const found = policyFor(party, plan).Statement.filter(({ Resource }) => Resource.includes(kmsKey));
+      assert.deepEqual(found, [
+        {
+          ...{ Effect: "Allow", Action: ["kms:GenerateDataKey", "kms:Decrypt"], Resource: [kmsKey] },
+          Condition: { StringLike: { "kms:ViaService": "s3.eu-west-1.amazonaws.com*" } },
+        },
+      ]);
+    }
+    for (const party of ["source", "worker"] as const) {
+      assert.ok(policyFor(party, plan).Statement.every(({ Resource }) => !Resource.includes(kmsKey)));
+    }
   });
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after } from "node:test";
 import { rootTest } from "../support/root-test.js";
 import { doneWith, killAt, startUntil } from "./kill.js";
@@ -23,7 +24,7 @@ rootTest("cleanup leaves alone what has stopped too short a time ago", async () 
   const { stage, before, start } = await workshop();
   const job = await killAt(stage, doneWith("create-volumes"), start);
   const { stdout } = await startAfterwards(stage, "cleanup").result;
-  assert.deepEqual(JSON.parse(stdout), { cleaned: [], left: [job], problems: [] });
+  assert.deepEqual(JSON.parse(stdout), { cleaned: [], left: [job], problems: [], removed: [] });
   assert.notDeepEqual(await stage.lab.control.resources(), before);
   await startAfterwards(stage, "cleanup", "--older-than", "0s").result;
   assert.deepEqual(await stage.lab.control.resources(), before);
@@ -36,6 +37,20 @@ rootTest("a job that is cancelled after its controller died is undone by resume"
   const { code, stdout } = await startAfterwards(stage, "resume", job).result;
   assert.equal(code, 1, stdout);
   assert.equal(JSON.parse(stdout).error.code, "Cancelled");
+  assert.deepEqual(await stage.lab.control.resources(), before);
+});
+
+rootTest("a terminal that is closed under a backup does not keep it from removing everything", async () => {
+  const { stage, before, start } = await workshop();
+  const run = await startUntil(stage, doneWith("create-volumes"), start);
+  // As a terminal that is gone: nobody reads any more, and the kernel and the shell both tell.
+  run.process.stderr?.destroy();
+  run.process.stdout?.destroy();
+  run.process.kill("SIGHUP");
+  run.process.kill("SIGHUP");
+  await stage.lab.control.clearFaults();
+  const [code] = await once(run.process, "exit");
+  assert.equal(code, 130);
   assert.deepEqual(await stage.lab.control.resources(), before);
 });
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { Party } from "../../controller/aws/party.js";
 import { NO_DISPLAY } from "../../controller/display.js";
-import { Journal, readJournal } from "../../controller/journal.js";
+import { Journal } from "../../controller/journal.js";
+import { readJournal } from "../../controller/read-journals.js";
 import type { Run } from "../../controller/run.js";
 import { runSteps } from "../../controller/runner.js";
 import type { Step } from "../../controller/steps/step.js";
@@ -115,12 +116,12 @@ describe("the runner", () => {
   });
 
   test("goes on after the last step that is done", async () => {
-    const { run, log, record } = await workshop();
+    const { run, log } = await workshop();
     await run.journal.update(({ steps: [first, second] }) => {
       Object.assign(first ?? {}, { state: "done" });
       Object.assign(second ?? {}, { state: "running" });
     });
-    await runSteps({ ...run, journal: await Journal.takeOver(run.base.storage, await record(), 1000) });
+    await runSteps({ ...run, journal: await Journal.takeOver(run.base.storage, run.base.plan.jobId, 1000) });
     assert.deepEqual(log, [...MADE.slice(1), ...UNDONE]);
   });
 
@@ -213,14 +214,31 @@ describe("the runner", () => {
     assert.deepEqual(await readdir(world), []);
   });
 
-  test("is not taken over from a process that lives, and is from one that is dead", async () => {
-    const { run, record, storage } = await workshop();
-    const owner = run.journal.record.owner.replace(/-\d+$/, `-${process.ppid}`);
-    const alive = { ...(await record()), owner };
-    await assert.rejects(Journal.takeOver(storage, alive, 1000), { code: "JobRunning" });
-    const elsewhere = { ...alive, owner: "00000000-1" };
-    await assert.rejects(Journal.takeOver(storage, elsewhere, 60_000), { code: "JobRunning" });
-    const stale = { ...elsewhere, updatedAt: new Date(Date.now() - 120_000).toISOString() };
-    await Journal.takeOver(storage, stale, 60_000);
-  });
+  for (const [when, part] of [
+    ["on the way forward", "wait"],
+    ["on the way back", "undo"],
+  ] as const) {
+    test(`ends ${when} when another run takes the job over, and leaves all undoing to that one`, async () => {
+      const { run, log, world, storage, plan, step, record } = await workshop();
+      const original = step(1)[part] as () => Promise<object>;
+      step(1)[part] = async () => {
+        await Journal.takeOver(storage, plan.jobId, 1000);
+        await waitUntil("the new journal to be seen", () => run.journal.lost.aborted);
+        return original() as never;
+      };
+      await assert.rejects(runSteps(run), { code: "JobRunning", object: plan.jobId });
+      const afterwards = log.slice(log.indexOf("make third") + 1);
+      assert.deepEqual(
+        afterwards,
+        part === "wait" ? ["make first", "make second"] : ["undo third", "undo second"],
+      );
+      assert.ok((await readdir(world)).includes("first"));
+      assert.notEqual((await record()).state, "finished");
+
+      step(1)[part] = original as never;
+      const journal = await Journal.takeOver(storage, plan.jobId, 1000);
+      assert.equal(await runSteps({ ...run, journal }), "20261124T120000Z-00000001");
+      assert.deepEqual(await readdir(world), []);
+    });
+  }
 });

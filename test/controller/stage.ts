@@ -1,8 +1,8 @@
 import { TerminateInstancesCommand } from "@aws-sdk/client-ec2";
 import { EnableKeyCommand } from "@aws-sdk/client-kms";
-import { GetObjectCommand } from "@aws-sdk/client-s3";
-import type { JournalRecord } from "../../controller/journal.js";
-import { jobKey } from "../../repository/jobs/job-key.js";
+import { GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
+import type { JournalRecord } from "../../controller/journal-record.js";
+import { journalKey } from "../../repository/jobs/job-key.js";
 import { describeInstance } from "../lab/instances.js";
 import { type Lab, launchWorker, makeRepository, openLab, REPOSITORY } from "../lab/lab.js";
 import { createKey } from "../lab/lab-keys.js";
@@ -101,9 +101,15 @@ export function startAfterwards({ lab }: Stage, ...args: string[]): RunningProgr
   return startController([...args, "--repo", REPOSITORY, "--json"], { ...lab.env, ...QUICK });
 }
 
-/** The journal as the repository has it. */
+/** The journal as the repository has it: that of the controller who took the job over last. */
 export async function journalOf(stage: Stage, job: string): Promise<JournalRecord> {
-  return JSON.parse(await objectOf(stage, jobKey(job, "journal"))).body as JournalRecord;
+  const { hostname, pathname } = new URL(REPOSITORY);
+  const command = new ListObjectsV2Command({
+    Bucket: hostname,
+    Prefix: `${pathname.slice(1)}/jobs/${job}/journal`,
+  });
+  const { KeyCount = 0 } = await stage.lab.worker.s3.send(command);
+  return JSON.parse(await objectOf(stage, journalKey(job, KeyCount))).body as JournalRecord;
 }
 
 /** Whether a recovery point is recorded. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
-import type { JournalRecord } from "../../controller/journal.js";
-import { jobKey } from "../../repository/jobs/job-key.js";
+import type { JournalRecord } from "../../controller/journal-record.js";
+import { journalKey } from "../../repository/jobs/job-key.js";
 import { sealJson } from "../../repository/sealed-json.js";
 import { launch } from "../lab/instances.js";
 import { REPOSITORY } from "../lab/lab.js";
@@ -130,7 +130,7 @@ rootTest("what a journal names is left alone without the tag of the job", async 
 
 async function replaceJournal({ lab }: Stage, record: JournalRecord): Promise<void> {
   const { hostname: Bucket, pathname } = new URL(REPOSITORY);
-  const Key = `${pathname.slice(1)}/${jobKey(record.job, "journal")}`;
+  const Key = `${pathname.slice(1)}/${journalKey(record.job, 1)}`;
   await lab.worker.s3.send(new PutObjectCommand({ Bucket, Key, Body: sealJson(record) }));
 }
 

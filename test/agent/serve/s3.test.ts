@@ -18,6 +18,7 @@ import { waitUntil } from "../../support/wait-until.js";
 
 const MIB = 1024 * 1024;
 const SIZE_BYTES = 96 * MIB;
+const KMS_KEY = "arn:aws:kms:us-east-1:111111111111:key/11111111-1111-4111-8111-111111111111";
 
 describe("a service with its repository in S3", async () => {
   const server = await startS3Server("moto");
@@ -123,6 +124,40 @@ describe("a service with its repository in S3", async () => {
       assert.deepEqual(await objects.uploads("stalled/"), []);
     },
   );
+
+  rootTest("writes packs, heartbeats and all else as the job says, and no faster", async () => {
+    const served = await newRepository("choices");
+    const devices = await attachedDevices();
+    const encryption = { algorithm: "aws:kms", kmsKey: KMS_KEY } as const;
+    const storage = { storageClass: "STANDARD_IA", encryption, bytesPerSecond: 48 * MIB } as const;
+    const job = await served.addJob([volume], {
+      options: { compression: "none", threads: 1, queueDepth: null, badBlocks: "fail", storage },
+    });
+    const partTimes: number[] = [];
+    proxy.chooseFault = (request) => {
+      if (isPart(request)) partTimes.push(performance.now());
+      return undefined;
+    };
+    const { code, stdout } = await served.serveOnce(devices.options, env);
+    assert.equal(code, 0, stdout);
+    assert.equal((await served.result(job.id))?.outcome.ok, true);
+    const makes = proxy.requests.filter(
+      ({ method, url }) =>
+        (method === "PUT" && !/partNumber|tmp%2F|\/tmp\//i.test(url)) || /[?&]uploads/.test(url),
+    );
+    for (const what of ["/packs/", "/index/", "/points/", "/locks/", "/status.json", "/result.json"]) {
+      const ofKind = makes.filter(({ url }) => url.includes(what));
+      assert.ok(ofKind.length > 0, what);
+      for (const { headers } of ofKind) {
+        assert.equal(headers["x-amz-server-side-encryption"], "aws:kms", what);
+        assert.equal(headers["x-amz-server-side-encryption-aws-kms-key-id"], KMS_KEY, what);
+        const storageClass = what === "/packs/" ? "STANDARD_IA" : undefined;
+        assert.equal(headers["x-amz-storage-class"], storageClass, what);
+      }
+    }
+    const tookMs = (partTimes.at(-1) ?? 0) - (partTimes[0] ?? 0);
+    assert.ok(tookMs > 1000, `96 MiB at 48 MiB/s were sent within ${tookMs} ms`);
+  });
 
   rootTest("killed outright in a job is followed by one that does the job", async () => {
     const served = await newRepository("killed");

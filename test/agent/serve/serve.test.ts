@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { requestCancel } from "../../../repository/jobs/cancel.js";
 import { type Job, newJobId } from "../../../repository/jobs/job.js";
-import { jobKey } from "../../../repository/jobs/job-key.js";
+import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
 import type { RecoveryPoint } from "../../../repository/recovery-point.js";
 import { sealJson } from "../../../repository/sealed-json.js";
 import { agent, agentJson } from "../../support/agent.js";
@@ -192,7 +192,7 @@ describe("a service", () => {
     const unreadable = newJobId(new Date());
     await storage.put(jobKey(unreadable, "job"), Buffer.from("{"));
     const announced = newJobId(new Date());
-    await storage.put(jobKey(announced, "journal"), sealJson({}));
+    await storage.put(journalKey(announced, 1), sealJson({}));
     const { code, stdout } = await served.serveOnce(NO_DEVICES);
     assert.equal(code, 0, stdout);
     for (const id of [other.id, unreadable, announced]) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { isCancelled, requestCancel } from "../../../repository/jobs/cancel.js";
 import { newJobId, readJob, readJobWorker, writeJob } from "../../../repository/jobs/job.js";
-import { jobKey, listJobs } from "../../../repository/jobs/job-key.js";
+import { jobKey, journalKey, listJob, listJobs } from "../../../repository/jobs/job-key.js";
 import { type JobResult, readResult, writeResult } from "../../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
 import { sealJson } from "../../../repository/sealed-json.js";
@@ -56,6 +56,11 @@ test("a job with an unknown version or field, or a field out of bounds, is refus
     "an attach name outside /dev": withVolume({ attachName: "/dev/../etc/shadow" }),
     "the attach name of the worker's root": withVolume({ attachName: "/dev/sda1" }),
     "an unknown option": { ...good, options: { ...good.options, dryRun: true } },
+    "an unknown choice of storage": { ...good, options: { ...good.options, storage: { acl: "public" } } },
+    "a key for a server's own encryption": {
+      ...good,
+      options: { ...good.options, storage: { encryption: { algorithm: "AES256", kmsKey: "arn:x" } } },
+    },
     "no thread": { ...good, options: { ...good.options, threads: 0 } },
     "an instance without its type": { ...good, instance: { ...good.instance, instanceType: undefined } },
     "a time that is none": { ...good, expiresAt: "tomorrow" },
@@ -145,13 +150,16 @@ test("jobs are listed oldest first, each with what there is of it, and nothing e
     newJobId(new Date(time)),
   ) as [string, string];
   for (const key of [
-    ...[jobKey(second, "job"), jobKey(second, "cancel"), jobKey(first, "journal"), jobKey(first, "result")],
+    ...[jobKey(second, "job"), jobKey(second, "cancel"), journalKey(first, 10), jobKey(first, "result")],
+    ...[journalKey(first, 1), journalKey(first, 2), `jobs/${first}/journal-0.json`],
     ...["jobs/README", "jobs/other/job.json", `jobs/${first}/notes.txt`, `jobs/${first}/more/job.json`],
   ]) {
     await storage.put(key, Buffer.from("{}"));
   }
   assert.deepEqual(await listJobs(storage), [
-    { id: first, objects: new Set(["journal", "result"]) },
-    { id: second, objects: new Set(["cancel", "job"]) },
+    { id: first, objects: new Set(["result"]), terms: [1, 2, 10] },
+    { id: second, objects: new Set(["cancel", "job"]), terms: [] },
   ]);
+  assert.deepEqual((await listJob(storage, first))?.terms, [1, 2, 10]);
+  assert.equal(await listJob(storage, newJobId(new Date())), undefined);
 });
