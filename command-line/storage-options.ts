@@ -4,6 +4,7 @@ import { type S3Location, STORAGE_CLASSES, type StorageClass } from "../reposito
 import type { StorageLocation } from "../repository/storage/storage.js";
 import { parseByteSize } from "./byte-size.js";
 import { once, usage } from "./options.js";
+import { passphraseFileOption, passphraseSource } from "./passphrase-options.js";
 import { text } from "./text-option.js";
 
 /** What every command is told about the repository. */
@@ -18,6 +19,7 @@ export interface StorageArguments {
   sseKmsKey: string | undefined;
   bandwidthLimit: string | undefined;
   requestTimeout: number | undefined;
+  passphraseFile: string | undefined;
 }
 
 const REPO_FROM_ENVIRONMENT = process.env.BLOCKFERRY_REPO || undefined;
@@ -65,11 +67,12 @@ export const storageOptions = {
     coerce: once("request-timeout"),
     describe: "Seconds without a byte after which a request is tried again  [default: 30]",
   },
+  "passphrase-file": passphraseFileOption("passphrase-file", "BLOCKFERRY_PASSPHRASE"),
 } as const;
 
 /** The repository that the options name. @throws Usage */
 export function storageLocation(args: StorageArguments): StorageLocation {
-  const location = parseStorageLocation(args.repo, {
+  const place = parseStorageLocation(args.repo, {
     region: args.region,
     endpointUrl: args.endpointUrl,
     profile: args.profile,
@@ -79,12 +82,12 @@ export function storageLocation(args: StorageArguments): StorageLocation {
     bandwidthLimit: parseBandwidthLimit(args.bandwidthLimit),
     timeoutMs: parseTimeout(args.requestTimeout),
   });
-  if (location.kind === "directory") refuseS3Options(args);
-  return location;
+  if (place.kind === "directory") refuseS3Options(args);
+  return { ...place, passphrase: passphraseSource(args.passphraseFile, "BLOCKFERRY_PASSPHRASE") };
 }
 
 function refuseS3Options(args: StorageArguments): void {
-  const { repo: _, ...s3Options } = storageOptions;
+  const { repo: _, "passphrase-file": __, ...s3Options } = storageOptions;
   const given = Object.keys(s3Options).find(
     (name) => (args as unknown as Record<string, unknown>)[name] !== undefined,
   );

@@ -35,7 +35,7 @@ export async function storeBlockMaps(volumes: VolumePlan[], options: BlockMapOpt
       failure ??= error;
     },
   });
-  const store = new ChunkStore(index, writer, counters);
+  const store = new ChunkStore(index, writer, counters, storage.cipher);
   const storeNode = async (ids: Buffer): Promise<number> => {
     while (!store.hasRoom) await new Promise<void>((resolve) => (wakeUp = resolve));
     return store.store(ids);
