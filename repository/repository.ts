@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { createConfig, newConfig, type RepositoryConfig, readConfig, refuseExisting } from "./config.js";
-import { removeKeyRecord, writeKeyRecord } from "./encryption/key-record.js";
+import { type KeyList, listKeys, removeKeyRecord, writeKeyRecord } from "./encryption/key-record.js";
 import { KEY_BYTES, keyCheck, type RepositoryKey, takeKey } from "./encryption/repository-key.js";
 import { unlock } from "./encryption/unlock.js";
 import { type KeyProtection, wrapKey } from "./encryption/wrap-key.js";
@@ -71,6 +71,15 @@ export async function openRepository(
   const { passphrase } = location;
   const key = await unlock(opening, config, { passphrase, profile: profileOf(location), signal });
   return opened(config, storage, location, key);
+}
+
+/** What can be told of a repository without any key. @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt */
+export async function inspectRepository(
+  location: StorageLocation,
+): Promise<KeyList & { config: RepositoryConfig }> {
+  const storage = await openStorage(location);
+  const config = await readConfig(storage);
+  return { config, ...(await listKeys(storage, config.id)) };
 }
 
 function opened(

@@ -6,6 +6,7 @@ import { backupCommand } from "./backup-command.js";
 import { copyCommand } from "./copy-command.js";
 import { forgetCommand } from "./forget-command.js";
 import { initCommand } from "./init-command.js";
+import { keyCommand } from "./key-command.js";
 import { pruneCommand } from "./prune-command.js";
 import { restoreCommand } from "./restore-command.js";
 import { serveCommand } from "./serve-command.js";
@@ -27,6 +28,7 @@ const AGENT: Program = {
       .command(withEpilogue(statsCommand, epilogue))
       .command(withEpilogue(forgetCommand, epilogue))
       .command(withEpilogue(pruneCommand, epilogue))
+      .command(withEpilogue(keyCommand, epilogue))
       .command(withEpilogue(serveCommand, epilogue)),
 };
 
