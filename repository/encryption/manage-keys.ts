@@ -1,6 +1,7 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Storage } from "../storage/storage.js";
 import { type KeyRecord, keyRecordKey, listKeys, removeKeyRecord, writeKeyRecord } from "./key-record.js";
+import { openKmsKey } from "./kms-key.js";
 import type { RepositoryKey } from "./repository-key.js";
 import { type KeyProtection, type KmsCaller, wrapKey } from "./wrap-key.js";
 
@@ -37,7 +38,10 @@ export async function removeKey(storage: Storage, repository: string, reference:
   throw lastKey(id);
 }
 
-/** Re-wraps the data key: the new key is there before the old one goes, and no data are touched. */
+/**
+ * Re-wraps the data key: the new key is there, and with KMS proven to open, before the old one goes. No data are touched.
+ * @throws besides what `addKey` and `removeKey` throw, what is wrong with the new key, which is removed again
+ */
 export async function rotateKey(
   storage: Storage,
   key: RepositoryKey,
@@ -51,6 +55,12 @@ export async function rotateKey(
     reference,
   );
   const added = await addKey(storage, key, protection, caller);
+  try {
+    if (added.from.kind === "kms") await openKmsKey(added.from, { repository: key.repository, ...caller });
+  } catch (error) {
+    await removeKeyRecord(storage, added.id);
+    throw error;
+  }
   return { added, removed: await removeKey(storage, key.repository, old) };
 }
 
