@@ -65,8 +65,12 @@ export const ScryptSchema = z.strictObject({
   kind: z.literal("passphrase"),
   /** Base64. */
   salt: z.string(),
-  N: z.int().check(z.minimum(2), z.maximum(2 ** 20)),
-  r: z.int().check(z.minimum(1), z.maximum(32)),
+  N: z.int().check(
+    z.minimum(2),
+    z.maximum(2 ** 20),
+    z.refine((N) => Number.isInteger(Math.log2(N)), "N is no power of two"),
+  ),
+  r: z.int().check(z.minimum(1), z.maximum(16)),
   p: z.int().check(z.minimum(1), z.maximum(16)),
 });
 
@@ -77,11 +81,14 @@ export function newScryptParameters(N = COST.N): ScryptParameters {
   return { kind: "passphrase", salt: randomBytes(SALT_BYTES).toString("base64"), ...COST, N };
 }
 
+/** OpenSSL counts a little more than the algorithm's own blocks. */
+const SPARE_BYTES = 2 ** 20;
+
 const scryptAsync = promisify<string, Buffer, number, object, Buffer>(scrypt);
 
 /** The key that a passphrase stands for. The same characters may be typed in several ways: they are brought to one (Unicode NFC). */
 export async function stretch(passphrase: string, { salt, N, r, p }: ScryptParameters): Promise<KeyObject> {
-  const maxmem = 2 * 128 * N * r;
+  const maxmem = 128 * r * (N + p) + SPARE_BYTES;
   const options = { N, r, p, maxmem };
   return takeKey(
     await scryptAsync(passphrase.normalize("NFC"), Buffer.from(salt, "base64"), KEY_BYTES, options),
