@@ -1,3 +1,5 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { KEY_BYTES, type RepositoryKey, takeKey } from "../../repository/encryption/repository-key.js";
 import { initRepository, openRepository, type Repository } from "../../repository/repository.js";
 import { parseStorageLocation } from "../../repository/storage/open-storage.js";
 
@@ -18,4 +20,9 @@ export async function initEncrypted(repo: string): Promise<void> {
 export function openWithPassphrase(repo: string): Promise<Repository> {
   const passphrase = { kind: "environment", variable: VARIABLE } as const;
   return openRepository({ ...parseStorageLocation(repo), passphrase });
+}
+
+/** The key of a repository that exists nowhere. */
+export function newKey(): RepositoryKey {
+  return { repository: randomUUID(), dataKey: takeKey(randomBytes(KEY_BYTES)) };
 }
