@@ -1,9 +1,9 @@
-import { agentJson } from "../support/agent.js";
+import { initPlain } from "../support/repositories.js";
 import { testDamage } from "./damage-suite.js";
 
 testDamage({
   name: "a damaged repository",
-  init: async (repo) => void (await agentJson("init", "--repo", repo)),
+  init: initPlain,
   damages: ["flip a bit", "overwrite a range", "cut the end", "delete a range", "delete the object"],
   randomCases: 20,
 });

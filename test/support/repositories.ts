@@ -36,8 +36,13 @@ export interface ListOutput {
 /** Makes a repository. @returns its path, for `--repo` */
 export async function newRepository(folder: string, name = "repo"): Promise<string> {
   const repo = join(folder, name);
-  await agentJson("init", "--repo", repo);
+  await initPlain(repo);
   return repo;
+}
+
+/** Makes one that is not encrypted. */
+export async function initPlain(repo: string): Promise<void> {
+  await agentJson("init", "--repo", repo);
 }
 
 export function backUp(
