@@ -1,4 +1,3 @@
-import { crc32 } from "node:zlib";
 import lz4 from "lz4";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { type ChunkRecord, ENCODING } from "./chunk-record.js";
@@ -46,11 +45,12 @@ export function decodeChunk(
 
 /**
  * Checks the stored bytes themselves. A flipped bit in compressed data may by chance decode to the right chunk, which
- * is good enough for a restore; a verification must find it all the same.
+ * is good enough for a restore; a verification must find it all the same. Where chunks are encrypted, `decodeChunk` has found it.
  * @throws ChunkCorrupt
  */
-export function checkStoredBytes(record: ChunkRecord, packId: string, stored: Buffer): void {
-  if (crc32(stored) !== record.crc32) throw chunkCorrupt(record, packId, "its CRC-32 differs");
+export function checkStoredBytes(record: ChunkRecord, packId: string, stored: Buffer, cipher: Cipher): void {
+  if (cipher.pack(packId).checksum(stored) !== record.crc32)
+    throw chunkCorrupt(record, packId, "its CRC-32 differs");
 }
 
 function decode(record: ChunkRecord, encoded: Buffer, payload: Buffer): number {

@@ -25,7 +25,7 @@ async function readFooterOnce(storage: Storage, id: string, sizeBytes: number): 
   if (footer === undefined) {
     throw packCorrupt(id, range.offset, "its footer does not match its authentication tag");
   }
-  return { id, sizeBytes, footer };
+  return { id, sizeBytes, footer: Buffer.from(footer) };
 }
 
 export function recordsOf(footer: Buffer): ChunkRecord[] {

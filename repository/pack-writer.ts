@@ -1,8 +1,7 @@
-import { crc32 } from "node:zlib";
 import { type Compression, encodeChunk } from "./chunk-codec.js";
 import { CHUNK_BYTES } from "./chunk-id.js";
 import { CHUNK_RECORD_BYTES, type ChunkRecord, ENCODING, writeChunkRecord } from "./chunk-record.js";
-import { Crc32OfPieces } from "./crc32-of-pieces.js";
+import { Crc32OfPieces, type PartChecksum, UNKNOWN_CRC32 } from "./crc32-of-pieces.js";
 import type { PackCipher } from "./encryption/cipher.js";
 import type { IndexedPack } from "./index-segment.js";
 import {
@@ -65,12 +64,13 @@ export class PackWriter {
   private part: Buffer | undefined;
   private partUsed = 0;
   /** Of the part being filled, up to `partUsed`: joined from those of its chunks, which are computed anyway. */
-  private readonly partCrc32 = new Crc32OfPieces();
+  private readonly partCrc32: PartChecksum;
   private aborted = false;
   private pack: OpenPack | undefined;
 
   constructor(private readonly options: PackWriterOptions) {
     this.freeParts = [...options.partBuffers];
+    this.partCrc32 = options.storage.cipher.layout.tagBytes > 0 ? UNKNOWN_CRC32 : new Crc32OfPieces();
   }
 
   /** Whether the next `append` may be called: it can need the part being filled and one more. */
@@ -90,7 +90,7 @@ export class PackWriter {
     const encoded = { start, end: start + encodedBytes };
     this.partUsed = pack.cipher.encrypt("chunk", part, encoded, pack.sizeBytes);
     const storedBytes = this.partUsed - start;
-    const crc = crc32(part.subarray(start, this.partUsed));
+    const crc = pack.cipher.checksum(part.subarray(start, this.partUsed));
     const encoding = encodedBytes < payload.length ? ENCODING.lz4 : ENCODING.raw;
     this.writeRecord(pack, { id, rawBytes: payload.length, storedBytes, crc32: crc, encoding });
     pack.sizeBytes += storedBytes;

@@ -145,7 +145,7 @@ class PackVerifier {
     const range = { offset: record.offset, length: record.storedBytes };
     const bytes = stored ?? (await this.storage.get(packKey(packId), { range }));
     decodeChunk(record, packId, bytes, this.chunkBuffer, this.storage.cipher);
-    checkStoredBytes(record, packId, bytes);
+    checkStoredBytes(record, packId, bytes, this.storage.cipher);
   }
 
   private markProven(entry: number, packNumber: number, record: ChunkRecord): void {

@@ -26,6 +26,11 @@ export interface PackCipher {
    * @returns the end of what is stored now
    */
   encrypt(piece: PackPiece, buffer: Buffer, range: { start: number; end: number }, offset: number): number;
-  /** @returns the plaintext, or undefined when it is not what was stored at this offset of this pack */
+  /** Of a chunk's stored bytes, for its record: their CRC-32, or 0 where a tag does better. */
+  checksum(stored: Buffer): number;
+  /**
+   * @returns the plaintext, which the next call overwrites, or undefined when it is not what was stored at this offset of this
+   * pack
+   */
   decrypt(piece: PackPiece, stored: Buffer, offset: number): Buffer | undefined;
 }

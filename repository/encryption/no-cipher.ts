@@ -1,9 +1,11 @@
+import { crc32 } from "node:zlib";
 import { chunkId } from "../chunk-id.js";
 import { PLAIN_LAYOUT } from "../pack-format.js";
 import type { Cipher, PackCipher } from "./cipher.js";
 
 const PLAIN_PACK: PackCipher = {
   encrypt: (_piece, _buffer, { end }) => end,
+  checksum: (stored) => crc32(stored),
   decrypt: (_piece, stored) => stored,
 };
 

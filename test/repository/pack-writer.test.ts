@@ -89,7 +89,7 @@ async function readPacks(storage: Storage, packs: IndexedPack[]): Promise<Buffer
       assert.equal(record.offset, end, "payloads follow each other without a gap");
       end += record.storedBytes;
       const bytes = pack.subarray(record.offset, end);
-      checkStoredBytes(record, id, bytes);
+      checkStoredBytes(record, id, bytes, NO_CIPHER);
       chunks.push(decodeChunk(record, id, bytes, Buffer.alloc(CHUNK_BYTES), NO_CIPHER));
       assert.equal(record.encoding === ENCODING.lz4, record.storedBytes < record.rawBytes);
     }
