@@ -40,6 +40,6 @@ export function keyCheck(key: RepositoryKey): string {
   return deriveKey(key, "blockferry key check").export().toString("hex");
 }
 
-export function uuidBytes(uuid: string): Buffer {
+function uuidBytes(uuid: string): Buffer {
   return Buffer.from(uuid.replaceAll("-", ""), "hex");
 }

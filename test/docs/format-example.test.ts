@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { z } from "zod";
@@ -19,27 +18,10 @@ import {
   packTrailer,
 } from "../../repository/pack-format.js";
 import { sealJson, unsealJson } from "../../repository/sealed-json.js";
+import { block, dumped, format } from "./dumps.js";
 
 const PACK_ID = "00112233445566778899aabbccddeeff";
 const CHUNKS = [Buffer.from("Hello, block device!\n"), Buffer.alloc(64, "a")];
-
-const format = await readFile(new URL("../../../docs/format.md", import.meta.url), "utf8");
-
-/** The text of the fenced block with this language tag. */
-function block(tag: string): string {
-  const text = new RegExp(`\`\`\`${tag}\n([^\`]*)\n\`\`\``).exec(format)?.[1];
-  assert(text !== undefined, `docs/format.md has a block ${tag}`);
-  return text;
-}
-
-/** The bytes of a hex dump whose lines begin with their offset. */
-function dumped(tag: string): Buffer {
-  return Buffer.concat(
-    block(tag)
-      .split("\n")
-      .map((line) => Buffer.from(line.slice(6).replaceAll(" ", ""), "hex")),
-  );
-}
 
 function trailerOf(pack: Buffer): Buffer {
   return pack.subarray(pack.length - PACK_TRAILER_BYTES);
