@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../foundation/interrupted.js";
 import { chunkCount } from "../repository/chunk-id.js";
@@ -8,9 +9,11 @@ import { packKey } from "../repository/pack-format.js";
 import { readChunk } from "../repository/read-chunk.js";
 import { findPoint, listPoints, type RecoveryPoint } from "../repository/recovery-point.js";
 import type { Repository } from "../repository/repository.js";
+import { applyPolicy } from "../repository/retention.js";
 import type { Storage } from "../repository/storage/storage.js";
 import { commitPoint } from "./commit-point.js";
 import { copyChunks } from "./copy-chunks.js";
+import { RenamingCopy } from "./copy-renamed.js";
 import { withReadLease } from "./read-lease.js";
 import type { RunWatcher } from "./run-watcher.js";
 
@@ -33,9 +36,9 @@ export interface CopyReport {
 }
 
 /**
- * Copies recovery points from one repository into another, where they keep their ids. Only chunks that are missing there
- * travel, each proven on its way. A point appears when all that it needs is durable, so a copy that is killed is taken up by
- * the next one.
+ * Copies recovery points from one repository into another, where they keep their ids, whether either is encrypted or not. Only chunks that are
+ * missing there travel, each proven on its way. A point appears when all that it needs is durable, so a copy that is killed is
+ * taken up by the next one.
  * @throws PointNotFound; what is wrong with a point, or with what it needs; what either storage throws; Interrupted
  */
 export async function copyPoints(
@@ -73,23 +76,77 @@ async function copyLeased(
   const loaded = await loadIndex(from.storage, { condemned: "last" });
   const target = await loadIndex(to.storage, { condemned: "exclude" });
   await to.storage.makeDurable(target.unindexedPacks.map(({ id }) => packKey(id)));
+  const present = points.filter(isThere);
+  const job = { from, loaded, to, target, lease, signal };
+  const copied = namesAgree(from, to)
+    ? await copyAsNamed(missing, job)
+    : await copyRenamed(missing, present, job);
+  return { copied: missing.map(({ id }) => id), present: present.map(({ id }) => id), ...copied };
+}
+
+interface CopyJob {
+  from: Repository;
+  loaded: LoadedIndex;
+  to: Repository;
+  target: LoadedIndex;
+  lease: Lease;
+  signal: AbortSignal;
+}
+
+/** Whether a chunk has one id in both. Where a key goes into the ids, no other repository has the same. */
+function namesAgree(from: Repository, to: Repository): boolean {
+  return from.config.encryption.mode === "none" && to.config.encryption.mode === "none";
+}
+
+async function copyAsNamed(missing: RecoveryPoint[], job: CopyJob) {
+  const { from, loaded, to, target, lease, signal } = job;
   const entries = await missingEntries(missing, { storage: from.storage, loaded, target, signal });
   const storedBytes = await copyChunks(entries, {
-    ...{
-      from: from.storage,
-      loaded,
-      to: to.storage,
-      unindexed: target.unindexedPacks,
-      compression: "lz4",
-      signal,
-    },
+    ...{ from: from.storage, loaded, to: to.storage, unindexed: target.unindexedPacks },
+    ...{ compression: "lz4", signal },
   });
   for (const point of missing) await commitUnlessThere(to, point, lease);
-  return {
-    copied: missing.map(({ id }) => id),
-    present: points.filter(isThere).map(({ id }) => id),
-    ...{ chunks: entries.length, storedBytes },
-  };
+  return { chunks: entries.length, storedBytes };
+}
+
+async function copyRenamed(missing: RecoveryPoint[], present: RecoveryPoint[], job: CopyJob) {
+  const { from, loaded, to, target, lease, signal } = job;
+  const renaming = new RenamingCopy(
+    { storage: from.storage, loaded },
+    { storage: to.storage, loaded: target },
+    signal,
+  );
+  if (missing.length > 0) await learnNames(renaming, present, to.storage);
+  const total = { chunks: 0, storedBytes: 0 };
+  for (const original of missing) {
+    const { point, chunks, storedBytes } = await renaming.copy(original);
+    await commitUnlessThere(to, point, lease);
+    total.chunks += chunks;
+    total.storedBytes += storedBytes;
+  }
+  return total;
+}
+
+const NEWEST = { last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 };
+
+/** From the newest point of each machine: its next one has most chunks in common with that. */
+async function learnNames(renaming: RenamingCopy, present: RecoveryPoint[], to: Storage): Promise<void> {
+  const { points } = await listPoints(to);
+  const verdicts = applyPolicy(present, NEWEST).flatMap((group) => group.verdicts);
+  for (const { point, keptBy } of verdicts) {
+    const there = points.find(({ id }) => id === point.id);
+    if (keptBy.length > 0 && there !== undefined && isCopyOf(there, point))
+      await renaming.learn(point, there);
+  }
+}
+
+/** A point has other roots in another repository, and is otherwise the same to the last figure. */
+function isCopyOf(there: RecoveryPoint, here: RecoveryPoint): boolean {
+  const essence = ({ repository: _, volumes, ...rest }: RecoveryPoint) => ({
+    ...rest,
+    volumes: volumes.map(({ root: __, ...volume }) => volume),
+  });
+  return isDeepStrictEqual(essence(there), essence(here));
 }
 
 /** Another copy may have been faster. */

@@ -3,7 +3,7 @@ import { chunkCount } from "../repository/chunk-id.js";
 import { ChunkOwners } from "../repository/chunk-owners.js";
 import { CHUNK_RECORD_BYTES } from "../repository/chunk-record.js";
 import { type LoadedIndex, loadIndex } from "../repository/load-index.js";
-import { PACK_HEADER_BYTES, PACK_TRAILER_BYTES } from "../repository/pack-format.js";
+import { PACK_HEADER_BYTES, PACK_TRAILER_BYTES, type PackLayout } from "../repository/pack-format.js";
 import { readChunk } from "../repository/read-chunk.js";
 import { listPoints, type RecoveryPoint } from "../repository/recovery-point.js";
 import type { Storage } from "../repository/storage/storage.js";
@@ -53,11 +53,12 @@ export async function survey(storage: Storage, signal: AbortSignal): Promise<Sur
       await owners.add(Buffer.from(root, "hex"), chunkCount(sizeBytes), owner);
     }
   }
-  return { loaded, points, packs: usageOf(loaded, owners), owners };
+  return { loaded, points, packs: usageOf(loaded, owners, storage.cipher.layout), owners };
 }
 
-function usageOf(loaded: LoadedIndex, owners: ChunkOwners): PackUsage[] {
+function usageOf(loaded: LoadedIndex, owners: ChunkOwners, { tagBytes }: PackLayout): PackUsage[] {
   const { index, packs, packBytes, condemnedPacks } = loaded;
+  const frameBytes = PACK_HEADER_BYTES + PACK_TRAILER_BYTES + tagBytes;
   const liveBytes = new Float64Array(packs.count);
   const entryCounts = new Uint32Array(packs.count);
   for (let entry = 0; entry < index.size; entry++) {
@@ -70,7 +71,7 @@ function usageOf(loaded: LoadedIndex, owners: ChunkOwners): PackUsage[] {
   return [...packBytes].map(([id, sizeBytes]) => {
     const number = numbers.get(id) ?? -1;
     const live = liveBytes[number] ?? 0;
-    const overhead = PACK_HEADER_BYTES + PACK_TRAILER_BYTES + (entryCounts[number] ?? 0) * CHUNK_RECORD_BYTES;
+    const overhead = frameBytes + (entryCounts[number] ?? 0) * CHUNK_RECORD_BYTES;
     return {
       ...{ id, sizeBytes, liveBytes: live, isCondemned: condemnedPacks.has(id) },
       deadBytes: live === 0 ? sizeBytes : sizeBytes - overhead - live,

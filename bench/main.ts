@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import yargs from "yargs";
 import { compareOnExt4, compareOnIncompressible } from "./compare-backups.js";
 import { compareNbdWithRestore } from "./compare-nbd.js";
+import { compareEncryption } from "./encryption.js";
 import { ext4Image, incompressibleImage, sparseImage } from "./images.js";
 import { compareOnLatency } from "./latency.js";
 import { describeMachine } from "./measure.js";
@@ -20,7 +21,17 @@ import { emptyFolder, localTools } from "./tools.js";
 const run = promisify(execFile);
 const GIB = 2 ** 30;
 const BENCH_FOLDER = fileURLToPath(new URL("../../bench", import.meta.url));
-const PARTS = ["ext4", "random", "latency", "memory", "nbd", "s3-upload", "s3", "s3-threads"] as const;
+const PARTS = [
+  "ext4",
+  "random",
+  "encryption",
+  "latency",
+  "memory",
+  "nbd",
+  "s3-upload",
+  "s3",
+  "s3-threads",
+] as const;
 
 const options = await yargs(process.argv.slice(2))
   .scriptName("npm run bench --")
@@ -60,6 +71,15 @@ if (options.only.includes("random")) {
     ...common,
     tools,
     image: await incompressibleImage(workFolder, options.gib * GIB),
+  });
+}
+if (options.only.includes("encryption")) {
+  await compareEncryption({
+    ...common,
+    images: [
+      { name: "ext4 image", path: await ext4Image(workFolder, options.gib * GIB) },
+      { name: "incompressible image", path: await incompressibleImage(workFolder, options.gib * GIB) },
+    ],
   });
 }
 if (options.only.includes("latency")) {

@@ -26,11 +26,17 @@ export function localTools(workFolder: string): Tool[] {
   ];
 }
 
-/**
- * @param backupOptions further options of `backup`
- * @param launcher a command that starts the program
- */
-export function blockferry(place: Place, backupOptions: string[] = [], launcher: string[] = []): Tool {
+export interface BlockferryOptions {
+  /** Further options of each command. */
+  init?: string[];
+  backup?: string[];
+  restore?: string[];
+  /** A command that starts the program. */
+  launcher?: string[];
+}
+
+export function blockferry(place: Place, options: BlockferryOptions = {}): Tool {
+  const { init = [], backup = [], restore = [], launcher = [] } = options;
   const { env } = place;
   const run = (command: string, ...args: string[]) => [
     ...launcher,
@@ -41,12 +47,11 @@ export function blockferry(place: Place, backupOptions: string[] = [], launcher:
   ];
   return {
     name: "blockferry",
-    reset: () => replaceRepository(place, run("init")),
-    backup: (image) =>
-      cold(place.measure, AGENT, run("backup", "--device", image, ...backupOptions), { env }),
+    reset: () => replaceRepository(place, run("init", ...init)),
+    backup: (image) => cold(place.measure, AGENT, run("backup", "--device", image, ...backup), { env }),
     restore: async (_image, folder) => {
       const path = join(folder, "restored.img");
-      const command = run("restore", "--point", "latest", "--target", path);
+      const command = run("restore", "--point", "latest", "--target", path, ...restore);
       return { ...(await cold(measureDurable, AGENT, command, { env })), path };
     },
   };

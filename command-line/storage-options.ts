@@ -4,6 +4,7 @@ import type { StorageLocation } from "../repository/storage/storage.js";
 import { type StorageChoices, withChoices } from "../repository/storage/storage-choices.js";
 import { parseByteSize } from "./byte-size.js";
 import { once, usage } from "./options.js";
+import { passphraseFileOption, passphraseSource } from "./passphrase-options.js";
 import { text } from "./text-option.js";
 
 /** What every command is told about the repository. */
@@ -18,6 +19,7 @@ export interface StorageArguments {
   sseKmsKey: string | undefined;
   bandwidthLimit: string | undefined;
   requestTimeout: number | undefined;
+  passphraseFile: string | undefined;
 }
 
 const REPO_FROM_ENVIRONMENT = process.env.BLOCKFERRY_REPO || undefined;
@@ -65,19 +67,21 @@ export const storageOptions = {
     coerce: once("request-timeout"),
     describe: "Seconds without a byte after which a request is tried again  [default: 30]",
   },
+  "passphrase-file": passphraseFileOption("passphrase-file", "BLOCKFERRY_PASSPHRASE"),
 } as const;
 
 /** The repository that the options name. @throws Usage */
 export function storageLocation(args: StorageArguments): StorageLocation {
-  const location = parseStorageLocation(args.repo, {
+  const place = parseStorageLocation(args.repo, {
     region: args.region,
     endpointUrl: args.endpointUrl,
     profile: args.profile,
     addressing: args.forcePathStyle === true ? "path" : undefined,
   });
   const choices = storageChoices(args);
-  if (location.kind === "directory") refuseS3Options(args);
-  return withChoices(location, choices);
+  if (place.kind === "directory") refuseS3Options(args);
+  const passphrase = passphraseSource(args.passphraseFile, "BLOCKFERRY_PASSPHRASE");
+  return { ...withChoices(place, choices), passphrase };
 }
 
 /** How the options say that the repository is to be written, whoever does it. @throws Usage */
@@ -95,7 +99,7 @@ export function storageChoices(args: Omit<StorageArguments, "repo">): StorageCho
 }
 
 function refuseS3Options(args: StorageArguments): void {
-  const { repo: _, ...s3Options } = storageOptions;
+  const { repo: _, "passphrase-file": __, ...s3Options } = storageOptions;
   const given = Object.keys(s3Options).find(
     (name) => (args as unknown as Record<string, unknown>)[name] !== undefined,
   );

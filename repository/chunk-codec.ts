@@ -1,8 +1,7 @@
-import { crc32 } from "node:zlib";
 import lz4 from "lz4";
 import { BlockferryError } from "../foundation/blockferry-error.js";
-import { chunkId } from "./chunk-id.js";
 import { type ChunkRecord, ENCODING } from "./chunk-record.js";
+import type { Cipher } from "./encryption/cipher.js";
 import { packKey } from "./pack-format.js";
 
 export type Compression = "lz4" | "none";
@@ -20,32 +19,43 @@ export function encodeChunk(payload: Buffer, into: Buffer, at: number, compressi
 }
 
 /**
- * Decodes a chunk into the start of `into` and proves it to be the chunk that its id names.
- * @param packId names the pack in errors
+ * Decrypts and decodes a chunk into the start of `into`, and proves it to be the chunk that its id names.
+ * @param packId the pack that it was read from
+ * @param cipher of the repository
  * @returns the chunk, a view of `into`
  * @throws ChunkCorrupt with the pack and the offset of the chunk in it
  */
-export function decodeChunk(record: ChunkRecord, packId: string, stored: Buffer, into: Buffer): Buffer {
+export function decodeChunk(
+  record: ChunkRecord,
+  packId: string,
+  stored: Buffer,
+  into: Buffer,
+  cipher: Cipher,
+): Buffer {
   if (stored.length !== record.storedBytes) throw chunkCorrupt(record, packId, "the pack ends within it");
+  const encoded = cipher.pack(packId).decrypt("chunk", stored, record.offset);
+  if (encoded === undefined) throw chunkCorrupt(record, packId, "it does not match its authentication tag");
   const payload = into.subarray(0, record.rawBytes);
-  const rawBytes = decode(record, stored, payload);
+  const rawBytes = decode(record, encoded, payload);
   if (rawBytes !== record.rawBytes) throw chunkCorrupt(record, packId, "it cannot be decompressed");
-  if (!chunkId(payload).equals(record.id)) throw chunkCorrupt(record, packId, "its SHA-256 is not its id");
+  if (!cipher.chunkId(payload).equals(record.id))
+    throw chunkCorrupt(record, packId, "its hash is not its id");
   return payload;
 }
 
 /**
  * Checks the stored bytes themselves. A flipped bit in compressed data may by chance decode to the right chunk, which
- * is good enough for a restore; a verification must find it all the same.
+ * is good enough for a restore; a verification must find it all the same. Where chunks are encrypted, `decodeChunk` has found it.
  * @throws ChunkCorrupt
  */
-export function checkStoredBytes(record: ChunkRecord, packId: string, stored: Buffer): void {
-  if (crc32(stored) !== record.crc32) throw chunkCorrupt(record, packId, "its CRC-32 differs");
+export function checkStoredBytes(record: ChunkRecord, packId: string, stored: Buffer, cipher: Cipher): void {
+  if (cipher.pack(packId).checksum(stored) !== record.crc32)
+    throw chunkCorrupt(record, packId, "its CRC-32 differs");
 }
 
-function decode(record: ChunkRecord, stored: Buffer, payload: Buffer): number {
-  if (record.encoding === ENCODING.lz4) return lz4.decodeBlock(stored, payload, 0, stored.length);
-  return record.encoding === ENCODING.raw ? stored.copy(payload) : -1;
+function decode(record: ChunkRecord, encoded: Buffer, payload: Buffer): number {
+  if (record.encoding === ENCODING.lz4) return lz4.decodeBlock(encoded, payload, 0, encoded.length);
+  return record.encoding === ENCODING.raw ? encoded.copy(payload) : -1;
 }
 
 function chunkCorrupt(record: ChunkRecord, packId: string, reason: string): BlockferryError {

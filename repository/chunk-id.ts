@@ -8,7 +8,7 @@ export const CHUNK_ID_BYTES = 32;
 /** Stands for a chunk of zeros in a block map. No such chunk is ever stored. */
 export const ZERO_CHUNK_ID = Buffer.alloc(CHUNK_ID_BYTES);
 
-/** A chunk's name: the SHA-256 of its plaintext, 32 bytes. */
+/** A chunk's name where nothing is encrypted: the SHA-256 of its plaintext, 32 bytes. `Cipher` tells which name holds in a repository. */
 export function chunkId(payload: Buffer): Buffer {
   return crypto.hash("sha256", payload, "buffer");
 }

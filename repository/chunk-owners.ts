@@ -118,7 +118,7 @@ function claim(owners: Uint32Array, entry: number, owner: number): boolean {
   return true;
 }
 
-function chunkMissing(id: Buffer): BlockferryError {
+export function chunkMissing(id: Buffer): BlockferryError {
   return new BlockferryError({
     code: "ChunkMissing",
     message: `A recovery point needs chunk ${id.toString("hex")}, which is in no pack of the repository.`,

@@ -26,7 +26,7 @@ export interface ChunkRecord {
   storedBytes: number;
   /** How many bytes it has when decoded. */
   rawBytes: number;
-  /** CRC-32 (ISO 3309) of the stored bytes. */
+  /** CRC-32 (ISO 3309) of the stored bytes; 0 where they are encrypted, and end in a tag. */
   crc32: number;
   encoding: number;
 }

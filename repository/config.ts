@@ -1,35 +1,52 @@
-import { randomUUID } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "./chunk-id.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
+import { undefinedIfAbsent } from "./storage/if-absent.js";
 import type { Storage } from "./storage/storage.js";
 
 export const CONFIG_KEY = "config.json";
 
-const ConfigSchema = z.strictObject({
+const common = {
   format: z.literal("blockferry-repository"),
-  version: z.literal(1),
   id: z.uuid(),
   chunkBytes: z.literal(CHUNK_BYTES),
-  encryption: z.strictObject({ mode: z.literal("none") }),
   createdAt: z.iso.datetime(),
-});
+};
+
+/** Version 2 is version 1, encrypted: whoever knows version 1 alone must not store anything there in the clear. */
+const ConfigSchema = z.discriminatedUnion("version", [
+  z.strictObject({
+    ...common,
+    version: z.literal(1),
+    encryption: z.strictObject({ mode: z.literal("none") }),
+  }),
+  z.strictObject({
+    ...common,
+    version: z.literal(2),
+    encryption: z.strictObject({
+      mode: z.literal("aes-256-gcm"),
+      /** Shows whether a data key is this repository's. */
+      keyCheck: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+    }),
+  }),
+]);
 
 /** What holds for a whole repository; written once, when it is made. */
 export type RepositoryConfig = z.infer<typeof ConfigSchema>;
 
+/** @param keyCheck of the data key, where the repository is to be encrypted */
+export function newConfig(id: string, keyCheck?: string): RepositoryConfig {
+  const common = { format: "blockferry-repository", id, chunkBytes: CHUNK_BYTES } as const;
+  const createdAt = new Date().toISOString();
+  return keyCheck === undefined
+    ? { ...common, version: 1, encryption: { mode: "none" }, createdAt }
+    : { ...common, version: 2, encryption: { mode: "aes-256-gcm", keyCheck }, createdAt };
+}
+
 /** Tries the storage before it writes: an old config must not fall victim to a server that replaces objects. @throws RepositoryExists, ConditionalWritesUnsupported */
-export async function createConfig(storage: Storage): Promise<RepositoryConfig> {
-  const config: RepositoryConfig = {
-    format: "blockferry-repository",
-    version: 1,
-    id: randomUUID(),
-    chunkBytes: CHUNK_BYTES,
-    encryption: { mode: "none" },
-    createdAt: new Date().toISOString(),
-  };
+export async function createConfig(storage: Storage, config: RepositoryConfig): Promise<RepositoryConfig> {
   await storage.proveWriteOnce();
   try {
     await storage.put(CONFIG_KEY, sealJson(config), { ifNoneMatch: "*" });
@@ -38,6 +55,12 @@ export async function createConfig(storage: Storage): Promise<RepositoryConfig> 
     throw error;
   }
   return config;
+}
+
+/** Before anybody is asked for a passphrase. @throws RepositoryExists */
+export async function refuseExisting(storage: Storage): Promise<void> {
+  const there = await undefinedIfAbsent(() => storage.get(CONFIG_KEY));
+  if (there !== undefined) throw alreadyThere(storage, undefined);
 }
 
 /** @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt */

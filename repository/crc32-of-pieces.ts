@@ -3,11 +3,28 @@ import { crc32 } from "node:zlib";
 /** The polynomial of CRC-32 (IEEE 802.3), bits reversed. */
 const POLYNOMIAL = 0xedb88320;
 
+/** The CRC-32 of what has been added so far, for whoever knows it. */
+export interface PartChecksum {
+  readonly value: number | undefined;
+  add(bytes: Uint8Array): void;
+  /** Adds a piece by its CRC-32 and its length. */
+  addKnown(pieceCrc32: number, pieceBytes: number): void;
+  reset(): void;
+}
+
+/** Where the CRC-32 of the pieces is not known: who needs that of the whole computes it. */
+export const UNKNOWN_CRC32: PartChecksum = {
+  value: undefined,
+  add: () => undefined,
+  addKnown: () => undefined,
+  reset: () => undefined,
+};
+
 /**
  * The CRC-32 of bytes that come in pieces whose own CRC-32 may be known already: joining two of them takes a microsecond, whatever
  * their length, where reading the bytes again takes a millisecond for 8 MiB. (zlib: crc32_combine)
  */
-export class Crc32OfPieces {
+export class Crc32OfPieces implements PartChecksum {
   private joined = 0;
 
   get value(): number {
@@ -18,7 +35,6 @@ export class Crc32OfPieces {
     this.joined = crc32(bytes, this.joined);
   }
 
-  /** Adds a piece by its CRC-32 and its length. */
   addKnown(pieceCrc32: number, pieceBytes: number): void {
     this.joined = (multiply(shiftBy(pieceBytes), this.joined) ^ pieceCrc32) >>> 0;
   }

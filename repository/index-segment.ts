@@ -3,6 +3,7 @@ import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_ID_BYTES } from "./chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "./chunk-index.js";
 import { CHUNK_RECORD_BYTES, recordOffset } from "./chunk-record.js";
+import type { Cipher } from "./encryption/cipher.js";
 import { PACK_ID_BYTES } from "./pack-format.js";
 import { rowOrder } from "./row-order.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
@@ -16,6 +17,8 @@ const MAGIC = Buffer.from("BFRYINDX", "latin1");
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 32;
 const PACK_ROW_BYTES = 24;
+/** Not its key: that is known only when it is encrypted. */
+const ENCRYPTED_AS = "index";
 
 /** A finished pack and the records of its chunks, as its footer has them. */
 export interface IndexedPack {
@@ -32,7 +35,7 @@ export interface IndexSegment {
 
 /** @returns the key under which the segment is stored */
 export async function writeIndexSegment(storage: Storage, packs: readonly IndexedPack[]): Promise<string> {
-  const segment = encodeIndexSegment(packs);
+  const segment = storage.cipher.encryptObject(ENCRYPTED_AS, encodeIndexSegment(packs));
   const key = `index/${sha256Hex(segment)}`;
   await storage.put(key, segment);
   return key;
@@ -40,7 +43,7 @@ export async function writeIndexSegment(storage: Storage, packs: readonly Indexe
 
 /** @throws ObjectCorrupt, RepositoryUnsupported */
 export async function readIndexSegment(storage: Storage, key: string): Promise<IndexSegment> {
-  return againIfDamaged(async () => decodeIndexSegment(await storage.get(key), key));
+  return againIfDamaged(async () => decodeIndexSegment(await storage.get(key), key, storage.cipher));
 }
 
 export function encodeIndexSegment(packs: readonly IndexedPack[]): Buffer {
@@ -53,9 +56,11 @@ export function encodeIndexSegment(packs: readonly IndexedPack[]): Buffer {
   return Buffer.concat([header, ...packs.map(packRow), entries]);
 }
 
-/** @param key the object's key, whose last part must be the SHA-256 of `bytes` */
-export function decodeIndexSegment(bytes: Buffer, key: string): IndexSegment {
-  if (key !== `index/${sha256Hex(bytes)}`) throw corrupt(key, bytes.length);
+/** @param key the object's key, whose last part must be the SHA-256 of `stored` */
+export function decodeIndexSegment(stored: Buffer, key: string, cipher: Cipher): IndexSegment {
+  const isNamedSo = key === `index/${sha256Hex(stored)}`;
+  const bytes = isNamedSo ? cipher.decryptObject(ENCRYPTED_AS, stored) : undefined;
+  if (bytes === undefined) throw corrupt(key, stored.length);
   if (!bytes.subarray(0, 8).equals(MAGIC) || bytes.readUInt32LE(8) !== FORMAT_VERSION) throw unsupported(key);
   const packCount = bytes.readUInt32LE(12);
   const entriesStart = HEADER_BYTES + packCount * PACK_ROW_BYTES;

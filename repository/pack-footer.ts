@@ -17,10 +17,15 @@ async function readFooterOnce(storage: Storage, id: string, sizeBytes: number): 
   const trailerOffset = sizeBytes - PACK_TRAILER_BYTES;
   if (trailerOffset < 0) throw packCorrupt(id, sizeBytes, "it is too short to be a pack");
   const trailer = await storage.get(key, { range: { offset: trailerOffset, length: PACK_TRAILER_BYTES } });
-  const range = locateFooter(id, trailer, sizeBytes);
-  const footer = await storage.get(key, { range });
-  checkFooter(id, footer, trailer, range.offset);
-  return { id, sizeBytes, footer };
+  const { cipher } = storage;
+  const range = locateFooter(id, trailer, sizeBytes, cipher.layout);
+  const stored = await storage.get(key, { range });
+  checkFooter(id, stored, trailer, range.offset, cipher.layout);
+  const footer = cipher.pack(id).decrypt("footer", stored, range.offset);
+  if (footer === undefined) {
+    throw packCorrupt(id, range.offset, "its footer does not match its authentication tag");
+  }
+  return { id, sizeBytes, footer: Buffer.from(footer) };
 }
 
 export function recordsOf(footer: Buffer): ChunkRecord[] {

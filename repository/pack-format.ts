@@ -6,7 +6,16 @@ import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
  * A pack: header, chunk payloads without gaps, footer (one record a chunk, in the order of the payloads), trailer.
  * docs/format.md gives every byte.
  */
-const FORMAT_VERSION = 1;
+export interface PackLayout {
+  version: 1 | 2;
+  /** What follows each payload, and the footer. */
+  tagBytes: 0 | 16;
+}
+
+export const PLAIN_LAYOUT: PackLayout = { version: 1, tagBytes: 0 };
+/** Payloads and footer are encrypted, each with its tag. */
+export const ENCRYPTED_LAYOUT: PackLayout = { version: 2, tagBytes: 16 };
+
 const HEADER_MAGIC = Buffer.from("BFRYPACK", "latin1");
 const TRAILER_MAGIC = Buffer.from("BFRYPEND", "latin1");
 
@@ -32,21 +41,21 @@ export function packIdOf(key: string): string | undefined {
   return match?.[2];
 }
 
-export function packHeader(id: string): Buffer {
+export function packHeader(id: string, { version }: PackLayout): Buffer {
   const header = Buffer.alloc(PACK_HEADER_BYTES);
   HEADER_MAGIC.copy(header, 0);
-  header.writeUInt32LE(FORMAT_VERSION, 8);
+  header.writeUInt32LE(version, 8);
   Buffer.from(id, "hex").copy(header, 16);
   return header;
 }
 
-/** @param footer the records of all chunks; @param footerOffset where it starts in the pack */
-export function packTrailer(id: string, footer: Buffer, footerOffset: number): Buffer {
+/** @param footer the records of all chunks, as they are stored; @param footerOffset where it starts in the pack */
+export function packTrailer(id: string, footer: Buffer, footerOffset: number, layout: PackLayout): Buffer {
   const trailer = Buffer.alloc(PACK_TRAILER_BYTES);
   trailer.writeUInt32LE(footerOffset, TRAILER.footerOffset);
-  trailer.writeUInt32LE(footer.length / CHUNK_RECORD_BYTES, TRAILER.chunkCount);
+  trailer.writeUInt32LE((footer.length - layout.tagBytes) / CHUNK_RECORD_BYTES, TRAILER.chunkCount);
   TRAILER_MAGIC.copy(trailer, TRAILER.magic);
-  footerChecksum(id, footer, trailer).copy(trailer, TRAILER.sha256);
+  footerChecksum(id, footer, trailer, layout).copy(trailer, TRAILER.sha256);
   return trailer;
 }
 
@@ -59,7 +68,12 @@ export interface FooterLocation {
  * Where the footer stands, by the last 64 bytes of the pack.
  * @throws PackCorrupt
  */
-export function locateFooter(id: string, trailer: Buffer, packBytes: number): FooterLocation {
+export function locateFooter(
+  id: string,
+  trailer: Buffer,
+  packBytes: number,
+  layout: PackLayout,
+): FooterLocation {
   const offset = packBytes - PACK_TRAILER_BYTES;
   if (trailer.length < PACK_TRAILER_BYTES || !trailer.subarray(TRAILER.magic).equals(TRAILER_MAGIC)) {
     throw packCorrupt(
@@ -70,7 +84,7 @@ export function locateFooter(id: string, trailer: Buffer, packBytes: number): Fo
   }
   const footer = {
     offset: trailer.readUInt32LE(TRAILER.footerOffset),
-    length: trailer.readUInt32LE(TRAILER.chunkCount) * CHUNK_RECORD_BYTES,
+    length: trailer.readUInt32LE(TRAILER.chunkCount) * CHUNK_RECORD_BYTES + layout.tagBytes,
   };
   if (footer.offset + footer.length !== offset) {
     throw packCorrupt(id, offset, "its trailer does not fit its size");
@@ -79,8 +93,14 @@ export function locateFooter(id: string, trailer: Buffer, packBytes: number): Fo
 }
 
 /** @throws PackCorrupt unless footer and trailer are exactly what was written */
-export function checkFooter(id: string, footer: Buffer, trailer: Buffer, footerOffset: number): void {
-  if (!footerChecksum(id, footer, trailer).equals(trailer.subarray(0, TRAILER.footerOffset))) {
+export function checkFooter(
+  id: string,
+  footer: Buffer,
+  trailer: Buffer,
+  footerOffset: number,
+  layout: PackLayout,
+): void {
+  if (!footerChecksum(id, footer, trailer, layout).equals(trailer.subarray(0, TRAILER.footerOffset))) {
     throw packCorrupt(id, footerOffset, "its footer does not match the checksum in its trailer");
   }
 }
@@ -97,9 +117,9 @@ export function packCorrupt(id: string, offset: number, reason: string): Blockfe
 }
 
 /** Covers the header through the id, the whole footer, and the trailer's own fields. */
-function footerChecksum(id: string, footer: Buffer, trailer: Buffer): Buffer {
+function footerChecksum(id: string, footer: Buffer, trailer: Buffer, layout: PackLayout): Buffer {
   return createHash("sha256")
-    .update(packHeader(id))
+    .update(packHeader(id, layout))
     .update(footer)
     .update(trailer.subarray(TRAILER.footerOffset, PACK_TRAILER_BYTES))
     .digest();

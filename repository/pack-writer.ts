@@ -1,10 +1,11 @@
-import { crc32 } from "node:zlib";
 import { type Compression, encodeChunk } from "./chunk-codec.js";
 import { CHUNK_BYTES } from "./chunk-id.js";
 import { CHUNK_RECORD_BYTES, type ChunkRecord, ENCODING, writeChunkRecord } from "./chunk-record.js";
-import { Crc32OfPieces } from "./crc32-of-pieces.js";
+import { Crc32OfPieces, type PartChecksum, UNKNOWN_CRC32 } from "./crc32-of-pieces.js";
+import type { PackCipher } from "./encryption/cipher.js";
 import type { IndexedPack } from "./index-segment.js";
 import {
+  ENCRYPTED_LAYOUT,
   MAX_CHUNKS_PER_PACK,
   newPackId,
   PACK_HEADER_BYTES,
@@ -18,11 +19,10 @@ import type { Storage, Upload } from "./storage/storage.js";
 /** A pack is closed when it has grown to this. */
 const PACK_BYTES = 64 * 1024 * 1024;
 
-/** A part buffer holds a part and what may run over: one chunk, or the footer of a full pack. */
-const PART_OVERRUN_BYTES = Math.max(
-  CHUNK_BYTES,
-  MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES + PACK_TRAILER_BYTES,
-);
+/** A part buffer holds a part and what may run over: one chunk, or the footer of a full pack, either with its tag. */
+const PART_OVERRUN_BYTES =
+  Math.max(CHUNK_BYTES, MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES + PACK_TRAILER_BYTES) +
+  ENCRYPTED_LAYOUT.tagBytes;
 
 /** How many part buffers a writer needs: one filling, one to go on with, the rest on their way to storage. */
 export const PART_BUFFERS = 4;
@@ -46,6 +46,7 @@ export interface PackWriterOptions {
 
 interface OpenPack {
   id: string;
+  cipher: PackCipher;
   upload: Upload;
   sizeBytes: number;
   chunkCount: number;
@@ -63,12 +64,13 @@ export class PackWriter {
   private part: Buffer | undefined;
   private partUsed = 0;
   /** Of the part being filled, up to `partUsed`: joined from those of its chunks, which are computed anyway. */
-  private readonly partCrc32 = new Crc32OfPieces();
+  private readonly partCrc32: PartChecksum;
   private aborted = false;
   private pack: OpenPack | undefined;
 
   constructor(private readonly options: PackWriterOptions) {
     this.freeParts = [...options.partBuffers];
+    this.partCrc32 = options.storage.cipher.layout.tagBytes > 0 ? UNKNOWN_CRC32 : new Crc32OfPieces();
   }
 
   /** Whether the next `append` may be called: it can need the part being filled and one more. */
@@ -84,10 +86,13 @@ export class PackWriter {
     const pack = this.pack ?? this.startPack();
     const part = this.currentPart();
     const start = this.partUsed;
-    const storedBytes = encodeChunk(payload, part, start, this.options.compression);
-    this.partUsed += storedBytes;
-    const crc = crc32(part.subarray(start, this.partUsed));
-    this.writeRecord(pack, { id, rawBytes: payload.length, storedBytes, crc32: crc });
+    const encodedBytes = encodeChunk(payload, part, start, this.options.compression);
+    const encoded = { start, end: start + encodedBytes };
+    this.partUsed = pack.cipher.encrypt("chunk", part, encoded, pack.sizeBytes);
+    const storedBytes = this.partUsed - start;
+    const crc = pack.cipher.checksum(part.subarray(start, this.partUsed));
+    const encoding = encodedBytes < payload.length ? ENCODING.lz4 : ENCODING.raw;
+    this.writeRecord(pack, { id, rawBytes: payload.length, storedBytes, crc32: crc, encoding });
     pack.sizeBytes += storedBytes;
     if (this.partUsed >= this.options.storage.partBytes) this.sendPart(pack, start);
     else this.partCrc32.addKnown(crc, storedBytes);
@@ -110,10 +115,11 @@ export class PackWriter {
 
   private startPack(): OpenPack {
     const id = newPackId();
+    const { cipher } = this.options.storage;
     const upload = this.options.storage.putStream(packKey(id));
     this.uploads.add(upload);
-    this.fill(packHeader(id));
-    this.pack = { id, upload, sizeBytes: PACK_HEADER_BYTES, chunkCount: 0 };
+    this.fill(packHeader(id, cipher.layout));
+    this.pack = { id, cipher: cipher.pack(id), upload, sizeBytes: PACK_HEADER_BYTES, chunkCount: 0 };
     return this.pack;
   }
 
@@ -129,9 +135,8 @@ export class PackWriter {
     this.partCrc32.add(bytes);
   }
 
-  private writeRecord(pack: OpenPack, stored: Omit<ChunkRecord, "offset" | "encoding">): void {
-    const encoding = stored.storedBytes < stored.rawBytes ? ENCODING.lz4 : ENCODING.raw;
-    const record = { ...stored, offset: pack.sizeBytes, encoding };
+  private writeRecord(pack: OpenPack, stored: Omit<ChunkRecord, "offset">): void {
+    const record = { ...stored, offset: pack.sizeBytes };
     writeChunkRecord(record, this.footer, pack.chunkCount * CHUNK_RECORD_BYTES);
     pack.chunkCount += 1;
   }
@@ -151,11 +156,12 @@ export class PackWriter {
 
   private closePack(pack: OpenPack): void {
     const footer = Buffer.from(this.footer.subarray(0, pack.chunkCount * CHUNK_RECORD_BYTES));
-    const trailer = packTrailer(pack.id, footer, pack.sizeBytes);
+    const stored = this.encryptFooter(pack, footer);
+    const trailer = packTrailer(pack.id, stored, pack.sizeBytes, this.options.storage.cipher.layout);
     const tail = this.currentPart();
-    this.fill(footer);
+    this.fill(stored);
     this.fill(trailer);
-    const sizeBytes = pack.sizeBytes + footer.length + trailer.length;
+    const sizeBytes = pack.sizeBytes + stored.length + trailer.length;
     const finished = pack.upload.finish(tail.subarray(0, this.partUsed), this.partCrc32.value).then(() => {
       this.uploads.delete(pack.upload);
       this.options.onPack({ id: pack.id, sizeBytes, footer });
@@ -165,6 +171,13 @@ export class PackWriter {
     this.partUsed = 0;
     this.partCrc32.reset();
     this.track(finished, tail);
+  }
+
+  private encryptFooter({ cipher, sizeBytes: offset }: OpenPack, footer: Buffer): Buffer {
+    const { tagBytes } = this.options.storage.cipher.layout;
+    const stored = Buffer.concat([footer, Buffer.alloc(tagBytes)]);
+    cipher.encrypt("footer", stored, { start: 0, end: footer.length }, offset);
+    return stored;
   }
 
   private track(work: Promise<void>, buffer: Buffer): void {

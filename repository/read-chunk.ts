@@ -21,6 +21,6 @@ export async function readChunk(
   const range = { offset: record.offset, length: record.storedBytes };
   return againIfDamaged(async () => {
     const stored = await storage.get(packKey(packId), { range });
-    return decodeChunk(record, packId, stored, Buffer.allocUnsafe(CHUNK_BYTES));
+    return decodeChunk(record, packId, stored, Buffer.allocUnsafe(CHUNK_BYTES), storage.cipher);
   });
 }

@@ -48,7 +48,7 @@ async function readExtents(
   const pipeline = new ChunkPipeline({
     volumes,
     extents: ExtentQueue.attach(task.extents, task.thread),
-    store: new ChunkStore(ChunkIndex.attach(task.index), writer, counters),
+    store: new ChunkStore(ChunkIndex.attach(task.index), writer, counters, storage.cipher),
     counters,
     stop,
     queueDepth: task.queueDepth,

@@ -1,5 +1,5 @@
-import { chunkId } from "../../repository/chunk-id.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";
+import type { Cipher } from "../../repository/encryption/cipher.js";
 import type { PackWriter } from "../../repository/pack-writer.js";
 import type { CounterRow } from "../counters.js";
 
@@ -9,6 +9,7 @@ export class ChunkStore {
     private readonly index: ChunkIndex,
     private readonly writer: PackWriter,
     private readonly counters: CounterRow,
+    private readonly cipher: Cipher,
   ) {}
 
   get hasRoom(): boolean {
@@ -20,7 +21,7 @@ export class ChunkStore {
    * @returns the chunk's index entry
    */
   store(payload: Buffer): number {
-    const id = chunkId(payload);
+    const id = this.cipher.chunkId(payload);
     const entry = this.index.claim(id);
     if (entry >= 0) {
       this.counters.add("duplicateBytes", payload.length);

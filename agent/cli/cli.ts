@@ -7,6 +7,7 @@ import { copyCommand } from "./copy-command.js";
 import { exportCommand } from "./export-command.js";
 import { forgetCommand } from "./forget-command.js";
 import { initCommand } from "./init-command.js";
+import { keyCommand } from "./key-command.js";
 import { nbdCommand } from "./nbd-command.js";
 import { pruneCommand } from "./prune-command.js";
 import { restoreCommand } from "./restore-command.js";
@@ -31,6 +32,7 @@ const AGENT: Program = {
       .command(withEpilogue(statsCommand, epilogue))
       .command(withEpilogue(forgetCommand, epilogue))
       .command(withEpilogue(pruneCommand, epilogue))
+      .command(withEpilogue(keyCommand, epilogue))
       .command(withEpilogue(serveCommand, epilogue)),
 };
 

@@ -3,6 +3,7 @@ import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
+import type { Cipher } from "../../repository/encryption/cipher.js";
 import { packKey } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
 import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
@@ -160,7 +161,7 @@ class ExtentRestorer {
       try {
         const data = await againIfDamaged(async (again) => {
           if (again) bytes = await read();
-          return decodeGroup(target, packId, group, { run, bytes, slot });
+          return decodeGroup(target, packId, group, { run, bytes, slot, cipher: this.storage.cipher });
         });
         this.track(this.writeGroup(target, group.starts, data), slot);
       } catch (error) {
@@ -205,13 +206,14 @@ function decodeGroup(
   target: OpenTarget,
   packId: string,
   { chunks, starts }: WriteGroup,
-  { run, bytes, slot }: { run: PackRun; bytes: Buffer; slot: Buffer },
+  { run, bytes, slot, cipher }: { run: PackRun; bytes: Buffer; slot: Buffer; cipher: Cipher },
 ): Buffer {
   let length = 0;
   for (const [number, chunk] of chunks.entries()) {
     const { offset, storedBytes } = chunk.record;
     const stored = bytes.subarray(offset - run.offset, offset - run.offset + storedBytes);
-    const payload = decodeChunk(chunk.record, packId, stored, slot.subarray(length, length + CHUNK_BYTES));
+    const into = slot.subarray(length, length + CHUNK_BYTES);
+    const payload = decodeChunk(chunk.record, packId, stored, into, cipher);
     for (const start of starts) {
       const position = start + number;
       if (payload.length !== chunkLength(target, position)) throw wrongChunkLength(chunk.record, position);

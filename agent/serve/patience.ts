@@ -3,7 +3,7 @@ import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-err
 
 /**
  * What passes without anybody touching this machine: outages, and rights and credentials, which a new role gets only after a
- * while.
+ * while; the right to use the repository's KMS key is one of them.
  */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
   "StorageUnavailable",
@@ -11,6 +11,8 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   "StorageFull",
   "StorageDenied",
   "CredentialsInvalid",
+  "AwsUnavailable",
+  "KeyNotUsable",
 ]);
 
 const BASE_DELAY_MS = 1000;

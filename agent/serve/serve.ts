@@ -28,7 +28,7 @@ export interface ServeReport {
 export async function serve(location: StorageLocation, options: ServeOptions): Promise<ServeReport> {
   const report: ServeReport = { jobs: 0, failed: 0 };
   const repository = await patiently(options, () => openRepository(location, options.signal));
-  const control = await openControl(location, options.signal);
+  const control = await openControl(repository.location, options.signal);
   const inbox = new Inbox(control, options.worker, options.log);
   options.log.info(`Waiting for jobs for ${options.worker} in ${control.name}`, {
     worker: options.worker,

@@ -121,7 +121,8 @@ class PackVerifier {
 
   private async verifyHeader(id: string): Promise<void> {
     const header = await this.storage.get(packKey(id), { range: { offset: 0, length: PACK_HEADER_BYTES } });
-    if (!header.equals(packHeader(id))) throw packCorrupt(id, 0, "its header is not that of this pack");
+    if (!header.equals(packHeader(id, this.storage.cipher.layout)))
+      throw packCorrupt(id, 0, "its header is not that of this pack");
   }
 
   /** The records of a pack's footer, which must tile its payload area. */
@@ -133,7 +134,7 @@ class PackVerifier {
       if (record.offset !== end) throw packCorrupt(id, end, "its footer leaves bytes unaccounted for");
       end += record.storedBytes;
     }
-    if (end + footer.length + PACK_TRAILER_BYTES !== sizeBytes) {
+    if (end + footer.length + this.storage.cipher.layout.tagBytes + PACK_TRAILER_BYTES !== sizeBytes) {
       throw packCorrupt(id, end, "its footer leaves bytes unaccounted for");
     }
     return records;
@@ -143,8 +144,8 @@ class PackVerifier {
   private async prove(packId: string, record: ChunkRecord, stored?: Buffer): Promise<void> {
     const range = { offset: record.offset, length: record.storedBytes };
     const bytes = stored ?? (await this.storage.get(packKey(packId), { range }));
-    decodeChunk(record, packId, bytes, this.chunkBuffer);
-    checkStoredBytes(record, packId, bytes);
+    decodeChunk(record, packId, bytes, this.chunkBuffer, this.storage.cipher);
+    checkStoredBytes(record, packId, bytes, this.storage.cipher);
   }
 
   private markProven(entry: number, packNumber: number, record: ChunkRecord): void {

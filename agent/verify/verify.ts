@@ -1,5 +1,6 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { NumberSet } from "../../foundation/number-set.js";
+import { listKeys } from "../../repository/encryption/key-record.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { findPoint, listPoints } from "../../repository/recovery-point.js";
@@ -50,7 +51,8 @@ async function verifyLeased(repository: Repository, options: VerifyOptions): Pro
       ? await listPoints(storage)
       : { points: [await findPoint(storage, options.point)], damaged: [] };
   const loaded = await loadIndex(storage, { condemned: "last" });
-  const problems = [...damagedPoints, ...loaded.problems];
+  const { damaged: damagedKeys } = await listKeys(storage, repository.config.id);
+  const problems = [...damagedKeys, ...damagedPoints, ...loaded.problems];
   const findings = await walkPoints(points, { storage, loaded, isLost: () => false });
   problems.push(...findings.problems, ...lostSegments(loaded, findings.needed));
 

@@ -21,7 +21,10 @@ export async function compareOnS3(options: Omit<CompareOptions, "tools">): Promi
   }
   const server = await startVersitygw(join(workFolder, "versitygw"));
   const flags = ["--threads", String(THREADS), "--queue-depth", String(QUEUE_DEPTH)];
-  const tools = [blockferry(server.place("blockferry"), flags), restic(server.place("restic"), workFolder)];
+  const tools = [
+    blockferry(server.place("blockferry"), { backup: flags }),
+    restic(server.place("restic"), workFolder),
+  ];
   const backups: Measured[][] = [];
   const restores: Measured[][] = [];
   try {

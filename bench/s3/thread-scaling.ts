@@ -26,11 +26,14 @@ export async function measureScaling({ report, image, rounds }: ScalingOptions):
   try {
     for (let round = 0; round < rounds; round++) {
       for (const count of threads) {
-        const tool = blockferry(sink.place(`${count}-threads`), ["--threads", String(count)]);
+        const tool = blockferry(sink.place(`${count}-threads`), { backup: ["--threads", String(count)] });
         await tool.reset();
         seconds.get(count)?.push((await tool.backup(source.path)).wallSeconds);
       }
-      const pinned = blockferry(sink.place("one-core"), ["--threads", "1"], ["taskset", "--cpu-list", "0"]);
+      const pinned = blockferry(sink.place("one-core"), {
+        backup: ["--threads", "1"],
+        launcher: ["taskset", "--cpu-list", "0"],
+      });
       await pinned.reset();
       onOneCore.push((await pinned.backup(source.path)).wallSeconds);
     }

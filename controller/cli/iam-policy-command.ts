@@ -2,7 +2,7 @@ import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { once } from "../../command-line/options.js";
 import { storageLocation } from "../../command-line/storage-options.js";
-import { openRepository } from "../../repository/repository.js";
+import { inspectRepository } from "../../repository/repository.js";
 import { passedRole } from "../iam-policy/passed-role.js";
 import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
 import { openParties } from "../parties.js";
@@ -36,13 +36,14 @@ export const iamPolicyCommand: Command<IamPolicyArguments> = {
       ) as unknown as Argv<IamPolicyArguments>,
   handler: async (args) => {
     const request = parseRequest(args);
-    const { config } = await openRepository(storageLocation(args));
+    const { config, keys } = await inspectRepository(storageLocation(args));
     const parties = await openParties(request);
     const { plan, findings } = await preflight(request, parties, config.id);
     if (plan === undefined) return findings.throwIfAny();
     const passesRole = args.for === "worker" || args.for === "controller";
     const workerRole = passesRole ? await passedRole(plan, parties.worker) : null;
-    const policy = policyFor(args.for, { ...plan, workerRole });
+    const repositoryKeys = keys.flatMap(({ from }) => (from.kind === "kms" ? [from.keyArn] : []));
+    const policy = policyFor(args.for, { ...plan, workerRole, repositoryKeys });
     process.stdout.write(`${JSON.stringify(policy, null, args.json ? 0 : 2)}\n`);
   },
 };

@@ -7,6 +7,7 @@ import { stepsOf } from "../workflow.js";
 import { groupStatements } from "./group-statements.js";
 import { keysOf } from "./keys.js";
 import type { Policy, Statement } from "./policy-document.js";
+import { repositoryKeyStatements } from "./repository-key-statements.js";
 import { repositoryStatements } from "./repository-statements.js";
 import { type PolicyPlan, scopeOf } from "./resources.js";
 
@@ -25,9 +26,13 @@ export function policyFor(party: PolicyParty, plan: PolicyPlan): Policy {
 
 function statementsFor(party: PolicyParty, plan: PolicyPlan): Statement[] {
   if (party === "source" || party === "worker") return partyStatements(party, plan);
-  if (party === "agent") return repositoryStatements(plan, "agent");
+  if (party === "agent") return [...repositoryStatements(plan, "agent"), ...repositoryKeyStatements(plan)];
   if (party === "key-policy") return keyPolicyStatements(plan);
-  return [...repositoryStatements(plan, "controller"), ...ownStatements(plan)];
+  return [
+    ...repositoryStatements(plan, "controller"),
+    ...repositoryKeyStatements(plan),
+    ...ownStatements(plan),
+  ];
 }
 
 /** The controller assumes the roles that it is given, and acts itself where it is given none. */

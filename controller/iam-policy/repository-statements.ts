@@ -4,7 +4,7 @@ import type { Statement } from "./policy-document.js";
 
 /** What each reads and writes in the repository, as prefixes of keys. */
 const OBJECTS: Record<"controller" | "agent", Record<string, string[]>> = {
-  controller: { "s3:GetObject": ["config.json", "jobs/*", "points/*"], "s3:PutObject": ["jobs/*"] },
+  controller: { "s3:GetObject": ["config.json", "keys/*", "jobs/*", "points/*"], "s3:PutObject": ["jobs/*"] },
   agent: {
     "s3:GetObject": ["*"],
     "s3:PutObject": ["packs/*", "index/*", "points/*", "jobs/*", "locks/*", "tmp/*"],

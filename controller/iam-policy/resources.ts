@@ -8,6 +8,8 @@ import { keysOf, keysOwnedBy } from "./keys.js";
 export interface PolicyPlan extends Plan {
   /** ARN of the role that a launched worker gets; null when none is launched. */
   workerRole: string | null;
+  /** ARNs of the KMS keys that open the repository; none where it is not encrypted, or with a passphrase alone. */
+  repositoryKeys: string[];
 }
 
 type Condition = Record<string, Record<string, string>>;

@@ -85,10 +85,12 @@ const ForWhomSchema = z.object({ body: z.object({ worker: z.string() }) });
  * @throws ObjectNotFound
  */
 export async function readJobWorker(storage: Storage, id: string): Promise<string | undefined> {
-  const text = (await storage.get(jobKey(id, "job"))).toString("utf8");
   try {
+    const text = (await storage.get(jobKey(id, "job"))).toString("utf8");
     return ForWhomSchema.parse(JSON.parse(text)).body.worker;
-  } catch {
+  } catch (error) {
+    // One that does not decrypt is as unreadable as one that does not parse.
+    if (error instanceof BlockferryError && error.code !== "ObjectCorrupt") throw error;
     return undefined;
   }
 }

@@ -4,6 +4,7 @@ import { dirname, join, relative } from "node:path";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/private-modes.js";
 import { syncFolder } from "../../foundation/sync-folder.js";
+import { NO_CIPHER } from "../encryption/no-cipher.js";
 import { readLocalFile } from "./local-read.js";
 import { removeStaleTempFiles, removeTempFile, tempFileName } from "./local-temp-files.js";
 import { LocalUpload } from "./local-upload.js";
@@ -21,6 +22,7 @@ const STATS_AT_ONCE = 64;
 export class LocalDirectory implements Storage {
   readonly name: string;
   readonly partBytes = PART_BYTES;
+  readonly cipher = NO_CIPHER;
   private readonly knownFolders = new Set<string>();
 
   constructor(private readonly root: string) {

@@ -1,5 +1,8 @@
 import { resolve } from "node:path";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { AesGcmCipher } from "../encryption/aes-gcm-cipher.js";
+import { EncryptedStorage } from "../encryption/encrypted-storage.js";
+import type { RepositoryKey } from "../encryption/repository-key.js";
 import { LocalDirectory } from "./local-directory.js";
 import { parseS3Location, type S3Options } from "./s3/s3-location.js";
 import type { Storage, StorageLocation } from "./storage.js";
@@ -12,7 +15,18 @@ export function parseStorageLocation(repo: string, s3Options: S3Options = {}): S
   return { kind: "directory", path: resolve(repo) };
 }
 
+/** With the key of an encrypted repository, what is stored there is encrypted. */
 export async function openStorage(location: StorageLocation): Promise<Storage> {
+  const storage = await openPlace(location);
+  return location.key === undefined ? storage : withKey(storage, location.key);
+}
+
+/** The storage of an encrypted repository. */
+export function withKey(storage: Storage, key: RepositoryKey): Storage {
+  return new EncryptedStorage(storage, new AesGcmCipher(key));
+}
+
+async function openPlace(location: StorageLocation): Promise<Storage> {
   if (location.kind === "directory") return new LocalDirectory(location.path);
   const { S3Storage } = await loadS3();
   return S3Storage.open(location);

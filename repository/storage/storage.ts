@@ -1,3 +1,6 @@
+import type { Cipher } from "../encryption/cipher.js";
+import type { PassphraseSource } from "../encryption/passphrase.js";
+import type { RepositoryKey } from "../encryption/repository-key.js";
 import type { S3Location } from "./s3/s3-location.js";
 
 /** Where a repository's bytes go. Keys are relative, with forward slashes: `packs/3f/3f09...`. */
@@ -6,6 +9,8 @@ export interface Storage {
   readonly name: string;
   /** How large the parts of an upload should be, in bytes: a multiple of 4,096. */
   readonly partBytes: number;
+  /** How what it holds is protected: not at all, until an encrypted repository is opened with its key. */
+  readonly cipher: Cipher;
 
   /**
    * Stores a whole object; when this returns, it is durable, and nobody ever sees a part of it.
@@ -93,4 +98,11 @@ export interface StoredObject {
 }
 
 /** Enough to open a storage again in another thread. */
-export type StorageLocation = { kind: "directory"; path: string } | S3Location;
+export type StorageLocation = ({ kind: "directory"; path: string } | S3Location) & KeyAccess;
+
+interface KeyAccess {
+  /** Where the passphrase of an encrypted repository is to be had. */
+  passphrase?: PassphraseSource | undefined;
+  /** Of an encrypted repository that has been opened. */
+  key?: RepositoryKey;
+}

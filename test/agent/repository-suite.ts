@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { agent, agentJson } from "../support/agent.js";
+import { agent } from "../support/agent.js";
 import { writeMixedImage } from "../support/images.js";
 import { SeededRandom } from "../support/random.js";
 import { writeRandomFile } from "../support/random-files.js";
@@ -14,6 +14,8 @@ const MIB = 1024 * 1024;
 /** Where repositories under test lie, and a look at their objects that does not go through blockferry's own code. */
 export interface RepositoryPlace {
   name: string;
+  /** Makes a repository. */
+  init(repo: string): Promise<void>;
   /** What `--repo` takes for a repository of this name, which may have slashes in it. */
   repo(name: string): string;
   /** Keys of all objects below `prefix` of a repository, sorted. */
@@ -37,7 +39,7 @@ export function testRepository(place: RepositoryPlace): void {
 
     async function newRepository(name: string): Promise<string> {
       const repo = place.repo(name);
-      await agentJson("init", "--repo", repo);
+      await place.init(repo);
       return repo;
     }
 

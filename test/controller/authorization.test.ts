@@ -5,6 +5,7 @@ import { createKey } from "../lab/lab-keys.js";
 import type { SourceInstance } from "../lab/source-instance.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
 import { controller, startController } from "../support/controller.js";
+import { SeededRandom } from "../support/random.js";
 import { rootTest } from "../support/root-test.js";
 import { AuthorizedRun } from "./authorized-run.js";
 
@@ -24,8 +25,14 @@ let population: Promise<Population> | undefined;
 
 /** Made by the first test, as it takes root. */
 function populated(): Promise<Population> {
-  population ??= populate(lab);
+  population ??= populateEncrypted();
   return population;
+}
+
+/** The repository is encrypted, with a key that the agent may use in either account. */
+async function populateEncrypted(): Promise<Population> {
+  const key = await createKey(lab.worker, [lab.source.accountId]);
+  return populate(lab, SeededRandom.fresh(), ["--encrypt", `kms:${key}`]);
 }
 
 /** For each: the printed policies allow every call of the run, and each of their actions is needed for one. */

@@ -20,8 +20,8 @@ const launch = {
   ...({ kind: "launch", imageId: "ami-1", subnetId: "subnet-1", instanceType: "m5.large" } as const),
   ...{ profile: "blockferry-agent", securityGroupIds: ["sg-1"] },
 };
-const across = { ...planOf(), workerRole: null };
-const launching = { ...planOf({}, { workerInstance: launch }), workerRole: WORKER_ROLE };
+const across = { ...planOf(), workerRole: null, repositoryKeys: [] };
+const launching = { ...planOf({}, { workerInstance: launch }), workerRole: WORKER_ROLE, repositoryKeys: [] };
 const copying: PolicyPlan = { ...across, route: "cross-account-region", copyKey: WORKER_KEY };
 const bridging: PolicyPlan = { ...across, route: "cross-account-region-bridge", copyKey: SOURCE_KEY };
 

@@ -9,6 +9,7 @@ const WORKER_ROLE = "arn:aws:iam::222222222222:role/blockferry-agent";
 const planOf = (...changes: Parameters<typeof backupPlanOf>) => ({
   ...backupPlanOf(...changes),
   workerRole: WORKER_ROLE,
+  repositoryKeys: [],
 });
 const actions = (statements: Statement[]) => new Set(statements.flatMap(({ Action }) => Action));
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { decodeChunk, encodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES, chunkId } from "../../repository/chunk-id.js";
 import { CHUNK_RECORD_BYTES, ENCODING, writeChunkRecord } from "../../repository/chunk-record.js";
+import { NO_CIPHER } from "../../repository/encryption/no-cipher.js";
 import { decodeIndexSegment, encodeIndexSegment } from "../../repository/index-segment.js";
 import { recordsOf } from "../../repository/pack-footer.js";
 import {
@@ -13,31 +13,15 @@ import {
   locateFooter,
   PACK_HEADER_BYTES,
   PACK_TRAILER_BYTES,
+  PLAIN_LAYOUT,
   packHeader,
   packTrailer,
 } from "../../repository/pack-format.js";
 import { sealJson, unsealJson } from "../../repository/sealed-json.js";
+import { block, dumped, format } from "./dumps.js";
 
 const PACK_ID = "00112233445566778899aabbccddeeff";
 const CHUNKS = [Buffer.from("Hello, block device!\n"), Buffer.alloc(64, "a")];
-
-const format = await readFile(new URL("../../../docs/format.md", import.meta.url), "utf8");
-
-/** The text of the fenced block with this language tag. */
-function block(tag: string): string {
-  const text = new RegExp(`\`\`\`${tag}\n([^\`]*)\n\`\`\``).exec(format)?.[1];
-  assert(text !== undefined, `docs/format.md has a block ${tag}`);
-  return text;
-}
-
-/** The bytes of a hex dump whose lines begin with their offset. */
-function dumped(tag: string): Buffer {
-  return Buffer.concat(
-    block(tag)
-      .split("\n")
-      .map((line) => Buffer.from(line.slice(6).replaceAll(" ", ""), "hex")),
-  );
-}
 
 function trailerOf(pack: Buffer): Buffer {
   return pack.subarray(pack.length - PACK_TRAILER_BYTES);
@@ -45,13 +29,13 @@ function trailerOf(pack: Buffer): Buffer {
 
 test("the pack in docs/format.md is read as the page says", () => {
   const pack = dumped("pack");
-  assert.deepEqual(pack.subarray(0, PACK_HEADER_BYTES), packHeader(PACK_ID));
-  const { offset, length } = locateFooter(PACK_ID, trailerOf(pack), pack.length);
+  assert.deepEqual(pack.subarray(0, PACK_HEADER_BYTES), packHeader(PACK_ID, PLAIN_LAYOUT));
+  const { offset, length } = locateFooter(PACK_ID, trailerOf(pack), pack.length, PLAIN_LAYOUT);
   const footer = pack.subarray(offset, offset + length);
-  checkFooter(PACK_ID, footer, trailerOf(pack), offset);
+  checkFooter(PACK_ID, footer, trailerOf(pack), offset, PLAIN_LAYOUT);
   const chunks = recordsOf(footer).map((record) => {
     const stored = pack.subarray(record.offset, record.offset + record.storedBytes);
-    return decodeChunk(record, PACK_ID, stored, Buffer.alloc(CHUNK_BYTES)).toString();
+    return decodeChunk(record, PACK_ID, stored, Buffer.alloc(CHUNK_BYTES), NO_CIPHER).toString();
   });
   assert.deepEqual(chunks, CHUNKS.map(String));
 });
@@ -78,20 +62,20 @@ test("writing the chunks of docs/format.md gives the very bytes of its pack", ()
     offset += stored.length;
   }
   const pack = Buffer.concat([
-    packHeader(PACK_ID),
+    packHeader(PACK_ID, PLAIN_LAYOUT),
     ...payloads,
     footer,
-    packTrailer(PACK_ID, footer, offset),
+    packTrailer(PACK_ID, footer, offset, PLAIN_LAYOUT),
   ]);
   assert.equal(pack.toString("hex"), dumped("pack").toString("hex"));
 });
 
 test("the index segment in docs/format.md lists that pack, and is written in the very bytes of the page", () => {
   const pack = dumped("pack");
-  const { offset, length } = locateFooter(PACK_ID, trailerOf(pack), pack.length);
+  const { offset, length } = locateFooter(PACK_ID, trailerOf(pack), pack.length, PLAIN_LAYOUT);
   const footer = pack.subarray(offset, offset + length);
   const key = /`(index\/[0-9a-f]{64})`/.exec(format)?.[1] ?? "";
-  const segment = decodeIndexSegment(dumped("index-segment"), key);
+  const segment = decodeIndexSegment(dumped("index-segment"), key, NO_CIPHER);
   assert.deepEqual(segment.packs, [{ id: PACK_ID, sizeBytes: pack.length }]);
   const written = encodeIndexSegment([{ id: PACK_ID, sizeBytes: pack.length, footer }]);
   assert.equal(written.toString("hex"), dumped("index-segment").toString("hex"));

@@ -79,8 +79,15 @@ export async function openLab(): Promise<Lab> {
   };
 }
 
-/** Makes keys, three instances with real file systems, a repository, and workers with the agent. */
-export async function populate(lab: Lab, random = SeededRandom.fresh()): Promise<Population> {
+/**
+ * Makes keys, three instances with real file systems, a repository, and workers with the agent.
+ * @param init further options of the repository
+ */
+export async function populate(
+  lab: Lab,
+  random = SeededRandom.fresh(),
+  init: string[] = [],
+): Promise<Population> {
   const { source, worker, folder } = lab;
   const sharedKey = await createKey(source, [worker.accountId]);
   const bridgeKey = await createKey(source, [worker.accountId]);
@@ -88,7 +95,7 @@ export async function populate(lab: Lab, random = SeededRandom.fresh()): Promise
   const customerKey = await launchSource(source, folder, { keyArn: sharedKey }, random);
   const defaultKey = await launchSource(source, folder, "aws/ebs", random);
   const unencrypted = await launchSource(source, folder, "none", random);
-  await makeRepository(lab);
+  await makeRepository(lab, init);
   const workerId = await launchWorker(lab, worker);
   const sourceWorkerId = await launchWorker(lab, source);
   return {
@@ -103,10 +110,10 @@ export async function populate(lab: Lab, random = SeededRandom.fresh()): Promise
   };
 }
 
-/** Makes the bucket and an empty repository in it. */
-export async function makeRepository(lab: Lab): Promise<void> {
+/** Makes the bucket and an empty repository in it. @param init further options of that */
+export async function makeRepository(lab: Lab, init: string[] = []): Promise<void> {
   await lab.worker.s3.send(new CreateBucketCommand({ Bucket: new URL(REPOSITORY).hostname }));
-  const { code, stdout, stderr } = await startAgent(["init", "--repo", REPOSITORY], lab.env).result;
+  const { code, stdout, stderr } = await startAgent(["init", "--repo", REPOSITORY, ...init], lab.env).result;
   assert.equal(code, 0, `init\n${stdout}\n${stderr}`);
 }
 

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "../../repository/chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
+import { NO_CIPHER } from "../../repository/encryption/no-cipher.js";
 import {
   decodeIndexSegment,
   encodeIndexSegment,
@@ -39,7 +40,7 @@ test("an index segment gives back its packs, and every chunk of theirs sorted by
   fc.assert(
     fc.property(packs, (written) => {
       const segment = encodeIndexSegment(written);
-      const read = decodeIndexSegment(segment, keyOf(segment));
+      const read = decodeIndexSegment(segment, keyOf(segment), NO_CIPHER);
       assert.deepEqual(
         read.packs,
         written.map(({ id, sizeBytes }) => ({ id, sizeBytes })),
@@ -71,7 +72,10 @@ test("an index segment with any byte changed, cut or added is refused and named"
         cut: segment.subarray(0, where),
         add: Buffer.concat([segment, changed]),
       };
-      assert.throws(() => decodeIndexSegment(damaged[how], key), { code: "ObjectCorrupt", object: key });
+      assert.throws(() => decodeIndexSegment(damaged[how], key, NO_CIPHER), {
+        code: "ObjectCorrupt",
+        object: key,
+      });
     }),
   );
 });
@@ -79,7 +83,9 @@ test("an index segment with any byte changed, cut or added is refused and named"
 test("an index segment of an unknown format version is refused as such", () => {
   const segment = encodeIndexSegment([]);
   segment.writeUInt32LE(2, 8);
-  assert.throws(() => decodeIndexSegment(segment, keyOf(segment)), { code: "RepositoryUnsupported" });
+  assert.throws(() => decodeIndexSegment(segment, keyOf(segment), NO_CIPHER), {
+    code: "RepositoryUnsupported",
+  });
 });
 
 test("an index segment is stored under the SHA-256 of its bytes", async () => {

@@ -8,6 +8,7 @@ import {
   newPackId,
   PACK_HEADER_BYTES,
   PACK_TRAILER_BYTES,
+  PLAIN_LAYOUT,
   packHeader,
   packIdOf,
   packKey,
@@ -29,16 +30,16 @@ const footerOffset = fc.integer({ min: PACK_HEADER_BYTES, max: 65 * 2 ** 20 });
 /** Reads the end of a pack as a reader does. */
 function openEnd(id: string, end: Buffer, start: number): Buffer {
   const trailer = end.subarray(Math.max(0, end.length - PACK_TRAILER_BYTES));
-  const located = locateFooter(id, trailer, start + end.length);
+  const located = locateFooter(id, trailer, start + end.length, PLAIN_LAYOUT);
   const bytes = end.subarray(located.offset - start, located.offset - start + located.length);
-  checkFooter(id, bytes, trailer, located.offset);
+  checkFooter(id, bytes, trailer, located.offset, PLAIN_LAYOUT);
   return bytes;
 }
 
 test("the end of a pack leads to its footer", () => {
   fc.assert(
     fc.property(packId, footer, footerOffset, (id, records, offset) => {
-      const end = Buffer.concat([records, packTrailer(id, records, offset)]);
+      const end = Buffer.concat([records, packTrailer(id, records, offset, PLAIN_LAYOUT)]);
       assert.ok(openEnd(id, end, offset).equals(records));
     }),
   );
@@ -48,7 +49,7 @@ test("any changed byte in a pack's footer or trailer is refused, with the pack a
   const change = { at: fc.nat({ max: 1 << 16 }), xor: fc.integer({ min: 1, max: 255 }) };
   fc.assert(
     fc.property(packId, footer, footerOffset, fc.record(change), (id, records, offset, { at, xor }) => {
-      const end = Buffer.concat([records, packTrailer(id, records, offset)]);
+      const end = Buffer.concat([records, packTrailer(id, records, offset, PLAIN_LAYOUT)]);
       const where = at % end.length;
       end[where] = (end[where] as number) ^ xor;
       assert.throws(
@@ -70,11 +71,17 @@ test("a footer is refused under another pack's id, and in a pack of another size
       fc.integer({ min: 1, max: 5000 }),
       (id, other, records, offset, extra) => {
         fc.pre(id !== other);
-        const trailer = packTrailer(id, records, offset);
-        assert.throws(() => checkFooter(other, records, trailer, offset), { code: "PackCorrupt" });
+        const trailer = packTrailer(id, records, offset, PLAIN_LAYOUT);
+        assert.throws(() => checkFooter(other, records, trailer, offset, PLAIN_LAYOUT), {
+          code: "PackCorrupt",
+        });
         const sizeBytes = offset + records.length + PACK_TRAILER_BYTES;
-        assert.throws(() => locateFooter(id, trailer, sizeBytes + extra), { code: "PackCorrupt" });
-        assert.throws(() => locateFooter(id, trailer, sizeBytes - extra), { code: "PackCorrupt" });
+        assert.throws(() => locateFooter(id, trailer, sizeBytes + extra, PLAIN_LAYOUT), {
+          code: "PackCorrupt",
+        });
+        assert.throws(() => locateFooter(id, trailer, sizeBytes - extra, PLAIN_LAYOUT), {
+          code: "PackCorrupt",
+        });
       },
     ),
   );
@@ -82,19 +89,22 @@ test("a footer is refused under another pack's id, and in a pack of another size
 
 test("a trailer cut short is refused at every length", () => {
   const id = newPackId();
-  const trailer = packTrailer(id, Buffer.alloc(CHUNK_RECORD_BYTES), PACK_HEADER_BYTES);
+  const trailer = packTrailer(id, Buffer.alloc(CHUNK_RECORD_BYTES), PACK_HEADER_BYTES, PLAIN_LAYOUT);
   for (let length = 0; length < PACK_TRAILER_BYTES; length++) {
-    assert.throws(() => locateFooter(id, trailer.subarray(0, length), PACK_HEADER_BYTES + length), {
-      code: "PackCorrupt",
-    });
+    assert.throws(
+      () => locateFooter(id, trailer.subarray(0, length), PACK_HEADER_BYTES + length, PLAIN_LAYOUT),
+      {
+        code: "PackCorrupt",
+      },
+    );
   }
 });
 
 test("a pack's header and key both carry its id", () => {
   fc.assert(
     fc.property(packId, (id) => {
-      assert.equal(packHeader(id).length, PACK_HEADER_BYTES);
-      assert.equal(packHeader(id).toString("hex", 16, 32), id);
+      assert.equal(packHeader(id, PLAIN_LAYOUT).length, PACK_HEADER_BYTES);
+      assert.equal(packHeader(id, PLAIN_LAYOUT).toString("hex", 16, 32), id);
       assert.equal(packIdOf(packKey(id)), id);
     }),
   );

@@ -8,12 +8,14 @@ import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { checkStoredBytes, decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES, chunkId } from "../../repository/chunk-id.js";
 import { ENCODING } from "../../repository/chunk-record.js";
+import { NO_CIPHER } from "../../repository/encryption/no-cipher.js";
 import type { IndexedPack } from "../../repository/index-segment.js";
 import { readPackFooter, recordsOf } from "../../repository/pack-footer.js";
 import {
   MAX_CHUNKS_PER_PACK,
   PACK_HEADER_BYTES,
   PACK_TRAILER_BYTES,
+  PLAIN_LAYOUT,
   packHeader,
   packKey,
 } from "../../repository/pack-format.js";
@@ -81,14 +83,14 @@ async function readPacks(storage: Storage, packs: IndexedPack[]): Promise<Buffer
     const read = await readPackFooter(storage, id, sizeBytes);
     assert.ok(read.footer.equals(footer), "the footer in the pack is the one reported");
     const pack = await storage.get(packKey(id));
-    assert.ok(pack.subarray(0, PACK_HEADER_BYTES).equals(packHeader(id)));
+    assert.ok(pack.subarray(0, PACK_HEADER_BYTES).equals(packHeader(id, PLAIN_LAYOUT)));
     let end = PACK_HEADER_BYTES;
     for (const record of recordsOf(footer)) {
       assert.equal(record.offset, end, "payloads follow each other without a gap");
       end += record.storedBytes;
       const bytes = pack.subarray(record.offset, end);
-      checkStoredBytes(record, id, bytes);
-      chunks.push(decodeChunk(record, id, bytes, Buffer.alloc(CHUNK_BYTES)));
+      checkStoredBytes(record, id, bytes, NO_CIPHER);
+      chunks.push(decodeChunk(record, id, bytes, Buffer.alloc(CHUNK_BYTES), NO_CIPHER));
       assert.equal(record.encoding === ENCODING.lz4, record.storedBytes < record.rawBytes);
     }
     assert.equal(end + footer.length + PACK_TRAILER_BYTES, sizeBytes);

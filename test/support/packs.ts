@@ -1,6 +1,5 @@
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import type { Compression } from "../../repository/chunk-codec.js";
-import { chunkId } from "../../repository/chunk-id.js";
 import type { IndexedPack } from "../../repository/index-segment.js";
 import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/pack-writer.js";
 import type { Storage } from "../../repository/storage/storage.js";
@@ -35,7 +34,7 @@ export async function writePacks(
         wakeUp = resolve;
       });
     }
-    writer.append(chunkId(payload), payload);
+    writer.append(storage.cipher.chunkId(payload), payload);
   }
   await writer.finish();
   if (failures.length > 0) throw failures[0];

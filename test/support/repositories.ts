@@ -4,8 +4,9 @@ import { join } from "node:path";
 import type { VerifyReport } from "../../agent/verify/verify.js";
 import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
-import { initRepository, openRepository } from "../../repository/repository.js";
+import { initRepository } from "../../repository/repository.js";
 import { agent, agentJson } from "./agent.js";
+import { openWithPassphrase } from "./encryption.js";
 import { restoreInProcess, verifyInProcess } from "./in-process.js";
 import { assertSameContent } from "./same-content.js";
 import type { ProgramResult } from "./start-program.js";
@@ -39,8 +40,13 @@ export interface ListOutput {
 /** Makes a repository. @returns its path, for `--repo` */
 export async function newRepository(folder: string, name = "repo"): Promise<string> {
   const repo = join(folder, name);
-  await initRepository(repo);
+  await initPlain(repo);
   return repo;
+}
+
+/** Makes one that is not encrypted. */
+export async function initPlain(repo: string): Promise<void> {
+  await initRepository(repo);
 }
 
 export function backUp(
@@ -69,7 +75,7 @@ export async function assertRestores(
   expected: string,
   target: string,
 ): Promise<void> {
-  const repository = await openRepository(repo);
+  const repository = await openWithPassphrase(repo);
   await restoreInProcess(repository, await findPoint(repository.storage, point), target);
   await assertSameContent(target, expected);
 }
@@ -81,7 +87,7 @@ export async function pointIds(repo: string): Promise<string[]> {
 
 /** Verifies the repository: `"data"` reads every pack too. */
 export async function assertWhole(repo: string, depth: "metadata" | "data" = "data"): Promise<VerifyReport> {
-  const report = await verifyInProcess(await openRepository(repo), depth === "data" ? 100 : 0);
+  const report = await verifyInProcess(await openWithPassphrase(repo), depth === "data" ? 100 : 0);
   assert.deepEqual({ problems: report.problems, damaged: report.damaged }, { problems: [], damaged: [] });
   return report;
 }

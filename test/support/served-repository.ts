@@ -4,8 +4,9 @@ import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import { type Job, writeJob } from "../../repository/jobs/job.js";
 import { type JobResult, readResult } from "../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
-import { openRepository, type Repository } from "../../repository/repository.js";
+import type { Repository } from "../../repository/repository.js";
 import { startAgent } from "./agent.js";
+import { openWithPassphrase } from "./encryption.js";
 import { makeJob, WORKER } from "./jobs.js";
 import type { ProgramResult, RunningProgram } from "./start-program.js";
 import { waitUntil } from "./wait-until.js";
@@ -21,7 +22,7 @@ export class ServedRepository {
   ) {}
 
   static async open(repo: string): Promise<ServedRepository> {
-    return new ServedRepository(repo, await openRepository(repo));
+    return new ServedRepository(repo, await openWithPassphrase(repo));
   }
 
   async addJob(volumes: Job["volumes"], fields: Partial<Job> = {}): Promise<Job> {

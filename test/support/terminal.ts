@@ -2,17 +2,46 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { AGENT } from "./agent.js";
 
-/** Runs `blockferry-agent` on a terminal of its own, by script(1). @returns its exit code and all that the terminal was sent */
-export async function agentOnTerminal(...args: string[]): Promise<{ code: number | null; screen: string }> {
+interface TerminalResult {
+  code: number | null;
+  /** All that the terminal was sent. */
+  screen: string;
+}
+
+/** Runs `blockferry-agent` on a terminal of its own, by script(1). */
+export function agentOnTerminal(...args: string[]): Promise<TerminalResult> {
+  return onTerminal(args);
+}
+
+/** The same with somebody who types an answer when the question is there. */
+export function agentAsking(
+  { question, answer }: { question: string; answer: string },
+  ...args: string[]
+): Promise<TerminalResult> {
+  let isAnswered = false;
+  return onTerminal(args, (screen) => {
+    if (isAnswered || !screen.includes(question)) return "";
+    isAnswered = true;
+    return `${answer}\r`;
+  });
+}
+
+/** @param type is shown the screen whenever it changes, and says what is typed then */
+async function onTerminal(
+  args: string[],
+  type: (screen: string) => string = () => "",
+): Promise<TerminalResult> {
   const command = [process.execPath, AGENT, ...args].map(quote).join(" ");
   const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
     env: { ...process.env, TERM: "xterm", SHELL: "/bin/sh" },
   });
   let screen = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     screen += text;
+    child.stdin.write(type(screen));
   });
+  child.stdin.on("error", () => undefined);
   const [code] = (await once(child, "close")) as [number | null];
   return { code, screen };
 }

@@ -1,4 +1,5 @@
 import { type _Error, DeleteObjectsCommand } from "@aws-sdk/client-s3";
+import { NO_CIPHER } from "../../encryption/no-cipher.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
 import { objectExists } from "../storage-errors.js";
 import { listObjects } from "./list-objects.js";
@@ -21,6 +22,7 @@ const MAX_KEYS_PER_DELETE = 1000;
 export class S3Storage implements Storage {
   readonly name: string;
   readonly partBytes = PART_BYTES;
+  readonly cipher = NO_CIPHER;
 
   private constructor(private readonly s3: S3Bucket) {
     this.name = s3.name;

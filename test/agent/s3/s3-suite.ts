@@ -8,7 +8,7 @@ import { type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.
 import { writeMixedImage } from "../../support/images.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
-import { assertRestores, assertWhole, backUp, restoreTo } from "../../support/repositories.js";
+import { assertRestores, assertWhole, backUp, initPlain, restoreTo } from "../../support/repositories.js";
 import { S3Objects } from "../../support/s3-objects.js";
 import {
   BUCKET,
@@ -38,7 +38,7 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
     before(() => writeMixedImage(image, 90 * MIB + 777, random));
 
     testRepository({
-      name,
+      ...{ name, init: initPlain },
       repo: (repository) => `s3://${BUCKET}/${repository}`,
       keys: async (repository, prefix) => {
         const root = `${repository}/`;

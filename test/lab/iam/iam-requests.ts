@@ -28,6 +28,9 @@ function kmsQuestion(call: LabRequest): Question {
   const key = String(call.parameters.KeyId);
   const context: IamRequest["context"] = { "kms:CallerAccount": call.account ?? "" };
   if (call.via !== null) context["kms:ViaService"] = call.via;
+  for (const [name, value] of Object.entries(call.parameters.EncryptionContext ?? {})) {
+    context[`kms:EncryptionContext:${name}`] = String(value);
+  }
   // EBS grants keys to itself: https://docs.aws.amazon.com/ebs/latest/userguide/how-ebs-encryption-works.html
   if (call.action === "CreateGrant") context["kms:GrantIsForAWSResource"] = String(call.via !== null);
   return question(call, key, context, key.split(":")[4]);

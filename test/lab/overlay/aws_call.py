@@ -26,7 +26,7 @@ class AwsCall:
     """None for an access key that no account knows."""
     parameters: dict[str, Any]
     body: str = ""
-    """Of what a job writes to S3, and nothing else: backups are large."""
+    """Of what a job writes to S3, and nothing else: backups are large. Encrypted, it is no text."""
     effects: set[str] = field(default_factory=set)
     """What goes wrong with it: see faults.py."""
     key_uses: list[tuple[str, str]] = field(default_factory=list)
@@ -62,7 +62,7 @@ def read_call(environ: dict[str, Any]) -> AwsCall | None:
             parameters["Keys"] = re.findall("<Key>([^<]+)</Key>", _read_body(environ).decode())
     else:
         action, parameters = _parse_body(environ)
-    return AwsCall(service, action, match["region"], principal_of(match["key"]), parameters, body.decode())
+    return AwsCall(service, action, match["region"], principal_of(match["key"]), parameters, body.decode(errors="replace"))
 
 
 def _read_body(environ: dict[str, Any]) -> bytes:

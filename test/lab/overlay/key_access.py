@@ -60,8 +60,11 @@ def disable_key(arn: str) -> None:
     backend.disable_key(backend.get_key_id(arn))
 
 
-def may_use(principal: Principal, key: Key, action: str, through_ebs: bool = False) -> bool:
-    context = {"kms:CallerAccount": principal.account}
+def may_use(
+    principal: Principal, key: Key, action: str, through_ebs: bool = False, more: dict[str, str] | None = None
+) -> bool:
+    """`more` condition keys than those that the caller and the way decide."""
+    context = {"kms:CallerAccount": principal.account} | (more or {})
     if through_ebs:
         context |= {"kms:ViaService": ebs_of(key.region), "kms:GrantIsForAWSResource": "true"}
     request = Request(principal, f"kms:{action}", key.arn, context)

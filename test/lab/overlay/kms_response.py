@@ -9,6 +9,9 @@ from moto.kms.responses import KmsResponse
 from .aws_call import CURRENT_CALL
 from .key_access import find_key, may_use
 
+_CRYPTOGRAPHIC_ACTIONS = ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext")
+"""Moto does these with a disabled key, too."""
+
 
 class LabKmsResponse(KmsResponse):
     @property
@@ -27,14 +30,22 @@ class LabKmsResponse(KmsResponse):
         name = self._key_name()
         key = find_key(caller.account, self.region, name) if name is not None else None
         action = self._get_action()
-        if key is not None and not may_use(caller, key, action):
+        if key is not None and not may_use(caller, key, action, more=self._encryption_context()):
             message = (
                 f"User: {caller.arn} is not authorized to perform: kms:{action} on resource: {key.arn} "
                 "because no resource-based policy allows it, or no identity-based one"
             )
             error = JsonRESTError("AccessDeniedException", message)
             return 400, dict(error.get_headers()), error.description
+        if key is not None and key.key_state != "Enabled" and action in _CRYPTOGRAPHIC_ACTIONS:
+            disabled = JsonRESTError("DisabledException", f"{key.arn} is disabled.")
+            return 400, dict(disabled.get_headers()), disabled.description
         return super().call_action()
+
+    def _encryption_context(self) -> dict[str, str]:
+        """Condition keys, as in "kms:EncryptionContext:context-key" of the KMS Developer Guide."""
+        pairs = super()._get_param("EncryptionContext") or {}
+        return {f"kms:EncryptionContext:{name}": value for name, value in pairs.items()}
 
     def _validate_key_policy(self, key_id: str, action: str) -> None:
         """Done for every action above."""

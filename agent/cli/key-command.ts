@@ -1,0 +1,145 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { EXIT } from "../../command-line/exit-codes.js";
+import { formatTable } from "../../command-line/format.js";
+import { once, usage } from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import { passphraseFileOption } from "../../command-line/passphrase-options.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import type { KeyRecord } from "../../repository/encryption/key-record.js";
+import { addKey, removeKey, rotateKey } from "../../repository/encryption/manage-keys.js";
+import type { RepositoryKey } from "../../repository/encryption/repository-key.js";
+import type { KeyProtection, KmsCaller } from "../../repository/encryption/wrap-key.js";
+import { inspectRepository, openRepository, profileOf } from "../../repository/repository.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { PROTECTION_HELP, parseProtection } from "./key-protection.js";
+import { interruptSignal } from "./signals.js";
+
+const ACTIONS = ["list", "add", "remove", "rotate"] as const;
+const NEW_PASSPHRASE = "BLOCKFERRY_NEW_PASSPHRASE";
+
+interface KeyArguments extends StorageArguments {
+  action: (typeof ACTIONS)[number];
+  id: string | undefined;
+  with: string | undefined;
+  newPassphraseFile: string | undefined;
+  json: boolean;
+}
+
+export const keyCommand: Command<KeyArguments> = {
+  command: "key <action> [id]",
+  describe: "List, add, remove or rotate the keys of an encrypted repository; the data stay as they are",
+  builder: (parser: Argv) =>
+    parser
+      .positional("action", { choices: ACTIONS, describe: "What to do" })
+      .positional("id", { type: "string", describe: "Key to remove or to rotate: its id, or the beginning" })
+      .options({
+        ...storageOptions,
+        with: {
+          type: "string",
+          requiresArg: true,
+          coerce: once("with"),
+          describe: `What protects the new key: ${PROTECTION_HELP}`,
+        },
+        "new-passphrase-file": passphraseFileOption("new-passphrase-file", NEW_PASSPHRASE),
+      })
+      .example("$0 key list --repo repo", "ids, and what protects each key")
+      .example(
+        "$0 key add --with passphrase --repo s3://backups/fleet",
+        "a second key, for the day on which KMS is out of reach",
+      )
+      .example(
+        "$0 key rotate 8ea5d6a1c9e03e66 --with kms:arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab --repo repo",
+        "a new key in the place of one",
+      ) as unknown as Argv<KeyArguments>,
+  handler: async (args) => {
+    refuseContradictions(args);
+    if (args.action === "list") return list(args);
+    const { storage, location } = await openRepository(storageLocation(args), interruptSignal());
+    if (location.key === undefined) throw notEncrypted(storage);
+    await change(args, storage, location.key, { profile: profileOf(location) });
+  },
+};
+
+/** @throws Usage */
+function refuseContradictions({ action, id, with: protection, newPassphraseFile }: KeyArguments): void {
+  const needsId = action === "remove" || action === "rotate";
+  const needsProtection = action === "add" || action === "rotate";
+  if (needsId !== (id !== undefined)) {
+    throw usage(
+      needsId ? `key ${action} needs the id of a key.` : `key ${action} takes no id.`,
+      "See the ids with: blockferry-agent key list",
+    );
+  }
+  if (needsProtection !== (protection !== undefined)) {
+    throw usage(
+      needsProtection ? `key ${action} needs --with.` : `key ${action} makes no key, and --with is given.`,
+      "Write, say, key add --with passphrase",
+    );
+  }
+  if (newPassphraseFile !== undefined && protection !== "passphrase") {
+    throw usage("--new-passphrase-file needs --with passphrase.", "Give both, or neither.");
+  }
+}
+
+/** Takes no key: it serves to find out which one is missing. */
+async function list(args: KeyArguments): Promise<void> {
+  const { keys, damaged } = await inspectRepository(storageLocation(args));
+  const rows = keys.map(({ id, from, createdAt }) => [
+    id,
+    from.kind === "kms" ? from.keyArn : "passphrase",
+    createdAt,
+  ]);
+  const table = rows.length === 0 ? [] : [formatTable([["KEY", "PROTECTED BY", "ADDED"], ...rows])];
+  const text = [...table, ...damaged.map(({ message }) => message)].join("\n");
+  if (damaged.length > 0) process.exitCode = EXIT.dataDamaged;
+  const result = { keys: keys.map(describe), damaged: damaged.map((error) => error.toRecord()) };
+  printResult(args.json, result, text === "" ? "The repository is not encrypted, and has no keys." : text);
+}
+
+async function change(
+  args: KeyArguments,
+  storage: Storage,
+  key: RepositoryKey,
+  caller: KmsCaller,
+): Promise<void> {
+  const { action, id = "", json } = args;
+  switch (action) {
+    case "add": {
+      const added = await addKey(storage, key, protectionOf(args), caller);
+      return printResult(json, { added: describe(added) }, `Added key ${added.id}.`);
+    }
+    case "rotate": {
+      const { added, removed } = await rotateKey(storage, key, id, protectionOf(args), caller);
+      const text = `Key ${added.id} is there in the place of ${removed}.`;
+      return printResult(json, { added: describe(added), removed }, text);
+    }
+    case "remove": {
+      const removed = await removeKey(storage, key.repository, id);
+      return printResult(json, { removed }, `Removed key ${removed}.`);
+    }
+  }
+}
+
+function protectionOf({ with: protection = "", newPassphraseFile }: KeyArguments): KeyProtection {
+  return parseProtection(protection, {
+    option: "new-passphrase-file",
+    file: newPassphraseFile,
+    variable: NEW_PASSPHRASE,
+  });
+}
+
+function describe({ id, from, createdAt }: KeyRecord) {
+  return { id, kind: from.kind, ...(from.kind === "kms" ? { keyArn: from.keyArn } : {}), createdAt };
+}
+
+function notEncrypted({ name }: Storage) {
+  return usage(
+    `${name} is not encrypted, and has no keys.`,
+    "Encryption is chosen when a repository is made: init --encrypt. Then `copy` its points there.",
+  );
+}

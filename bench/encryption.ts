@@ -1,0 +1,85 @@
+import { join } from "node:path";
+import { restoreAndCompare } from "./compare-backups.js";
+import type { Measured } from "./measure.js";
+import { folderPlace } from "./place.js";
+import { heading, medianRatio, print, type Report } from "./report.js";
+import { blockferry, type Tool } from "./tools.js";
+
+/** What encryption may cost: the share of the throughput that is left. */
+const BAR = 0.85;
+
+export interface EncryptionOptions {
+  report: Report;
+  /** An image of files, and one of random bytes: what compresses well leaves less to encrypt. */
+  images: { name: string; path: string }[];
+  rounds: number;
+  workFolder: string;
+}
+
+/** Backs up and restores each image without and with encryption in turn, round by round. */
+export async function compareEncryption(options: EncryptionOptions): Promise<void> {
+  const { report, images, rounds, workFolder } = options;
+  const plain = blockferry(folderPlace(join(workFolder, "plain-repo")), {
+    backup: ["--json"],
+    restore: ["--json"],
+  });
+  const place = folderPlace(join(workFolder, "encrypted-repo"));
+  const env = { ...place.env, BLOCKFERRY_PASSPHRASE: "a passphrase for the benchmark" };
+  const encrypted = blockferry(
+    { ...place, env },
+    { init: ["--encrypt", "passphrase"], backup: ["--json"], restore: ["--json"] },
+  );
+  for (const { name, path } of images) {
+    heading(`encryption, ${name}`);
+    const backups: Measured[][] = [];
+    const restores: Measured[][] = [];
+    for (let round = 0; round < rounds; round++) {
+      print(`  round ${round + 1} of ${rounds}`);
+      const order = round % 2 === 0 ? [plain, encrypted] : [encrypted, plain];
+      backups.push(inPlace(order, plain, await each(order, (tool) => backUpAnew(tool, path))));
+      restores.push(
+        inPlace(order, plain, await each(order, (tool) => restoreAndCompare(tool, path, workFolder))),
+      );
+    }
+    reportRuns(report, `${name}: backup`, backups);
+    reportRuns(report, `${name}: restore`, restores);
+  }
+}
+
+async function each(tools: Tool[], measureOne: (tool: Tool) => Promise<Measured>): Promise<Measured[]> {
+  const measured: Measured[] = [];
+  for (const tool of tools) measured.push(await measureOne(tool));
+  return measured;
+}
+
+/** Whoever comes first in a round may find the machine otherwise than the second, so they take turns. @returns the plain one first */
+function inPlace(order: Tool[], plain: Tool, measured: Measured[]): Measured[] {
+  return order[0] === plain ? measured : measured.toReversed();
+}
+
+async function backUpAnew(tool: Tool, image: string): Promise<Measured> {
+  await tool.reset();
+  return tool.backup(image);
+}
+
+function reportRuns(report: Report, name: string, rounds: Measured[][]): void {
+  const samples = (tool: number, figure: (measured: Measured) => number) =>
+    rounds.map((round) => figure(round[tool] as Measured));
+  for (const [tool, kind] of ["plain", "encrypted"].entries()) {
+    report.addSeries({ name: `${name}, ${kind}`, unit: "s", samples: samples(tool, secondsOf) });
+    const cpuSeconds = samples(tool, (measured) => measured.cpuSeconds);
+    report.addSeries({ name: `${name}, ${kind}, CPU`, unit: "CPU s", samples: cpuSeconds });
+    const peaks = samples(tool, ({ peakRssBytes }) => peakRssBytes / 2 ** 20);
+    report.addSeries({ name: `${name}, ${kind}, peak memory`, unit: "MiB", samples: peaks });
+  }
+  report.addBar({
+    name: `${name}, throughput with encryption`,
+    value: medianRatio(samples(0, secondsOf), samples(1, secondsOf)),
+    ...{ target: BAR, bound: "at least", unit: "x" },
+  });
+}
+
+/** By the command's own clock: a passphrase is stretched before that starts, whatever the size of the image. */
+function secondsOf({ stdout }: Measured): number {
+  return (JSON.parse(stdout) as { seconds: number }).seconds;
+}

@@ -1,0 +1,9 @@
+import type { Statement } from "./policy-document.js";
+import type { PolicyPlan } from "./resources.js";
+
+/** For an encrypted repository: to open it with its KMS keys, and nothing else with them. */
+export function repositoryKeyStatements({ repositoryId, repositoryKeys }: PolicyPlan): Statement[] {
+  if (repositoryKeys.length === 0) return [];
+  const Condition = { StringEquals: { "kms:EncryptionContext:blockferry:repository": repositoryId } };
+  return [{ Effect: "Allow", Action: ["kms:Decrypt"], Resource: repositoryKeys, Condition }];
+}

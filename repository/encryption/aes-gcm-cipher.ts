@@ -1,0 +1,81 @@
+import { createHmac, type KeyObject } from "node:crypto";
+import { CHUNK_BYTES } from "../chunk-id.js";
+import { CHUNK_RECORD_BYTES } from "../chunk-record.js";
+import { ENCRYPTED_LAYOUT, MAX_CHUNKS_PER_PACK } from "../pack-format.js";
+import { decryptInto, encryptInto, NONCE_BYTES, TAG_BYTES } from "./aes-gcm.js";
+import type { Cipher, PackCipher, PackPiece } from "./cipher.js";
+import { decryptObject, encryptObject } from "./encrypted-object.js";
+import { deriveKey, type RepositoryKey } from "./repository-key.js";
+
+/** A chunk or a footer. */
+const MAX_PIECE_BYTES = Math.max(CHUNK_BYTES, MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES);
+
+/** More packs than a thread has in hand at once. */
+const MAX_CACHED_PACKS = 64;
+
+/** Of an encrypted repository; docs/format.md tells which key encrypts what. */
+export class AesGcmCipher implements Cipher {
+  readonly layout = ENCRYPTED_LAYOUT;
+  private readonly idKey: KeyObject;
+  private readonly packs = new Map<string, PackCipher>();
+  private readonly scratch = Buffer.allocUnsafeSlow(MAX_PIECE_BYTES);
+
+  constructor(private readonly key: RepositoryKey) {
+    this.idKey = deriveKey(key, "blockferry chunk id");
+  }
+
+  /** HMAC-SHA-256: whoever has not the key cannot tell whether a known chunk is stored. */
+  chunkId(payload: Buffer): Buffer {
+    return createHmac("sha256", this.idKey).update(payload).digest();
+  }
+
+  pack(id: string): PackCipher {
+    const known = this.packs.get(id);
+    if (known !== undefined) return known;
+    if (this.packs.size === MAX_CACHED_PACKS) this.packs.clear();
+    const pack = new AesGcmPack(deriveKey(this.key, `blockferry pack ${id}`), this.scratch);
+    this.packs.set(id, pack);
+    return pack;
+  }
+
+  encryptObject(name: string, body: Uint8Array): Buffer {
+    return encryptObject(this.key, name, body);
+  }
+
+  decryptObject(name: string, bytes: Buffer): Buffer | undefined {
+    return decryptObject(this.key, name, bytes);
+  }
+}
+
+const PIECE_NUMBERS: Record<PackPiece, number> = { chunk: 0, footer: 1 };
+
+/** A pack's id is random and its bytes are written once, so key and offset together never meet other content. */
+class AesGcmPack implements PackCipher {
+  private readonly nonce = Buffer.alloc(NONCE_BYTES);
+
+  constructor(
+    private readonly key: KeyObject,
+    private readonly scratch: Buffer,
+  ) {}
+
+  encrypt(piece: PackPiece, buffer: Buffer, { start, end }: { start: number; end: number }, offset: number) {
+    const stored = buffer.subarray(start, end + TAG_BYTES);
+    encryptInto(stored, buffer.subarray(start, end), { key: this.key, nonce: this.nonceOf(piece, offset) });
+    return end + TAG_BYTES;
+  }
+
+  checksum(): number {
+    return 0;
+  }
+
+  decrypt(piece: PackPiece, stored: Buffer, offset: number): Buffer | undefined {
+    return decryptInto(this.scratch, stored, { key: this.key, nonce: this.nonceOf(piece, offset) });
+  }
+
+  /** The offset (u32, little-endian), the kind of piece (u32), and zeros. */
+  private nonceOf(piece: PackPiece, offset: number): Buffer {
+    this.nonce.writeUInt32LE(offset, 0);
+    this.nonce.writeUInt32LE(PIECE_NUMBERS[piece], 4);
+    return this.nonce;
+  }
+}

@@ -1,0 +1,42 @@
+import { randomBytes } from "node:crypto";
+import { decrypt, encryptInto, ONLY_NONCE, TAG_BYTES } from "./aes-gcm.js";
+import { deriveKey, type RepositoryKey } from "./repository-key.js";
+
+/**
+ * An encrypted object: header with a random salt, ciphertext, tag. Each has a key of its own, derived with that salt, so an
+ * object that is written again and again never meets a nonce twice. docs/format.md gives every byte.
+ */
+const HEADER_START = Buffer.from("BFRYENCR\x02\0\0\0\0\0\0\0", "latin1");
+const HEADER_BYTES = 48;
+const SALT_BYTES = HEADER_BYTES - HEADER_START.length;
+const PURPOSE = "blockferry object";
+
+/** @param salt 32 random bytes; only a test may choose them */
+export function encryptObject(
+  repositoryKey: RepositoryKey,
+  name: string,
+  body: Uint8Array,
+  salt = randomBytes(SALT_BYTES),
+): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES + body.length + TAG_BYTES);
+  HEADER_START.copy(bytes);
+  salt.copy(bytes, HEADER_START.length);
+  const key = deriveKey(repositoryKey, PURPOSE, salt);
+  const context = contextOf(bytes, name);
+  encryptInto(bytes.subarray(HEADER_BYTES), body, { key, nonce: ONLY_NONCE, context });
+  return bytes;
+}
+
+/** @returns undefined when it is damaged, or not the object of this name in this repository */
+export function decryptObject(repositoryKey: RepositoryKey, name: string, bytes: Buffer): Buffer | undefined {
+  if (!bytes.subarray(0, HEADER_START.length).equals(HEADER_START)) return undefined;
+  const salt = bytes.subarray(HEADER_START.length, HEADER_BYTES);
+  const key = deriveKey(repositoryKey, PURPOSE, salt);
+  const context = contextOf(bytes, name);
+  return decrypt(bytes.subarray(HEADER_BYTES), { key, nonce: ONLY_NONCE, context });
+}
+
+/** The header is authenticated, and so is the name. */
+function contextOf(bytes: Buffer, name: string): Buffer {
+  return Buffer.concat([bytes.subarray(0, HEADER_BYTES), Buffer.from(name, "utf8")]);
+}

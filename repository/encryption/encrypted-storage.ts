@@ -1,0 +1,77 @@
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage/storage.js";
+import type { Cipher } from "./cipher.js";
+
+/**
+ * What is readable without the key: `config.json` and the wrapped keys, that there are uploads, and that a job is cancelled. Packs and index
+ * segments are encrypted by those who write them, piece by piece or before they are named.
+ */
+const LEFT_ALONE = /^(config\.json|(keys|packs|index|tmp)\/.*|jobs\/[^/]+\/cancel)$/;
+
+/** The storage of an encrypted repository: every document in it is encrypted on its way out and proven on its way in. */
+export class EncryptedStorage implements Storage {
+  constructor(
+    private readonly inner: Storage,
+    readonly cipher: Cipher,
+  ) {}
+
+  get name(): string {
+    return this.inner.name;
+  }
+
+  get partBytes(): number {
+    return this.inner.partBytes;
+  }
+
+  put(key: string, body: Uint8Array, options?: { ifNoneMatch?: "*" }): Promise<void> {
+    return this.inner.put(key, LEFT_ALONE.test(key) ? body : this.cipher.encryptObject(key, body), options);
+  }
+
+  putStream(key: string): Upload {
+    return this.inner.putStream(key);
+  }
+
+  /** @throws ObjectCorrupt besides what the storage throws */
+  async get(key: string, options: GetOptions = {}): Promise<Buffer> {
+    if (LEFT_ALONE.test(key)) return this.inner.get(key, options);
+    const stored = await this.inner.get(key);
+    const { offset = 0, length = Infinity } = options.range ?? {};
+    const body = this.cipher.decryptObject(key, stored);
+    if (body === undefined) throw undecryptable(key, stored.length);
+    return body.subarray(offset, offset + length);
+  }
+
+  list(prefix: string): Promise<StoredObject[]> {
+    return this.inner.list(prefix);
+  }
+
+  delete(keys: string[]): Promise<void> {
+    return this.inner.delete(keys);
+  }
+
+  makeDurable(keys: string[]): Promise<void> {
+    return this.inner.makeDurable(keys);
+  }
+
+  proveWriteOnce(): Promise<void> {
+    return this.inner.proveWriteOnce();
+  }
+
+  until(signal: AbortSignal): EncryptedStorage {
+    return new EncryptedStorage(this.inner.until(signal), this.cipher);
+  }
+
+  beginUploads(): Promise<UploadSession> {
+    return this.inner.beginUploads();
+  }
+}
+
+function undecryptable(key: string, sizeBytes: number): BlockferryError {
+  return new BlockferryError({
+    code: "ObjectCorrupt",
+    message: `${key} is damaged: bytes 0 to ${sizeBytes} do not match their authentication tag, or belong to another name or repository.`,
+    remedy: "Bring the object back from a replica or an earlier version in the bucket, if there is one.",
+    object: key,
+    offset: 0,
+  });
+}

@@ -1,0 +1,89 @@
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { Storage } from "../storage/storage.js";
+import { type KeyRecord, keyRecordKey, listKeys, removeKeyRecord, writeKeyRecord } from "./key-record.js";
+import { openKmsKey } from "./kms-key.js";
+import type { RepositoryKey } from "./repository-key.js";
+import { type KeyProtection, type KmsCaller, wrapKey } from "./wrap-key.js";
+
+/** Wraps the data key once more. @throws what `wrapKey` and the storage throw */
+export async function addKey(
+  storage: Storage,
+  key: RepositoryKey,
+  protection: KeyProtection,
+  caller: KmsCaller,
+): Promise<KeyRecord> {
+  const record = await wrapKey(key, protection, caller);
+  await writeKeyRecord(storage, record);
+  return record;
+}
+
+/**
+ * Removes a key, damaged or not. Two that are removed at once by different people could be the last two: whoever then finds none puts back
+ * its own.
+ * @param reference the beginning of its id
+ * @returns its id
+ * @throws KeyNotFound; KeyNeeded when no other key would be left
+ */
+export async function removeKey(storage: Storage, repository: string, reference: string): Promise<string> {
+  const { keys, damaged } = await listKeys(storage, repository);
+  const id = findKeyId(
+    [...keys.map((key) => keyRecordKey(key.id)), ...damaged.map(({ object }) => object ?? "")],
+    reference,
+  );
+  if (keys.every((key) => key.id === id)) throw lastKey(id);
+  await removeKeyRecord(storage, id);
+  const removed = keys.find((key) => key.id === id);
+  if (removed === undefined || (await listKeys(storage, repository)).keys.length > 0) return id;
+  await writeKeyRecord(storage, removed);
+  throw lastKey(id);
+}
+
+/**
+ * Re-wraps the data key: the new key is there, and with KMS proven to open, before the old one goes. No data are touched.
+ * @throws besides what `addKey` and `removeKey` throw, what is wrong with the new key, which is removed again
+ */
+export async function rotateKey(
+  storage: Storage,
+  key: RepositoryKey,
+  reference: string,
+  protection: KeyProtection,
+  caller: KmsCaller,
+): Promise<{ added: KeyRecord; removed: string }> {
+  const { keys } = await listKeys(storage, key.repository);
+  const old = findKeyId(
+    keys.map(({ id }) => keyRecordKey(id)),
+    reference,
+  );
+  const added = await addKey(storage, key, protection, caller);
+  try {
+    if (added.from.kind === "kms") await openKmsKey(added.from, { repository: key.repository, ...caller });
+  } catch (error) {
+    await removeKeyRecord(storage, added.id);
+    throw error;
+  }
+  return { added, removed: await removeKey(storage, key.repository, old) };
+}
+
+function findKeyId(objects: string[], reference: string): string {
+  const ids = objects.map((object) => object.slice("keys/".length, -".json".length));
+  const matches = ids.filter((id) => id.startsWith(reference));
+  const [match] = matches;
+  if (match !== undefined && matches.length === 1) return match;
+  throw new BlockferryError({
+    code: "KeyNotFound",
+    message:
+      match === undefined
+        ? `The repository has no key ${reference}.`
+        : `${matches.length} keys of the repository begin with ${reference}.`,
+    remedy: "See the keys with: blockferry-agent key list",
+  });
+}
+
+function lastKey(id: string): BlockferryError {
+  return new BlockferryError({
+    code: "KeyNeeded",
+    message: `${keyRecordKey(id)} is the only key of the repository: without it nobody could read what it holds.`,
+    remedy: "Add another key first: blockferry-agent key add",
+    object: keyRecordKey(id),
+  });
+}

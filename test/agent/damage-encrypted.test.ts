@@ -1,0 +1,9 @@
+import { initEncrypted } from "../support/encryption.js";
+import { testDamage } from "./damage-suite.js";
+
+testDamage({
+  name: "a damaged encrypted repository",
+  init: initEncrypted,
+  damages: ["flip a bit"],
+  randomCases: 5,
+});
