@@ -13,7 +13,10 @@ import { AuthorizedRun } from "./authorized-run.js";
 const ELSEWHERE = "eu-west-1";
 
 const lab = await startLab();
-const env = { ...lab.env, BLOCKFERRY_POLL_MS: "100", BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "10000" };
+const env = {
+  ...{ ...lab.env, BLOCKFERRY_POLL_MS: "100", BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "10000" },
+  BLOCKFERRY_VISIBLE_TIMEOUT_MS: "500",
+};
 const role = (account: string, name: string) => `arn:aws:iam::${account}:role/${name}`;
 const NEAR = ["--source-role", role(lab.source.accountId, "blockferry-source"), "--worker-account", "source"];
 const ACROSS = [
