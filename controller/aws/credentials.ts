@@ -8,7 +8,8 @@ export type CredentialProvider = ReturnType<typeof fromNodeProviderChain>;
 
 /** The credentials of a party: its role, assumed with its profile, else with those of the environment. */
 export function credentialsFor({ profile, roleArn, externalId, region }: Access): CredentialProvider {
-  const own = profile === null ? fromNodeProviderChain() : fromIni({ profile, ignoreCache: true });
+  const own =
+    profile === null ? fromNodeProviderChain({ ignoreCache: true }) : fromIni({ profile, ignoreCache: true });
   if (roleArn === null) return own;
   return fromTemporaryCredentials({
     masterCredentials: own,

@@ -22,9 +22,9 @@ const WAY: Way = {
   ...{ worker: { account: "worker", region: "eu-west-1", kind: "launched" }, bridge: "none" },
   access: ["--source-profile", "source", "--worker-aws-profile", "worker"],
 };
-const INVISIBLE_MS = 700;
+const INVISIBLE_MS = 500;
 /** Longer than something is invisible, by what a busy machine takes. */
-const WINDOW = { BLOCKFERRY_VISIBLE_TIMEOUT_MS: "3000" };
+const WINDOW = { BLOCKFERRY_VISIBLE_TIMEOUT_MS: "2000" };
 const UNAUTHORIZED = { code: "UnauthorizedOperation", message: "You are not authorized.", status: 403 };
 
 let opened: Promise<Stage> | undefined;

@@ -54,8 +54,8 @@ test("the encrypted object in docs/format.md opens as the page says, and is writ
   const context = Buffer.concat([object.subarray(0, 48), Buffer.from(POINT)]);
   const body = opened(object.subarray(48), derived("blockferry object", salt), Buffer.alloc(12), context);
   assert.equal(body.toString(), '{"hello":"world"}');
-  assert.deepEqual(decryptObject(key, POINT, Buffer.from(object)), body);
-  assert.deepEqual(encryptObject(key, POINT, body, object.subarray(16, 48)), object);
+  assert.deepEqual(decryptObject(key, POINT, object), body);
+  assert.deepEqual(encryptObject(key, POINT, body, Buffer.from(object.subarray(16, 48))), object);
 });
 
 test("the pieces of the encrypted pack are written in the very bytes of docs/format.md", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { Heartbeat } from "../../controller/steps/run-job.js";
+import { Heartbeat } from "../../../controller/steps/heartbeat.js";
 
 const TIMEOUT_MS = 100;
 
