@@ -16,11 +16,11 @@ export function encryptObject(
   repositoryKey: RepositoryKey,
   name: string,
   body: Uint8Array,
-  salt = randomBytes(SALT_BYTES),
+  salt: Uint8Array = randomBytes(SALT_BYTES),
 ): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES + body.length + TAG_BYTES);
   HEADER_START.copy(bytes);
-  salt.copy(bytes, HEADER_START.length);
+  bytes.set(salt, HEADER_START.length);
   const key = deriveKey(repositoryKey, PURPOSE, salt);
   const context = contextOf(bytes, name);
   encryptInto(bytes.subarray(HEADER_BYTES), body, { key, nonce: ONLY_NONCE, context });

@@ -22,8 +22,8 @@ export async function unlock(
   const { keys, damaged } = await listKeys(storage, config.id);
   const failures: BlockferryError[] = [...damaged];
   const passphrase = passphraseReader(storage, options);
-  for (const record of inOrder(keys, options)) {
-    if (record.from.kind === "passphrase" && options.passphrase === undefined) continue;
+  const isTried = ({ from }: KeyRecord) => from.kind === "kms" || options.passphrase !== undefined;
+  for (const record of inOrder(keys.filter(isTried), options)) {
     try {
       const key = await unwrapKey(record, passphrase, options);
       if (key !== undefined) return await proven(key, config);
@@ -33,7 +33,11 @@ export async function unlock(
       failures.push(error);
     }
   }
-  throw locked(storage, keys, failures);
+  throw locked(
+    storage,
+    keys.filter((record) => !isTried(record)),
+    failures,
+  );
 }
 
 /** Asks at most once. */
@@ -85,31 +89,31 @@ function wrongPassphrase({ id, from }: KeyRecord): BlockferryError {
   });
 }
 
+const NO_KEY = {
+  message: "keys/ holds no key of it.",
+  remedy: "Bring the objects below keys/ back from a replica or an earlier version in the bucket.",
+};
+
 const GIVE_PASSPHRASE =
   "Give the passphrase with --passphrase-file or BLOCKFERRY_PASSPHRASE, or run it on a terminal to be asked.";
 
-function locked(storage: Storage, keys: KeyRecord[], failures: BlockferryError[]): BlockferryError {
-  const untried = keys.filter(({ from }) => from.kind === "passphrase").map(({ id }) => keyRecordKey(id));
-  const isUntried = untried.length > 0 && !failures.some(({ object }) => untried.includes(object ?? ""));
+/** @param untried keys that need a passphrase, where none was to be had */
+function locked(storage: Storage, untried: KeyRecord[], failures: BlockferryError[]): BlockferryError {
+  const reasons: { message: string; remedy: string }[] = [...failures];
+  if (untried.length > 0) {
+    const objects = untried.map(({ id }) => keyRecordKey(id)).join(", ");
+    reasons.push({ message: `No passphrase was given for ${objects}.`, remedy: GIVE_PASSPHRASE });
+  }
+  if (reasons.length === 0) reasons.push(NO_KEY);
   const [only, ...others] = failures;
-  const reasons = [
-    ...failures.map(({ message }) => message),
-    ...(isUntried ? [`No passphrase was given for ${untried.join(", ")}.`] : []),
-    ...(failures.length === 0 && !isUntried ? ["keys/ holds no key of it."] : []),
-  ];
-  const remedies = [
-    ...new Set(failures.map(({ remedy }) => remedy)),
-    ...(isUntried ? [GIVE_PASSPHRASE] : []),
-    ...(failures.length === 0 && !isUntried
-      ? ["Bring the objects below keys/ back from a replica or an earlier version in the bucket."]
-      : []),
-  ];
+  const isOnly = only !== undefined && others.length === 0;
+  const remedies = new Set(reasons.map(({ remedy }) => remedy));
   return new BlockferryError(
     {
-      code: only !== undefined && others.length === 0 ? only.code : "RepositoryLocked",
-      message: `${storage.name} is encrypted, and stays closed. ${reasons.join(" ")}`,
-      remedy: remedies.join(" "),
-      object: only?.object ?? "keys/",
+      code: isOnly ? only.code : "RepositoryLocked",
+      message: `${storage.name} is encrypted, and stays closed. ${reasons.map(({ message }) => message).join(" ")}`,
+      remedy: [...remedies].join(" "),
+      object: isOnly && only.object !== undefined ? only.object : "keys/",
     },
     only,
   );

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { AddRoleToInstanceProfileCommand, CreateInstanceProfileCommand } from "@aws-sdk/client-iam";
 import { launchWorker, type Population, populate, REPOSITORY, startLab } from "../lab/lab.js";
+import type { LabRequest } from "../lab/lab-control.js";
 import { createKey } from "../lab/lab-keys.js";
 import type { SourceInstance } from "../lab/source-instance.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
 import { controller, startController } from "../support/controller.js";
 import { SeededRandom } from "../support/random.js";
 import { rootTest } from "../support/root-test.js";
+import { waitUntil } from "../support/wait-until.js";
 import { AuthorizedRun } from "./authorized-run.js";
 
 /** A Region besides the instance's. */
@@ -25,6 +27,7 @@ const ACROSS = [
 ];
 
 let population: Promise<Population> | undefined;
+let openings: Promise<LabRequest[]> | undefined;
 
 /** Made by the first test, as it takes root. */
 function populated(): Promise<Population> {
@@ -35,7 +38,24 @@ function populated(): Promise<Population> {
 /** The repository is encrypted, with a key that the agent may use in either account. */
 async function populateEncrypted(): Promise<Population> {
   const key = await createKey(lab.worker, [lab.source.accountId]);
-  return populate(lab, SeededRandom.fresh(), ["--encrypt", `kms:${key}`]);
+  const made = await populate(lab, SeededRandom.fresh(), ["--encrypt", `kms:${key}`]);
+  openings = agentOpenings();
+  await openings;
+  return made;
+}
+
+/** With which calls the worker's agent has opened the repository: it does so once, when it starts. */
+async function agentOpenings(): Promise<LabRequest[]> {
+  const agent = `arn:aws:sts::${lab.worker.accountId}:assumed-role/blockferry-agent`;
+  let calls: LabRequest[] = [];
+  await waitUntil("the agent to open the repository", async () => {
+    const requests = await lab.control.requests();
+    calls = requests.filter(
+      ({ action, principal }) => action === "Decrypt" && principal?.startsWith(agent) === true,
+    );
+    return calls.length > 0;
+  });
+  return calls;
 }
 
 /** For each: the printed policies allow every call of the run, and each of their actions is needed for one. */
@@ -59,7 +79,7 @@ rootTest("policies across accounts are; also for what fails, is resumed or clean
   await killAfter(run.backup, "Sharing the snapshots");
   const cleanup = ["cleanup", "--older-than", "0s", "--repo", REPOSITORY, "--json"];
   assert.match((await controller(cleanup, env)).stdout, /"problems":\[\]/);
-  await run.assertExact(["controller", "source", "worker", "agent"]);
+  await run.assertExact(["controller", "source", "worker", "agent"], await openings);
 });
 
 rootTest("policies over a bridge key are", async () => {

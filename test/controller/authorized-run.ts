@@ -4,6 +4,7 @@ import type { Statement } from "../../controller/iam-policy/policy-document.js";
 import type { IamRequest } from "../lab/iam/iam-request.js";
 import { iamRequestsOf } from "../lab/iam/iam-requests.js";
 import { type Lab, REPOSITORY } from "../lab/lab.js";
+import type { LabRequest } from "../lab/lab-control.js";
 import type { Party } from "../lab/party.js";
 import { type Holder, type ResourcePolicies, RoutePolicies } from "./route-policies.js";
 
@@ -42,9 +43,13 @@ export class AuthorizedRun {
     return new AuthorizedRun(lab, policies, sharedKeys, options);
   }
 
-  /** Every call so far is allowed, and none would be without an action of the policies of `holders` or of the shared keys. */
-  async assertExact(holders: Holder[]): Promise<void> {
-    const requests = iamRequestsOf(await this.lab.control.requests(), this.lab.worker.accountId);
+  /**
+   * Every call so far is allowed, and none would be without an action of the policies of `holders` or of the shared keys.
+   * @param before calls that agents made when they started, which were long before
+   */
+  async assertExact(holders: Holder[], before: LabRequest[] = []): Promise<void> {
+    const calls = [...before, ...(await this.lab.control.requests())];
+    const requests = iamRequestsOf(calls, this.lab.worker.accountId);
     const resources = await this.resourcePolicies(requests);
     assert.deepEqual(await this.policies.denied(requests, resources), []);
     assert.deepEqual(await this.policies.superfluous(holders, requests, resources), []);

@@ -21,7 +21,12 @@ function derived(info: string, salt: Uint8Array = uuid): Buffer {
   return Buffer.from(hkdfSync("sha256", DATA_KEY, salt, info, 32));
 }
 
-function opened(sealed: Buffer, keyBytes: Buffer, nonce: Buffer, context = Buffer.alloc(0)): Buffer {
+function opened(
+  sealed: Buffer,
+  keyBytes: Buffer,
+  nonce: Buffer,
+  context: Uint8Array = Buffer.alloc(0),
+): Buffer {
   const decipher = createDecipheriv("aes-256-gcm", keyBytes, nonce).setAAD(context);
   decipher.setAuthTag(sealed.subarray(-16));
   return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);

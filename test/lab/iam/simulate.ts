@@ -17,9 +17,12 @@ export async function isAllowed(
     {
       request: {
         ...{ principal, action, resource: { resource, accountId: owner } },
-        contextVariables: context,
+        contextVariables: asKnown(context),
       },
-      identityPolicies: policies.map((policy, index) => ({ name: `policy-${index}`, policy })),
+      identityPolicies: policies.map((policy, index) => ({
+        name: `policy-${index}`,
+        policy: asKnown(policy),
+      })),
       ...{ serviceControlPolicies: [], resourceControlPolicies: [] },
       ...(resourcePolicy === undefined ? {} : { resourcePolicy }),
     },
@@ -29,4 +32,13 @@ export async function isAllowed(
     throw new Error(`${action} on ${resource}: ${JSON.stringify(answer.errors)}`);
   }
   return answer.overallResult === "Allowed";
+}
+
+/**
+ * The simulator knows a part of a condition key that is free only after a slash, as in `aws:PrincipalTag/...`; KMS has one after a
+ * colon: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-encryption-context
+ */
+function asKnown<T>(document: T): T {
+  const text = JSON.stringify(document).replaceAll("kms:EncryptionContext:", "aws:PrincipalTag/context-");
+  return JSON.parse(text) as T;
 }
