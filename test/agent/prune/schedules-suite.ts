@@ -186,7 +186,7 @@ class Schedules {
     for (const point of points) {
       const target = join(this.folder, "check.img");
       const targets = point.volumes.map((volume) => ({ volume, path: target }));
-      await restore(repository, { point, targets, existing: "refuse", ...QUIETLY });
+      await restore(repository, { point, targets, existing: "refuse", missing: "refuse", ...QUIETLY });
       const restored = await sha256(target);
       const expected = this.contents.get(point.id);
       const isRight = expected === undefined ? this.everBackedUp.has(restored) : restored === expected;
