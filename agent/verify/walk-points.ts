@@ -1,20 +1,21 @@
-import { asBlockferryError, type BlockferryError } from "../../foundation/blockferry-error.js";
+import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
 import { loadBlockMap } from "../../repository/block-map.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
 import type { LoadedIndex } from "../../repository/load-index.js";
+import { packKey } from "../../repository/pack-format.js";
 import { readChunk } from "../../repository/read-chunk.js";
-import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
+import { pointKey, type RecoveryPoint, type RecoveryPointVolume } from "../../repository/recovery-point.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
 
 /** Bytes of a volume, in a recovery point, that are lost. */
-export interface DamagedRange {
+export interface DamagedRange extends ByteRange {
   point: string;
   volume: string;
-  offset: number;
-  length: number;
+  /** Key of the object that they are lost with: a pack, or the point itself where nothing tells which pack held them. */
+  object: string;
 }
 
 /** What a walk over recovery points has found so far. */
@@ -22,6 +23,7 @@ export interface Findings {
   /** Index entries of the chunks and block-map nodes that the points need. */
   needed: NumberSet;
   damaged: DamagedRange[];
+  /** What is wrong, as far as no problem of the index says it. */
   problems: BlockferryError[];
 }
 
@@ -41,6 +43,8 @@ export async function walkPoints(points: RecoveryPoint[], options: WalkOptions):
   };
   for (const point of points) {
     for (const volume of point.volumes) await walkVolume(point, volume, options, findings);
+    const unexplained = findings.damaged.filter(({ object }) => object === pointKey(point.id));
+    if (unexplained.length > 0) findings.problems.push(dataMissing(point, unexplained));
   }
   return findings;
 }
@@ -53,10 +57,10 @@ async function walkVolume(
 ): Promise<void> {
   const { index, packs } = loaded;
   const count = chunkCount(volume.sizeBytes);
-  const lost: ByteRange[] = [];
-  const lose = (position: number, chunks: number) => {
-    const offset = position * CHUNK_BYTES;
-    lost.push({ offset, length: Math.min(volume.sizeBytes - offset, chunks * CHUNK_BYTES) });
+  const losses = new Losses(volume.sizeBytes);
+  const lostWith = (id: Buffer) => {
+    const pack = loaded.lost.packOf(id);
+    return pack === undefined ? pointKey(point.id) : packKey(pack);
   };
   const chunks = await loadBlockMap(Buffer.from(volume.root, "hex"), count, {
     index,
@@ -64,11 +68,16 @@ async function walkVolume(
       findings.needed.add(entry);
       return readChunk(storage, index, packs, entry);
     },
-    onMissingChunk: (position) => lose(position, 1),
-    onMissingNode: (position, length, error) => {
-      if (wasNotAnswered(error)) throw error;
-      findings.problems.push(asBlockferryError(error));
-      lose(position, length);
+    onMissingChunk: (position, id) => losses.add(position, 1, lostWith(id)),
+    onMissingNode: (position, length, thrown) => {
+      if (wasNotAnswered(thrown)) throw thrown;
+      const error = asBlockferryError(thrown);
+      if (error.code === "ChunkMissing") {
+        losses.add(position, length, lostWith(Buffer.from(error.object ?? "", "hex")));
+      } else {
+        findings.problems.push(error);
+        losses.add(position, length, error.object ?? pointKey(point.id));
+      }
     },
   });
   for (let position = 0; position < count; position++) {
@@ -76,8 +85,44 @@ async function walkVolume(
     if (entry < 0) continue;
     findings.needed.add(entry);
     const expected = Math.min(CHUNK_BYTES, volume.sizeBytes - position * CHUNK_BYTES);
-    if (isLost(entry) || index.record(entry).rawBytes !== expected) lose(position, 1);
+    if (isLost(entry)) losses.add(position, 1, packKey(packs.id(index.packNumber(entry))));
+    else if (index.record(entry).rawBytes !== expected) losses.add(position, 1, pointKey(point.id));
   }
-  const damaged = mergeRanges(lost).map((range) => ({ point: point.id, volume: volume.name, ...range }));
-  findings.damaged.push(...damaged);
+  for (const range of losses.ranges()) {
+    findings.damaged.push({ point: point.id, volume: volume.name, ...range });
+  }
+}
+
+/** What a volume has lost with which object. */
+class Losses {
+  private readonly byObject = new Map<string, ByteRange[]>();
+
+  constructor(private readonly sizeBytes: number) {}
+
+  /** @param position first chunk; @param count chunks */
+  add(position: number, count: number, object: string): void {
+    const offset = position * CHUNK_BYTES;
+    const range = { offset, length: Math.min(this.sizeBytes - offset, count * CHUNK_BYTES) };
+    const ranges = this.byObject.get(object);
+    if (ranges === undefined) this.byObject.set(object, [range]);
+    else ranges.push(range);
+  }
+
+  /** In the order of the volume. */
+  ranges(): (ByteRange & { object: string })[] {
+    return [...this.byObject]
+      .flatMap(([object, ranges]) => mergeRanges(ranges).map((range) => ({ ...range, object })))
+      .sort((a, b) => a.offset - b.offset);
+  }
+}
+
+function dataMissing({ id }: RecoveryPoint, ranges: ByteRange[]): BlockferryError {
+  const bytes = ranges.reduce((sum, { length }) => sum + length, 0);
+  return new BlockferryError({
+    code: "ChunkMissing",
+    message: `Recovery point ${id} needs data that are in no pack of the repository: ${bytes} bytes of its volumes.`,
+    remedy:
+      "Bring the missing packs back from a replica, or back its volumes up while they still have these data. `restore --allow-missing` restores the rest.",
+    object: pointKey(id),
+  });
 }
