@@ -7,6 +7,7 @@ import { copyCommand } from "./copy-command.js";
 import { forgetCommand } from "./forget-command.js";
 import { initCommand } from "./init-command.js";
 import { pruneCommand } from "./prune-command.js";
+import { repairCommand } from "./repair-command.js";
 import { restoreCommand } from "./restore-command.js";
 import { serveCommand } from "./serve-command.js";
 import { statsCommand } from "./stats-command.js";
@@ -27,6 +28,7 @@ const AGENT: Program = {
       .command(withEpilogue(statsCommand, epilogue))
       .command(withEpilogue(forgetCommand, epilogue))
       .command(withEpilogue(pruneCommand, epilogue))
+      .command(withEpilogue(repairCommand, epilogue))
       .command(withEpilogue(serveCommand, epilogue)),
 };
 

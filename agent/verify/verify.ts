@@ -144,7 +144,8 @@ function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: Num
       new BlockferryError({
         code: "IndexMissing",
         message: `The index segment that lists ${packKey(id)} is missing.`,
-        remedy: "Nothing is lost: the pack lists its own chunks. The next backup writes the segment anew.",
+        remedy:
+          "Nothing is lost: the pack lists its own chunks. `blockferry-agent repair index` writes the segment anew, and so does the next backup.",
         object: packKey(id),
       }),
   );
@@ -176,7 +177,8 @@ function misplacedChunks(
       return new BlockferryError({
         code: "ChunkMissing",
         message: `The index names ${key} at byte ${offset} for chunk ${id.toString("hex")}, and the pack has no such chunk.`,
-        remedy: "Report this as a bug. Removing the index segments makes readers use the packs' own footers.",
+        remedy:
+          "Run `blockferry-agent repair index`, which lists what the packs themselves say; and report this as a bug.",
         object: key,
         offset,
       });

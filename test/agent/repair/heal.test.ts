@@ -2,19 +2,19 @@ import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import { LocalDirectory } from "../../repository/storage/local-directory.js";
-import { agent, agentJson } from "../support/agent.js";
-import { writeMixedImage } from "../support/images.js";
-import { SeededRandom } from "../support/random.js";
+import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
+import { LocalDirectory } from "../../../repository/storage/local-directory.js";
+import { agent, agentJson } from "../../support/agent.js";
+import { writeMixedImage } from "../../support/images.js";
+import { SeededRandom } from "../../support/random.js";
 import {
   assertRestores,
   backUp,
   type ListOutput,
   newRepository,
   type VerifyOutput,
-} from "../support/repositories.js";
-import { tempFolder } from "../support/temp-folder.js";
+} from "../../support/repositories.js";
+import { tempFolder } from "../../support/temp-folder.js";
 
 test("after packs are lost, the next backup stores anew what they held, and the repository is whole again", async () => {
   const folder = await tempFolder();
