@@ -10,6 +10,7 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
+import { problemRecords } from "../verify/problem-records.js";
 import { type VerifyReport, verify } from "../verify/verify.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -65,26 +66,15 @@ export const verifyCommand: Command<VerifyArguments> = {
     const whole = report.problems.length === 0 && report.damaged.length === 0;
     if (!whole) process.exitCode = EXIT.dataDamaged;
     const seconds = (performance.now() - started) / 1000;
+    const problems = problemRecords(report);
+    const notes = report.notes.map((note) => note.toRecord());
     printResult(
       args.json,
-      { ok: whole, ...report, ...recordsOf(report), seconds },
+      { ok: whole, ...report, problems, notes, seconds },
       whole ? describeWhole(report) : describeDamage(report),
     );
   },
 };
-
-/** Problems as records, each with the bytes of recovery points that it costs. */
-function recordsOf({ problems, notes, damaged }: VerifyReport) {
-  return {
-    problems: problems.map((problem) => ({
-      ...problem.toRecord(),
-      affects: damaged
-        .filter(({ object }) => object === problem.object)
-        .map(({ object: _, ...range }) => range),
-    })),
-    notes: notes.map((note) => note.toRecord()),
-  };
-}
 
 /** Samples go through the whole repository, and move on. @throws Usage */
 function refuseSampleOfPoint({ point, readData = 100 }: VerifyArguments): void {

@@ -40,7 +40,7 @@ export function findPointLosses(
     const storage = repository.storage.until(options.signal);
     const { points, damaged: unreadable } = await listPoints(storage);
     const loaded = await loadIndex(storage, { condemned: "last" });
-    const { damaged } = await walkPoints(points, { storage, loaded, isLost: () => false });
+    const { damaged } = await walkPoints(points, { storage, loaded, causeOf: () => undefined });
     const judged = points.map((point) => ({ id: point.id, volumes: incompleteVolumes(point, damaged) }));
     return {
       whole: judged.filter(({ volumes }) => volumes.length === 0).map(({ id }) => id),

@@ -11,7 +11,7 @@ import type { RunWatcher } from "../run-watcher.js";
 import type { PackToRead } from "./messages.js";
 import { readPacks } from "./read-packs.js";
 import { selectPacks } from "./select-packs.js";
-import { type DamagedRange, walkPoints } from "./walk-points.js";
+import { causeKey, type DamagedRange, type LossCause, walkPoints } from "./walk-points.js";
 
 export interface VerifyOptions {
   /** Verify this point and what it needs alone; undefined for the whole repository. */
@@ -76,7 +76,7 @@ async function verifyLeased(repository: Repository, options: VerifyOptions): Pro
       : { points: [await findPoint(storage, options.point)], damaged: [] };
   const loaded = await loadIndex(storage, { condemned: "last" });
   const problems = [...damagedPoints, ...loaded.problems];
-  const findings = await walkPoints(points, { storage, loaded, isLost: () => false });
+  const findings = await walkPoints(points, { storage, loaded, causeOf: () => undefined });
   problems.push(...findings.problems, ...lostSegments(loaded, findings.needed));
 
   const cursor = await readVerifyCursor(storage);
@@ -90,7 +90,7 @@ async function verifyLeased(repository: Repository, options: VerifyOptions): Pro
   const { damaged } =
     lost.count() === 0
       ? findings
-      : await walkPoints(points, { storage, loaded, isLost: (entry) => lost.has(entry) });
+      : await walkPoints(points, { storage, loaded, causeOf: causesOf(loaded, lost, problems) });
   const everyPointWhole = damaged.length === 0 && damagedPoints.length === 0;
   const isNote = ({ code }: BlockferryError) => everyPointWhole && code === "PackMissing";
   const report: VerifyReport = {
@@ -102,6 +102,20 @@ async function verifyLeased(repository: Repository, options: VerifyOptions): Pro
     damaged,
   };
   return { report, cursor: selected.cursor };
+}
+
+/** With what each lost entry is lost: a chunk that is damaged itself, or all of a pack that could not be read through. */
+function causesOf({ index, packs }: LoadedIndex, lost: NumberSet, problems: BlockferryError[]) {
+  const chunkProblems = problems.filter(({ code }) => code === "ChunkCorrupt");
+  const damagedChunks = new Set(
+    chunkProblems.map(({ object = "", offset }) => causeKey({ object, objectOffset: offset })),
+  );
+  return (entry: number): LossCause | undefined => {
+    if (!lost.has(entry)) return undefined;
+    const object = packKey(packs.id(index.packNumber(entry)));
+    const cause = { object, objectOffset: index.record(entry).offset };
+    return damagedChunks.has(causeKey(cause)) ? cause : { object };
+  };
 }
 
 function sizesOf(points: RecoveryPoint[], { packBytes }: LoadedIndex, selection: PackToRead[]) {

@@ -10,12 +10,18 @@ import { pointKey, type RecoveryPoint, type RecoveryPointVolume } from "../../re
 import type { Storage } from "../../repository/storage/storage.js";
 import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
 
+/** What bytes are lost with. */
+export interface LossCause {
+  /** Key of a pack, or of the point itself where nothing tells which pack held them. */
+  object: string;
+  /** Where a damaged chunk stands in the pack; absent where more is lost than one chunk. */
+  objectOffset?: number | undefined;
+}
+
 /** Bytes of a volume, in a recovery point, that are lost. */
-export interface DamagedRange extends ByteRange {
+export interface DamagedRange extends ByteRange, LossCause {
   point: string;
   volume: string;
-  /** Key of the object that they are lost with: a pack, or the point itself where nothing tells which pack held them. */
-  object: string;
 }
 
 /** What a walk over recovery points has found so far. */
@@ -30,8 +36,8 @@ export interface Findings {
 export interface WalkOptions {
   storage: Storage;
   loaded: LoadedIndex;
-  /** Tells chunks that are in the index and yet known to be lost. */
-  isLost(entry: number): boolean;
+  /** Tells chunks that are in the index and yet known to be lost, and with what; undefined for all others. */
+  causeOf(entry: number): LossCause | undefined;
 }
 
 /** Walks the block maps of recovery points, and finds the chunks that they need and the ranges that they have lost. */
@@ -52,15 +58,16 @@ export async function walkPoints(points: RecoveryPoint[], options: WalkOptions):
 async function walkVolume(
   point: RecoveryPoint,
   volume: RecoveryPointVolume,
-  { storage, loaded, isLost }: WalkOptions,
+  { storage, loaded, causeOf }: WalkOptions,
   findings: Findings,
 ): Promise<void> {
   const { index, packs } = loaded;
   const count = chunkCount(volume.sizeBytes);
   const losses = new Losses(volume.sizeBytes);
+  const unexplained = { object: pointKey(point.id) };
   const lostWith = (id: Buffer) => {
     const pack = loaded.lost.packOf(id);
-    return pack === undefined ? pointKey(point.id) : packKey(pack);
+    return pack === undefined ? unexplained : { object: packKey(pack) };
   };
   const chunks = await loadBlockMap(Buffer.from(volume.root, "hex"), count, {
     index,
@@ -76,7 +83,8 @@ async function walkVolume(
         losses.add(position, length, lostWith(Buffer.from(error.object ?? "", "hex")));
       } else {
         findings.problems.push(error);
-        losses.add(position, length, error.object ?? pointKey(point.id));
+        const { object, offset: objectOffset } = error;
+        losses.add(position, length, object === undefined ? unexplained : { object, objectOffset });
       }
     },
   });
@@ -85,33 +93,39 @@ async function walkVolume(
     if (entry < 0) continue;
     findings.needed.add(entry);
     const expected = Math.min(CHUNK_BYTES, volume.sizeBytes - position * CHUNK_BYTES);
-    if (isLost(entry)) losses.add(position, 1, packKey(packs.id(index.packNumber(entry))));
-    else if (index.record(entry).rawBytes !== expected) losses.add(position, 1, pointKey(point.id));
+    const cause = causeOf(entry);
+    if (cause !== undefined) losses.add(position, 1, cause);
+    else if (index.record(entry).rawBytes !== expected) losses.add(position, 1, unexplained);
   }
   for (const range of losses.ranges()) {
     findings.damaged.push({ point: point.id, volume: volume.name, ...range });
   }
 }
 
-/** What a volume has lost with which object. */
+/** Names a cause; the same for whatever is lost with the same. */
+export function causeKey({ object, objectOffset }: LossCause): string {
+  return `${object} ${objectOffset ?? ""}`;
+}
+
+/** What a volume has lost with what. */
 class Losses {
-  private readonly byObject = new Map<string, ByteRange[]>();
+  private readonly byCause = new Map<string, { cause: LossCause; ranges: ByteRange[] }>();
 
   constructor(private readonly sizeBytes: number) {}
 
   /** @param position first chunk; @param count chunks */
-  add(position: number, count: number, object: string): void {
+  add(position: number, count: number, cause: LossCause): void {
     const offset = position * CHUNK_BYTES;
     const range = { offset, length: Math.min(this.sizeBytes - offset, count * CHUNK_BYTES) };
-    const ranges = this.byObject.get(object);
-    if (ranges === undefined) this.byObject.set(object, [range]);
-    else ranges.push(range);
+    const known = this.byCause.get(causeKey(cause));
+    if (known === undefined) this.byCause.set(causeKey(cause), { cause, ranges: [range] });
+    else known.ranges.push(range);
   }
 
   /** In the order of the volume. */
-  ranges(): (ByteRange & { object: string })[] {
-    return [...this.byObject]
-      .flatMap(([object, ranges]) => mergeRanges(ranges).map((range) => ({ ...range, object })))
+  ranges(): (ByteRange & LossCause)[] {
+    return [...this.byCause.values()]
+      .flatMap(({ cause, ranges }) => mergeRanges(ranges).map((range) => ({ ...range, ...cause })))
       .sort((a, b) => a.offset - b.offset);
   }
 }

@@ -162,19 +162,31 @@ export function testRepair(place: RepositoryPlace): void {
       await assertWhole(repo);
     });
 
-    test("with a damaged chunk restores all chunks around it", async () => {
+    test("with damaged chunks tells what each costs, and restores all chunks around them", async () => {
       const { name, repo, points, data } = await makeRepository("damaged-chunk");
+      const flipped = [1000, 1000 + CHUNK_BYTES];
       await damage(name, data, (bytes) => {
-        bytes.writeUInt8(bytes.readUInt8(1000) ^ 1, 1000);
+        for (const at of flipped) bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
         return bytes;
       });
       const { stdout } = await agent("verify", "--read-data", "--repo", repo, "--json");
       const { problems } = JSON.parse(stdout) as VerifyOutput;
-      const [problem] = problems;
-      assert.deepEqual([problems.length, problem?.code, problem?.object], [1, "ChunkCorrupt", data]);
-      const lost = (problem?.affects ?? []).map(({ offset, length }) => ({ offset, length }));
-      assert.equal(lost.length, 1);
-      await assertRestoresAllBut(repo, points[1], second, lost);
+      assert.deepEqual(
+        problems.map(({ code, object }) => [code, object]),
+        [
+          ["ChunkCorrupt", data],
+          ["ChunkCorrupt", data],
+        ],
+      );
+      const affected = problems.map(({ affects }) => affects);
+      assert.deepEqual(
+        affected.map((ranges) => ranges.map(({ point, length }) => [point, length])),
+        [[[points[1], CHUNK_BYTES]], [[points[1], CHUNK_BYTES]]],
+        "each costs its own chunk",
+      );
+      const offsets = affected.flat().map(({ offset }) => offset);
+      assert.deepEqual(offsets.sort(), [2 * CHUNK_BYTES, 3 * CHUNK_BYTES]);
+      await assertRestoresAllBut(repo, points[1], second, CHANGED.slice(0, 1));
     });
 
     test("gets its index anew from the packs alone, and a dry run changes nothing", async () => {
