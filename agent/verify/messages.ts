@@ -6,7 +6,6 @@ import type { StorageLocation } from "../../repository/storage/storage.js";
 export interface VerifyTask {
   storage: StorageLocation;
   index: ChunkIndexMemory;
-  packs: SharedArrayBuffer;
   /** The packs to read: their ids, numbers in the pack table, and sizes in bytes. */
   selection: PackToRead[];
   /** One Int32: packs of the selection handed out so far. */

@@ -27,7 +27,6 @@ export async function readPacks(
   const task: VerifyTask = {
     storage: repository.location,
     index: loaded.index.memory,
-    packs: loaded.packs.memory,
     selection,
     taken: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
     proven,

@@ -1,5 +1,5 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { NumberSet } from "../../foundation/number-set.js";
+import type { NumberSet } from "../../foundation/number-set.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { findPoint, listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
@@ -8,10 +8,11 @@ import type { Storage } from "../../repository/storage/storage.js";
 import { readVerifyCursor, type VerifyCursor, writeVerifyCursor } from "../../repository/verify-cursor.js";
 import { withReadLease } from "../read-lease.js";
 import type { RunWatcher } from "../run-watcher.js";
+import { causesOf, lostEntries, misplacedChunks } from "./lost-entries.js";
 import type { PackToRead } from "./messages.js";
 import { readPacks } from "./read-packs.js";
 import { selectPacks } from "./select-packs.js";
-import { causeKey, type DamagedRange, type LossCause, walkPoints } from "./walk-points.js";
+import { type DamagedRange, walkPoints } from "./walk-points.js";
 
 export interface VerifyOptions {
   /** Verify this point and what it needs alone; undefined for the whole repository. */
@@ -104,20 +105,6 @@ async function verifyLeased(repository: Repository, options: VerifyOptions): Pro
   return { report, cursor: selected.cursor };
 }
 
-/** With what each lost entry is lost: a chunk that is damaged itself, or all of a pack that could not be read through. */
-function causesOf({ index, packs }: LoadedIndex, lost: NumberSet, problems: BlockferryError[]) {
-  const chunkProblems = problems.filter(({ code }) => code === "ChunkCorrupt");
-  const damagedChunks = new Set(
-    chunkProblems.map(({ object = "", offset }) => causeKey({ object, objectOffset: offset })),
-  );
-  return (entry: number): LossCause | undefined => {
-    if (!lost.has(entry)) return undefined;
-    const object = packKey(packs.id(index.packNumber(entry)));
-    const cause = { object, objectOffset: index.record(entry).offset };
-    return damagedChunks.has(causeKey(cause)) ? cause : { object };
-  };
-}
-
 function sizesOf(points: RecoveryPoint[], { packBytes }: LoadedIndex, selection: PackToRead[]) {
   const volumes = points.flatMap((point) => point.volumes);
   return {
@@ -163,40 +150,6 @@ function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: Num
         object: packKey(id),
       }),
   );
-}
-
-/** Entries of packs that were read, whose chunks were not proven. */
-function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): NumberSet {
-  const read = new Set(selection.map(({ packNumber }) => packNumber));
-  const lost = NumberSet.below(index.size);
-  if (read.size === 0) return lost;
-  for (let entry = 0; entry < index.size; entry++) {
-    if (proven[entry] === 0 && read.has(index.packNumber(entry))) lost.add(entry);
-  }
-  return lost;
-}
-
-/** Lost chunks in packs without a fault of their own: the index sends readers to the wrong place. */
-function misplacedChunks(
-  { index, packs }: LoadedIndex,
-  lost: NumberSet,
-  problems: BlockferryError[],
-): BlockferryError[] {
-  const explained = new Set(problems.map(({ object }) => object));
-  return [...lost]
-    .filter((entry) => !explained.has(packKey(packs.id(index.packNumber(entry)))))
-    .map((entry) => {
-      const key = packKey(packs.id(index.packNumber(entry)));
-      const { id, offset } = index.record(entry);
-      return new BlockferryError({
-        code: "ChunkMissing",
-        message: `The index names ${key} at byte ${offset} for chunk ${id.toString("hex")}, and the pack has no such chunk.`,
-        remedy:
-          "Run `blockferry-agent repair index`, which lists what the packs themselves say; and report this as a bug.",
-        object: key,
-        offset,
-      });
-    });
 }
 
 function withoutRepeats(problems: BlockferryError[]): BlockferryError[] {

@@ -233,6 +233,13 @@ export function testRepair(place: RepositoryPlace): void {
       const { stats } = await backUp(repo, `${second}=disk`);
       assert.equal(stats.newBytes, CHUNK_BYTES + 777, "the next backup stores what is lost, and no more");
       await assertRestores(repo, points[1], second, join(folder, "healed.img"));
+      const healed = await agent("verify", "--read-data", "--repo", repo, "--json");
+      const { problems, damaged: costs } = JSON.parse(healed.stdout) as VerifyOutput;
+      assert.deepEqual(
+        problems.map(({ code, object }) => [code, object]),
+        [["PackCorrupt", data]],
+      );
+      assert.deepEqual(costs, [], "the pack is still damaged, and costs nothing");
     });
 
     test("is read by samples that move on, also when packs come and the cursor is damaged", async () => {
