@@ -13,7 +13,7 @@ const CHUNK_READS = 16;
 
 export interface CopyOptions {
   from: Storage;
-  loaded: LoadedIndex;
+  loaded: Pick<LoadedIndex, "index" | "packs">;
   to: Storage;
   /** Packs there that no segment lists, and that points are going to need: they are indexed together with the new ones. */
   unindexed: IndexedPack[];
@@ -66,7 +66,7 @@ export async function copyChunks(entries: Iterable<number>, options: CopyOptions
 }
 
 /** Pack by pack, and in each by offset, as they were stored. */
-function inOrderOfPacks(entries: Iterable<number>, { index }: LoadedIndex): number[] {
+function inOrderOfPacks(entries: Iterable<number>, { index }: Pick<LoadedIndex, "index">): number[] {
   const places = Array.from(entries, (entry) => ({
     entry,
     pack: index.packNumber(entry),

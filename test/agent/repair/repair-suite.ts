@@ -162,7 +162,7 @@ export function testRepair(place: RepositoryPlace): void {
       await assertWhole(repo);
     });
 
-    test("with damaged chunks tells what each costs, and restores all chunks around them", async () => {
+    test("with damaged chunks tells what each costs, restores all around them, and is healed when the pack was repaired", async () => {
       const { name, repo, points, data } = await makeRepository("damaged-chunk");
       const flipped = [1000, 1000 + CHUNK_BYTES];
       await damage(name, data, (bytes) => {
@@ -187,6 +187,17 @@ export function testRepair(place: RepositoryPlace): void {
       const offsets = affected.flat().map(({ offset }) => offset);
       assert.deepEqual(offsets.sort(), [2 * CHUNK_BYTES, 3 * CHUNK_BYTES]);
       await assertRestoresAllBut(repo, points[1], second, CHANGED.slice(0, 1));
+
+      const repaired = await agent("repair", "packs", data, "--repo", repo, "--json");
+      assert.deepEqual(
+        [repaired.code, JSON.parse(repaired.stdout)],
+        [3, { dryRun: false, packs: [{ id: data.slice(-32), chunksKept: 1, chunksLost: 2 }] }],
+      );
+      assert.ok(!(await place.keys(name, "packs/")).includes(data));
+      const { stats } = await backUp(repo, `${second}=disk`);
+      assert.equal(stats.newBytes, 2 * CHUNK_BYTES, "the chunk that was left need not be stored again");
+      await assertWhole(repo);
+      await assertRestores(repo, points[1], second, join(folder, "repaired.img"));
     });
 
     test("gets its index anew from the packs alone, and a dry run changes nothing", async () => {
