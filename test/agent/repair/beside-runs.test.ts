@@ -1,18 +1,21 @@
 import assert from "node:assert/strict";
 import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
 import { repairIndex } from "../../../agent/repair/repair-index.js";
 import { Lease } from "../../../repository/lease.js";
 import { openRepository } from "../../../repository/repository.js";
 import { agentJson } from "../../support/agent.js";
-import { agentFails, assertWhole, filesBelow } from "../../support/repositories.js";
+import { agentFails, assertWhole, filesBelow, newRepository } from "../../support/repositories.js";
 import { seeded } from "../../support/seeded.js";
+import { tempFolder } from "../../support/temp-folder.js";
 import { Fixture } from "../prune/fixture.js";
 
 const MIB = 1024 * 1024;
 const NEVER = new AbortController().signal;
 
+const packsOf = async ({ repo }: Fixture) =>
+  (await filesBelow(join(repo, "packs"))).map((path) => basename(path));
 const segmentsOf = ({ repo }: Fixture) => readdir(join(repo, "index"));
 
 test(
@@ -78,6 +81,39 @@ test(
     await fixture.assertTidy();
   }),
 );
+
+test(
+  "a pack that is replaced while a backup relies on it costs that backup nothing",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.backUp();
+    const before = await packsOf(fixture);
+    await fixture.change(0, MIB);
+    const point = await fixture.backUpHere(async () => {
+      await agentJson("repair", "packs", ...before, "--repo", fixture.repo);
+    });
+    const after = await packsOf(fixture);
+    assert.deepEqual(
+      before.filter((id) => after.includes(id)),
+      [],
+    );
+    await fixture.assertRestores(point.id);
+    await fixture.assertTidy();
+  }),
+);
+
+test("what is no pack is not repaired, and nothing changes", async () => {
+  const repo = await newRepository(await tempFolder());
+  const failing: [number, string, string[]][] = [
+    [2, "Usage", ["packs"]],
+    [2, "Usage", ["packs", "points/x.json"]],
+    [2, "Usage", ["index", "0".repeat(32)]],
+    [3, "PackMissing", ["packs", "0".repeat(32)]],
+  ];
+  for (const [exit, code, args] of failing) {
+    assert.equal((await agentFails(exit, "repair", ...args, "--repo", repo)).code, code);
+  }
+});
 
 test(
   "the index is repaired by one run at a time, and not beside prune",
