@@ -8,7 +8,7 @@ import { withPackWriter } from "./with-pack-writer.js";
 
 export interface CopyOptions {
   from: Storage;
-  loaded: LoadedIndex;
+  loaded: Pick<LoadedIndex, "index" | "packs">;
   to: Storage;
   /** Packs there that no segment lists, and that points are going to need: they are indexed together with the new ones. */
   unindexed: IndexedPack[];

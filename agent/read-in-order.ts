@@ -13,7 +13,7 @@ const RUNS_AHEAD = 4;
 
 interface ReadOptions {
   from: Storage;
-  loaded: LoadedIndex;
+  loaded: Pick<LoadedIndex, "index" | "packs">;
   signal: AbortSignal;
 }
 
@@ -76,7 +76,7 @@ async function* chunksOf(
 }
 
 /** One pack after the other, so that only the chunks of one are described at a time. */
-function* runsOf(entries: Iterable<number>, { index }: LoadedIndex): Generator<PackRun, void> {
+function* runsOf(entries: Iterable<number>, { index }: Pick<LoadedIndex, "index">): Generator<PackRun, void> {
   const wanted = Uint32Array.from(entries);
   const entryAt = (row: number) => wanted[row] as number;
   const placeOf = (row: number) =>

@@ -122,6 +122,11 @@ export class ChunkIndex {
     if (claimed < 0) from.copy(this.bytesOf(~claimed), this.byteAt(~claimed), at, at + INDEX_ENTRY_BYTES);
   }
 
+  /** The same for entries that follow each other. */
+  insertAll(entries: Buffer): void {
+    for (let at = 0; at < entries.length; at += INDEX_ENTRY_BYTES) this.insert(entries, at);
+  }
+
   /** The chunk's id, a view of shared memory. */
   id(entry: number): Buffer {
     const at = this.byteAt(entry);

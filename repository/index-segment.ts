@@ -160,7 +160,7 @@ function corrupt(key: string, sizeBytes: number): BlockferryError {
     code: "ObjectCorrupt",
     message: `${key} is damaged: the SHA-256 of its bytes 0 to ${sizeBytes} is not its name.`,
     remedy:
-      "Nothing is lost: every pack lists its own chunks. Remove the object; the next backup writes the index anew.",
+      "Nothing is lost: every pack lists its own chunks. Run `blockferry-agent repair index`, which replaces it.",
     object: key,
     offset: 0,
   });

@@ -2,7 +2,9 @@ import { BlockferryError } from "../foundation/blockferry-error.js";
 import { ChunkIndex, INDEX_ENTRY_BYTES } from "./chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
 import { listCondemnations } from "./condemnation.js";
+import { EntryList } from "./entry-list.js";
 import { entriesOf, type IndexedPack, isIndexKey, maxEntriesIn, readIndexSegment } from "./index-segment.js";
+import { LostChunks } from "./lost-chunks.js";
 import { readPackFooter } from "./pack-footer.js";
 import { packIdOf, packKey } from "./pack-format.js";
 import { PackTable } from "./pack-table.js";
@@ -23,6 +25,8 @@ export interface LoadedIndex {
   unindexedPacks: IndexedPack[];
   /** What is damaged or missing. The chunks concerned are not in the index. */
   problems: BlockferryError[];
+  /** Chunks of packs that are listed and gone. Those that another pack holds too are in the index all the same. */
+  lost: LostChunks;
 }
 
 export interface LoadOptions {
@@ -100,9 +104,9 @@ async function loadOnce(
       ),
     );
   }
-  const { index, packIds } = loader;
+  const { index, packIds, lost } = loader;
   const packs = PackTable.of(packIds);
-  return { index, packs, packBytes, condemnedPacks, unindexedPacks, problems: loader.problems };
+  return { index, packs, packBytes, condemnedPacks, unindexedPacks, problems: loader.problems, lost };
 }
 
 /** Sizes by pack id; what is no pack is left alone. */
@@ -121,8 +125,9 @@ class IndexLoader {
   index: ChunkIndex;
   private readonly packNumbers = new Map<string, number>();
   private readonly reported = new Set<string>();
-  /** Entries of condemned packs that exist, numbered already: where they stand in segments. */
-  private readonly condemnedEntries: { entries: Buffer; offsets: number[] }[] = [];
+  readonly lost = new LostChunks();
+  /** Entries of condemned packs that exist, numbered already. */
+  private readonly condemnedEntries = new EntryList();
 
   constructor(
     private readonly packBytes: Map<string, number>,
@@ -136,25 +141,26 @@ class IndexLoader {
 
   addSegment(key: string, segment: Awaited<ReturnType<typeof readIndexSegment>>): void {
     const numbers = segment.packs.map(({ id, sizeBytes }) => this.numberOf(key, id, sizeBytes));
-    const condemned: number[] = [];
+    const lostNumbers = segment.packs.map(({ id }, number) =>
+      numbers[number] === undefined ? this.lost.addPack(id) : undefined,
+    );
     for (let at = 0; at < segment.entries.length; at += INDEX_ENTRY_BYTES) {
-      const packNumber = numbers[segment.entries.readUInt32LE(at + CHUNK_RECORD_BYTES)];
+      const listed = segment.entries.readUInt32LE(at + CHUNK_RECORD_BYTES);
+      const packNumber = numbers[listed];
+      const lostNumber = lostNumbers[listed];
+      if (lostNumber !== undefined) this.lost.add(segment.entries, at, lostNumber);
       if (packNumber === undefined) continue;
       segment.entries.writeUInt32LE(packNumber, at + CHUNK_RECORD_BYTES);
-      if (this.condemnedPacks.has(this.packIds[packNumber] as string)) {
-        if (this.condemned === "last") condemned.push(at);
-      } else this.index.insert(segment.entries, at);
+      if (!this.condemnedPacks.has(this.packIds[packNumber] as string))
+        this.index.insert(segment.entries, at);
+      else if (this.condemned === "last") this.condemnedEntries.add(segment.entries, at);
     }
-    if (condemned.length > 0) this.condemnedEntries.push({ entries: segment.entries, offsets: condemned });
   }
 
   /** Call it last: a chunk that another pack holds too is read from there. */
   addCondemned(): void {
-    const count = this.condemnedEntries.reduce((sum, { offsets }) => sum + offsets.length, 0);
-    this.index = this.index.withRoomFor(count + 1);
-    for (const { entries, offsets } of this.condemnedEntries) {
-      for (const at of offsets) this.index.insert(entries, at);
-    }
+    this.index = this.index.withRoomFor(this.condemnedEntries.count + 1);
+    this.condemnedEntries.insertInto(this.index);
   }
 
   addPacks(packs: IndexedPack[]): void {
@@ -162,8 +168,7 @@ class IndexLoader {
     this.index = this.index.withRoomFor(chunks + 1);
     for (const pack of packs) {
       const number = this.packIds.push(pack.id) - 1;
-      const entries = entriesOf(pack, number);
-      for (let at = 0; at < entries.length; at += INDEX_ENTRY_BYTES) this.index.insert(entries, at);
+      this.index.insertAll(entriesOf(pack, number));
     }
   }
 
@@ -224,7 +229,7 @@ function packMissing(
     code: foundBytes === undefined ? "PackMissing" : "PackCorrupt",
     message: `${packKey(id)} ${found} (${segmentKey} lists it).`,
     remedy:
-      "Bring the object back from a replica. If there is none, the next backup stores again what is still on the devices.",
+      "Bring the object back from a replica. If there is none, the next backup stores again what is still on the devices; `blockferry-agent repair points` says what is lost until then.",
     object: packKey(id),
     offset: Math.min(foundBytes ?? 0, expectedBytes),
   });

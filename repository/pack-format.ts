@@ -109,8 +109,7 @@ export function packCorrupt(id: string, offset: number, reason: string): Blockfe
   return new BlockferryError({
     code: "PackCorrupt",
     message: `${packKey(id)} is damaged at byte ${offset}: ${reason}.`,
-    remedy:
-      "Run `blockferry-agent verify --read-data` to see what is affected. Bring the object back from a replica, or remove it: the next backup then stores again what is still on the devices.",
+    remedy: `Run \`blockferry-agent verify --read-data\` to see what is affected. Bring the object back from a replica; else \`blockferry-agent repair packs ${id}\` keeps what is left of it, and the next backup stores again what is still on the devices.`,
     object: packKey(id),
     offset,
   });

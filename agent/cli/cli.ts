@@ -10,6 +10,7 @@ import { initCommand } from "./init-command.js";
 import { keyCommand } from "./key-command.js";
 import { nbdCommand } from "./nbd-command.js";
 import { pruneCommand } from "./prune-command.js";
+import { repairCommand } from "./repair-command.js";
 import { restoreCommand } from "./restore-command.js";
 import { serveCommand } from "./serve-command.js";
 import { statsCommand } from "./stats-command.js";
@@ -32,6 +33,7 @@ const AGENT: Program = {
       .command(withEpilogue(statsCommand, epilogue))
       .command(withEpilogue(forgetCommand, epilogue))
       .command(withEpilogue(pruneCommand, epilogue))
+      .command(withEpilogue(repairCommand, epilogue))
       .command(withEpilogue(keyCommand, epilogue))
       .command(withEpilogue(serveCommand, epilogue)),
 };

@@ -1,5 +1,6 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
+import { EXIT } from "../../command-line/exit-codes.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
 import { chooseThreads, once, repeated, threadsOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
@@ -11,7 +12,7 @@ import {
 import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import { withReadLease } from "../read-lease.js";
-import { type RestoreOptions, restore } from "../restore/restore.js";
+import { type LostRange, type RestoreOptions, restore } from "../restore/restore.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
 
@@ -20,6 +21,7 @@ interface RestoreArguments extends StorageArguments {
   target: string[];
   threads: number | undefined;
   force: boolean;
+  allowMissing: boolean;
   json: boolean;
 }
 
@@ -46,6 +48,12 @@ export const restoreCommand: Command<RestoreArguments> = {
         },
         threads: threadsOption,
         force: { type: "boolean", default: false, describe: "Replace a file that already holds data" },
+        "allow-missing": {
+          type: "boolean",
+          default: false,
+          describe:
+            "Restore what is left of a damaged point: zeros where data are lost, each range told, exit 3",
+        },
       })
       .example(
         "$0 restore --repo repo --point latest --target disk.img",
@@ -54,6 +62,10 @@ export const restoreCommand: Command<RestoreArguments> = {
       .example(
         "$0 restore --repo repo --point 20261123T1121 --target root=/dev/nvme3n1 --target data=data.img",
         "two volumes, to a device and a file",
+      )
+      .example(
+        "$0 restore --repo repo --point latest --target disk.img --allow-missing",
+        "what is left after packs were lost",
       ) as unknown as Argv<RestoreArguments>,
   handler: async (args) => {
     const threads = chooseThreads(args.threads);
@@ -61,18 +73,25 @@ export const restoreCommand: Command<RestoreArguments> = {
     const repository = await openRepository(storageLocation(args), signal);
     const watcher = progressWatcher(args.json);
     const started = performance.now();
-    const { point, targets } = await withReadLease(repository.storage, { watcher, signal }, async () => {
-      const point = await findPoint(repository.storage.until(signal), args.point);
-      const targets = chooseTargets(point, args.target);
-      await restore(repository, {
-        ...{ point, targets, threads, watcher, signal },
-        existing: args.force ? "replace" : "refuse",
-      });
-      return { point, targets };
-    });
+    const { point, targets, lost } = await withReadLease(
+      repository.storage,
+      { watcher, signal },
+      async () => {
+        const point = await findPoint(repository.storage.until(signal), args.point);
+        const targets = chooseTargets(point, args.target);
+        const lost = await restore(repository, {
+          ...{ point, targets, threads, watcher, signal },
+          existing: args.force ? "replace" : "refuse",
+          missing: args.allowMissing ? "zeros" : "refuse",
+        });
+        return { point, targets, lost };
+      },
+    );
     const seconds = (performance.now() - started) / 1000;
     const volumes = targets.map(({ volume, path }) => ({ ...volume, target: path }));
-    printResult(args.json, { point: point.id, seconds, volumes }, describeRestore(point, targets, seconds));
+    if (lost.length > 0) process.exitCode = EXIT.dataDamaged;
+    const result = { point: point.id, seconds, volumes, lost };
+    printResult(args.json, result, describeRestore(point, targets, { seconds, lost }));
   },
 };
 
@@ -104,9 +123,15 @@ function pathAfter(text: string, equals: number): string {
   throw usage(`--target ${text} has no path.`, "Write NAME=PATH.");
 }
 
-function describeRestore(point: RecoveryPoint, targets: RestoreOptions["targets"], seconds: number): string {
+function describeRestore(
+  point: RecoveryPoint,
+  targets: RestoreOptions["targets"],
+  { seconds, lost }: { seconds: number; lost: LostRange[] },
+): string {
   const bytes = targets.reduce((sum, { volume }) => sum + volume.sizeBytes, 0);
+  const lostBytes = lost.reduce((sum, { length }) => sum + length, 0);
   return [
+    ...(lost.length === 0 ? [] : [`INCOMPLETE: ${formatBytes(lostBytes)} are lost and stand as zeros.`]),
     `Restored recovery point ${point.id} in ${formatSeconds(seconds)} (${formatBytes(bytes / seconds)}/s)`,
     ...targets.flatMap(({ volume, path }) => [
       `  ${volume.name} (${formatBytes(volume.sizeBytes)}) to ${path}`,
@@ -114,6 +139,9 @@ function describeRestore(point: RecoveryPoint, targets: RestoreOptions["targets"
         ({ offset, length }) =>
           `    zeros where the source could not be read: ${length} bytes at byte ${offset}`,
       ),
+      ...lost
+        .filter((range) => range.volume === volume.name)
+        .map(({ offset, length }) => `    LOST, zeros in its place: ${length} bytes at byte ${offset}`),
     ]),
   ].join("\n");
 }

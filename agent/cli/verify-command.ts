@@ -10,6 +10,7 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
+import { problemRecords } from "../verify/problem-records.js";
 import { type VerifyReport, verify } from "../verify/verify.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -40,7 +41,8 @@ export const verifyCommand: Command<VerifyArguments> = {
         "read-data": {
           type: "string",
           coerce: parseReadData,
-          describe: "Read the packs too and prove every byte; with =PERCENT a random share of them",
+          describe:
+            "Read the packs too and prove every byte; with =PERCENT the next share of them, so that 100/PERCENT runs read all",
         },
         threads: threadsOption,
       })
@@ -48,10 +50,12 @@ export const verifyCommand: Command<VerifyArguments> = {
       .example("$0 verify --repo repo --read-data", "thorough: every byte")
       .example(
         "$0 verify --repo repo --read-data=5",
-        "a random 5% of the packs",
+        "the next 5% of the packs, from a daily timer: every byte in 20 days",
       ) as unknown as Argv<VerifyArguments>,
   handler: async (args) => {
+    refuseSampleOfPoint(args);
     const repository = await openRepository(storageLocation(args));
+    const started = performance.now();
     const report = await verify(repository, {
       point: args.point,
       readPercent: args.readData ?? 0,
@@ -61,15 +65,25 @@ export const verifyCommand: Command<VerifyArguments> = {
     });
     const whole = report.problems.length === 0 && report.damaged.length === 0;
     if (!whole) process.exitCode = EXIT.dataDamaged;
-    const problems = report.problems.map((problem) => problem.toRecord());
+    const seconds = (performance.now() - started) / 1000;
+    const problems = problemRecords(report);
     const notes = report.notes.map((note) => note.toRecord());
     printResult(
       args.json,
-      { ok: whole, ...report, problems, notes },
+      { ok: whole, ...report, problems, notes, seconds },
       whole ? describeWhole(report) : describeDamage(report),
     );
   },
 };
+
+/** Samples go through the whole repository, and move on. @throws Usage */
+function refuseSampleOfPoint({ point, readData = 100 }: VerifyArguments): void {
+  if (point === undefined || readData === 100) return;
+  throw usage(
+    `--read-data=${readData} is for the whole repository, and --point names one recovery point.`,
+    "Give --read-data without a value to read all that the point needs.",
+  );
+}
 
 /** The share of packs to be read, in percent; all of them when no value is given. @throws Usage */
 function parseReadData(value: string | string[]): number {
@@ -81,13 +95,16 @@ function parseReadData(value: string | string[]): number {
   );
 }
 
-function describeWhole({ points, packs, packsRead, bytesRead, notes }: VerifyReport): string {
+function describeWhole({ points, packs, packsRead, bytesRead, readSince, notes }: VerifyReport): string {
   const read =
     packsRead === 0
       ? "Data were not read; --read-data proves every byte."
       : `${packsRead} of them read and proven (${formatBytes(bytesRead)}).`;
   return [
     `The repository is whole: ${points} recovery points, ${packs} packs. ${read}`,
+    ...(readSince === null || packsRead === packs
+      ? []
+      : [`Every pack that is older than ${readSince} has been read since then.`]),
     ...notes.map(({ message }) => `  ${message} No recovery point needs it any more.`),
   ].join("\n");
 }

@@ -1,6 +1,4 @@
-import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
 import {
-  type IndexedPack,
   type IndexSegment,
   isIndexKey,
   packsOf,
@@ -8,9 +6,8 @@ import {
   writeIndexSegment,
 } from "../../repository/index-segment.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import { SegmentBatch } from "../segment-batch.js";
 
-/** Each entry is a Buffer of its own while a segment is sorted: about 200 bytes of memory. */
-const MAX_ENTRIES = 2 ** 18;
 /** Segments that list fewer packs are merged, when there are more than so many of them. */
 const SMALL_SEGMENT_PACKS = 16;
 const MAX_SMALL_SEGMENTS = 32;
@@ -37,27 +34,20 @@ export async function mergeIndex(storage: Storage, removed: Set<string>): Promis
 /** Segments whose packs go into one new segment. */
 class Batch {
   private keys: string[] = [];
-  private packs = new Map<string, IndexedPack>();
-  private entries = 0;
+  private readonly packs = new SegmentBatch();
 
   constructor(private readonly storage: Storage) {}
 
   async add(key: string, segment: IndexSegment, removed: Set<string>): Promise<void> {
     this.keys.push(key);
-    for (const pack of packsOf(segment)) {
-      if (removed.has(pack.id) || this.packs.has(pack.id)) continue;
-      this.packs.set(pack.id, pack);
-      this.entries += pack.footer.length / CHUNK_RECORD_BYTES;
-    }
-    if (this.entries >= MAX_ENTRIES) await this.flush();
+    for (const pack of packsOf(segment)) if (!removed.has(pack.id)) this.packs.add(pack);
+    if (this.packs.isFull) await this.flush();
   }
 
   async flush(): Promise<void> {
-    const packs = [...this.packs.values()];
+    const packs = this.packs.take();
     const written = packs.length === 0 ? undefined : await writeIndexSegment(this.storage, packs);
     await this.storage.delete(this.keys.filter((key) => key !== written));
     this.keys = [];
-    this.packs = new Map();
-    this.entries = 0;
   }
 }

@@ -1,10 +1,10 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import { condemn, readNoticed, writeNoticed } from "../../repository/condemnation.js";
-import { isLeaseAlive, Lease, listLeases } from "../../repository/lease.js";
+import type { Lease } from "../../repository/lease.js";
 import type { Repository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { copyChunks } from "../copy-chunks.js";
+import { acquireExclusive } from "../exclusive-lease.js";
 import { type PackUsage, type Survey, survey } from "../survey.js";
 import { sweep } from "./sweep.js";
 
@@ -52,7 +52,7 @@ export interface PruneReport extends PrunePlan {
  * @throws PruneRunning; what `survey` throws for a damaged repository, before anything is removed; LeaseLost; Interrupted
  */
 export async function prune(repository: Repository, options: PruneOptions): Promise<PruneReport> {
-  const lease = await acquireAlone(repository.storage, options.signal);
+  const lease = await acquireExclusive(repository.storage, options.signal);
   try {
     const storage = repository.storage.until(options.signal);
     const uploads = await storage.beginUploads();
@@ -157,28 +157,4 @@ function describe(
 
 function totals(packs: PackUsage[]): PackTotals {
   return { packs: packs.length, bytes: packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
-}
-
-/** Of two that begin at once each may see the other, and then neither runs. @throws PruneRunning */
-async function acquireAlone(storage: Storage, signal: AbortSignal): Promise<Lease> {
-  const lease = await Lease.acquire(storage, "prune", signal);
-  try {
-    for (const other of await listLeases(storage)) {
-      if (other.purpose !== "prune" || other.id === lease.record.id) continue;
-      if (await isLeaseAlive(storage, other)) throw pruneRunning(other.owner);
-    }
-    return lease;
-  } catch (error) {
-    await lease.release();
-    throw error;
-  }
-}
-
-function pruneRunning(owner: string): BlockferryError {
-  return new BlockferryError({
-    code: "PruneRunning",
-    message: `Another process (${owner}) prunes this repository.`,
-    remedy:
-      "Wait until it has ended. One that was killed on another machine counts as dead six hours after its last sign.",
-  });
 }

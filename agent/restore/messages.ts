@@ -2,6 +2,7 @@ import type { TargetDescription } from "../../native-free-io/block-target.js";
 import type { ChunkIndexMemory } from "../../repository/chunk-index.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 import type { ExtentQueueMemory } from "../extent-queue.js";
+import type { MissingData } from "./load-volume.js";
 
 /** What a restore thread is given. */
 export interface RestoreTask {
@@ -11,6 +12,15 @@ export interface RestoreTask {
   packs: SharedArrayBuffer;
   extents: ExtentQueueMemory;
   counters: SharedArrayBuffer;
+  missing: MissingData;
+}
+
+/** A chunk that could not be read, by its numbers: zeros stand in its place. */
+export interface LostChunk {
+  /** Of the volume in the task. */
+  volume: number;
+  /** Of the chunk in the volume. */
+  position: number;
 }
 
 interface RestoreVolumeTask {

@@ -1,12 +1,10 @@
 import { workerData } from "node:worker_threads";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
-import type { Cipher } from "../../repository/encryption/cipher.js";
 import { packKey } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
-import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
+import { againIfDamaged, saysLost } from "../../repository/storage/again-if-damaged.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
@@ -16,10 +14,10 @@ import { type Extent, ExtentQueue } from "../extent-queue.js";
 import { type PackRun, planRuns, RUN_BYTES } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
 import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
-import { wrongChunkLength } from "../wrong-chunk-length.js";
-import type { RestoreTask } from "./messages.js";
+import { chunkLength, decodeGroup } from "./decode-group.js";
+import type { LostChunk, RestoreTask } from "./messages.js";
 import { TargetWriter } from "./target-writer.js";
-import { groupWrites, MAX_GROUP_CHUNKS, type WriteGroup } from "./write-groups.js";
+import { groupWrites, MAX_GROUP_CHUNKS, oneByOne, type WriteGroup } from "./write-groups.js";
 
 preloadStorage((workerData as ThreadData).storage);
 
@@ -32,11 +30,11 @@ const GROUP_BYTES = MAX_GROUP_CHUNKS * CHUNK_BYTES;
 /** A restore thread: takes extents of the volumes, reads their chunks from the packs, proves and writes them. */
 export default function restoreThread(task: RestoreTask & ThreadContext) {
   const stop = StopFlag.attach(task.stop);
-  return threadMain(task, stop, async (stopped) => {
+  return threadMain<LostChunk[]>(task, stop, async (stopped) => {
     const storage = (await openStorage(task.storage)).until(stopped);
     const restorer = new ExtentRestorer(task, storage, stop);
     try {
-      await restorer.run();
+      return await restorer.run();
     } finally {
       restorer.close();
     }
@@ -44,6 +42,8 @@ export default function restoreThread(task: RestoreTask & ThreadContext) {
 }
 
 interface OpenTarget {
+  /** Of its volume, in the task. */
+  number: number;
   writer: TargetWriter;
   chunks: VolumeChunks;
   sizeBytes: number;
@@ -54,6 +54,15 @@ type Job =
   | { target: OpenTarget; run: PackRun }
   | { target: OpenTarget; zeros: { offset: number; length: number } };
 
+/** A run of a pack while its chunks are copied. */
+interface RunSource {
+  packId: string;
+  run: PackRun;
+  read(): Promise<Buffer>;
+  /** What was read last; the buffer may be read into anew. */
+  bytes: Buffer;
+}
+
 class ExtentRestorer {
   private readonly targets: OpenTarget[] = [];
   private readonly index: ChunkIndex;
@@ -63,10 +72,11 @@ class ExtentRestorer {
   private readonly slots: BufferPool;
   private readonly jobs: Job[] = [];
   private readonly writes = new Set<Promise<void>>();
+  private readonly lost: LostChunk[] = [];
   private failure: unknown;
 
   constructor(
-    task: RestoreTask & ThreadContext,
+    private readonly task: RestoreTask & ThreadContext,
     private readonly storage: Storage,
     private readonly stop: StopFlag,
   ) {
@@ -75,16 +85,21 @@ class ExtentRestorer {
     this.extents = ExtentQueue.attach(task.extents, task.thread);
     this.counters = Counters.attach(task.counters).row(task.thread);
     this.slots = new BufferPool(Array.from({ length: WRITES_IN_FLIGHT }, () => allocateAligned(GROUP_BYTES)));
-    for (const { target, chunks, sizeBytes } of task.volumes) {
-      this.targets.push({ writer: new TargetWriter(target), chunks: VolumeChunks.attach(chunks), sizeBytes });
+    for (const [number, { target, chunks, sizeBytes }] of task.volumes.entries()) {
+      const writer = new TargetWriter(target);
+      this.targets.push({ number, writer, chunks: VolumeChunks.attach(chunks), sizeBytes });
     }
   }
 
-  /** @throws ChunkCorrupt, ObjectNotFound, TargetWriteFailed */
-  async run(): Promise<void> {
+  /**
+   * @returns what could not be read, where the task lets it be lost
+   * @throws ChunkCorrupt, ObjectNotFound, TargetWriteFailed
+   */
+  async run(): Promise<LostChunk[]> {
     await Promise.all(Array.from({ length: RUNS_IN_FLIGHT }, () => this.work()));
     await Promise.all(this.writes);
     if (this.failure !== undefined) throw this.failure;
+    return this.lost;
   }
 
   close(): void {
@@ -138,7 +153,7 @@ class ExtentRestorer {
 
   private planZeros(target: OpenTarget, positions: number[]): void {
     for (const position of positions) {
-      const length = chunkLength(target, position);
+      const length = chunkLength(target.sizeBytes, position);
       const offset = position * CHUNK_BYTES;
       if (!target.writer.needsZeros) this.count(length, "zeroBytes");
       else this.jobs.push({ target, zeros: { offset, length } });
@@ -154,19 +169,52 @@ class ExtentRestorer {
     const packId = this.packs.id(run.packNumber);
     const range = { offset: run.offset, length: run.length };
     const read = () => this.storage.get(packKey(packId), { range, into: buffer });
-    let bytes = await read();
-    for (const group of groupWrites(run.chunks)) {
-      if (this.stop.isSet) return;
-      const slot = await this.slots.take();
-      try {
-        const data = await againIfDamaged(async (again) => {
-          if (again) bytes = await read();
-          return decodeGroup(target, packId, group, { run, bytes, slot, cipher: this.storage.cipher });
+    const groups = groupWrites(run.chunks);
+    let bytes: Buffer;
+    try {
+      bytes = await read();
+    } catch (error) {
+      if (!this.mayLose(error)) throw error;
+      for (const group of groups) await this.lose(target, group);
+      return;
+    }
+    const source: RunSource = { packId, run, read, bytes };
+    for (const group of groups) await this.copyGroup(target, group, source);
+  }
+
+  /** Of a group with a damaged chunk, the others are copied all the same where the task lets it be lost. */
+  private async copyGroup(target: OpenTarget, group: WriteGroup, source: RunSource): Promise<void> {
+    if (this.stop.isSet) return;
+    const { packId, run } = source;
+    const slot = await this.slots.take();
+    try {
+      const data = await againIfDamaged(async (again) => {
+        if (again) source.bytes = await source.read();
+        return decodeGroup(group, {
+          ...{ packId, run, bytes: source.bytes, slot },
+          ...{ sizeBytes: target.sizeBytes, cipher: this.storage.cipher },
         });
-        this.track(this.writeGroup(target, group.starts, data), slot);
-      } catch (error) {
-        this.slots.give(slot);
-        throw error;
+      });
+      this.track(this.writeGroup(target, group.starts, data), slot);
+    } catch (error) {
+      this.slots.give(slot);
+      if (!this.mayLose(error)) throw error;
+      if (group.chunks.length === 1) return this.lose(target, group);
+      for (const single of oneByOne(group)) await this.copyGroup(target, single, source);
+    }
+  }
+
+  private mayLose(error: unknown): boolean {
+    return this.task.missing === "zeros" && saysLost(error);
+  }
+
+  private async lose(target: OpenTarget, group: WriteGroup): Promise<void> {
+    for (const { starts } of oneByOne(group)) {
+      for (const position of starts) {
+        this.lost.push({ volume: target.number, position });
+        const zeros = { offset: position * CHUNK_BYTES, length: chunkLength(target.sizeBytes, position) };
+        if (target.writer.needsZeros) await this.writeZeros(target, zeros);
+        else this.count(zeros.length, "zeroBytes");
       }
     }
   }
@@ -192,33 +240,4 @@ class ExtentRestorer {
     this.counters.add(counter, bytes);
     this.counters.add("doneBytes", bytes);
   }
-}
-
-function chunkLength(target: OpenTarget, position: number): number {
-  return Math.min(CHUNK_BYTES, target.sizeBytes - position * CHUNK_BYTES);
-}
-
-/**
- * Decodes and proves the chunks of a group, one after the other in `slot`.
- * @returns their bytes, a view of `slot`
- */
-function decodeGroup(
-  target: OpenTarget,
-  packId: string,
-  { chunks, starts }: WriteGroup,
-  { run, bytes, slot, cipher }: { run: PackRun; bytes: Buffer; slot: Buffer; cipher: Cipher },
-): Buffer {
-  let length = 0;
-  for (const [number, chunk] of chunks.entries()) {
-    const { offset, storedBytes } = chunk.record;
-    const stored = bytes.subarray(offset - run.offset, offset - run.offset + storedBytes);
-    const into = slot.subarray(length, length + CHUNK_BYTES);
-    const payload = decodeChunk(chunk.record, packId, stored, into, cipher);
-    for (const start of starts) {
-      const position = start + number;
-      if (payload.length !== chunkLength(target, position)) throw wrongChunkLength(chunk.record, position);
-    }
-    length += payload.length;
-  }
-  return slot.subarray(0, length);
 }

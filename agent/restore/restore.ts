@@ -1,18 +1,17 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { BlockTarget } from "../../native-free-io/block-target.js";
-import { loadBlockMap } from "../../repository/block-map.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
+import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
+import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
-import { readChunk } from "../../repository/read-chunk.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
-import type { Storage } from "../../repository/storage/storage.js";
-import type { VolumeChunks } from "../../repository/volume-chunks.js";
 import { Counters } from "../counters.js";
 import { ExtentQueue } from "../extent-queue.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { ThreadPool } from "../thread-pool.js";
-import type { RestoreTask } from "./messages.js";
+import { chunkLength } from "./decode-group.js";
+import { type LoadedVolume, loadVolume, type MissingData } from "./load-volume.js";
+import type { LostChunk, RestoreTask } from "./messages.js";
 
 export interface RestoreOptions {
   point: RecoveryPoint;
@@ -20,24 +19,31 @@ export interface RestoreOptions {
   targets: { volume: RecoveryPointVolume; path: string }[];
   /** What to do with a file that already holds data. */
   existing: "refuse" | "replace";
+  missing: MissingData;
   threads: number;
   watcher: RunWatcher;
   signal: AbortSignal;
 }
 
-interface VolumeRestore {
+/** Bytes that were lost in the repository, and stand as zeros in the target. */
+export interface LostRange extends ByteRange {
+  /** Name of the volume. */
+  volume: string;
+}
+
+interface VolumeRestore extends LoadedVolume {
   volume: RecoveryPointVolume;
-  chunks: VolumeChunks;
   target: BlockTarget;
 }
 
 /**
  * Restores volumes of a recovery point to files or devices. Every chunk is proven against its id before it is written.
  * A file appears under its name only when it is complete; a device that was being written when this throws is incomplete.
+ * @returns what is lost, in order; nothing where missing data are refused
  * @throws ChunkMissing before anything is written when data are known to be missing; ChunkCorrupt, TargetNotUsable,
  * TargetTooSmall, TargetInUse, TargetNotEmpty, TargetWriteFailed, Interrupted
  */
-export async function restore(repository: Repository, options: RestoreOptions): Promise<void> {
+export async function restore(repository: Repository, options: RestoreOptions): Promise<LostRange[]> {
   const pool: RestorePool = new ThreadPool(
     new URL("./restore-thread.js", import.meta.url),
     options.threads,
@@ -45,22 +51,23 @@ export async function restore(repository: Repository, options: RestoreOptions): 
   );
   try {
     const storage = repository.storage.until(options.signal);
-    await restoreWith(pool, { ...repository, storage }, options);
+    return await restoreWith(pool, { ...repository, storage }, options);
   } finally {
     await pool.close();
   }
 }
 
-type RestorePool = ThreadPool<RestoreTask, void>;
+type RestorePool = ThreadPool<RestoreTask, LostChunk[]>;
 
 async function restoreWith(
   pool: RestorePool,
   repository: Repository,
   options: RestoreOptions,
-): Promise<void> {
+): Promise<LostRange[]> {
   const loaded = await loadIndex(repository.storage, { condemned: "last" });
-  const maps: VolumeChunks[] = [];
-  for (const { volume } of options.targets) maps.push(await loadVolume(repository.storage, loaded, volume));
+  const maps: LoadedVolume[] = [];
+  for (const { volume } of options.targets)
+    maps.push(await loadVolume(repository.storage, loaded, volume, options.missing));
   const restores: VolumeRestore[] = [];
   let writing = false;
   try {
@@ -69,12 +76,13 @@ async function restoreWith(
         sizeBytes: volume.sizeBytes,
         existing: options.existing,
       });
-      restores.push({ volume, target, chunks: maps[number] as VolumeChunks });
+      restores.push({ volume, target, ...(maps[number] as LoadedVolume) });
     }
     refuseSharedTargets(restores);
     writing = true;
     await copyChunks(pool, repository, loaded, restores, options);
     for (const { target } of restores) await target.commit();
+    return restores.flatMap(lostRanges);
   } catch (error) {
     await Promise.all(restores.map(({ target }) => target.discard()));
     if (writing) warnOfIncompleteDevices(restores, options.watcher);
@@ -82,24 +90,7 @@ async function restoreWith(
   }
 }
 
-/** A volume's block map; refuses when any of its chunks is known to be missing. */
-async function loadVolume(
-  storage: Storage,
-  { index, packs, problems }: LoadedIndex,
-  volume: RecoveryPointVolume,
-): Promise<VolumeChunks> {
-  return loadBlockMap(Buffer.from(volume.root, "hex"), chunkCount(volume.sizeBytes), {
-    index,
-    readChunk: (entry) => readChunk(storage, index, packs, entry),
-    onMissingChunk: (position) => {
-      throw dataMissing(volume, position, problems);
-    },
-    onMissingNode: (_position, _length, error) => {
-      throw error;
-    },
-  });
-}
-
+/** Chunks that prove lost only when they are read are added to what their volumes have lost. */
 async function copyChunks(
   pool: RestorePool,
   repository: Repository,
@@ -119,8 +110,9 @@ async function copyChunks(
     packs: packs.memory,
     extents: ExtentQueue.create(restores.map(({ chunks }) => chunks.count)).memory,
     counters: counters.memory,
+    missing: options.missing,
   };
-  await pool.run({
+  const lost = await pool.run({
     task,
     signal: options.signal,
     watcher: options.watcher,
@@ -130,6 +122,14 @@ async function copyChunks(
       totals: () => counters.totals(),
     },
   });
+  for (const { volume: number, position } of lost.flat()) {
+    const { volume, lost: ranges } = restores[number] as VolumeRestore;
+    ranges.push({ offset: position * CHUNK_BYTES, length: chunkLength(volume.sizeBytes, position) });
+  }
+}
+
+function lostRanges({ volume, lost }: VolumeRestore): LostRange[] {
+  return mergeRanges(lost).map((range) => ({ volume: volume.name, ...range }));
 }
 
 /** Two volumes in one file would overwrite each other, however the path was spelled. A device is claimed by the first. */
@@ -153,20 +153,4 @@ function warnOfIncompleteDevices(restores: VolumeRestore[], watcher: RunWatcher)
       `${target.path} was not restored completely. Do not use it before a restore has succeeded.`,
     );
   }
-}
-
-function dataMissing(
-  volume: RecoveryPointVolume,
-  position: number,
-  problems: BlockferryError[],
-): BlockferryError {
-  const known = problems.map(({ message }) => ` ${message}`).join("");
-  return new BlockferryError({
-    code: "ChunkMissing",
-    message: `Volume ${volume.name} lacks its data at byte ${position * CHUNK_BYTES}; nothing was restored.${known}`,
-    remedy:
-      "Run `blockferry-agent verify` to see which recovery points are whole, and bring the missing packs back from a replica if there is one.",
-    object: volume.name,
-    offset: position * CHUNK_BYTES,
-  });
 }

@@ -21,6 +21,11 @@ export function groupWrites(chunks: WantedChunk[]): WriteGroup[] {
   return groups;
 }
 
+/** The same chunks, each in a group of its own. */
+export function oneByOne({ chunks, starts }: WriteGroup): WriteGroup[] {
+  return chunks.map((chunk, number) => ({ chunks: [chunk], starts: starts.map((start) => start + number) }));
+}
+
 function continues({ chunks, starts }: WriteGroup, chunk: WantedChunk): boolean {
   const [start] = starts;
   if (start === undefined || starts.length > 1 || chunk.positions.length > 1) return false;

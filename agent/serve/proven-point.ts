@@ -39,7 +39,7 @@ export async function provenPointOf(
 async function firstWhole(storage: Storage, job: string, { log }: ProofOptions): Promise<string | undefined> {
   const loaded = await loadIndex(storage, { condemned: "exclude" });
   for (const point of await pointsOf(storage, job)) {
-    const { damaged, problems } = await walkPoints([point], { storage, loaded, isLost: () => false });
+    const { damaged, problems } = await walkPoints([point], { storage, loaded, causeOf: () => undefined });
     if (damaged.length === 0 && problems.length === 0) return point.id;
     await takeBack(storage, point.id, job, log);
   }

@@ -6,8 +6,7 @@ import type { StorageLocation } from "../../repository/storage/storage.js";
 export interface VerifyTask {
   storage: StorageLocation;
   index: ChunkIndexMemory;
-  packs: SharedArrayBuffer;
-  /** The packs to read: their numbers in the pack table and their sizes. */
+  /** The packs to read: their ids, numbers in the pack table, and sizes in bytes. */
   selection: PackToRead[];
   /** One Int32: packs of the selection handed out so far. */
   taken: SharedArrayBuffer;
@@ -17,6 +16,7 @@ export interface VerifyTask {
 }
 
 export interface PackToRead {
+  id: string;
   packNumber: number;
   sizeBytes: number;
 }

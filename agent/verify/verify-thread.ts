@@ -1,19 +1,11 @@
 import { workerData } from "node:worker_threads";
-import { asBlockferryError, type BlockferryError } from "../../foundation/blockferry-error.js";
+import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import { checkStoredBytes, decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
 import type { ChunkRecord } from "../../repository/chunk-record.js";
-import { readPackFooter, recordsOf } from "../../repository/pack-footer.js";
-import {
-  PACK_HEADER_BYTES,
-  PACK_TRAILER_BYTES,
-  packCorrupt,
-  packHeader,
-  packKey,
-} from "../../repository/pack-format.js";
-import { PackTable } from "../../repository/pack-table.js";
+import { PACK_HEADER_BYTES, packCorrupt, packHeader, packKey } from "../../repository/pack-format.js";
 import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
@@ -23,6 +15,7 @@ import { coalesce, RUN_BYTES } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
 import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
 import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
+import { indexedRecords, readRecords } from "./pack-records.js";
 
 preloadStorage((workerData as ThreadData).storage);
 
@@ -40,7 +33,6 @@ export default function verifyThread(task: VerifyTask & ThreadContext) {
 
 class PackVerifier {
   private readonly index: ChunkIndex;
-  private readonly packs: PackTable;
   private readonly taken: Int32Array;
   private readonly proven: Uint8Array;
   private readonly counters: CounterRow;
@@ -53,7 +45,6 @@ class PackVerifier {
     private readonly stop: StopFlag,
   ) {
     this.index = ChunkIndex.attach(task.index);
-    this.packs = PackTable.attach(task.packs);
     this.taken = new Int32Array(task.taken);
     this.proven = new Uint8Array(task.proven);
     this.counters = Counters.attach(task.counters).row(task.thread);
@@ -82,9 +73,9 @@ class PackVerifier {
   }
 
   /** Header, payloads, footer and trailer follow each other without a gap, so all bytes are covered. */
-  private async verifyPack({ packNumber, sizeBytes }: PackToRead, buffer: Buffer): Promise<void> {
-    const id = this.packs.id(packNumber);
-    const records = await this.readRecords(id, sizeBytes);
+  private async verifyPack(pack: PackToRead, buffer: Buffer): Promise<void> {
+    const { id, packNumber } = pack;
+    const records = await this.readRecords(pack);
     await this.report(againIfDamaged(() => this.verifyHeader(id)));
     const wanted = records.map((record) => ({
       entry: this.index.find(record.id),
@@ -125,19 +116,15 @@ class PackVerifier {
       throw packCorrupt(id, 0, "its header is not that of this pack");
   }
 
-  /** The records of a pack's footer, which must tile its payload area. */
-  private async readRecords(id: string, sizeBytes: number): Promise<ChunkRecord[]> {
-    const { footer } = await readPackFooter(this.storage, id, sizeBytes);
-    const records = recordsOf(footer);
-    let end = PACK_HEADER_BYTES;
-    for (const record of records) {
-      if (record.offset !== end) throw packCorrupt(id, end, "its footer leaves bytes unaccounted for");
-      end += record.storedBytes;
+  /** Where the footer is damaged, the chunks are proven that the index lists: restores can have those all the same. */
+  private async readRecords({ id, packNumber, sizeBytes }: PackToRead): Promise<ChunkRecord[]> {
+    try {
+      return await readRecords(this.storage, id, sizeBytes);
+    } catch (error) {
+      if (!(error instanceof BlockferryError) || error.code !== "PackCorrupt") throw error;
+      this.problems.push(error);
+      return indexedRecords(this.index, packNumber);
     }
-    if (end + footer.length + this.storage.cipher.layout.tagBytes + PACK_TRAILER_BYTES !== sizeBytes) {
-      throw packCorrupt(id, end, "its footer leaves bytes unaccounted for");
-    }
-    return records;
   }
 
   /** @param stored the chunk's bytes; read by themselves where they are not given */

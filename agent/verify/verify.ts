@@ -1,21 +1,27 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { NumberSet } from "../../foundation/number-set.js";
+import type { NumberSet } from "../../foundation/number-set.js";
 import { listKeys } from "../../repository/encryption/key-record.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
-import { findPoint, listPoints } from "../../repository/recovery-point.js";
+import { findPoint, listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
-import { Counters } from "../counters.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { readVerifyCursor, type VerifyCursor, writeVerifyCursor } from "../../repository/verify-cursor.js";
 import { withReadLease } from "../read-lease.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { ThreadPool } from "../thread-pool.js";
-import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
+import { causesOf, lostEntries, misplacedChunks } from "./lost-entries.js";
+import type { PackToRead } from "./messages.js";
+import { readPacks } from "./read-packs.js";
+import { selectPacks } from "./select-packs.js";
 import { type DamagedRange, walkPoints } from "./walk-points.js";
 
 export interface VerifyOptions {
   /** Verify this point and what it needs alone; undefined for the whole repository. */
   point: string | undefined;
-  /** Share of the packs whose data are read and proven, 0 to 100. */
+  /**
+   * Share of the packs whose data are read and proven, 0 to 100. Below 100 it is the next share after that of the last run, so that
+   * ceil(100 / share) runs read all; of a single point everything is read.
+   */
   readPercent: number;
   threads: number;
   watcher: RunWatcher;
@@ -23,10 +29,18 @@ export interface VerifyOptions {
 }
 
 export interface VerifyReport {
+  /** ISO 8601, UTC. */
+  startedAt: string;
   points: number;
+  volumes: number;
+  /** Of these volumes. */
+  volumeBytes: number;
   packs: number;
+  packBytes: number;
   packsRead: number;
   bytesRead: number;
+  /** Every pack that is older has been read since then, by this run or by others; null when that is not known. */
+  readSince: string | null;
   problems: BlockferryError[];
   /** What is gone and needed by no recovery point: its chunks were stored anew, or nobody refers to them. */
   notes: BlockferryError[];
@@ -38,13 +52,25 @@ export interface VerifyReport {
  * Verifies a repository: that every object is intact, that every recovery point has all it needs, and with `readPercent`
  * that the packs hold what they say, down to the last byte.
  * @returns what is wrong, if anything is
- * @throws PointNotFound, Interrupted, StorageFailed: when the verification itself could not be done
+ * @throws PointNotFound, Interrupted, StorageFailed: when the verification itself could not be done; the next sample begins where this one did
  */
 export async function verify(repository: Repository, options: VerifyOptions): Promise<VerifyReport> {
-  return withReadLease(repository.storage, options, () => verifyLeased(repository, options));
+  const { report, cursor } = await withReadLease(repository.storage, options, () =>
+    verifyLeased(repository, options),
+  );
+  if (cursor !== undefined)
+    await keepCursor(repository.storage.until(options.signal), cursor, options.watcher);
+  return report;
 }
 
-async function verifyLeased(repository: Repository, options: VerifyOptions): Promise<VerifyReport> {
+interface Verified {
+  report: VerifyReport;
+  /** Where the next sample begins; undefined when that does not change. */
+  cursor: VerifyCursor | undefined;
+}
+
+async function verifyLeased(repository: Repository, options: VerifyOptions): Promise<Verified> {
+  const startedAt = new Date().toISOString();
   const storage = repository.storage.until(options.signal);
   const { points, damaged: damagedPoints } =
     options.point === undefined
@@ -53,30 +79,59 @@ async function verifyLeased(repository: Repository, options: VerifyOptions): Pro
   const loaded = await loadIndex(storage, { condemned: "last" });
   const { damaged: damagedKeys } = await listKeys(storage, repository.config.id);
   const problems = [...damagedKeys, ...damagedPoints, ...loaded.problems];
-  const findings = await walkPoints(points, { storage, loaded, isLost: () => false });
+  const findings = await walkPoints(points, { storage, loaded, causeOf: () => undefined });
   problems.push(...findings.problems, ...lostSegments(loaded, findings.needed));
 
-  const selection = selectPacks(loaded, options, findings.needed);
+  const cursor = await readVerifyCursor(storage);
+  const selected = selectPacks(loaded, { ...options, cursor, startedAt, needed: findings.needed });
+  const selection = selected.packs;
   const proven = new SharedArrayBuffer(loaded.index.size);
-  problems.push(...(await readPacks(repository, loaded, selection, proven, options)));
+  problems.push(...(await readPacks(repository, loaded, { ...options, selection, proven })));
 
   const lost = lostEntries(loaded, selection, new Uint8Array(proven));
   problems.push(...misplacedChunks(loaded, lost, problems));
   const { damaged } =
     lost.count() === 0
       ? findings
-      : await walkPoints(points, { storage, loaded, isLost: (entry) => lost.has(entry) });
+      : await walkPoints(points, { storage, loaded, causeOf: causesOf(loaded, lost, problems) });
   const everyPointWhole = damaged.length === 0 && damagedPoints.length === 0;
   const isNote = ({ code }: BlockferryError) => everyPointWhole && code === "PackMissing";
-  return {
-    points: points.length,
-    packs: loaded.packBytes.size,
-    packsRead: selection.length,
-    bytesRead: totalBytes(selection),
+  const report: VerifyReport = {
+    startedAt,
+    ...sizesOf(points, loaded, selection),
+    readSince: (selected.cursor ?? cursor)?.readSince ?? null,
     problems: withoutRepeats(problems.filter((problem) => !isNote(problem))),
     notes: problems.filter(isNote),
     damaged,
   };
+  return { report, cursor: selected.cursor };
+}
+
+function sizesOf(points: RecoveryPoint[], { packBytes }: LoadedIndex, selection: PackToRead[]) {
+  const volumes = points.flatMap((point) => point.volumes);
+  return {
+    points: points.length,
+    volumes: volumes.length,
+    volumeBytes: totalBytes(volumes),
+    packs: packBytes.size,
+    packBytes: totalBytes([...packBytes.values()].map((sizeBytes) => ({ sizeBytes }))),
+    packsRead: selection.length,
+    bytesRead: totalBytes(selection),
+  };
+}
+
+function totalBytes(objects: { sizeBytes: number }[]): number {
+  return objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
+
+/** Where it cannot be written, the next run reads the same packs again. */
+async function keepCursor(storage: Storage, cursor: VerifyCursor, watcher: RunWatcher): Promise<void> {
+  try {
+    await writeVerifyCursor(storage, cursor);
+  } catch (error) {
+    if (!(error instanceof BlockferryError) || error.code === "Interrupted") throw error;
+    watcher.notice(`The next sample begins where this one did: ${error.message}`);
+  }
 }
 
 /** A recovery point is written after its index, so a pack that it needs and no segment names has lost its segment. */
@@ -92,103 +147,11 @@ function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: Num
       new BlockferryError({
         code: "IndexMissing",
         message: `The index segment that lists ${packKey(id)} is missing.`,
-        remedy: "Nothing is lost: the pack lists its own chunks. The next backup writes the segment anew.",
+        remedy:
+          "Nothing is lost: the pack lists its own chunks. `blockferry-agent repair index` writes the segment anew, and so does the next backup.",
         object: packKey(id),
       }),
   );
-}
-
-/** The packs to read: all, those that a point needs, or a random sample. */
-function selectPacks(loaded: LoadedIndex, options: VerifyOptions, needed: NumberSet): PackToRead[] {
-  if (options.readPercent === 0) return [];
-  const numbers = new Set<number>();
-  if (options.point === undefined) {
-    for (let number = 0; number < loaded.packs.count; number++) {
-      if (!loaded.condemnedPacks.has(loaded.packs.id(number))) numbers.add(number);
-    }
-  }
-  for (const entry of needed) numbers.add(loaded.index.packNumber(entry));
-  const all = [...numbers].map((packNumber) => ({
-    packNumber,
-    sizeBytes: loaded.packBytes.get(loaded.packs.id(packNumber)) ?? 0,
-  }));
-  const count = Math.ceil((all.length * options.readPercent) / 100);
-  return all
-    .map((pack) => ({ pack, order: Math.random() }))
-    .sort((a, b) => a.order - b.order)
-    .slice(0, count)
-    .map(({ pack }) => pack);
-}
-
-async function readPacks(
-  repository: Repository,
-  loaded: LoadedIndex,
-  selection: PackToRead[],
-  proven: SharedArrayBuffer,
-  options: VerifyOptions,
-): Promise<BlockferryError[]> {
-  if (selection.length === 0) return [];
-  const threads = Math.min(options.threads, selection.length);
-  const counters = Counters.create(threads);
-  const task: VerifyTask = {
-    storage: repository.location,
-    index: loaded.index.memory,
-    packs: loaded.packs.memory,
-    selection,
-    taken: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
-    proven,
-    counters: counters.memory,
-  };
-  const module = new URL("./verify-thread.js", import.meta.url);
-  const pool = new ThreadPool<VerifyTask, VerifyThreadResult>(module, threads, repository.location.kind);
-  try {
-    const results = await pool.run({
-      task,
-      signal: options.signal,
-      watcher: options.watcher,
-      watched: { label: "Verifying", totalBytes: totalBytes(selection), totals: () => counters.totals() },
-    });
-    return results.flat().map((record) => new BlockferryError(record));
-  } finally {
-    await pool.close();
-  }
-}
-
-function totalBytes(selection: PackToRead[]): number {
-  return selection.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-}
-
-/** Entries of packs that were read, whose chunks were not proven. */
-function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): NumberSet {
-  const read = new Set(selection.map(({ packNumber }) => packNumber));
-  const lost = NumberSet.below(index.size);
-  if (read.size === 0) return lost;
-  for (let entry = 0; entry < index.size; entry++) {
-    if (proven[entry] === 0 && read.has(index.packNumber(entry))) lost.add(entry);
-  }
-  return lost;
-}
-
-/** Lost chunks in packs without a fault of their own: the index sends readers to the wrong place. */
-function misplacedChunks(
-  { index, packs }: LoadedIndex,
-  lost: NumberSet,
-  problems: BlockferryError[],
-): BlockferryError[] {
-  const explained = new Set(problems.map(({ object }) => object));
-  return [...lost]
-    .filter((entry) => !explained.has(packKey(packs.id(index.packNumber(entry)))))
-    .map((entry) => {
-      const key = packKey(packs.id(index.packNumber(entry)));
-      const { id, offset } = index.record(entry);
-      return new BlockferryError({
-        code: "ChunkMissing",
-        message: `The index names ${key} at byte ${offset} for chunk ${id.toString("hex")}, and the pack has no such chunk.`,
-        remedy: "Report this as a bug. Removing the index segments makes readers use the packs' own footers.",
-        object: key,
-        offset,
-      });
-    });
 }
 
 function withoutRepeats(problems: BlockferryError[]): BlockferryError[] {

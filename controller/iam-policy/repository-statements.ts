@@ -7,7 +7,7 @@ const OBJECTS: Record<"controller" | "agent", Record<string, string[]>> = {
   controller: { "s3:GetObject": ["config.json", "keys/*", "jobs/*", "points/*"], "s3:PutObject": ["jobs/*"] },
   agent: {
     "s3:GetObject": ["*"],
-    "s3:PutObject": ["packs/*", "index/*", "points/*", "jobs/*", "locks/*", "tmp/*"],
+    "s3:PutObject": ["packs/*", "index/*", "points/*", "jobs/*", "locks/*", "tmp/*", "verify/*"],
     "s3:DeleteObject": ["locks/*", "tmp/*"],
     "s3:AbortMultipartUpload": ["packs/*"],
   },

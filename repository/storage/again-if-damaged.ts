@@ -1,6 +1,6 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
 
-const DAMAGE = new Set(["ObjectCorrupt", "PackCorrupt", "ChunkCorrupt"]);
+const DAMAGE: ReadonlySet<ErrorCode> = new Set(["ObjectCorrupt", "PackCorrupt", "ChunkCorrupt"]);
 
 /**
  * Reads and proves something; when what came is damaged, once more: bytes can be damaged on their way, and only what is
@@ -14,4 +14,9 @@ export async function againIfDamaged<T>(attempt: (again: boolean) => T | Promise
     if (!(error instanceof BlockferryError) || !DAMAGE.has(error.code)) throw error;
     return attempt(true);
   }
+}
+
+/** Whether an error says that what was read is lost: damaged where it lies, or gone. */
+export function saysLost(error: unknown): boolean {
+  return error instanceof BlockferryError && (DAMAGE.has(error.code) || error.code === "ObjectNotFound");
 }

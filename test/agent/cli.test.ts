@@ -17,7 +17,7 @@ import { tempFolder } from "../support/temp-folder.js";
 import { agentOnTerminal } from "../support/terminal.js";
 
 const MIB = 1024 * 1024;
-const COMMANDS = ["init", "backup", "restore", "list", "show", "verify", "serve"];
+const COMMANDS = ["init", "backup", "restore", "list", "show", "verify", "repair", "serve"];
 
 describe("help", () => {
   test("of the program names every command, the exit codes and the environment", async () => {

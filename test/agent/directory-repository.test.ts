@@ -1,5 +1,5 @@
-import { initPlain } from "../support/repositories.js";
-import { directoryPlace } from "./directory-place.js";
+import { directoryPlace } from "../support/repository-places.js";
+import { tempFolder } from "../support/temp-folder.js";
 import { testRepository } from "./repository-suite.js";
 
-testRepository(await directoryPlace("a local directory", initPlain));
+testRepository(directoryPlace(await tempFolder()));

@@ -1,5 +1,8 @@
 import { initEncrypted } from "../support/encryption.js";
-import { directoryPlace } from "./directory-place.js";
+import { directoryPlace } from "../support/repository-places.js";
+import { tempFolder } from "../support/temp-folder.js";
 import { testRepository } from "./repository-suite.js";
 
-testRepository(await directoryPlace("a local directory, encrypted", initEncrypted));
+const ENCRYPTED = { name: "a local directory, encrypted", init: initEncrypted };
+
+testRepository(directoryPlace(await tempFolder(), ENCRYPTED));

@@ -6,28 +6,11 @@ import { writeMixedImage } from "../support/images.js";
 import { SeededRandom } from "../support/random.js";
 import { writeRandomFile } from "../support/random-files.js";
 import { agentFails, assertRestores, assertWhole, backUp, pointIds } from "../support/repositories.js";
+import type { RepositoryPlace } from "../support/repository-places.js";
 import { MISDATES } from "../support/s3-server.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
-
-/** Where repositories under test lie, and a look at their objects that does not go through blockferry's own code. */
-export interface RepositoryPlace {
-  name: string;
-  /** Makes a repository. */
-  init(repo: string): Promise<void>;
-  /** What `--repo` takes for a repository of this name, which may have slashes in it. */
-  repo(name: string): string;
-  /** Keys of all objects below `prefix` of a repository, sorted. */
-  keys(name: string, prefix: string): Promise<string[]>;
-  get(name: string, key: string): Promise<Buffer>;
-  put(name: string, key: string, body: Buffer): Promise<void>;
-  remove(name: string, key: string): Promise<void>;
-  /** Whether it says truly when an upload began. */
-  datesUploads: boolean;
-  /** What unfinished uploads have left. */
-  leftovers(name: string): Promise<string[]>;
-}
 
 /** What users do with a repository, wherever it lies. */
 export function testRepository(place: RepositoryPlace): void {

@@ -21,5 +21,5 @@ export async function restoreInProcess(
   path: string,
 ): Promise<void> {
   const targets = point.volumes.map((volume) => ({ volume, path }));
-  await restore(repository, { point, targets, existing: "refuse", ...QUIETLY });
+  await restore(repository, { point, targets, existing: "refuse", missing: "refuse", ...QUIETLY });
 }

@@ -22,13 +22,27 @@ export interface BackupOutput {
 /** What `verify --json` prints. */
 export interface VerifyOutput {
   ok: boolean;
+  startedAt: string;
+  seconds: number;
   points: number;
+  volumes: number;
+  volumeBytes: number;
   packs: number;
+  packBytes: number;
   packsRead: number;
   bytesRead: number;
-  problems: ErrorRecord[];
+  readSince: string | null;
+  problems: (ErrorRecord & { affects: VolumeRange[] })[];
   notes: ErrorRecord[];
-  damaged: { point: string; volume: string; offset: number; length: number }[];
+  damaged: (VolumeRange & { object: string })[];
+}
+
+/** Bytes of a volume in a recovery point. */
+export interface VolumeRange {
+  point: string;
+  volume: string;
+  offset: number;
+  length: number;
 }
 
 /** What `list --json` prints. */

@@ -60,13 +60,14 @@ export function testSchedules(options: ScheduleSuiteOptions): void {
 }
 
 /** What may go on beside other things. */
-type Action = "backup" | "forget" | "prune" | "verify" | "restore" | "copy";
+type Action = "backup" | "forget" | "prune" | "repair" | "verify" | "restore" | "copy";
 const ACTIONS: readonly Action[] = [
   "backup",
   "backup",
   "forget",
   "prune",
   "prune",
+  "repair",
   "verify",
   "restore",
   "copy",
@@ -153,6 +154,8 @@ class Schedules {
         return { args: ["forget", ...repo, `--keep-last=${MAX_POINTS - 1}`] };
       case "prune":
         return { args: ["prune", ...repo, "--grace-period=0s", "--rewrite-below=70"] };
+      case "repair":
+        return { args: ["repair", "index", ...repo] };
       case "verify":
         return { args: ["verify", ...repo, "--read-data", "--threads=1"] };
       case "restore": {
@@ -205,11 +208,11 @@ class Schedules {
   }
 }
 
-/** What may rightly fail beside other things: a second prune, and the restore of a point that was just forgotten. */
+/** What may rightly fail beside other things: a second run that changes the index, and the restore of a point that was just forgotten. */
 function isExcused(action: Action, { stdout }: ProgramResult, storageErrors: readonly ErrorCode[]): boolean {
   const { error } = JSON.parse(stdout || "{}") as { error?: ErrorRecord };
   return (
-    (action === "prune" && error?.code === "PruneRunning") ||
+    ((action === "prune" || action === "repair") && error?.code === "PruneRunning") ||
     (action === "restore" && error?.code === "PointNotFound") ||
     storageErrors.some((code) => code === error?.code)
   );

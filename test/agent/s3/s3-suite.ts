@@ -8,11 +8,11 @@ import { type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.
 import { writeMixedImage } from "../../support/images.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
-import { assertRestores, assertWhole, backUp, initPlain, restoreTo } from "../../support/repositories.js";
+import { assertRestores, assertWhole, backUp, restoreTo } from "../../support/repositories.js";
+import { s3Place } from "../../support/repository-places.js";
 import { S3Objects } from "../../support/s3-objects.js";
 import {
   BUCKET,
-  datesUploads,
   S3_ENVIRONMENT,
   type S3ServerName,
   s3ServerMissing,
@@ -37,22 +37,7 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
     const image = join(folder, "disk.img");
     before(() => writeMixedImage(image, 90 * MIB + 777, random));
 
-    testRepository({
-      ...{ name, init: initPlain },
-      repo: (repository) => `s3://${BUCKET}/${repository}`,
-      keys: async (repository, prefix) => {
-        const root = `${repository}/`;
-        return (await objects.keys(root + prefix)).map((key) => key.slice(root.length));
-      },
-      get: (repository, key) => objects.get(`${repository}/${key}`),
-      put: (repository, key, body) => objects.put(`${repository}/${key}`, body),
-      remove: (repository, key) => objects.remove(`${repository}/${key}`),
-      datesUploads: datesUploads(name),
-      leftovers: async (repository) => [
-        ...(await objects.uploads(`${repository}/`)),
-        ...(await objects.keys(`${repository}/tmp/`)),
-      ],
-    });
+    testRepository(s3Place(server));
 
     async function newRepository(prefix: string): Promise<string> {
       const repo = `s3://${BUCKET}/${prefix}`;

@@ -1,0 +1,113 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { EXIT } from "../../command-line/exit-codes.js";
+import { usage } from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import { packIdOf, packKey } from "../../repository/pack-format.js";
+import { openRepository, type Repository } from "../../repository/repository.js";
+import { findPointLosses } from "../repair/point-losses.js";
+import { planIndexRepair, repairIndex } from "../repair/repair-index.js";
+import { planPackRepair, repairPacks } from "../repair/repair-packs.js";
+import { progressWatcher } from "./progress.js";
+import { describeIndex, describePacks, describePoints } from "./repair-text.js";
+import { interruptSignal } from "./signals.js";
+
+interface RepairArguments extends StorageArguments {
+  what: "index" | "packs" | "points";
+  packs: string[];
+  dryRun: boolean;
+  json: boolean;
+}
+
+export const repairCommand: Command<RepairArguments> = {
+  command: "repair <what> [packs..]",
+  describe: "Write the index anew, replace damaged packs, or say what exactly recovery points have lost",
+  builder: (parser: Argv) =>
+    parser
+      .positional("what", {
+        choices: ["index", "packs", "points"],
+        describe:
+          "index: rebuild it from packs alone; packs: replace those named by what is left of them; points: name every lost byte, and change nothing",
+      })
+      .positional("packs", {
+        type: "string",
+        array: true,
+        default: [],
+        describe: "Ids or keys of damaged packs, as verify names them",
+      })
+      .options({
+        ...storageOptions,
+        "dry-run": { type: "boolean", default: false, describe: "Only say what would be done" },
+      })
+      .example(
+        "$0 repair index --repo repo",
+        "after segments were damaged or packs lost; safe while backups run",
+      )
+      .example(
+        "$0 repair packs 00112233445566778899aabbccddeeff --repo repo",
+        "save what is left of a damaged pack",
+      )
+      .example(
+        "$0 repair points --repo repo",
+        "which bytes of which volumes cannot be restored",
+      ) as unknown as Argv<RepairArguments>,
+  handler: async (args) => {
+    const ids = parsePacks(args);
+    const signal = interruptSignal();
+    const repository = await openRepository(storageLocation(args), signal);
+    if (args.what === "index") await index(repository, args, signal);
+    else if (args.what === "packs") await packs(repository, { ...args, ids }, signal);
+    else await points(repository, args, signal);
+  },
+};
+
+/** Ids of the packs that are named. @throws Usage */
+function parsePacks({ what, packs }: RepairArguments): string[] {
+  if ((what === "packs") !== packs.length > 0) {
+    throw usage(
+      what === "packs" ? "No pack is named." : `\`repair ${what}\` takes no packs.`,
+      "Write `repair packs ID...` with the packs that `verify --read-data` calls damaged.",
+    );
+  }
+  return packs.map((name) => {
+    const id = packIdOf(name) ?? name;
+    if (packIdOf(packKey(id)) === undefined) throw usage(`${name} is no pack.`, "Give its id or key.");
+    return id;
+  });
+}
+
+async function index(repository: Repository, { dryRun, json }: RepairArguments, signal: AbortSignal) {
+  const repair = await (dryRun ? planIndexRepair(repository, signal) : repairIndex(repository, signal));
+  if (repair.damaged.length > 0) process.exitCode = EXIT.dataDamaged;
+  const result = {
+    ...{ dryRun, ...repair },
+    replaced: repair.replaced.map((error) => error.toRecord()),
+    damaged: repair.damaged.map(({ error, ...chunks }) => ({ ...error.toRecord(), ...chunks })),
+  };
+  const text = describeIndex(repair);
+  printResult(json, result, dryRun ? `Nothing was changed. A repair now:\n${text}` : text);
+}
+
+async function packs(
+  repository: Repository,
+  { dryRun, json, ids }: RepairArguments & { ids: string[] },
+  signal: AbortSignal,
+) {
+  const repair = dryRun ? planPackRepair : repairPacks;
+  const repairs = await repair(repository, ids, signal);
+  if (repairs.some(({ chunksLost }) => chunksLost !== 0)) process.exitCode = EXIT.dataDamaged;
+  printResult(json, { dryRun, packs: repairs }, describePacks(repairs, dryRun));
+}
+
+async function points(repository: Repository, { json }: RepairArguments, signal: AbortSignal) {
+  const losses = await findPointLosses(repository, { watcher: progressWatcher(json), signal });
+  const { incomplete, unreadable } = losses;
+  if (incomplete.length + unreadable.length > 0) process.exitCode = EXIT.dataDamaged;
+  const result = { ...losses, unreadable: unreadable.map((error) => error.toRecord()) };
+  printResult(json, result, describePoints(losses));
+}

@@ -1,0 +1,139 @@
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { ChunkIndex } from "../../repository/chunk-index.js";
+import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
+import { entriesOf, type IndexedPack } from "../../repository/index-segment.js";
+import type { Lease } from "../../repository/lease.js";
+import { readPackFooter } from "../../repository/pack-footer.js";
+import { packIdOf, packKey } from "../../repository/pack-format.js";
+import { PackTable } from "../../repository/pack-table.js";
+import type { Repository } from "../../repository/repository.js";
+import { saysLost } from "../../repository/storage/again-if-damaged.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { copyChunks } from "../copy-chunks.js";
+import { acquireExclusive } from "../exclusive-lease.js";
+import { mergeIndex } from "../prune/merge-index.js";
+import { OldIndex } from "./old-index.js";
+import { salvagePack } from "./salvage-pack.js";
+
+/** What became of a damaged pack. */
+export interface PackRepair {
+  id: string;
+  /** Chunks that proved, and stand in a new pack. */
+  chunksKept: number;
+  /** Null when neither footer nor index tells what the pack held. */
+  chunksLost: number | null;
+}
+
+/**
+ * Replaces damaged packs by new ones with what of them still proves. What does not is in no pack then, so the next backup stores it
+ * again. A restore that reads such a pack meanwhile may fail, and succeeds when it is run again.
+ * @param ids of the packs
+ * @throws PackMissing, ObjectCorrupt for a damaged segment, before anything is changed; PruneRunning, LeaseLost; StorageFull; Interrupted
+ */
+export async function repairPacks(
+  repository: Repository,
+  ids: string[],
+  signal: AbortSignal,
+): Promise<PackRepair[]> {
+  const lease = await acquireExclusive(repository.storage, signal);
+  try {
+    const storage = repository.storage.until(signal);
+    const uploads = await storage.beginUploads();
+    try {
+      return await salvageAll(storage, ids, (pack) => replacePack(storage, lease, pack, signal));
+    } finally {
+      await uploads.end();
+    }
+  } finally {
+    await lease.release();
+  }
+}
+
+/** What `repairPacks` would do now; changes nothing. @throws PackMissing, ObjectCorrupt */
+export function planPackRepair(
+  repository: Repository,
+  ids: string[],
+  signal: AbortSignal,
+): Promise<PackRepair[]> {
+  return salvageAll(repository.storage.until(signal), ids, async () => undefined);
+}
+
+async function salvageAll(
+  storage: Storage,
+  ids: string[],
+  replace: (salvaged: IndexedPack) => Promise<void>,
+): Promise<PackRepair[]> {
+  const old = await OldIndex.read(storage);
+  const [problem] = old.problems;
+  if (problem !== undefined) throw problem;
+  const sizes = await packSizes(storage, ids);
+  const repairs: PackRepair[] = [];
+  for (const [id, sizeBytes] of sizes) {
+    const listed = (await footerOf(storage, id, sizeBytes)) ?? (await old.find(id));
+    const salvaged = await salvagePack(
+      storage,
+      listed ?? { id, sizeBytes, footer: Buffer.alloc(0) },
+      sizeBytes,
+    );
+    await replace(salvaged);
+    const chunksKept = chunksIn(salvaged);
+    repairs.push({ id, chunksKept, chunksLost: listed === undefined ? null : chunksIn(listed) - chunksKept });
+  }
+  return repairs;
+}
+
+/** @throws PackMissing for the first that does not exist */
+async function packSizes(storage: Storage, ids: string[]): Promise<Map<string, number>> {
+  const objects = await storage.list("packs/");
+  const there = new Map(objects.map(({ key, sizeBytes }) => [packIdOf(key), sizeBytes]));
+  return new Map(
+    ids.map((id) => {
+      const sizeBytes = there.get(id);
+      if (sizeBytes === undefined) throw packMissing(storage, id);
+      return [id, sizeBytes];
+    }),
+  );
+}
+
+async function footerOf(storage: Storage, id: string, sizeBytes: number): Promise<IndexedPack | undefined> {
+  try {
+    return await readPackFooter(storage, id, sizeBytes);
+  } catch (error) {
+    if (saysLost(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The new pack is durable and indexed before the old one leaves the index, and that before it goes. */
+async function replacePack(
+  storage: Storage,
+  lease: Lease,
+  salvaged: IndexedPack,
+  signal: AbortSignal,
+): Promise<void> {
+  const index = ChunkIndex.create(chunksIn(salvaged) + 1);
+  index.insertAll(entriesOf(salvaged, 0));
+  const loaded = { index, packs: PackTable.of([salvaged.id]) };
+  const entries = Array.from({ length: index.size }, (_, entry) => entry);
+  await copyChunks(entries, {
+    ...{ from: storage, loaded, to: storage, unindexed: [], compression: "lz4", signal },
+  });
+  await lease.assertHeld();
+  await mergeIndex(storage, new Set([salvaged.id]));
+  await lease.assertHeld();
+  await storage.delete([packKey(salvaged.id)]);
+}
+
+function chunksIn({ footer }: IndexedPack): number {
+  return footer.length / CHUNK_RECORD_BYTES;
+}
+
+function packMissing(storage: Storage, id: string): BlockferryError {
+  return new BlockferryError({
+    code: "PackMissing",
+    message: `${packKey(id)} is missing from ${storage.name}; nothing was changed.`,
+    remedy:
+      "Name packs that `blockferry-agent verify --read-data` calls damaged. `repair index` forgets those that are gone.",
+    object: packKey(id),
+  });
+}

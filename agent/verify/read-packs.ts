@@ -1,0 +1,45 @@
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { LoadedIndex } from "../../repository/load-index.js";
+import type { Repository } from "../../repository/repository.js";
+import { Counters } from "../counters.js";
+import type { RunWatcher } from "../run-watcher.js";
+import { ThreadPool } from "../thread-pool.js";
+import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
+
+export interface ReadPacksOptions {
+  selection: PackToRead[];
+  /** One byte for each index entry, which becomes 1 when the chunk is proven and found where the index says. */
+  proven: SharedArrayBuffer;
+  threads: number;
+  watcher: RunWatcher;
+  signal: AbortSignal;
+}
+
+/** Reads whole packs in parallel and proves every byte of them. @returns what is wrong with them */
+export async function readPacks(
+  repository: Repository,
+  loaded: LoadedIndex,
+  { selection, proven, watcher, signal, ...options }: ReadPacksOptions,
+): Promise<BlockferryError[]> {
+  if (selection.length === 0) return [];
+  const threads = Math.min(options.threads, selection.length);
+  const counters = Counters.create(threads);
+  const task: VerifyTask = {
+    storage: repository.location,
+    index: loaded.index.memory,
+    selection,
+    taken: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+    proven,
+    counters: counters.memory,
+  };
+  const module = new URL("./verify-thread.js", import.meta.url);
+  const pool = new ThreadPool<VerifyTask, VerifyThreadResult>(module, threads, repository.location.kind);
+  try {
+    const totalBytes = selection.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const watched = { label: "Verifying", totalBytes, totals: () => counters.totals() };
+    const results = await pool.run({ task, signal, watcher, watched });
+    return results.flat().map((record) => new BlockferryError(record));
+  } finally {
+    await pool.close();
+  }
+}

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { cp, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openRepository } from "../../repository/repository.js";
+import { type ExpectedContent, FIXTURES } from "../fixtures/fixtures.js";
+import { assertWhole, newRepository, pointIds, restoreTo } from "../support/repositories.js";
+import { sha256File } from "../support/same-content.js";
+import { tempFolder } from "../support/temp-folder.js";
+
+const formats = (await readdir(FIXTURES)).filter((name) => name.startsWith("format-"));
+
+for (const format of formats) {
+  test(`a repository of ${format} is whole to this version, and every volume comes back bit for bit`, async () => {
+    const folder = await tempFolder();
+    const repo = join(folder, "repo");
+    await cp(join(FIXTURES, format, "repository"), repo, { recursive: true });
+    const expected = JSON.parse(
+      await readFile(join(FIXTURES, format, "expected.json"), "utf8"),
+    ) as ExpectedContent;
+    assert.deepEqual(await pointIds(repo), Object.keys(expected));
+    const { packs, packsRead } = await assertWhole(repo);
+    assert.ok(packs > 0 && packsRead === packs);
+    for (const [point, volumes] of Object.entries(expected)) {
+      const names = Object.keys(volumes);
+      const target = (name: string) => join(folder, `${point}-${name}`);
+      await restoreTo(
+        repo,
+        point,
+        names.map((name) => `${name}=${target(name)}`),
+      );
+      for (const name of names)
+        assert.equal(await sha256File(target(name)), volumes[name], `${point}, ${name}`);
+    }
+  });
+}
+
+test("the format of new repositories has a fixture, too", async () => {
+  const { config } = await openRepository(await newRepository(await tempFolder()));
+  assert.ok(formats.includes(`format-${config.version}`));
+});
