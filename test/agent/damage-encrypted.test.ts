@@ -1,9 +1,4 @@
 import { initEncrypted } from "../support/encryption.js";
 import { testDamage } from "./damage-suite.js";
 
-testDamage({
-  name: "a damaged encrypted repository",
-  init: initEncrypted,
-  damages: ["flip a bit"],
-  randomCases: 5,
-});
+testDamage({ name: "a damaged encrypted repository", init: initEncrypted, randomCases: 10 });
