@@ -78,6 +78,35 @@ rootTest("an action that is not allowed is found by a dry run, and named", async
   assert.match(problems[0].remedy, /ec2:CreateVolume/);
 });
 
+rootTest("what else a dry run objects to is found, too", async () => {
+  const error = { code: "InvalidParameterCombination", message: "Not like that.", status: 400 };
+  await lab.control.addFault({ action: "CreateVolume", dryRun: true, error });
+  const { problems } = await check(...instance(customerKey), "--worker", workerId);
+  await lab.control.clearFaults();
+  assert.deepEqual([problems.length, problems[0].code], [1, "AwsRefused"]);
+  assert.match(problems[0].message, /ec2:CreateVolume .*Not like that/);
+});
+
+rootTest("dry runs ask for volumes as they will be, and for all that the steps look for", async () => {
+  await lab.control.clearRequests();
+  const kind = ["--volume-type", "gp3", "--iops", "5000", "--throughput", "300"];
+  await check(...instance(customerKey), "--worker", workerId, ...kind);
+  const dry = (await lab.control.requests()).filter(({ parameters }) => parameters.DryRun === "true");
+  const { parameters } = dry.find(({ action }) => action === "CreateVolume") ?? {};
+  const { Size, VolumeType, Iops, Throughput } = parameters ?? {};
+  assert.deepEqual([Size, VolumeType, Iops, Throughput], ["1", "gp3", "5000", "300"]);
+  assert.deepEqual(
+    dry.map(({ account, action }) => [account === lab.source.accountId ? "source" : "worker", action]),
+    [
+      ["source", "CreateSnapshots"],
+      ["worker", "CreateVolume"],
+      ["source", "DescribeSnapshots"],
+      ["worker", "DescribeVolumes"],
+      ["worker", "DescribeInstances"],
+    ],
+  );
+});
+
 rootTest("a worker that does not exist is refused", async () => {
   const many = ["--worker", "i-00000000000000000"];
   const { problems } = await check(...instance(customerKey), ...many);
