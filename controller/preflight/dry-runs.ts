@@ -26,8 +26,10 @@ export async function tryCalls(plan: Plan, { source, worker }: Parties, findings
   const { instance, availabilityZone, request } = plan;
   const snapshots = createSnapshotsCommand(plan, true);
   await heedAnswer(findings, () => source.ec2(snapshots, instance.instanceId));
-  const volumes = `volumes in ${availabilityZone}`;
-  await heedAnswer(findings, () => worker.ec2(createVolume(plan), volumes));
+  for (const sizeGib of extremeSizes(plan)) {
+    const volumes = `volumes of ${sizeGib} GiB in ${availabilityZone}`;
+    await heedAnswer(findings, () => worker.ec2(createVolume(plan, sizeGib), volumes));
+  }
   if (request.workerInstance.kind === "launch") {
     await heedAnswer(findings, () => worker.ec2(runInstances(plan, true), "the worker"));
   }
@@ -36,17 +38,25 @@ export async function tryCalls(plan: Plan, { source, worker }: Parties, findings
   }
 }
 
+/** GiB of the smallest and the largest volume: each type of volume has a least size and a most, and IOPS that go with it. */
+function extremeSizes({ volumes }: Plan): Set<number> {
+  const sizes = volumes.map(({ origin }) => Math.ceil(origin.sizeBytes / GIB));
+  return new Set([Math.min(...sizes), Math.max(...sizes)]);
+}
+
 /**
- * The largest of the volumes. Without a snapshot, as there is none yet, and so without an initialization rate, which goes with
- * one alone. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+ * Without a snapshot, as there is none yet, and so without an initialization rate, which goes with one alone.
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
  */
-function createVolume({ jobId, availabilityZone, volumeKey, request, volumes }: Plan): CreateVolumeCommand {
+function createVolume(
+  { jobId, availabilityZone, volumeKey, request }: Plan,
+  sizeGib: number,
+): CreateVolumeCommand {
   const { volumeType, iops, throughputMibps } = request;
-  const largest = Math.max(...volumes.map(({ origin }) => origin.sizeBytes));
   return new CreateVolumeCommand({
     DryRun: true,
     AvailabilityZone: availabilityZone,
-    Size: Math.max(1, Math.ceil(largest / GIB)),
+    Size: sizeGib,
     VolumeType: volumeType as never,
     ...(iops === null ? {} : { Iops: iops }),
     ...(throughputMibps === null ? {} : { Throughput: throughputMibps }),

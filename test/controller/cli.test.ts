@@ -67,6 +67,12 @@ describe("wrong usage", async () => {
       ["check", ...INSTANCE, ...WORKER, "--initialization-rate", "50"],
       /100 to 300/,
     ],
+    ["a volume type that is none", ["check", ...INSTANCE, ...WORKER, "--volume-type", "gp4"], /gp3.*io2/],
+    [
+      "throughput that gp2 does not take",
+      ["check", ...INSTANCE, ...WORKER, "--volume-type", "gp2", "--throughput", "250"],
+      /nothing that volumes of type gp2/,
+    ],
     ["a tag without a value", ["check", ...INSTANCE, ...WORKER, "--tag", "prod"], /KEY=VALUE/],
     ["a duration that is none", ["cleanup", "--older-than", "yesterday"], /no duration/],
     ["a party that is none", ["iam-policy", "--for", "everybody", ...INSTANCE, ...WORKER], /for/],
