@@ -20,6 +20,7 @@ import type { PlannedParty } from "../plan.js";
 import type { Access } from "../request.js";
 import type { ActionUse, PartyName } from "./action-use.js";
 import { awsError, isDenied } from "./aws-errors.js";
+import { type Caller, callerOf } from "./caller.js";
 import { Clients } from "./clients.js";
 
 /** What changes nothing can be cut off in the middle; of all else it is worth knowing whether it happened. */
@@ -31,10 +32,11 @@ export class Party implements PlannedParty {
   readonly principalArn: string;
   readonly partition: string;
   readonly region: string;
+  readonly rolePath: Caller["rolePath"];
 
   constructor(
     readonly name: PartyName,
-    identity: PlannedParty,
+    identity: PlannedParty & Caller,
     private readonly clients: Clients,
     private readonly declared: ReadonlySet<string> | undefined,
     private readonly signal: AbortSignal | undefined,
@@ -43,6 +45,7 @@ export class Party implements PlannedParty {
     this.principalArn = identity.principalArn;
     this.partition = identity.partition;
     this.region = identity.region;
+    this.rolePath = identity.rolePath;
   }
 
   /**
@@ -114,7 +117,7 @@ export async function openParty(name: PartyName, access: Access, signal?: AbortS
     const { Account = "", Arn = "" } = await clients.patience.keepTrying(`sts.${region}`, ask, signal);
     const identity = {
       accountId: Account,
-      principalArn: roleOf(Arn),
+      ...callerOf(Arn, access.roleArn),
       partition: Arn.split(":")[1] ?? "aws",
       region,
     };
@@ -137,13 +140,6 @@ function roleRefused(name: PartyName, role: string, { externalId }: Access, caus
       : `The policy may ask for another external id than ${option} gives.`,
   ].join(" ");
   return new BlockferryError({ code, message, remedy, object: object ?? role }, error);
-}
-
-/** Policies name a role, not its sessions: `assumed-role/NAME/SESSION` is `role/NAME`, as far as its path is not told. */
-function roleOf(callerArn: string): string {
-  const [, partition, account, role] =
-    /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(callerArn) ?? [];
-  return role === undefined ? callerArn : `arn:${partition}:iam::${account}:role/${role}`;
 }
 
 function undeclared(action: string, party: PartyName): BlockferryError {
