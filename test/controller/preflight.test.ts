@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { CreateRoleCommand, PutRolePolicyCommand } from "@aws-sdk/client-iam";
 import { DisableKeyCommand, EnableKeyCommand } from "@aws-sdk/client-kms";
+import { launch } from "../lab/instances.js";
 import { populate, REPOSITORY, startLab } from "../lab/lab.js";
+import { attach, createVolume } from "../lab/volume-steps.js";
 import { controller } from "../support/controller.js";
 import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
@@ -9,7 +11,6 @@ import { rootTest } from "../support/root-test.js";
 const lab = await startLab();
 const population = await populate(lab);
 const { customerKey, defaultKey, workerId, sourceWorkerId } = population;
-const before = await lab.control.resources();
 const ACCESS = ["--repo", REPOSITORY, "--source-profile", "source"];
 
 const instance = ({ instanceId }: { instanceId: string }) => ["--instance", instanceId];
@@ -114,6 +115,28 @@ rootTest("a worker that does not exist is refused", async () => {
   assert.equal(problems[0].object, "i-00000000000000000");
 });
 
+rootTest("a worker is taken that has just room enough, and refused with one volume more on it", async () => {
+  // 28 slots, less one for a network interface and 24 for instance store: 3, and its root takes one.
+  const { InstanceId = "" } = await launch(lab.worker, {
+    ...{ ImageId: "ami-0123456789abcdef1", InstanceType: "d3en.12xlarge" },
+  });
+  assert.equal(customerKey.volumes.length, 2);
+  assert.equal((await check(...instance(customerKey), "--worker", InstanceId)).ok, true);
+  await attach(lab.worker, await createVolume(lab.worker, { Size: 1 }), InstanceId, "/dev/sdf");
+  const { problems } = await check(...instance(customerKey), "--worker", InstanceId);
+  assert.deepEqual(
+    problems.map(({ code, object }: { code: string; object: string }) => [code, object]),
+    [["WorkerNotUsable", InstanceId]],
+  );
+  assert.match(problems[0].message, /2 volumes are to be attached, .* has room for 1 more/);
+  // As EC2 has it:
+  await attach(lab.worker, await createVolume(lab.worker, { Size: 1 }), InstanceId, "/dev/sdg");
+  const third = await createVolume(lab.worker, { Size: 1 });
+  await assert.rejects(attach(lab.worker, third, InstanceId, "/dev/sdh"), {
+    name: "AttachmentLimitExceeded",
+  });
+});
+
 rootTest("an instance that is not there, and a volume that is not its own, are named", async () => {
   const missing = await check("--instance", "i-00000000000000000", "--worker", workerId);
   assert.equal(missing.problems[0].code, "InstanceNotFound");
@@ -149,6 +172,7 @@ for (const party of ["source", "worker"] as const) {
 }
 
 rootTest("a backup whose preflight fails makes nothing, and no job", async () => {
+  const before = await lab.control.resources();
   const args = ["backup", ...ACCESS, ...instance(defaultKey), "--worker", workerId, "--json"];
   assert.equal(failure(1, await controller(args, lab.env)).code, "PreflightFailed");
   assert.deepEqual(await lab.control.resources(), before);
