@@ -107,12 +107,13 @@ export class Party implements PlannedParty {
   }
 }
 
-/** Finds out who acts with these credentials. @param signal ends what it waits for @throws CredentialsInvalid, AwsAccessDenied */
+/** Finds out who acts with these credentials. @param signal ends what it waits for @throws CredentialsInvalid, AwsAccessDenied, Usage without a Region */
 export async function openParty(name: PartyName, access: Access, signal?: AbortSignal): Promise<Party> {
   const clients = new Clients(access);
   const who = access.roleArn ?? access.profile ?? "the credentials of the environment";
   try {
     const region = await clients.defaultRegion();
+    if (region === undefined) throw noRegion(name, access);
     const ask = () => clients.sts(region).send(new GetCallerIdentityCommand());
     const { Account = "", Arn = "" } = await clients.patience.keepTrying(`sts.${region}`, ask, signal);
     const identity = {
@@ -126,6 +127,17 @@ export async function openParty(name: PartyName, access: Access, signal?: AbortS
     if (access.roleArn !== null && isDenied(error)) throw roleRefused(name, access.roleArn, access, error);
     throw awsError({ action: "sts:GetCallerIdentity", principal: who, object: `the ${name} account` }, error);
   }
+}
+
+function noRegion(name: PartyName, { profile }: Access): BlockferryError {
+  const option = `--${name}-region`;
+  const ofProfile = profile === null ? "the profile in use" : `profile ${profile}`;
+  return new BlockferryError({
+    code: "Usage",
+    message: `No Region is named for the ${name === "source" ? "instance" : "worker"}: there is no ${option}, no AWS_REGION in the environment, and no region in ${ofProfile} (~/.aws/config).`,
+    remedy: `Give ${option}, as in ${option} eu-central-1, or set AWS_REGION, or write \`region = ...\` into ${ofProfile}.`,
+    object: option,
+  });
 }
 
 /** GetCallerIdentity takes no permission, so what is refused is to assume the role. */

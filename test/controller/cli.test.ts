@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { jobKey } from "../../repository/jobs/job-key.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
@@ -83,6 +84,29 @@ describe("wrong usage", async () => {
       const error = failure(2, await controller([...args, ...repoArgs, "--json"]));
       assert.equal(error.code, "Usage");
       assert.match(error.message, message);
+    });
+  }
+});
+
+describe("without a Region", async () => {
+  const repo = await newRepository(await tempFolder());
+
+  for (const [what, AWS_REGION] of [
+    ["no", undefined],
+    ["an empty", ""],
+  ]) {
+    test(`a backup with ${what} AWS_REGION says where it looked for one, and what to do`, async () => {
+      const folder = await tempFolder();
+      const none = { AWS_REGION, AWS_DEFAULT_REGION: undefined, AWS_PROFILE: undefined };
+      const files = {
+        AWS_CONFIG_FILE: join(folder, "config"),
+        AWS_SHARED_CREDENTIALS_FILE: join(folder, "credentials"),
+      };
+      const args = ["check", ...INSTANCE, ...WORKER, "--repo", repo, "--source-profile", "fleet", "--json"];
+      const { code, message, remedy } = failure(2, await controller(args, { ...none, ...files }));
+      assert.equal(code, "Usage");
+      assert.match(message, /No Region .*instance.*--source-region.*AWS_REGION.*profile fleet/);
+      assert.match(remedy, /--source-region eu-central-1.*AWS_REGION/);
     });
   }
 });
