@@ -31,6 +31,8 @@ rootTest("a backup that would work is told with its route, steps, permissions an
   assert.ok(found.permissions.source.includes("ec2:CreateSnapshots"));
   assert.ok(found.permissions.worker.includes("kms:CreateGrant"));
   assert.equal(found.temporary.length, 2);
+  // Two volumes of 1 GiB: 2 x (0.05 + 0.08) USD a month.
+  assert.equal(found.estimatedCost.usdPerHour, 0.000361);
 });
 
 rootTest("aws/ebs volumes across accounts are refused one by one, with the two ways out", async () => {
