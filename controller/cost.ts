@@ -2,7 +2,7 @@ import type { Plan, PlannedVolume } from "./plan.js";
 import { isBridged, ROUTE_TABLE } from "./route.js";
 
 /** What the temporary resources of a kind cost while all of them exist. */
-export interface CostPart {
+interface CostPart {
   what: "volumes" | "snapshots" | "copies" | "worker-root";
   count: number;
   sizeGib: number;
