@@ -7,6 +7,9 @@ import { timing } from "../timing.js";
 import { type CredentialProvider, credentialsFor } from "./credentials.js";
 import { Patience } from "./patience.js";
 
+/** What the SDK says without a Region; an AWS_REGION that is empty counts as set for it. */
+const NO_REGION = /^Region (is missing|not accepted: region="")/;
+
 /** The SDK's clients of an account. */
 export class Clients {
   readonly patience = new Patience(timing().outageMs, () => this.renewCredentials());
@@ -34,11 +37,16 @@ export class Clients {
     return new STSClient(this.config(region));
   }
 
-  /** The Region of the command line, the profile or the environment, as the SDK finds it. */
-  async defaultRegion(): Promise<string> {
+  /** The Region of the command line, the environment or the profile, as the SDK finds it; undefined where none is named. */
+  async defaultRegion(): Promise<string | undefined> {
     if (this.access.region !== null) return this.access.region;
     const { profile } = this.access;
-    return new STSClient(profile === null ? {} : { profile }).config.region();
+    try {
+      return await new STSClient(profile === null ? {} : { profile }).config.region();
+    } catch (error) {
+      if (error instanceof Error && NO_REGION.test(error.message)) return undefined;
+      throw error;
+    }
   }
 
   /** Credentials without a date are kept for ever by a client, whatever has become of the profile that they are from. */

@@ -31,13 +31,19 @@ function sameName(device: string): string {
   return device.replace(/^\/dev\/(sd|xvd)/, "").replace(/\d+$/, "");
 }
 
-/** How many more volumes can be attached to an instance of a type. @param instance undefined for one that is not launched yet */
+/**
+ * How many more volumes can be attached to an instance of a type; the root volume is one, too. Of a Nitro type with a shared
+ * limit `MaximumEbsAttachments` leaves out the one network interface that every instance has and the instance store: it is 27
+ * for m5.large, 26 for m5d.large with its one disk. Every other interface takes one more.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/volume_limits.html
+ * @param instance undefined for one that is not launched yet
+ */
 export function freeSlots(instance: Instance | undefined, type: InstanceTypeInfo | undefined): number {
   const volumes = instance?.BlockDeviceMappings?.length ?? 1;
   const limit = type?.EbsInfo?.MaximumEbsAttachments;
   if (type?.Hypervisor === "xen") return (limit ?? XEN_SLOTS) - volumes;
   if (type?.EbsInfo?.AttachmentLimitType === "dedicated") return (limit ?? NITRO_SLOTS) - volumes;
-  const interfaces = instance?.NetworkInterfaces?.length ?? 1;
   const disks = (type?.InstanceStorageInfo?.Disks ?? []).reduce((sum, { Count = 0 }) => sum + Count, 0);
-  return (limit ?? NITRO_SLOTS) - volumes - interfaces - disks;
+  const interfaces = instance?.NetworkInterfaces?.length ?? 1;
+  return (limit ?? NITRO_SLOTS - 1 - disks) - (interfaces - 1) - volumes;
 }

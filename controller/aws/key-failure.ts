@@ -20,9 +20,31 @@ export async function keyNotUsable(
   return new BlockferryError({
     code: "KeyNotUsable",
     message: `${what} ${suspects.join("; ")}.`,
-    remedy: `Allow ${party.principalArn} the actions ${EBS_KEY_ACTIONS.join(", ")} on ${keys.join(" and ")}, in the key's policy and in the role's (kms:CreateGrant with kms:GrantIsForAWSResource); \`blockferry iam-policy --for key-policy\` prints the statement. The key must be enabled.`,
+    remedy: `${howToAllow(party, keys)} The key must be enabled.`,
     object,
   });
+}
+
+/**
+ * Which policies must let EBS use keys for a party: its own always, and those of keys in other accounts.
+ * AWS: "Allowing users in other accounts to use a KMS key"
+ */
+export function howToAllow(
+  { name, accountId, principalArn }: Pick<Party, "name" | "accountId" | "principalArn">,
+  keys: string[],
+): string {
+  const foreign = keys.filter((key) => ![undefined, accountId].includes(key.split(":")[4]));
+  const own = `in the role's policy, as \`blockferry iam-policy --for ${name}\` prints it (kms:CreateGrant with kms:GrantIsForAWSResource)`;
+  const others = `Of ${foreign.join(" and ")}, of another account, the key's policy must allow it too: \`blockferry iam-policy --for key-policy\` prints the statements.`;
+  return [
+    `Allow ${principalArn} the actions ${EBS_KEY_ACTIONS.join(", ")} on ${keys.join(" and ")} ${own}.`,
+    ...(foreign.length < keys.length
+      ? [
+          `The policy of a key of account ${accountId} must leave that to the account's policies, or allow the role itself.`,
+        ]
+      : []),
+    ...(foreign.length > 0 ? [others] : []),
+  ].join(" ");
 }
 
 /** What is wrong with a key as far as the party can see, or undefined when it looks well. */

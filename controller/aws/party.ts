@@ -18,8 +18,10 @@ import { GetCallerIdentityCommand } from "@aws-sdk/client-sts";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { PlannedParty } from "../plan.js";
 import type { Access } from "../request.js";
+import { noRegion, roleRefused } from "./access-errors.js";
 import type { ActionUse, PartyName } from "./action-use.js";
 import { awsError, isDenied } from "./aws-errors.js";
+import { type Caller, callerOf } from "./caller.js";
 import { Clients } from "./clients.js";
 
 /** What changes nothing can be cut off in the middle; of all else it is worth knowing whether it happened. */
@@ -31,10 +33,11 @@ export class Party implements PlannedParty {
   readonly principalArn: string;
   readonly partition: string;
   readonly region: string;
+  readonly rolePath: Caller["rolePath"];
 
   constructor(
     readonly name: PartyName,
-    identity: PlannedParty,
+    identity: PlannedParty & Caller,
     private readonly clients: Clients,
     private readonly declared: ReadonlySet<string> | undefined,
     private readonly signal: AbortSignal | undefined,
@@ -43,6 +46,7 @@ export class Party implements PlannedParty {
     this.principalArn = identity.principalArn;
     this.partition = identity.partition;
     this.region = identity.region;
+    this.rolePath = identity.rolePath;
   }
 
   /**
@@ -104,17 +108,18 @@ export class Party implements PlannedParty {
   }
 }
 
-/** Finds out who acts with these credentials. @param signal ends what it waits for @throws CredentialsInvalid, AwsAccessDenied */
+/** Finds out who acts with these credentials. @param signal ends what it waits for @throws CredentialsInvalid, AwsAccessDenied, Usage without a Region */
 export async function openParty(name: PartyName, access: Access, signal?: AbortSignal): Promise<Party> {
   const clients = new Clients(access);
   const who = access.roleArn ?? access.profile ?? "the credentials of the environment";
   try {
     const region = await clients.defaultRegion();
+    if (region === undefined) throw noRegion(name, access);
     const ask = () => clients.sts(region).send(new GetCallerIdentityCommand());
     const { Account = "", Arn = "" } = await clients.patience.keepTrying(`sts.${region}`, ask, signal);
     const identity = {
       accountId: Account,
-      principalArn: roleOf(Arn),
+      ...callerOf(Arn, access.roleArn),
       partition: Arn.split(":")[1] ?? "aws",
       region,
     };
@@ -123,27 +128,6 @@ export async function openParty(name: PartyName, access: Access, signal?: AbortS
     if (access.roleArn !== null && isDenied(error)) throw roleRefused(name, access.roleArn, access, error);
     throw awsError({ action: "sts:GetCallerIdentity", principal: who, object: `the ${name} account` }, error);
   }
-}
-
-/** GetCallerIdentity takes no permission, so what is refused is to assume the role. */
-function roleRefused(name: PartyName, role: string, { externalId }: Access, cause: unknown): BlockferryError {
-  const error = awsError({ action: "sts:AssumeRole", principal: "the caller", object: role }, cause);
-  const option = `--${name}-external-id`;
-  const { code, message, object } = error;
-  const remedy = [
-    `Allow the caller sts:AssumeRole on it (\`blockferry iam-policy --for controller\`), and name the caller in the role's trust policy.`,
-    externalId === null
-      ? `If that policy asks for an external id (sts:ExternalId), give it with ${option}.`
-      : `The policy may ask for another external id than ${option} gives.`,
-  ].join(" ");
-  return new BlockferryError({ code, message, remedy, object: object ?? role }, error);
-}
-
-/** Policies name a role, not its sessions: `assumed-role/NAME/SESSION` is `role/NAME`, as far as its path is not told. */
-function roleOf(callerArn: string): string {
-  const [, partition, account, role] =
-    /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(callerArn) ?? [];
-  return role === undefined ? callerArn : `arn:${partition}:iam::${account}:role/${role}`;
 }
 
 function undeclared(action: string, party: PartyName): BlockferryError {

@@ -45,6 +45,7 @@ export const backupCommand: Command<BackupArguments> = {
     const { plan, findings } = await preflight(request, parties, config.id);
     display.end(findings.problems.length === 0 ? "done" : "failed");
     findings.throwIfAny();
+    for (const note of findings.notes) display.note(note);
     if (plan === undefined) throw new Error("The preflight found neither a plan nor a problem.");
     display.note(`job ${plan.jobId}, ${ROUTE_TABLE[plan.route].title}`);
     for (const note of await queueNotes(storage, plan)) display.note(note);

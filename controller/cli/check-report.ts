@@ -1,5 +1,6 @@
 import { formatBytes } from "../../command-line/format.js";
 import type { ActionUse } from "../aws/action-use.js";
+import { type CostEstimate, estimateCost } from "../cost.js";
 import { usesOf } from "../iam-policy/policies.js";
 import type { Plan } from "../plan.js";
 import type { Preflight } from "../preflight/preflight.js";
@@ -21,6 +22,7 @@ export function checkResult({ plan, findings }: Preflight) {
           steps: stepsOf(plan).map(({ name, title, makes }) => ({ name, title, makes })),
           permissions: permissionsOf(plan),
           temporary: temporaryOf(plan),
+          estimatedCost: estimateCost(plan),
         }),
   };
 }
@@ -60,6 +62,19 @@ function describePlan(plan: Plan): string[] {
     `  optional, for \`check\`: ${optional.join(", ")}`,
     "Temporary resources that cost while they exist:",
     ...temporaryOf(plan).map((line) => `  ${line}`),
+    ...describeCost(estimateCost(plan)).map((line) => `  ${line}`),
+  ];
+}
+
+function describeCost(cost: CostEstimate): string[] {
+  const { parts, usdPerHour, keptSnapshotsUsdPerMonth, notIncluded } = cost;
+  const sum = parts.map((part) => `${part.what} $${part.usdPerHour.toFixed(4)}`).join(" + ");
+  return [
+    `at most $${usdPerHour.toFixed(4)} for each hour that they exist: ${sum} (list prices of us-east-1; other Regions differ)`,
+    ...(keptSnapshotsUsdPerMonth === 0
+      ? []
+      : [`at most $${keptSnapshotsUsdPerMonth.toFixed(2)} a month for the snapshots that are kept`]),
+    `not in it: ${notIncluded.join("; ")}`,
   ];
 }
 

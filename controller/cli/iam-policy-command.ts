@@ -3,9 +3,12 @@ import type { Command } from "../../command-line/command.js";
 import { once } from "../../command-line/options.js";
 import { storageLocation } from "../../command-line/storage-options.js";
 import { inspectRepository } from "../../repository/repository.js";
+import type { Party } from "../aws/party.js";
 import { passedRole } from "../iam-policy/passed-role.js";
 import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
+import { principalWithPath } from "../iam-policy/role-path.js";
 import { openParties } from "../parties.js";
+import type { Plan } from "../plan.js";
 import { preflight } from "../preflight/preflight.js";
 import { parseRequest } from "./parse-request.js";
 import { type RequestArguments, requestOptions } from "./request-options.js";
@@ -43,7 +46,21 @@ export const iamPolicyCommand: Command<IamPolicyArguments> = {
     const passesRole = args.for === "worker" || args.for === "controller";
     const workerRole = passesRole ? await passedRole(plan, parties.worker) : null;
     const repositoryKeys = keys.flatMap(({ from }) => (from.kind === "kms" ? [from.keyArn] : []));
-    const policy = policyFor(args.for, { ...plan, workerRole, repositoryKeys });
+    const policy = policyFor(args.for, {
+      ...(await withGrantee(args.for, plan, parties.worker)),
+      ...{ workerRole, repositoryKeys },
+    });
     process.stdout.write(`${JSON.stringify(policy, null, args.json ? 0 : 2)}\n`);
   },
 };
+
+/** A key's policy must name the worker's role with its path. */
+async function withGrantee(party: PolicyParty, plan: Plan, worker: Party): Promise<Plan> {
+  if (party !== "key-policy") return plan;
+  const principalArn = await principalWithPath(worker);
+  if (principalArn !== undefined) return { ...plan, worker: { ...plan.worker, principalArn } };
+  process.stderr.write(
+    `note: ${worker.principalArn} may have a path that is missing here, as IAM does not tell it (iam:GetRole); name the role with --worker-role.\n`,
+  );
+  return plan;
+}

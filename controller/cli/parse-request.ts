@@ -5,6 +5,7 @@ import type { StorageChoices } from "../../repository/storage/storage-choices.js
 import type { BackupRequest, WorkerRequest } from "../request.js";
 import { sourceAccess, workerAccess } from "./access-options.js";
 import type { RequestArguments } from "./request-options.js";
+import { parseVolumeKind } from "./volume-kind.js";
 
 /** @throws Usage */
 export function parseRequest(args: RequestArguments): BackupRequest {
@@ -26,9 +27,7 @@ export function parseRequest(args: RequestArguments): BackupRequest {
     },
     excludedVolumes: args.excludeVolume ?? [],
     root: args.excludeRoot ? "excluded" : "included",
-    volumeType: args.volumeType,
-    iops: wholeNumber("iops", args.iops, 100, 256_000),
-    throughputMibps: wholeNumber("throughput", args.throughput, 125, 2000),
+    ...parseVolumeKind(args),
     initializationRateMibps: wholeNumber("initialization-rate", args.initializationRate, 100, 300),
     snapshots: args.keepSnapshot ? "keep" : "delete",
     repository: parseRepository(args),

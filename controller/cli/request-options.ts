@@ -1,6 +1,7 @@
 import { type StorageArguments, storageOptions } from "../../command-line/storage-options.js";
 import { number, text, texts } from "../../command-line/text-option.js";
 import { type AccessArguments, accessOptions } from "./access-options.js";
+import { VOLUME_TYPES, type VolumeKind } from "./volume-kind.js";
 
 export interface RequestArguments extends StorageArguments, AccessArguments {
   instance: string;
@@ -15,7 +16,7 @@ export interface RequestArguments extends StorageArguments, AccessArguments {
   bridgeKey: string | undefined;
   excludeVolume: string[] | undefined;
   excludeRoot: boolean;
-  volumeType: string;
+  volumeType: VolumeKind["volumeType"];
   iops: number | undefined;
   throughput: number | undefined;
   initializationRate: number | undefined;
@@ -75,9 +76,17 @@ export const requestOptions = {
     "ARN of the key of the temporary volumes  [default: default EBS key]",
   ),
   "bridge-key": text(VOLUMES, "bridge-key", "ARN of a key for copies of snapshots that cannot be shared"),
-  "volume-type": { ...text(VOLUMES, "volume-type", "Type of the temporary volumes"), default: "gp3" },
-  iops: number(VOLUMES, "iops", "IOPS of each temporary volume"),
-  throughput: number(VOLUMES, "throughput", "MiB/s of each temporary volume"),
+  "volume-type": {
+    ...text(VOLUMES, "volume-type", "Type of the temporary volumes"),
+    choices: VOLUME_TYPES,
+    default: "gp3",
+  },
+  iops: number(
+    VOLUMES,
+    "iops",
+    "IOPS of each temporary volume; gp3, io1 and io2 take it, the latter two need it",
+  ),
+  throughput: number(VOLUMES, "throughput", "MiB/s of each temporary volume; gp3 alone takes it"),
   "initialization-rate": number(
     VOLUMES,
     "initialization-rate",

@@ -53,7 +53,9 @@ async function grantedActions(key: string, user: Party, owner: Party): Promise<S
   const actions = new Set<string>();
   let Marker: string | undefined;
   do {
-    const request = { KeyId: key, GranteePrincipal: user.principalArn, Marker };
+    // KMS compares the whole ARN, which is not known of a role whose path is not.
+    const grantee = user.rolePath === "known" ? { GranteePrincipal: user.principalArn } : {};
+    const request = { KeyId: key, ...grantee, Marker };
     const { Grants = [], NextMarker } = await owner.kms(new ListGrantsCommand(request), key);
     const own = Grants.filter(({ GranteePrincipal = "" }) => isPrincipal(GranteePrincipal, user));
     for (const operation of own.flatMap(({ Operations = [] }) => Operations)) actions.add(`kms:${operation}`);

@@ -51,7 +51,10 @@ export function isPrincipal(principal: string, { accountId, principalArn }: Plan
   return resource === "root" || nameOf(resource) === nameOf(principalArn);
 }
 
-/** Without its path, which STS does not tell for roles. */
+/**
+ * Without its path, which STS does not tell for roles: names are unique in an account whatever the path.
+ * AWS: "IAM identifiers", friendly names and paths.
+ */
 function nameOf(resource: string): string | undefined {
   const parts = resource.split("/");
   return resource.startsWith("assumed-role/") ? parts[1] : parts.at(-1);

@@ -1,7 +1,7 @@
 import { GetEbsDefaultKmsKeyIdCommand } from "@aws-sdk/client-ec2";
 import { DescribeKeyCommand, type KeyMetadata } from "@aws-sdk/client-kms";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { EBS_KEY_ACTIONS } from "../aws/action-use.js";
+import { howToAllow } from "../aws/key-failure.js";
 import type { Party } from "../aws/party.js";
 import type { KeyKind } from "../route.js";
 
@@ -50,7 +50,7 @@ async function describe(party: Party, key: string, region: string): Promise<KeyM
       {
         code: "KeyNotUsable",
         message: `${party.principalArn} cannot use key ${key}: ${error.message}`,
-        remedy: `Allow it ${EBS_KEY_ACTIONS.join(", ")} on the key, in the key's policy and, from another account, in the role's policy too; \`blockferry iam-policy --for key-policy\` prints the statement.`,
+        remedy: howToAllow(party, [key]),
         object: key,
       },
       error,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Journal } from "../../controller/journal.js";
 import { journalKey } from "../../repository/jobs/job-key.js";
@@ -79,6 +80,12 @@ describe("wrong usage", async () => {
       ["check", ...INSTANCE, ...WORKER, "--initialization-rate", "50"],
       /100 to 300/,
     ],
+    ["a volume type that is none", ["check", ...INSTANCE, ...WORKER, "--volume-type", "gp4"], /gp3.*io2/],
+    [
+      "throughput that gp2 does not take",
+      ["check", ...INSTANCE, ...WORKER, "--volume-type", "gp2", "--throughput", "250"],
+      /nothing that volumes of type gp2/,
+    ],
     ["a tag without a value", ["check", ...INSTANCE, ...WORKER, "--tag", "prod"], /KEY=VALUE/],
     ["a duration that is none", ["cleanup", "--older-than", "yesterday"], /no duration/],
     ["a party that is none", ["iam-policy", "--for", "everybody", ...INSTANCE, ...WORKER], /for/],
@@ -89,6 +96,29 @@ describe("wrong usage", async () => {
       const error = failure(2, await controller([...args, ...repoArgs, "--json"]));
       assert.equal(error.code, "Usage");
       assert.match(error.message, message);
+    });
+  }
+});
+
+describe("without a Region", async () => {
+  const repo = await newRepository(await tempFolder());
+
+  for (const [what, AWS_REGION] of [
+    ["no", undefined],
+    ["an empty", ""],
+  ]) {
+    test(`a backup with ${what} AWS_REGION says where it looked for one, and what to do`, async () => {
+      const folder = await tempFolder();
+      const none = { AWS_REGION, AWS_DEFAULT_REGION: undefined, AWS_PROFILE: undefined };
+      const files = {
+        AWS_CONFIG_FILE: join(folder, "config"),
+        AWS_SHARED_CREDENTIALS_FILE: join(folder, "credentials"),
+      };
+      const args = ["check", ...INSTANCE, ...WORKER, "--repo", repo, "--source-profile", "fleet", "--json"];
+      const { code, message, remedy } = failure(2, await controller(args, { ...none, ...files }));
+      assert.equal(code, "Usage");
+      assert.match(message, /No Region .*instance.*--source-region.*AWS_REGION.*profile fleet/);
+      assert.match(remedy, /--source-region eu-central-1.*AWS_REGION/);
     });
   }
 });

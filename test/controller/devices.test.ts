@@ -29,6 +29,15 @@ describe("attachment slots", () => {
     assert.equal(freeSlots(instanceWith("/dev/xvda"), type), 28 - 1 - 2 - 2);
   });
 
+  test("that a Nitro type tells are without its first network interface and instance store", () => {
+    const shared = (MaximumEbsAttachments: number) => ({
+      ...{ Hypervisor: "nitro" as const, InstanceStorageInfo: disks },
+      EbsInfo: { MaximumEbsAttachments, AttachmentLimitType: "shared" as const },
+    });
+    assert.equal(freeSlots(undefined, shared(25)), 28 - 1 - 1 - 2);
+    assert.equal(freeSlots(instanceWith("/dev/xvda"), shared(25)), 28 - 1 - 2 - 2);
+  });
+
   test("of types with a dedicated limit are not", () => {
     const EbsInfo = { MaximumEbsAttachments: 32, AttachmentLimitType: "dedicated" as const };
     assert.equal(freeSlots(instanceWith("/dev/xvda"), { EbsInfo, InstanceStorageInfo: disks }), 31);

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { appendFile } from "node:fs/promises";
+import { before, describe } from "node:test";
+import { CreateRoleCommand, PutRolePolicyCommand } from "@aws-sdk/client-iam";
 import { CreateGrantCommand, PutKeyPolicyCommand } from "@aws-sdk/client-kms";
 import type { Policy } from "../../controller/iam-policy/policy-document.js";
 import { populate, REPOSITORY, startLab } from "../lab/lab.js";
+import { REGION } from "../lab/lab-environment.js";
 import { controller } from "../support/controller.js";
 import { rootTest } from "../support/root-test.js";
 
@@ -84,18 +88,81 @@ rootTest("neither are grants that may not be read, where only those could help",
 
 rootTest("a grant for the worker does instead of the policy", async () => {
   await putPolicy(OWN);
+  await grantAll(WORKER);
+  assert.deepEqual(await check(), { ok: true, problems: [], notes: [] });
+});
+
+describe("a worker's role with a path", () => {
+  let role = "";
+  const printed = async (...access: string[]) => {
+    const { stdout, stderr } = await controller(
+      ["iam-policy", "--for", "key-policy", ...BACKUP, ...access],
+      lab.env,
+    );
+    const { Statement } = JSON.parse(stdout) as Policy;
+    return { stderr, principals: Statement.map(({ Principal }) => Principal?.AWS) };
+  };
+
+  before(async () => {
+    role = await roleWithPath("/backups/nightly/");
+  });
+
+  rootTest("is named with it in a key's policy, by --worker-role or by IAM", async () => {
+    await lab.control.clearRequests();
+    assert.deepEqual((await printed("--worker-role", role)).principals, [role, role]);
+    const calls = (await lab.control.requests()).map(({ action }) => action);
+    assert.ok(!calls.includes("GetRole"));
+    assert.deepEqual(await printed("--worker-aws-profile", "with-path"), {
+      ...{ stderr: "", principals: [role, role] },
+    });
+  });
+
+  rootTest("is named without it where IAM may not be asked, and that is said", async () => {
+    const error = { code: "AccessDenied", message: "Not for you", status: 403 };
+    await lab.control.addFault({ action: "GetRole", error });
+    const { stderr, principals } = await printed("--worker-aws-profile", "with-path");
+    const bare = role.replace("backups/nightly/", "");
+    assert.deepEqual(principals, [bare, bare]);
+    assert.match(stderr, /note: .*iam:GetRole.*--worker-role/);
+  });
+
+  rootTest("is known by a grant", async () => {
+    await putPolicy(OWN);
+    await grantAll(role);
+    const { ok, problems } = await check("--worker-aws-profile", "with-path");
+    assert.deepEqual([ok, problems], [true, []]);
+  });
+});
+
+/** Makes a role of the worker's account, and the profile `with-path` that assumes it. @returns its ARN */
+async function roleWithPath(Path: string): Promise<string> {
+  const policy = (statement: object) =>
+    JSON.stringify({ Version: "2012-10-17", Statement: [{ Effect: "Allow", ...statement }] });
+  const RoleName = "blockferry-with-path";
+  const trust = { Action: "sts:AssumeRole", Principal: { AWS: `arn:aws:iam::${lab.worker.accountId}:root` } };
+  const { Role } = await lab.worker.iam.send(
+    new CreateRoleCommand({ RoleName, Path, AssumeRolePolicyDocument: policy(trust) }),
+  );
+  const PolicyDocument = policy({ Action: "*", Resource: "*" });
+  await lab.worker.iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: "all", PolicyDocument }));
+  const role = Role?.Arn ?? "";
+  const profile = `[profile with-path]\nrole_arn = ${role}\nsource_profile = worker\nregion = ${REGION}\n`;
+  await appendFile(lab.env.AWS_CONFIG_FILE ?? "", profile);
+  return role;
+}
+
+/** Grants a principal all that EBS needs the key for. */
+async function grantAll(GranteePrincipal: string): Promise<void> {
   await lab.source.kms.send(
     new CreateGrantCommand({
-      KeyId: sharedKey,
-      GranteePrincipal: WORKER,
+      ...{ KeyId: sharedKey, GranteePrincipal },
       Operations: [
         ...(["DescribeKey", "CreateGrant", "Decrypt", "GenerateDataKeyWithoutPlaintext"] as const),
         ...(["ReEncryptFrom", "ReEncryptTo"] as const),
       ],
     }),
   );
-  assert.deepEqual(await check(), { ok: true, problems: [], notes: [] });
-});
+}
 
 async function putPolicy(...Statement: object[]): Promise<void> {
   const Policy = JSON.stringify({ Version: "2012-10-17", Statement });
@@ -108,8 +175,8 @@ interface Checked {
   notes: string[];
 }
 
-async function check(): Promise<Checked> {
-  const { stdout } = await controller(["check", ...BACKUP, "--json"], lab.env);
+async function check(...access: string[]): Promise<Checked> {
+  const { stdout } = await controller(["check", ...BACKUP, ...access, "--json"], lab.env);
   const { ok, problems, notes } = JSON.parse(stdout) as Checked;
   return { ok, problems, notes };
 }

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { CreateRoleCommand, PutRolePolicyCommand } from "@aws-sdk/client-iam";
 import { DisableKeyCommand, EnableKeyCommand } from "@aws-sdk/client-kms";
+import { launch } from "../lab/instances.js";
 import { populate, REPOSITORY, startLab } from "../lab/lab.js";
+import { attach, createVolume } from "../lab/volume-steps.js";
 import { controller } from "../support/controller.js";
 import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
@@ -9,7 +11,6 @@ import { rootTest } from "../support/root-test.js";
 const lab = await startLab();
 const population = await populate(lab);
 const { customerKey, defaultKey, workerId, sourceWorkerId } = population;
-const before = await lab.control.resources();
 const ACCESS = ["--repo", REPOSITORY, "--source-profile", "source"];
 
 const instance = ({ instanceId }: { instanceId: string }) => ["--instance", instanceId];
@@ -30,6 +31,8 @@ rootTest("a backup that would work is told with its route, steps, permissions an
   assert.ok(found.permissions.source.includes("ec2:CreateSnapshots"));
   assert.ok(found.permissions.worker.includes("kms:CreateGrant"));
   assert.equal(found.temporary.length, 2);
+  // Two volumes of 1 GiB: 2 x (0.05 + 0.08) USD a month.
+  assert.equal(found.estimatedCost.usdPerHour, 0.000361);
 });
 
 rootTest("aws/ebs volumes across accounts are refused one by one, with the two ways out", async () => {
@@ -78,11 +81,62 @@ rootTest("an action that is not allowed is found by a dry run, and named", async
   assert.match(problems[0].remedy, /ec2:CreateVolume/);
 });
 
+rootTest("what else a dry run objects to is found, too", async () => {
+  const error = { code: "InvalidParameterCombination", message: "Not like that.", status: 400 };
+  await lab.control.addFault({ action: "CreateVolume", dryRun: true, error });
+  const { problems } = await check(...instance(customerKey), "--worker", workerId);
+  await lab.control.clearFaults();
+  assert.deepEqual([problems.length, problems[0].code], [1, "AwsRefused"]);
+  assert.match(problems[0].message, /ec2:CreateVolume .*Not like that/);
+});
+
+rootTest("dry runs ask for volumes as they will be, and for all that the steps look for", async () => {
+  await lab.control.clearRequests();
+  const kind = ["--volume-type", "gp3", "--iops", "5000", "--throughput", "300"];
+  await check(...instance(customerKey), "--worker", workerId, ...kind);
+  const dry = (await lab.control.requests()).filter(({ parameters }) => parameters.DryRun === "true");
+  const { parameters } = dry.find(({ action }) => action === "CreateVolume") ?? {};
+  const { Size, VolumeType, Iops, Throughput } = parameters ?? {};
+  assert.deepEqual([Size, VolumeType, Iops, Throughput], ["1", "gp3", "5000", "300"]);
+  assert.deepEqual(
+    dry.map(({ account, action }) => [account === lab.source.accountId ? "source" : "worker", action]),
+    [
+      ["source", "CreateSnapshots"],
+      ["worker", "CreateVolume"],
+      ["source", "DescribeSnapshots"],
+      ["worker", "DescribeVolumes"],
+      ["worker", "DescribeInstances"],
+    ],
+  );
+});
+
 rootTest("a worker that does not exist is refused", async () => {
   const many = ["--worker", "i-00000000000000000"];
   const { problems } = await check(...instance(customerKey), ...many);
   assert.equal(problems[0].code, "WorkerNotUsable");
   assert.equal(problems[0].object, "i-00000000000000000");
+});
+
+rootTest("a worker is taken that has just room enough, and refused with one volume more on it", async () => {
+  // 28 slots, less one for a network interface and 24 for instance store: 3, and its root takes one.
+  const { InstanceId = "" } = await launch(lab.worker, {
+    ...{ ImageId: "ami-0123456789abcdef1", InstanceType: "d3en.12xlarge" },
+  });
+  assert.equal(customerKey.volumes.length, 2);
+  assert.equal((await check(...instance(customerKey), "--worker", InstanceId)).ok, true);
+  await attach(lab.worker, await createVolume(lab.worker, { Size: 1 }), InstanceId, "/dev/sdf");
+  const { problems } = await check(...instance(customerKey), "--worker", InstanceId);
+  assert.deepEqual(
+    problems.map(({ code, object }: { code: string; object: string }) => [code, object]),
+    [["WorkerNotUsable", InstanceId]],
+  );
+  assert.match(problems[0].message, /2 volumes are to be attached, .* has room for 1 more/);
+  // As EC2 has it:
+  await attach(lab.worker, await createVolume(lab.worker, { Size: 1 }), InstanceId, "/dev/sdg");
+  const third = await createVolume(lab.worker, { Size: 1 });
+  await assert.rejects(attach(lab.worker, third, InstanceId, "/dev/sdh"), {
+    name: "AttachmentLimitExceeded",
+  });
 });
 
 rootTest("an instance that is not there, and a volume that is not its own, are named", async () => {
@@ -120,6 +174,7 @@ for (const party of ["source", "worker"] as const) {
 }
 
 rootTest("a backup whose preflight fails makes nothing, and no job", async () => {
+  const before = await lab.control.resources();
   const args = ["backup", ...ACCESS, ...instance(defaultKey), "--worker", workerId, "--json"];
   assert.equal(failure(1, await controller(args, lab.env)).code, "PreflightFailed");
   assert.deepEqual(await lab.control.resources(), before);

@@ -1,27 +1,18 @@
 import assert from "node:assert/strict";
-import { copyFile, rm } from "node:fs/promises";
-import { join } from "node:path";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import { launchWorker, type Population, populate, REPOSITORY, startLab } from "../lab/lab.js";
-import type { LabResources } from "../lab/lab-control.js";
+import { CreateSecurityGroupCommand } from "@aws-sdk/client-ec2";
+import { launchWorker, type Population, populate, startLab } from "../lab/lab.js";
 import { createKey } from "../lab/lab-keys.js";
-import type { SourceInstance } from "../lab/source-instance.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
-import { agentJson } from "../support/agent.js";
-import { startController } from "../support/controller.js";
-import { SeededRandom } from "../support/random.js";
-import { overwriteAtRandom } from "../support/random-files.js";
-import { restoreTo } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
-import { runTool } from "../support/run-tool.js";
-import { waitUntil } from "../support/wait-until.js";
+import { callsOf, proveRestore, proveRoute, startBackup, withoutProcesses } from "./prove-route.js";
 
-const BACKUP_TIMEOUT_MS = 120_000;
+const ELSEWHERE = "eu-west-1";
 const ACROSS = ["--source-profile", "source", "--worker-aws-profile", "worker"];
 
 const lab = await startLab();
-Object.assign(process.env, lab.env);
+Object.assign(process.env, lab.env, { BLOCKFERRY_POLL_MS: "100" });
 let population: Promise<Population> | undefined;
+let remoteWorker: Promise<string> | undefined;
 
 /** Made by the first test, as it takes root. */
 function populated(): Promise<Population> {
@@ -29,18 +20,25 @@ function populated(): Promise<Population> {
   return population;
 }
 
+/** The same, with a worker in another Region of the worker's account. */
+async function populatedElsewhere() {
+  const made = await populated();
+  remoteWorker ??= launchWorker(lab, lab.worker.in(ELSEWHERE));
+  return { ...made, remoteWorker: await remoteWorker };
+}
+
 rootTest("a backup in the instance's account needs no sharing", async () => {
   const { defaultKey, sourceWorkerId } = await populated();
-  await proveRoute(defaultKey, [
+  await proveRoute(lab, defaultKey, [
     ...["--source-profile", "source", "--worker-account", "source"],
     ...["--worker", sourceWorkerId],
   ]);
-  assert.deepEqual(await callsOf("ModifySnapshotAttribute"), []);
+  assert.deepEqual(await callsOf(lab, "ModifySnapshotAttribute"), []);
 });
 
 rootTest("a backup across accounts shares what a customer's key encrypts", async () => {
   const { customerKey, sharedKey, workerId, workerKey } = await populated();
-  const point = await proveRoute(customerKey, [
+  const point = await proveRoute(lab, customerKey, [
     ...ACROSS,
     ...["--worker", workerId, "--volume-key", workerKey],
   ]);
@@ -54,7 +52,7 @@ rootTest("a backup across accounts shares what a customer's key encrypts", async
 rootTest("a backup across accounts by roles", async () => {
   const { customerKey, workerId } = await populated();
   const role = (account: string, name: string) => `arn:aws:iam::${account}:role/${name}`;
-  await proveRoute(customerKey, [
+  await proveRoute(lab, customerKey, [
     ...["--source-role", role(lab.source.accountId, "blockferry-source")],
     ...["--worker-role", role(lab.worker.accountId, "blockferry-controller")],
     ...["--worker", workerId],
@@ -63,7 +61,7 @@ rootTest("a backup across accounts by roles", async () => {
 
 rootTest("a backup of volumes with aws/ebs goes over a bridge key", async () => {
   const { defaultKey, bridgeKey, workerId } = await populated();
-  await proveRoute(defaultKey, [...ACROSS, "--worker", workerId, "--bridge-key", bridgeKey]);
+  await proveRoute(lab, defaultKey, [...ACROSS, "--worker", workerId, "--bridge-key", bridgeKey]);
 });
 
 rootTest("a backup of volumes with aws/ebs is refused without one, and makes nothing", async () => {
@@ -80,20 +78,42 @@ rootTest("a backup of volumes with aws/ebs is refused without one, and makes not
 rootTest("a backup of unencrypted volumes reads encrypted ones", async () => {
   const { unencrypted, workerId } = await populated();
   await lab.control.clearRequests();
-  await proveRoute(unencrypted, [...ACROSS, "--worker", workerId]);
-  const created = await callsOf("CreateVolume");
+  await proveRoute(lab, unencrypted, [...ACROSS, "--worker", workerId]);
+  const created = await callsOf(lab, "CreateVolume");
   assert.equal(created.length, 2);
   assert.ok(created.every(({ Encrypted }) => Encrypted === "true"));
 });
 
-rootTest("a backup across Regions copies the snapshots under a key of the worker's", async () => {
-  const { customerKey } = await populated();
-  const bridgeKey = await createKey(lab.source.in("eu-west-1"), [lab.worker.accountId]);
-  const worker = await launchWorker(lab, lab.worker.in("eu-west-1"));
-  await proveRoute(customerKey, [
+rootTest(
+  "a backup across accounts and Regions copies the snapshots under a key of the worker's",
+  async () => {
+    const { customerKey, remoteWorker } = await populatedElsewhere();
+    const bridgeKey = await createKey(lab.source.in(ELSEWHERE), [lab.worker.accountId]);
+    const there = [...ACROSS, "--worker", remoteWorker, "--worker-region", ELSEWHERE];
+    await proveRoute(lab, customerKey, [...there, "--bridge-key", bridgeKey]);
+    assert.equal((await callsOf(lab, "CopySnapshot")).length, customerKey.volumes.length);
+  },
+);
+
+rootTest("a backup across accounts and Regions without a bridge key copies what is shared", async () => {
+  const { customerKey, remoteWorker } = await populatedElsewhere();
+  await proveRoute(lab, customerKey, [
     ...ACROSS,
-    ...["--worker", worker, "--worker-region", "eu-west-1", "--bridge-key", bridgeKey],
+    ...["--worker", remoteWorker, "--worker-region", ELSEWHERE],
   ]);
+  assert.ok((await callsOf(lab, "ModifySnapshotAttribute")).length > 0);
+  assert.equal((await callsOf(lab, "CopySnapshot")).length, customerKey.volumes.length);
+});
+
+rootTest("a backup to another Region of one account copies the snapshots, and shares nothing", async () => {
+  const { defaultKey } = await populated();
+  const worker = await launchWorker(lab, lab.source.in(ELSEWHERE));
+  await proveRoute(lab, defaultKey, [
+    ...["--source-profile", "source", "--worker-account", "source"],
+    ...["--worker", worker, "--worker-region", ELSEWHERE],
+  ]);
+  assert.deepEqual(await callsOf(lab, "ModifySnapshotAttribute"), []);
+  assert.equal((await callsOf(lab, "CopySnapshot")).length, defaultKey.volumes.length);
 });
 
 for (const [what, excluded] of [
@@ -105,7 +125,7 @@ for (const [what, excluded] of [
     const volumes = customerKey.volumes.filter((_, number) => number !== excluded);
     const id = customerKey.volumes[excluded]?.volumeId ?? "";
     const options = [...ACROSS, "--worker", workerId, "--exclude-volume", id];
-    const point = await proveRoute({ ...customerKey, volumes }, options);
+    const point = await proveRoute(lab, { ...customerKey, volumes }, options);
     assert.equal(point.volumes.length, volumes.length);
   });
 }
@@ -113,78 +133,47 @@ for (const [what, excluded] of [
 rootTest("a backup by a worker launched for it leaves no worker behind", async () => {
   const { customerKey } = await populated();
   const image = await registerWorkerImage(lab.worker);
-  await proveRoute(customerKey, [
+  await proveRoute(lab, customerKey, [
     ...ACROSS,
     ...["--worker-ami", image, "--worker-subnet", await defaultSubnet(lab.worker)],
     ...["--worker-type", "m5.large", "--worker-profile", "blockferry-agent"],
   ]);
-  const [launched] = await callsOf("RunInstances");
+  const [launched] = await callsOf(lab, "RunInstances");
   assert.equal(launched?.["MetadataOptions.HttpTokens"], "required");
   assert.equal(launched?.KeyName, undefined);
 });
 
-/**
- * Backs an instance up while its disks are written to, and proves that every volume restores as it was when the snapshots were
- * taken, and that nothing is left. @returns the recovery point
- */
-async function proveRoute(instance: SourceInstance, options: string[]): Promise<RecoveryPoint> {
-  const existing = await lab.control.resources();
-  await lab.control.clearRequests();
-  const copies = await Promise.all(instance.volumes.map(({ disk }) => copied(disk)));
-  const { result } = startBackup(instance, options);
-  await writeAfterSnapshot(instance, result);
-  const { code, stdout, stderr } = await result;
-  assert.equal(code, 0, `${stdout}\n${stderr}`);
-  const { point: pointId } = JSON.parse(stdout) as { point: string };
-  const point = await agentJson<RecoveryPoint>("show", pointId, "--repo", REPOSITORY);
-  await assertRestores(point, instance, copies);
-  await Promise.all(copies.map((copy) => rm(copy)));
-  assert.deepEqual(withoutProcesses(await lab.control.resources()), withoutProcesses(existing));
-  return point;
-}
-
-function startBackup({ instanceId }: SourceInstance, options: string[]) {
-  return startController(["backup", "--repo", REPOSITORY, "--instance", instanceId, "--json", ...options]);
-}
-
-/** What is written after the snapshots must not be in the backup. */
-async function writeAfterSnapshot(instance: SourceInstance, backup: Promise<unknown>): Promise<void> {
-  let isOver = false;
-  void backup.finally(() => {
-    isOver = true;
-  });
-  const isTaken = async () => isOver || (await callsOf("CreateSnapshots")).length > 0;
-  await waitUntil("the snapshots to be taken", isTaken, BACKUP_TIMEOUT_MS);
-  const random = SeededRandom.fresh();
-  for (const { disk } of instance.volumes) await overwriteAtRandom(disk, 1024 * 1024, 256 * 1024, random);
-}
-
-/** Parameters of the calls of an action that were no dry runs. */
-async function callsOf(action: string): Promise<Record<string, unknown>[]> {
-  const requests = await lab.control.requests();
-  return requests
-    .filter((request) => request.action === action && request.parameters.DryRun !== "true")
-    .map(({ parameters }) => parameters);
-}
-
-async function copied(disk: string): Promise<string> {
-  const copy = join(lab.folder, `copy-of-${disk.split("/").at(-1)}`);
-  await copyFile(disk, copy);
-  return copy;
-}
-
-async function assertRestores(point: RecoveryPoint, { volumes }: SourceInstance, expected: string[]) {
-  const targets = point.volumes.map(({ name }) => join(lab.folder, `restored-${name}.img`));
-  const named = point.volumes.map(({ name }, number) => `${name}=${targets[number]}`);
-  await restoreTo(REPOSITORY, point.id, named);
-  for (const [number, { volumeId }] of volumes.entries()) {
-    const restored = point.volumes.findIndex(({ ebs }) => ebs?.volumeId === volumeId);
-    await runTool("cmp", expected[number] as string, targets[restored] as string);
-  }
-  await Promise.all(targets.map((target) => rm(target)));
-}
-
-/** Loop devices may have other numbers when their volumes are attached again. */
-function withoutProcesses({ agents, loopDevices, ...resources }: LabResources) {
-  return { ...resources, agents: Object.keys(agents), loopDevices: Object.keys(loopDevices) };
-}
+rootTest(
+  "a backup makes its volumes and its worker as it is told, and keeps the snapshots if asked to",
+  async () => {
+    const { defaultKey } = await populated();
+    const existing = withoutProcesses(await lab.control.resources());
+    const { GroupId = "" } = await lab.source.ec2.send(
+      new CreateSecurityGroupCommand({ GroupName: "blockferry-worker", Description: "Nothing comes in" }),
+    );
+    await proveRestore(lab, defaultKey, [
+      ...["--source-profile", "source", "--worker-account", "source", "--keep-snapshot"],
+      ...["--volume-type", "gp3", "--iops", "4000", "--throughput", "250", "--initialization-rate", "200"],
+      ...["--worker-ami", await registerWorkerImage(lab.source), "--worker-security-group", GroupId],
+      ...["--worker-subnet", await defaultSubnet(lab.source), "--worker-type", "m5.large"],
+      ...["--worker-profile", "blockferry-agent"],
+    ]);
+    const created = await callsOf(lab, "CreateVolume");
+    const asked = created.map(({ VolumeType, Iops, Throughput, VolumeInitializationRate }) => {
+      return { VolumeType, Iops, Throughput, VolumeInitializationRate };
+    });
+    const wanted = { VolumeType: "gp3", Iops: "4000", Throughput: "250", VolumeInitializationRate: "200" };
+    assert.deepEqual(asked, [wanted, wanted]);
+    const [launched] = await callsOf(lab, "RunInstances");
+    assert.equal(launched?.["NetworkInterface.1.SecurityGroupId.1"], GroupId);
+    const { snapshots, disks, ...others } = withoutProcesses(await lab.control.resources());
+    const kept = snapshots.filter(({ id }) => !existing.snapshots.some((before) => before.id === id));
+    assert.deepEqual(
+      kept.map(({ account, region, state, tags }) => [account, region, state, tags["blockferry:role"]]),
+      defaultKey.volumes.map(() => [lab.source.accountId, lab.source.region, "completed", "snapshot"]),
+    );
+    const { snapshots: _, disks: __, ...othersBefore } = existing;
+    assert.deepEqual(others, othersBefore);
+    assert.deepEqual(new Set(disks), new Set([...existing.disks, ...kept.map(({ id }) => id)]));
+  },
+);

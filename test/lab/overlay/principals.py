@@ -36,7 +36,7 @@ def principal_of(access_key_id: str) -> Principal | None:
 def identity_policies(principal: Principal) -> list[str]:
     """The policies of the role or user, inline and managed, as JSON."""
     iam = iam_of(principal.account)
-    kind, _, name = principal.identity_arn.partition(":iam::")[2].partition(":")[2].partition("/")
+    kind, *_path, name = principal.identity_arn.split(":")[5].split("/")
     owner = iam.get_role(name) if kind == "role" else iam.get_user(name)
     managed = [policy.document for policy in owner.managed_policies.values()]
     return [*owner.policies.values(), *managed]

@@ -1,0 +1,21 @@
+import { GetRoleCommand } from "@aws-sdk/client-iam";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { Party } from "../aws/party.js";
+
+/**
+ * A party's user or role as policies must name it: KMS refuses one without its path. Only who prints policies must be allowed
+ * to ask IAM.
+ * @returns undefined when it may not be asked
+ */
+export async function principalWithPath(party: Party): Promise<string | undefined> {
+  const { principalArn, rolePath } = party;
+  if (rolePath === "known") return principalArn;
+  try {
+    const command = new GetRoleCommand({ RoleName: principalArn.split("/").at(-1) });
+    const { Role } = await party.iam(command, principalArn);
+    return Role?.Arn;
+  } catch (error) {
+    if (error instanceof BlockferryError) return undefined;
+    throw error;
+  }
+}
