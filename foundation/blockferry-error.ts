@@ -25,6 +25,8 @@ export const ERROR_CODES = [
   "WrongRegion",
   "CredentialsInvalid",
   "ConditionalWritesUnsupported",
+  "LockUnsupported",
+  "PointLocked",
   "ObjectCorrupt",
   "PackCorrupt",
   "ChunkCorrupt",

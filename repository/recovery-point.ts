@@ -50,6 +50,8 @@ const PointSchema = z.strictObject({
   /** The job that it was made for. */
   job: z.optional(z.string()),
   stats: StatsSchema,
+  /** Until when nobody can remove or replace what it needs, if it was made so (S3 Object Lock). */
+  lock: z.optional(z.strictObject({ mode: z.enum(["governance", "compliance"]), until: z.iso.datetime() })),
 });
 
 /** A recovery point: the commit record of a backup, written when all that it names is durable. */

@@ -24,7 +24,7 @@ export const RETENTION_RULES: readonly RetentionRule[] = [
 /** A point, and the rules that keep it; none of them means that it is to be forgotten. */
 interface Verdict {
   point: RecoveryPoint;
-  keptBy: RetentionRule[];
+  keptBy: (RetentionRule | "lock")[];
 }
 
 /** Points of one instance, or of one machine and set of volumes: the policy holds for each by itself. */
@@ -64,8 +64,13 @@ function judge(points: RecoveryPoint[], policy: RetentionPolicy): Verdict[] {
       left[rule] -= 1;
       return true;
     });
-    return { point, keptBy };
+    return { point, keptBy: isLocked(point) ? [...keptBy, "lock"] : keptBy };
   });
+}
+
+/** Whether nobody may forget a point yet, whatever the rules say. */
+export function isLocked({ lock }: RecoveryPoint): boolean {
+  return lock !== undefined && Date.parse(lock.until) > Date.now();
 }
 
 const PERIOD_OF: Record<RetentionRule, (point: RecoveryPoint) => string> = {

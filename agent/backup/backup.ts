@@ -9,12 +9,14 @@ import type { Instance } from "../../repository/instance.js";
 import { Lease } from "../../repository/lease.js";
 import { loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
-import { newPointId, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { newPointId, pointKey, type RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
+import type { ObjectLock } from "../../repository/storage/object-lock.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { commitPoint } from "../commit-point.js";
 import { Counters, type CounterTotals } from "../counters.js";
 import { EXTENT_CHUNKS } from "../extent-queue.js";
+import { lockNeeds } from "../lock-needs.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { ThreadPool } from "../thread-pool.js";
 import { IndexCheckpoints } from "./index-checkpoints.js";
@@ -43,6 +45,8 @@ export interface BackupOptions {
   compression: Compression;
   badBlocks: "fail" | "skip";
   tags: Record<string, string>;
+  /** Keeps all that the point needs from being removed (S3 Object Lock). */
+  lock?: ObjectLock | undefined;
   /** The EC2 instance that the devices are copies of, and the job that says so. */
   origin?: { instance: Instance; job: string };
   watcher: RunWatcher;
@@ -55,6 +59,7 @@ export interface BackupOptions {
  * @throws SourceNotFound, SourceUnreadable, SourceShrunk, StorageFull, StorageDenied, Interrupted
  */
 export async function backup(repository: Repository, options: BackupOptions): Promise<RecoveryPoint> {
+  if (options.lock !== undefined) await repository.storage.proveLockable();
   const sources = await openSources(options.devices, options.watcher);
   const pool: BackupPool = new ThreadPool(
     new URL("./backup-thread.js", import.meta.url),
@@ -118,15 +123,26 @@ async function storeSources(
     throwIfInterrupted(options.signal);
     const point = describePoint(repository, volumes, {
       ...{ startedAt: options.startedAt, badRanges, roots },
-      ...{ tags: options.tags, origin: options.origin, totals: counters.totals() },
+      ...{ tags: options.tags, origin: options.origin, totals: counters.totals(), lock: options.lock },
     });
-    await commitPoint(point, options.lease);
+    await lockAndCommit(storage, point, options);
     return point;
   } catch (error) {
     failed.abort();
     await keepWhatIsStored(checkpoints, storage.until(AbortSignal.timeout(KEEP_MS)));
     throw error;
   }
+}
+
+/** A point that says that it is locked comes after the locks of all that it needs. */
+async function lockAndCommit(
+  storage: Storage,
+  point: RecoveryPoint,
+  { lease, lock, signal }: Pick<BackupOptions, "lock" | "signal"> & { lease: Lease },
+): Promise<void> {
+  if (lock !== undefined) await lockNeeds(storage, point.volumes, lock, signal);
+  await commitPoint(point, lease);
+  if (lock !== undefined) await storage.lock([pointKey(point.id)], lock);
 }
 
 interface PointFacts {
@@ -137,6 +153,7 @@ interface PointFacts {
   tags: Record<string, string>;
   origin: BackupOptions["origin"];
   totals: CounterTotals;
+  lock: ObjectLock | undefined;
 }
 
 function describePoint(repository: Repository, volumes: VolumePlan[], facts: PointFacts): RecoveryPoint {
@@ -160,6 +177,9 @@ function describePoint(repository: Repository, volumes: VolumePlan[], facts: Poi
       ...(ebs === undefined ? {} : { ebs }),
     })),
     stats: { sourceBytes: totalBytes(volumes), zeroBytes, duplicateBytes, newBytes, storedBytes },
+    ...(facts.lock === undefined
+      ? {}
+      : { lock: { mode: facts.lock.mode, until: facts.lock.until.toISOString() } }),
   };
 }
 

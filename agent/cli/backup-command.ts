@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
+import { type LockArguments, lockOptions, parseLock } from "../../command-line/lock-options.js";
 import { once, parseTags, repeated, threadsOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -18,7 +19,7 @@ import { chooseParallelism, DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
 
-interface BackupArguments extends StorageArguments {
+interface BackupArguments extends StorageArguments, LockArguments {
   device: string[];
   threads: number | undefined;
   queueDepth: number | undefined;
@@ -66,6 +67,7 @@ export const backupCommand: Command<BackupArguments> = {
           default: false,
           describe: "Keep blocks that cannot be read as zeros, and record them in the point",
         },
+        ...lockOptions,
       })
       .example("$0 backup --repo /mnt/backup/repo --device /dev/nvme1n1", "one volume")
       .example(
@@ -76,10 +78,11 @@ export const backupCommand: Command<BackupArguments> = {
     const parallelism = chooseParallelism(args.threads, args.queueDepth);
     const devices = args.device.map(parseDevice);
     const tags = parseTags(args.tag ?? []);
+    const lock = parseLock(args);
     const repository = await openRepository(storageLocation(args));
     const started = performance.now();
     const point = await backup(repository, {
-      ...{ devices, ...parallelism, tags, compression: args.compression },
+      ...{ devices, ...parallelism, tags, lock, compression: args.compression },
       badBlocks: args.skipBadBlocks ? "skip" : "fail",
       watcher: progressWatcher(args.json),
       signal: interruptSignal(),
@@ -104,7 +107,7 @@ function parseDevice(device: string): DeviceRequest {
   return { path: device.slice(0, equals), name };
 }
 
-function describeBackup({ id, stats, volumes }: RecoveryPoint, seconds: number): string {
+function describeBackup({ id, stats, volumes, lock }: RecoveryPoint, seconds: number): string {
   const bad = volumes.flatMap(({ badRanges }) => badRanges).reduce((sum, { length }) => sum + length, 0);
   return [
     `Recovery point ${id}`,
@@ -112,6 +115,7 @@ function describeBackup({ id, stats, volumes }: RecoveryPoint, seconds: number):
     `  zeros    ${formatBytes(stats.zeroBytes)}`,
     `  known    ${formatBytes(stats.duplicateBytes)}`,
     `  new      ${formatBytes(stats.newBytes)}, stored in ${formatBytes(stats.storedBytes)}`,
+    ...(lock === undefined ? [] : [`  locked   until ${lock.until} (${lock.mode})`]),
     ...(bad > 0 ? [`  UNREADABLE ${formatBytes(bad)}, kept as zeros; see: blockferry-agent show ${id}`] : []),
   ].join("\n");
 }

@@ -8,10 +8,12 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { findPointId, listPoints, removePoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import {
   applyPolicy,
+  isLocked,
   RETENTION_RULES,
   type RetentionGroup,
   type RetentionPolicy,
@@ -86,6 +88,7 @@ export const forgetCommand: Command<ForgetArguments> = {
     const { storage } = await openRepository(storageLocation(args));
     const groups = policy === undefined ? [] : await judge(storage, args, policy);
     const forgotten = policy === undefined ? await named(storage, args.points) : unkept(groups);
+    if (policy === undefined) await refuseLocked(storage, forgotten);
     if (!args.dryRun) for (const id of forgotten) await removePoint(storage, id);
     const result = {
       ...{ dryRun: args.dryRun, forgotten },
@@ -146,6 +149,19 @@ async function named(storage: Storage, references: string[]): Promise<string[]> 
   const ids = new Set<string>();
   for (const reference of references) ids.add(await findPointId(storage, reference));
   return [...ids];
+}
+
+/** The rules keep what is locked; who names a point must be told. @throws PointLocked for the first that is */
+async function refuseLocked(storage: Storage, ids: string[]): Promise<void> {
+  const { points } = await listPoints(storage);
+  const locked = points.find((point) => ids.includes(point.id) && isLocked(point));
+  if (locked?.lock === undefined) return;
+  throw new BlockferryError({
+    code: "PointLocked",
+    message: `Recovery point ${locked.id} is locked until ${locked.lock.until} (${locked.lock.mode}); nothing was forgotten.`,
+    remedy: "Forget it after that, or leave it out.",
+    object: locked.id,
+  });
 }
 
 function unkept(groups: RetentionGroup[]): string[] {

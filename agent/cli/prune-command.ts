@@ -83,7 +83,15 @@ function describeReport(report: PruneReport): string {
   return `${describePlan(report)}\n${report.unfinishedRemoved} unfinished objects of dead runs removed.`;
 }
 
-function describePlan({ removed, waiting, noticed, rewritten, kept, neededBytes }: PrunePlan): string {
+function describePlan({
+  removed,
+  waiting,
+  noticed,
+  locked,
+  rewritten,
+  kept,
+  neededBytes,
+}: PrunePlan): string {
   const row = (name: string, { packs, bytes }: PackTotals) => [
     `  ${name}`,
     `${packs} packs`,
@@ -95,6 +103,7 @@ function describePlan({ removed, waiting, noticed, rewritten, kept, neededBytes 
       row("condemned, until runs under way have ended", waiting),
       row("kept", kept),
       row("  of these to go after the grace period", noticed),
+      row("  of these to go when their locks have ended", locked),
       row("rewritten", rewritten),
     ]),
     `Recovery points need ${formatBytes(neededBytes)}.`,

@@ -1,6 +1,7 @@
 import type { Compression } from "../../repository/chunk-codec.js";
 import { condemn, readNoticed, writeNoticed } from "../../repository/condemnation.js";
 import type { Lease } from "../../repository/lease.js";
+import { packKey } from "../../repository/pack-format.js";
 import type { Repository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { copyChunks } from "../copy-chunks.js";
@@ -34,6 +35,8 @@ export interface PrunePlan {
   noticed: PackTotals;
   /** Packs that little was needed of: that was copied into new packs. */
   rewritten: PackTotals;
+  /** Worth removing, and locked: they are looked at again when nobody keeps them any more. */
+  locked: PackTotals;
   /** All that stay, those noticed included. */
   kept: PackTotals;
   /** Stored bytes that recovery points need. */
@@ -70,15 +73,17 @@ export async function prune(repository: Repository, options: PruneOptions): Prom
 export async function planPrune(repository: Repository, options: PruneOptions): Promise<PrunePlan> {
   const storage = repository.storage.until(options.signal);
   const found = await survey(storage, options.signal);
-  const { ripe, rewrite, noticed } = choose(found, await readNoticed(storage), options);
+  const choice = await chooseUnlocked(storage, found, options);
+  const { ripe, rewrite } = choice;
   const condemned = found.packs.filter(({ isCondemned, liveBytes }) => isCondemned && liveBytes === 0);
   const removed = [...condemned, ...ripe, ...rewrite];
-  return describe(found, { removed, rewrite, noticed });
+  return describe(found, { ...choice, removed });
 }
 
 async function pruneAlone(storage: Storage, lease: Lease, options: PruneOptions): Promise<PrunePlan> {
   const first = await sweep(storage, lease, options.signal);
-  const { ripe, rewrite, noticed } = choose(first.found, await readNoticed(storage), options);
+  const choice = await chooseUnlocked(storage, first.found, options);
+  const { ripe, rewrite } = choice;
   await copyChunks(neededIn(rewrite, first.found), {
     from: storage,
     loaded: first.found.loaded,
@@ -88,10 +93,10 @@ async function pruneAlone(storage: Storage, lease: Lease, options: PruneOptions)
   });
   const condemned = [...ripe, ...rewrite].map(({ id }) => id);
   if (condemned.length > 0) await condemn(storage, condemned);
-  await writeNoticed(storage, noticed);
-  if (condemned.length === 0) return describe(first.found, { removed: first.removed, rewrite, noticed });
+  await writeNoticed(storage, choice.noticed);
+  if (condemned.length === 0) return describe(first.found, { ...choice, removed: first.removed });
   const second = await sweep(storage, lease, options.signal);
-  return describe(second.found, { removed: [...first.removed, ...second.removed], rewrite, noticed });
+  return describe(second.found, { ...choice, removed: [...first.removed, ...second.removed] });
 }
 
 interface Choice {
@@ -101,6 +106,25 @@ interface Choice {
   rewrite: PackUsage[];
   /** Since when each of the others has been worth removing. */
   noticed: Record<string, string>;
+  /** What would be removed or rewritten if it were not locked. */
+  locked: PackUsage[];
+}
+
+/** Where versions are kept, removing a locked pack would hide it and free nothing; rewriting it would store its chunks twice. */
+async function chooseUnlocked(storage: Storage, found: Survey, options: PruneOptions): Promise<Choice> {
+  const since = await readNoticed(storage);
+  const choice = choose(found, since, options);
+  const chosen = [...choice.ripe, ...choice.rewrite];
+  const until = await storage.lockedUntil(chosen.map(({ id }) => packKey(id)));
+  const isFree = ({ id }: PackUsage) => !until.has(packKey(id));
+  const locked = chosen.filter((pack) => !isFree(pack));
+  const stillNoticed = locked.flatMap(({ id }) => (since[id] === undefined ? [] : [[id, since[id]]]));
+  return {
+    ripe: choice.ripe.filter(isFree),
+    rewrite: choice.rewrite.filter(isFree),
+    noticed: { ...choice.noticed, ...Object.fromEntries(stillNoticed) },
+    locked,
+  };
 }
 
 /** Of those worth rewriting the emptiest come first, up to the limit. */
@@ -125,6 +149,7 @@ function choose({ packs }: Survey, since: Record<string, string>, options: Prune
     ripe: chosen.filter(({ liveBytes }) => liveBytes === 0),
     rewrite: chosen.filter(({ liveBytes }) => liveBytes > 0),
     noticed: Object.fromEntries(others.map(({ id }) => [id, since[id] ?? now.toISOString()])),
+    locked: [],
   };
 }
 
@@ -139,17 +164,19 @@ function* neededIn(packs: PackUsage[], { loaded, owners }: Survey): Iterable<num
 
 function describe(
   { packs }: Survey,
-  { removed, rewrite, noticed }: Pick<Choice, "rewrite" | "noticed"> & { removed: PackUsage[] },
+  { removed, rewrite, noticed, locked }: Choice & { removed: PackUsage[] },
 ): PrunePlan {
   const gone = new Set(removed.map(({ id }) => id));
   const left = packs.filter(({ id }) => !gone.has(id));
+  const isLocked = new Set(locked.map(({ id }) => id));
   const isWaiting = ({ isCondemned, liveBytes }: PackUsage) => isCondemned && liveBytes === 0;
   const kept = left.filter((pack) => !isWaiting(pack));
   return {
     removed: totals(removed),
     waiting: totals(left.filter(isWaiting)),
-    noticed: totals(kept.filter(({ id }) => id in noticed)),
+    noticed: totals(kept.filter((pack) => pack.id in noticed && !isLocked.has(pack.id))),
     rewritten: totals(rewrite),
+    locked: totals(locked),
     kept: totals(kept),
     neededBytes: packs.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
   };

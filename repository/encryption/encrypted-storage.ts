@@ -1,4 +1,5 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { ObjectLock } from "../storage/object-lock.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage/storage.js";
 import type { Cipher } from "./cipher.js";
 
@@ -47,6 +48,18 @@ export class EncryptedStorage implements Storage {
 
   delete(keys: string[]): Promise<void> {
     return this.inner.delete(keys);
+  }
+
+  proveLockable(): Promise<void> {
+    return this.inner.proveLockable();
+  }
+
+  lock(keys: string[], lock: ObjectLock): Promise<void> {
+    return this.inner.lock(keys, lock);
+  }
+
+  lockedUntil(keys: string[]): Promise<Map<string, Date>> {
+    return this.inner.lockedUntil(keys);
   }
 
   makeDurable(keys: string[]): Promise<void> {

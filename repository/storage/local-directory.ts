@@ -9,7 +9,7 @@ import { readLocalFile } from "./local-read.js";
 import { removeStaleTempFiles, removeTempFile, tempFileName } from "./local-temp-files.js";
 import { LocalUpload } from "./local-upload.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "./storage.js";
-import { objectExists, objectNotFound, storageError } from "./storage-errors.js";
+import { lockUnsupported, objectExists, objectNotFound, storageError } from "./storage-errors.js";
 
 const PART_BYTES = 4 * 1024 * 1024;
 const TEMP_FOLDER = "tmp";
@@ -112,6 +112,18 @@ export class LocalDirectory implements Storage {
   }
 
   /** `link` refuses to replace a file: POSIX says so, and `put` reports a file system without it. */
+  async proveLockable(): Promise<void> {
+    throw lockUnsupported(this.name);
+  }
+
+  async lock(): Promise<void> {
+    throw lockUnsupported(this.name);
+  }
+
+  async lockedUntil(): Promise<Map<string, Date>> {
+    return new Map();
+  }
+
   async proveWriteOnce(): Promise<void> {}
 
   /** Each temporary file names its owner, so there is nothing to end. */

@@ -85,3 +85,13 @@ function explain(systemCode: string | undefined): { code: ErrorCode; remedy: str
       };
   }
 }
+
+export function lockUnsupported(name: string): BlockferryError {
+  return new BlockferryError({
+    code: "LockUnsupported",
+    message: `Objects in ${name} cannot be locked.`,
+    remedy:
+      "Enable Object Lock for the bucket (`aws s3api put-object-lock-configuration`, with versioning), without a default retention; or leave --lock-days and --lock-until out.",
+    object: name,
+  });
+}

@@ -1,6 +1,7 @@
 import type { Cipher } from "../encryption/cipher.js";
 import type { PassphraseSource } from "../encryption/passphrase.js";
 import type { RepositoryKey } from "../encryption/repository-key.js";
+import type { ObjectLock } from "./object-lock.js";
 import type { S3Location } from "./s3/s3-location.js";
 
 /** Where a repository's bytes go. Keys are relative, with forward slashes: `packs/3f/3f09...`. */
@@ -36,6 +37,18 @@ export interface Storage {
    * @throws StorageDenied, StorageFailed: some may be gone by then
    */
   delete(keys: string[]): Promise<void>;
+
+  /** @throws LockUnsupported where objects cannot be locked */
+  proveLockable(): Promise<void>;
+
+  /**
+   * Keeps objects from being removed or replaced by anybody; a longer or stricter lock stays as it is.
+   * @throws LockUnsupported, StorageDenied, StorageFailed: some may be locked by then
+   */
+  lock(keys: string[], lock: ObjectLock): Promise<void>;
+
+  /** Until when objects are locked; those that are not locked now are left out. */
+  lockedUntil(keys: string[]): Promise<Map<string, Date>>;
 
   /**
    * Makes objects that `list` found survive a power cut, before anything refers to them: a writer that was killed may have

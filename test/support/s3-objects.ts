@@ -12,31 +12,34 @@ import { BUCKET } from "./s3-server.js";
 export class S3Objects {
   readonly client: S3Client;
 
-  constructor(endpointUrl: string) {
+  constructor(
+    endpointUrl: string,
+    private readonly bucket = BUCKET,
+  ) {
     this.client = new S3Client({ endpoint: endpointUrl, forcePathStyle: true });
   }
 
   async keys(prefix: string): Promise<string[]> {
-    const command = new ListObjectsV2Command({ Bucket: BUCKET, Prefix: prefix });
+    const command = new ListObjectsV2Command({ Bucket: this.bucket, Prefix: prefix });
     const { Contents = [] } = await this.client.send(command);
     return Contents.map(({ Key = "" }) => Key);
   }
 
   async uploads(prefix: string): Promise<string[]> {
-    const { Uploads = [] } = await this.client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
+    const { Uploads = [] } = await this.client.send(new ListMultipartUploadsCommand({ Bucket: this.bucket }));
     return Uploads.map(({ Key = "" }) => Key).filter((key) => key.startsWith(prefix));
   }
 
   async get(key: string): Promise<Buffer> {
-    const { Body } = await this.client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
+    const { Body } = await this.client.send(new GetObjectCommand({ Bucket: this.bucket, Key: key }));
     return Buffer.from((await Body?.transformToByteArray()) ?? []);
   }
 
   async put(key: string, body: Buffer): Promise<void> {
-    await this.client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }));
+    await this.client.send(new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body }));
   }
 
   async remove(key: string): Promise<void> {
-    await this.client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key }));
+    await this.client.send(new DeleteObjectCommand({ Bucket: this.bucket, Key: key }));
   }
 }

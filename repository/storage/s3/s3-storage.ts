@@ -1,8 +1,10 @@
 import { type _Error, DeleteObjectsCommand } from "@aws-sdk/client-s3";
 import { NO_CIPHER } from "../../encryption/no-cipher.js";
+import type { ObjectLock } from "../object-lock.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
-import { objectExists } from "../storage-errors.js";
+import { lockUnsupported, objectExists } from "../storage-errors.js";
 import { listObjects } from "./list-objects.js";
+import { canLock, lockedObjects, lockObjects } from "./object-lock.js";
 import { putObject } from "./put-object.js";
 import { removeObject } from "./remove-object.js";
 import { S3Bucket } from "./s3-bucket.js";
@@ -75,6 +77,27 @@ export class S3Storage implements Storage {
     }
   }
 
+  async proveLockable(): Promise<void> {
+    if (!(await this.isLockable())) throw lockUnsupported(this.name);
+  }
+
+  async lock(keys: string[], lock: ObjectLock): Promise<void> {
+    try {
+      await lockObjects(this.s3, keys, lock);
+    } catch (error) {
+      throw this.s3.explain(keys[0] ?? "", error);
+    }
+  }
+
+  async lockedUntil(keys: string[]): Promise<Map<string, Date>> {
+    if (keys.length === 0 || !(await this.isLockable())) return new Map();
+    try {
+      return await lockedObjects(this.s3, keys);
+    } catch (error) {
+      throw this.s3.explain(keys[0] ?? "", error);
+    }
+  }
+
   /** What S3 lists is durable. */
   async makeDurable(): Promise<void> {}
 
@@ -106,6 +129,17 @@ export class S3Storage implements Storage {
       });
     } catch (error) {
       throw this.s3.explain(keys[0] ?? "", error);
+    }
+  }
+
+  /** Whoever may not ask gets the answer from the objects themselves, or from the attempt to lock them. */
+  private async isLockable(): Promise<boolean> {
+    try {
+      return await canLock(this.s3);
+    } catch (error) {
+      const explained = this.s3.explain("", error);
+      if (explained.code === "StorageDenied") return true;
+      throw explained;
     }
   }
 

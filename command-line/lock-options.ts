@@ -1,0 +1,65 @@
+import type { ObjectLock } from "../repository/storage/object-lock.js";
+import { once, usage } from "./options.js";
+import { text } from "./text-option.js";
+
+export interface LockArguments {
+  lockDays: number | undefined;
+  lockUntil: string | undefined;
+  lockMode: ObjectLock["mode"] | undefined;
+}
+
+const GROUP = "Immutability (S3 Object Lock):";
+const DAY_MS = 86_400_000;
+/** What S3 takes for a retention in days: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html */
+const MAX_DAYS = 36_500;
+
+export const lockOptions = {
+  "lock-days": {
+    type: "number",
+    group: GROUP,
+    requiresArg: true,
+    coerce: once("lock-days"),
+    describe: "Nobody can remove or replace what the point needs for so many days",
+  },
+  "lock-until": text(GROUP, "lock-until", "The same until a date, as 2027-01-31 or 2027-01-31T12:00:00Z"),
+  "lock-mode": {
+    choices: ["governance", "compliance"],
+    group: GROUP,
+    coerce: once("lock-mode"),
+    describe:
+      "Whether roles with s3:BypassGovernanceRetention may lift it, or nobody at all  [default: governance]",
+  },
+} as const;
+
+/** @returns undefined when nothing is to be locked @throws Usage */
+export function parseLock(
+  { lockDays, lockUntil, lockMode }: LockArguments,
+  now = new Date(),
+): ObjectLock | undefined {
+  if (lockDays === undefined && lockUntil === undefined) {
+    if (lockMode === undefined) return undefined;
+    throw usage("--lock-mode says how, and nothing says how long.", "Give --lock-days or --lock-until, too.");
+  }
+  if (lockDays !== undefined && lockUntil !== undefined) {
+    throw usage("--lock-days and --lock-until are both given.", "Give one of them.");
+  }
+  const until = lockUntil === undefined ? afterDays(lockDays as number, now) : parseDate(lockUntil, now);
+  return { mode: lockMode ?? "governance", until };
+}
+
+function afterDays(days: number, now: Date): Date {
+  if (Number.isInteger(days) && days >= 1 && days <= MAX_DAYS) return new Date(now.getTime() + days * DAY_MS);
+  throw usage(`--lock-days must be a whole number from 1 to ${MAX_DAYS}.`, "Write, say, --lock-days 30");
+}
+
+/** A date alone is the end of that day in UTC. */
+function parseDate(given: string, now: Date): Date {
+  const isDay = /^\d{4}-\d\d-\d\d$/.test(given);
+  const isMoment = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z$/.test(given);
+  const until = new Date(isDay ? `${given}T23:59:59Z` : given);
+  if ((isDay || isMoment) && until > now) return until;
+  throw usage(
+    `--lock-until ${given} is no date to come.`,
+    "Write a date as 2027-01-31, or a moment of UTC as 2027-01-31T12:00:00Z",
+  );
+}
