@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import yargs from "yargs";
 import { compareOnExt4, compareOnIncompressible } from "./compare-backups.js";
 import { compareNbdWithRestore } from "./compare-nbd.js";
+import { comparePrune } from "./compare-prune.js";
 import { compareEncryption } from "./encryption.js";
 import { ext4Image, incompressibleImage, sparseImage } from "./images.js";
 import { compareOnLatency } from "./latency.js";
@@ -28,6 +29,7 @@ const PARTS = [
   "latency",
   "memory",
   "nbd",
+  "prune",
   "s3-upload",
   "s3",
   "s3-threads",
@@ -38,6 +40,7 @@ const options = await yargs(process.argv.slice(2))
   .options({
     only: { choices: PARTS, array: true, default: [...PARTS], describe: "What to measure" },
     rounds: { type: "number", default: 3, describe: "Rounds; ratios are medians over them" },
+    points: { type: "number", default: 1000, describe: "Recovery points of the repository to be pruned" },
     gib: { type: "number", default: 4, describe: "Size of the ext4 and the incompressible image, GiB" },
     "work-dir": {
       type: "string",
@@ -90,6 +93,9 @@ if (options.only.includes("memory")) {
 }
 if (options.only.includes("nbd")) {
   await compareNbdWithRestore({ ...common, image: await ext4Image(workFolder, options.gib * GIB) });
+}
+if (options.only.includes("prune")) {
+  await comparePrune({ ...common, points: options.points });
 }
 if (options.only.includes("s3-upload")) {
   await compareUploads(common);

@@ -88,7 +88,7 @@ function borg(place: Place, workFolder: string): Tool {
 }
 
 export function restic(place: Place, workFolder: string): Tool {
-  const env = { ...place.env, RESTIC_PASSWORD: "bench", RESTIC_CACHE_DIR: join(workFolder, "restic-cache") };
+  const env = { ...place.env, ...resticEnvironment(workFolder) };
   const command = ["restic", "--repo", place.url, "--quiet"];
   return {
     name: "restic",
@@ -100,6 +100,10 @@ export function restic(place: Place, workFolder: string): Tool {
       return { ...measured, path: join(folder, relative("/", image)) };
     },
   };
+}
+
+export function resticEnvironment(workFolder: string) {
+  return { RESTIC_PASSWORD: "bench", RESTIC_CACHE_DIR: join(workFolder, "restic-cache") };
 }
 
 export async function emptyFolder(path: string): Promise<string> {
