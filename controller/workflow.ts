@@ -1,11 +1,14 @@
-import type { Plan } from "./plan.js";
+import type { JobPlan, Plan, RestorePlan } from "./plan.js";
 import type { Route } from "./route.js";
 import { attachVolumes } from "./steps/attach-volumes.js";
 import { bridgeSnapshots, copyShared } from "./steps/copy-snapshots.js";
+import { createBlankVolumes } from "./steps/create-blank-volumes.js";
 import { createSnapshots } from "./steps/create-snapshots.js";
 import { createVolumes } from "./steps/create-volumes.js";
+import { deliver } from "./steps/deliver.js";
+import { detachVolumes } from "./steps/detach-volumes.js";
 import { launchWorker } from "./steps/launch-worker.js";
-import { runJob } from "./steps/run-job.js";
+import { fillVolumes, runJob } from "./steps/run-job.js";
 import { shareSnapshots } from "./steps/share-snapshots.js";
 import type { Step } from "./steps/step.js";
 
@@ -13,7 +16,7 @@ import type { Step } from "./steps/step.js";
 const toRecoveryPoint = [launchWorker, createVolumes, attachVolumes, runJob];
 
 /** The steps of each route, in order; at the end, and on failure, they are undone in reverse. */
-export const WORKFLOWS: Record<Route, readonly Step[]> = {
+export const WORKFLOWS: Record<Route, readonly Step<Plan>[]> = {
   "same-account": [createSnapshots, ...toRecoveryPoint],
   "cross-account": [createSnapshots, shareSnapshots, ...toRecoveryPoint],
   "cross-account-bridge": [createSnapshots, bridgeSnapshots, shareSnapshots, ...toRecoveryPoint],
@@ -22,7 +25,17 @@ export const WORKFLOWS: Record<Route, readonly Step[]> = {
   "cross-account-region-bridge": [createSnapshots, bridgeSnapshots, shareSnapshots, ...toRecoveryPoint],
 };
 
+/** From a recovery point to volumes that hold it, attached to the worker. */
+const fromRecoveryPoint = [launchWorker, createBlankVolumes, attachVolumes, fillVolumes];
+
+/** The same for restores. Until `deliver`, their last step, everything is temporary. */
+const RESTORES: Record<RestorePlan["route"], readonly Step<RestorePlan>[]> = {
+  "same-account": [...fromRecoveryPoint, detachVolumes, deliver],
+  "cross-account": [],
+};
+
 /** The steps that a plan needs. */
-export function stepsOf(plan: Plan): Step[] {
-  return WORKFLOWS[plan.route].filter((step) => step.when?.(plan) ?? true);
+export function stepsOf(plan: JobPlan): Step[] {
+  const steps: readonly Step[] = plan.kind === "restore" ? RESTORES[plan.route] : WORKFLOWS[plan.route];
+  return steps.filter((step) => step.when?.(plan) ?? true);
 }

@@ -8,6 +8,7 @@ import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
 import { ROUTE_TABLE } from "../route.js";
 import { interruptSignal } from "./interrupt.js";
+import { jobResult } from "./job-result.js";
 import { parseRequest } from "./parse-request.js";
 import { queueNotes } from "./queue-note.js";
 import { type RequestArguments, requestOptions } from "./request-options.js";
@@ -49,8 +50,7 @@ export const backupCommand: Command<BackupArguments> = {
     display.note(`job ${plan.jobId}, ${ROUTE_TABLE[plan.route].title}`);
     for (const note of await queueNotes(storage, plan)) display.note(note);
     signal.throwIfAborted();
-    const point = await startJob(plan, { parties, storage, display, signal });
-    const result = { point, job: plan.jobId, route: plan.route };
-    printResult(args.json, result, `Recovery point ${point}`);
+    const { json, text } = jobResult(await startJob(plan, { parties, storage, display, signal }));
+    printResult(args.json, json, text);
   },
 };

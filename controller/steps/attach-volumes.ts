@@ -8,6 +8,7 @@ import { undoEach } from "../aws/job-resources.js";
 import { poll } from "../aws/poll.js";
 import { untilVisible } from "../aws/retry.js";
 import { findJobVolumes, volumeKind } from "../aws/volumes.js";
+import { volumeNamesOf } from "../plan.js";
 import { workerIdOf } from "./launch-worker.js";
 import { madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
@@ -26,10 +27,9 @@ export const attachVolumes: Step = {
     const { plan, made } = context;
     const attachments: Record<string, string> = {};
     const found = await findJobVolumes(context.worker, plan.jobId);
-    for (const { origin } of plan.volumes) {
-      const { volumeId } = origin;
-      const existing = attachmentTo(context, found.get(volumeId))?.Device;
-      attachments[volumeId] = existing ?? (await attach(context, madeId(made.volumes, volumeId)));
+    for (const name of volumeNamesOf(plan)) {
+      const existing = attachmentTo(context, found.get(name))?.Device;
+      attachments[name] = existing ?? (await attach(context, madeId(made.volumes, name)));
     }
     return { attachments };
   },
@@ -54,16 +54,17 @@ export const attachVolumes: Step = {
   },
   undo: async (context) => {
     try {
-      await detachAll(context, false);
+      await detachAll(context);
     } catch (error) {
       // Nobody writes to these volumes, and they are deleted next: nothing is lost by force.
       if (!(error instanceof BlockferryError) || error.code !== "WaitTimedOut") throw error;
-      await detachAll(context, true);
+      await detachAll(context, { force: true });
     }
   },
 };
 
-async function detachAll(context: StepContext, Force: boolean): Promise<void> {
+/** Detaches the job's volumes from whatever they are attached to, and waits until they are. */
+export async function detachAll(context: StepContext, { force }: { force?: true } = {}): Promise<void> {
   const { plan, worker, made, timing } = context;
   const asked = new Set<string>();
   await undoEach(context, {
@@ -73,7 +74,7 @@ async function detachAll(context: StepContext, Force: boolean): Promise<void> {
     timeoutMs: timing.resourceMs / 2,
     undo: async ({ VolumeId = "", Attachments = [] }) => {
       if (Attachments.every(({ State }) => State === "detached")) return true;
-      if (!asked.has(VolumeId)) await detach(context, VolumeId, Force);
+      if (!asked.has(VolumeId)) await detach(context, VolumeId, force ?? false);
       asked.add(VolumeId);
       return false;
     },

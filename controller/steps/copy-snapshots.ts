@@ -11,13 +11,13 @@ import {
   sourceVolumeOf,
 } from "../aws/snapshots.js";
 import { ROLE_TAG, SOURCE_VOLUME_TAG, tagged } from "../aws/tags.js";
-import type { PlannedVolume } from "../plan.js";
+import type { Plan, PlannedVolume } from "../plan.js";
 import { isBridged, ROUTE_TABLE } from "../route.js";
 import { givenId, madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /** The source's account copies what cannot be shared under a key that can, or into the worker's Region. */
-export const bridgeSnapshots: Step = {
+export const bridgeSnapshots: Step<Plan> = {
   name: "bridge-snapshots",
   title: "Copying snapshots under the bridge key",
   makes: "copies of the snapshots in the instance's account, in the worker's Region",
@@ -43,7 +43,7 @@ export const bridgeSnapshots: Step = {
 };
 
 /** The worker's account copies the shared snapshots into its own Region. */
-export const copyShared: Step = {
+export const copyShared: Step<Plan> = {
   name: "copy-shared-snapshots",
   title: "Copying the shared snapshots to the worker's Region",
   makes: "copies of the snapshots in the worker's account and Region",
@@ -67,16 +67,16 @@ export const copyShared: Step = {
   undo: (context) => removeSnapshots(context, copyPlace(context), context.made.workerCopies),
 };
 
-function bridgePlace({ source, plan }: StepContext): SnapshotPlace {
+function bridgePlace({ source, plan }: StepContext<Plan>): SnapshotPlace {
   return { party: source, region: plan.worker.region, role: "bridge-copy" };
 }
 
-function copyPlace({ worker, plan }: StepContext): SnapshotPlace {
+function copyPlace({ worker, plan }: StepContext<Plan>): SnapshotPlace {
   return { party: worker, region: plan.worker.region, role: "worker-copy" };
 }
 
 async function copyAll(
-  context: StepContext,
+  context: StepContext<Plan>,
   place: SnapshotPlace,
   volumes: PlannedVolume[],
 ): Promise<Record<string, string>> {
@@ -92,7 +92,7 @@ async function copyAll(
 
 /** Ids of the copies that a run which has died has made; a second copy would cost what the first did. */
 async function findCopies(
-  { plan, visibleBy, signal }: StepContext,
+  { plan, visibleBy, signal }: StepContext<Plan>,
   place: SnapshotPlace,
 ): Promise<Record<string, string>> {
   await pause(Math.max(0, visibleBy - performance.now()), signal);
@@ -105,7 +105,7 @@ async function findCopies(
  * too. @returns the id of the copy
  */
 async function copy(
-  context: StepContext,
+  context: StepContext<Plan>,
   place: SnapshotPlace,
   volumeId: string,
   SourceSnapshotId: string,
@@ -136,7 +136,7 @@ async function copy(
 }
 
 function awaitCopies(
-  context: StepContext,
+  context: StepContext<Plan>,
   place: SnapshotPlace,
   copies: Record<string, string>,
 ): Promise<unknown> {

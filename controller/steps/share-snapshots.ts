@@ -5,12 +5,13 @@ import { awsCode } from "../aws/aws-errors.js";
 import { undoEach } from "../aws/job-resources.js";
 import { untilVisible } from "../aws/retry.js";
 import { snapshotKind } from "../aws/snapshots.js";
+import type { Plan } from "../plan.js";
 import { ROUTE_TABLE } from "../route.js";
 import { madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /** Lets the worker's account use the snapshots, and nobody else; it gives no access to their keys. */
-export const shareSnapshots: Step = {
+export const shareSnapshots: Step<Plan> = {
   name: "share-snapshots",
   title: "Sharing the snapshots with the worker's account",
   makes: "permission for the worker's account to make volumes of them",
@@ -58,7 +59,7 @@ interface Shareable {
   region: string;
 }
 
-function toBeShared({ plan, made }: StepContext): Shareable[] {
+function toBeShared({ plan, made }: StepContext<Plan>): Shareable[] {
   return plan.volumes.map(({ origin: { volumeId } }) => {
     const copy = made.bridgeCopies?.[volumeId];
     if (copy !== undefined) return { snapshotId: copy, region: plan.worker.region };
@@ -66,7 +67,10 @@ function toBeShared({ plan, made }: StepContext): Shareable[] {
   });
 }
 
-async function isShared({ source, plan }: StepContext, { snapshotId, region }: Shareable): Promise<boolean> {
+async function isShared(
+  { source, plan }: StepContext<Plan>,
+  { snapshotId, region }: Shareable,
+): Promise<boolean> {
   const command = new DescribeSnapshotAttributeCommand({
     SnapshotId: snapshotId,
     Attribute: "createVolumePermission",
@@ -76,7 +80,7 @@ async function isShared({ source, plan }: StepContext, { snapshotId, region }: S
 }
 
 async function changeShare(
-  { source, plan }: StepContext,
+  { source, plan }: StepContext<Plan>,
   { snapshotId, region }: Shareable,
   OperationType: "add" | "remove",
 ): Promise<void> {

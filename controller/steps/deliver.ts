@@ -1,0 +1,104 @@
+import { CreateTagsCommand, DeleteTagsCommand, type Tag } from "@aws-sdk/client-ec2";
+import { use } from "../aws/action-use.js";
+import { poll } from "../aws/poll.js";
+import {
+  JOB_TAG,
+  jobName,
+  RESTORED_BY_TAG,
+  RESTORED_FROM_TAG,
+  ROLE_TAG,
+  SOURCE_VOLUME_TAG,
+  tagOf,
+} from "../aws/tags.js";
+import { volumeKind } from "../aws/volumes.js";
+import type { RestorePlan } from "../plan.js";
+import { type Step, type StepContext, waitFor } from "./step.js";
+
+/**
+ * Makes what was restored its owner's: until here it carries the tag of the job, as all that is temporary does, and is removed
+ * with it. One call takes the tag off everything, so a restore is delivered as a whole or not at all, and AWS itself says
+ * which, whenever the run ends.
+ */
+export const deliver: Step<RestorePlan> = {
+  name: "deliver",
+  title: "Handing over what was restored",
+  makes:
+    "tags that say what was restored from where, in place of the job's: what carries them is removed no more",
+  uses: () => [
+    ...use("source", "ec2:CreateTags", "job-volume"),
+    ...use("source", "ec2:DeleteTags", "job-volume"),
+    ...use("source", "ec2:DescribeVolumes", "any"),
+  ],
+  make: async (context) => {
+    const { plan, source } = context;
+    const parcels = parcelsOf(context);
+    const kept = await stillOurs(context);
+    for (const { id, tags } of parcels.filter((parcel) => kept.includes(parcel.id)))
+      await source.ec2(new CreateTagsCommand({ Resources: [id], Tags: tags }), id);
+    if (kept.length > 0) await source.ec2(handOver(plan, kept), kept.join(", "));
+    return {};
+  },
+  wait: async (context) => {
+    const ids = parcelsOf(context).map(({ id }) => id);
+    const wait = waitFor(context, "the tags to be changed", ids.join(", "), context.timing.resourceMs);
+    await poll(wait, async () => ((await stillOurs(context)).length === 0 ? true : undefined));
+    return {};
+  },
+  // Where the one call has taken effect, even on a part alone, there is no way back.
+  undo: async (context) => {
+    const kept = await stillOurs(context);
+    const isDelivered = kept.length < parcelsOf(context).length;
+    if (isDelivered && kept.length > 0)
+      await context.source.ec2(handOver(context.plan, kept), kept.join(", "));
+  },
+  findPoint: async (context) => {
+    const parcels = parcelsOf(context);
+    const isDelivered = parcels.length > 0 && (await stillOurs(context)).length === 0;
+    return isDelivered ? context.plan.point : undefined;
+  },
+};
+
+/** Something to be delivered. */
+interface Parcel {
+  id: string;
+  tags: Tag[];
+}
+
+function parcelsOf({ plan, made }: StepContext<RestorePlan>): Parcel[] {
+  return plan.volumes.flatMap(({ name, tags }) => {
+    const id = made.volumes?.[name];
+    if (id === undefined) return [];
+    const all = {
+      ...ownTags(tags),
+      [RESTORED_FROM_TAG]: `${plan.point}/${name}`,
+      [RESTORED_BY_TAG]: plan.jobId,
+    };
+    return [{ id, tags: Object.entries(all).map(([Key, Value]) => ({ Key, Value })) }];
+  });
+}
+
+/** Tags whose names begin with `aws:` are AWS's to give; and those of blockferry would be of another job. */
+function ownTags(tags: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(tags).filter(([key]) => !/^(aws|blockferry):/i.test(key)));
+}
+
+/** Ids of those that are not delivered; what is not to be seen counts as one of them. */
+async function stillOurs(context: StepContext<RestorePlan>): Promise<string[]> {
+  const { plan, source } = context;
+  const ids = parcelsOf(context).map(({ id }) => id);
+  if (ids.length === 0) return [];
+  const found = await volumeKind(source, plan.jobId).describe(ids);
+  const isDelivered = ({ Tags }: { Tags?: Tag[] | undefined }) =>
+    tagOf(Tags, RESTORED_BY_TAG) === plan.jobId && tagOf(Tags, JOB_TAG) === undefined;
+  const delivered = found.filter(isDelivered).map(({ VolumeId = "" }) => VolumeId);
+  return ids.filter((id) => !delivered.includes(id));
+}
+
+function handOver({ jobId }: RestorePlan, Resources: string[]): DeleteTagsCommand {
+  const Tags = [
+    ...[JOB_TAG, ROLE_TAG, SOURCE_VOLUME_TAG].map((Key) => ({ Key })),
+    // The recorded name is left alone.
+    { Key: "Name", Value: jobName(jobId) },
+  ];
+  return new DeleteTagsCommand({ Resources, Tags });
+}
