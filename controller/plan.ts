@@ -77,6 +77,10 @@ export const RestorePlanSchema = z.strictObject({
   availabilityZone: z.string(),
   /** ARN of the key of the volumes that the worker fills. */
   volumeKey: z.string(),
+  /** Where the volumes end up. */
+  targetZone: z.string(),
+  /** ARN of the key of what ends up in another account than the worker's; null in the same. */
+  targetKey: z.nullable(z.string()),
   /** As in the plan of a backup. */
   workerRoot: PlanSchema.shape.workerRoot,
   awsManagedKeys: z.array(z.string()),

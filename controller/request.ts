@@ -66,11 +66,15 @@ export const RestoreRequestSchema = z.strictObject({
   ...common,
   /** As the user names the recovery point: its id, the beginning of it, or `latest`. */
   point: z.string(),
-  to: z.enum(["volumes"]),
+  to: z.enum(["volumes", "snapshot"]),
   /** Names of the volumes to be restored; none for all. */
   volumes: z.array(z.string()),
   /** Encrypts the volumes that the worker fills; null for the default EBS key of the worker's account and Region. */
   volumeKey: z.nullable(z.string()),
+  /** Encrypts what ends up in another account than the worker's; null for that account's default EBS key. */
+  targetKey: z.nullable(z.string()),
+  /** Availability Zone of the volumes; null for the worker's, or the one that they were in. */
+  zone: z.nullable(z.string()),
   options: z.strictObject({
     threads: z.nullable(z.int()),
     storage: z.optional(StorageChoicesSchema),

@@ -1,15 +1,19 @@
 import type { JobPlan, Plan, RestorePlan } from "./plan.js";
 import type { Route } from "./route.js";
 import { attachVolumes } from "./steps/attach-volumes.js";
+import { copyFilled } from "./steps/copy-filled.js";
 import { bridgeSnapshots, copyShared } from "./steps/copy-snapshots.js";
 import { createBlankVolumes } from "./steps/create-blank-volumes.js";
 import { createSnapshots } from "./steps/create-snapshots.js";
+import { createTargetVolumes } from "./steps/create-target-volumes.js";
 import { createVolumes } from "./steps/create-volumes.js";
 import { deliver } from "./steps/deliver.js";
 import { detachVolumes } from "./steps/detach-volumes.js";
 import { launchWorker } from "./steps/launch-worker.js";
 import { fillVolumes, runJob } from "./steps/run-job.js";
+import { shareFilled } from "./steps/share-filled.js";
 import { shareSnapshots } from "./steps/share-snapshots.js";
+import { snapshotFilled } from "./steps/snapshot-filled.js";
 import type { Step } from "./steps/step.js";
 
 /** From volumes that can be attached to a recovery point: the same on every route. */
@@ -28,14 +32,26 @@ export const WORKFLOWS: Record<Route, readonly Step<Plan>[]> = {
 /** From a recovery point to volumes that hold it, attached to the worker. */
 const fromRecoveryPoint = [launchWorker, createBlankVolumes, attachVolumes, fillVolumes];
 
+/** From volumes that the worker holds to snapshots that the other account may use. */
+const acrossAccounts = [snapshotFilled, shareFilled];
+
+type RestoreSteps = Record<RestorePlan["request"]["to"], readonly Step<RestorePlan>[]>;
+
 /** The same for restores. Until `deliver`, their last step, everything is temporary. */
-const RESTORES: Record<RestorePlan["route"], readonly Step<RestorePlan>[]> = {
-  "same-account": [...fromRecoveryPoint, detachVolumes, deliver],
-  "cross-account": [],
+const RESTORES: Record<RestorePlan["route"], RestoreSteps> = {
+  "same-account": {
+    volumes: [...fromRecoveryPoint, detachVolumes, deliver],
+    snapshot: [...fromRecoveryPoint, snapshotFilled, deliver],
+  },
+  "cross-account": {
+    volumes: [...fromRecoveryPoint, ...acrossAccounts, createTargetVolumes, deliver],
+    snapshot: [...fromRecoveryPoint, ...acrossAccounts, copyFilled, deliver],
+  },
 };
 
 /** The steps that a plan needs. */
 export function stepsOf(plan: JobPlan): Step[] {
-  const steps: readonly Step[] = plan.kind === "restore" ? RESTORES[plan.route] : WORKFLOWS[plan.route];
+  const steps: readonly Step[] =
+    plan.kind === "restore" ? RESTORES[plan.route][plan.request.to] : WORKFLOWS[plan.route];
   return steps.filter((step) => step.when?.(plan) ?? true);
 }

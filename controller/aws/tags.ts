@@ -6,7 +6,7 @@ export const JOB_TAG = "blockferry:job";
 /** Which volume a snapshot or volume is a copy of: its id, or its name in the recovery point. */
 export const SOURCE_VOLUME_TAG = "blockferry:source-volume";
 
-/** What a snapshot is in the workflow: taken of the instance, or copied by one of the parties. */
+/** What a snapshot is in the workflow: taken of the instance or of a filled volume, or copied by one of the parties. */
 export const ROLE_TAG = "blockferry:role";
 
 /** Which job has made what a restore has delivered. That is its owner's then: it has lost the tag of the job. */

@@ -10,6 +10,8 @@ export interface RestoreArguments extends StorageArguments, AccessArguments, Wor
   to: RestoreRequest["to"];
   volume: string[] | undefined;
   volumeKey: string | undefined;
+  targetKey: string | undefined;
+  zone: string | undefined;
   threads: number | undefined;
 }
 
@@ -24,15 +26,25 @@ export const restoreOptions = {
   },
   volume: texts(POINT, "volume", "Name of a volume in the point; may be repeated  [default: all]"),
   to: {
-    choices: ["volumes"],
+    choices: ["volumes", "snapshot"],
     group: RESTORED,
     default: "volumes",
-    describe: "What to make: new volumes, detached",
+    describe: "What to make: new volumes, attached to nothing, or a snapshot of each",
   },
   "volume-key": text(
     RESTORED,
     "volume-key",
     "ARN of the key of the volumes that the worker fills  [default: default EBS key]",
+  ),
+  "target-key": text(
+    RESTORED,
+    "target-key",
+    "ARN of the key of what ends up in another account than the worker's  [default: that account's default EBS key]",
+  ),
+  zone: text(
+    RESTORED,
+    "zone",
+    "Availability Zone of volumes in another account  [default: that of the instance that was backed up]",
   ),
   ...workerOptions,
   ...accessOptions,
@@ -46,6 +58,7 @@ export function parseRestoreRequest(args: RestoreArguments): RestoreRequest {
     ...{ source: sourceAccess(args), worker: workerAccess(args), workerAccount: args.workerAccount },
     workerInstance: parseWorker(args),
     volumeKey: parseKey("volume-key", args.volumeKey),
+    ...{ targetKey: parseKey("target-key", args.targetKey), zone: args.zone ?? null },
     repository: parseRepository(args),
     options: { threads: wholeNumber("threads", args.threads, 1, 256), ...agentStorage(args) },
   };

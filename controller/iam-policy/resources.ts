@@ -1,14 +1,14 @@
 import type { ActionUse } from "../aws/action-use.js";
 import { JOB_TAG } from "../aws/tags.js";
-import type { Plan } from "../plan.js";
+import type { JobPlan } from "../plan.js";
 import { ROUTE_TABLE } from "../route.js";
 import { keysOf, keysOwnedBy } from "./keys.js";
 
 /** A plan, and what only its policies need to know. */
-export interface PolicyPlan extends Plan {
+export type PolicyPlan = JobPlan & {
   /** ARN of the role that a launched worker gets; null when none is launched. */
   workerRole: string | null;
-}
+};
 
 type Condition = Record<string, Record<string, string>>;
 
@@ -60,9 +60,12 @@ function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
     case "any":
       return { resources: ["*"] };
     case "source-instance":
-      return { resources: [arn(`instance/${plan.instance.instanceId}`)] };
+      return { resources: plan.kind === "backup" ? [arn(`instance/${plan.instance.instanceId}`)] : [] };
     case "source-volumes":
-      return { resources: plan.volumes.map(({ origin }) => arn(`volume/${origin.volumeId}`)) };
+      return {
+        resources:
+          plan.kind === "backup" ? plan.volumes.map(({ origin }) => arn(`volume/${origin.volumeId}`)) : [],
+      };
     case "new-snapshot":
       return {
         resources: snapshots(action === "ec2:CopySnapshot" ? COPY_WITHOUT_ID : "*"),
@@ -71,7 +74,7 @@ function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
     case "job-snapshot":
       return { resources: snapshots("snap-*"), condition: IS_TAGGED };
     case "shared-snapshot":
-      return { resources: snapshots("snap-*"), condition: ownedBy(plan.source.accountId) };
+      return { resources: snapshots("snap-*"), condition: ownedBy(sharingAccount(plan)) };
     case "new-volume":
       return { resources: [arn("volume/*")], condition: MAKES_TAGGED };
     case "job-volume":
@@ -93,8 +96,13 @@ function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
   }
 }
 
+/** Backups share the instance's snapshots with the worker's account, restores those of what the worker has filled. */
+function sharingAccount({ kind, source, worker }: JobPlan): string {
+  return kind === "backup" ? source.accountId : worker.accountId;
+}
+
 /** Snapshots are taken where the instance is, copied into the worker's Region, and shared and made volumes of as they are nearest. */
-function snapshotRegions({ party, action, creating, on }: ActionUse, plan: Plan): string[] {
+function snapshotRegions({ party, action, creating, on }: ActionUse, plan: JobPlan): string[] {
   const { source, worker, route } = plan;
   const { bridges } = ROUTE_TABLE[route];
   switch (creating ?? action) {
@@ -111,11 +119,11 @@ function snapshotRegions({ party, action, creating, on }: ActionUse, plan: Plan)
 }
 
 /** The policy of a key that AWS manages lets EBS use it, but leaves it to IAM who may look at it. */
-function isNeeded(action: string, key: string, { awsManagedKeys }: Plan): boolean {
+function isNeeded(action: string, key: string, { awsManagedKeys }: JobPlan): boolean {
   return action === "kms:DescribeKey" || !awsManagedKeys.includes(key);
 }
 
-function launchInputs(plan: Plan, arn: (resource: string, account?: string) => string): string[] {
+function launchInputs(plan: JobPlan, arn: (resource: string, account?: string) => string): string[] {
   const { workerInstance } = plan.request;
   if (workerInstance.kind !== "launch") return [];
   const { imageId, subnetId, securityGroupIds } = workerInstance;

@@ -47,7 +47,7 @@ function command({ jobId, volumes, availabilityZone, volumeKey }: RestorePlan, v
 }
 
 /** What makes a volume like the one that was backed up. */
-function likeRecorded({ sizeGib, type, iops, throughput }: RestoredVolume) {
+export function likeRecorded({ sizeGib, type, iops, throughput }: RestoredVolume) {
   return {
     ...{ Size: sizeGib, VolumeType: type as never },
     ...(iops === null ? {} : { Iops: iops }),

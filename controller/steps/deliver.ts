@@ -1,6 +1,7 @@
 import { CreateTagsCommand, DeleteTagsCommand, type Tag } from "@aws-sdk/client-ec2";
 import { use } from "../aws/action-use.js";
 import { poll } from "../aws/poll.js";
+import { snapshotKind } from "../aws/snapshots.js";
 import {
   JOB_TAG,
   jobName,
@@ -12,6 +13,7 @@ import {
 } from "../aws/tags.js";
 import { volumeKind } from "../aws/volumes.js";
 import type { RestorePlan } from "../plan.js";
+import { restoredSnapshotIds, restoredVolumeIds } from "../restored.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /**
@@ -24,11 +26,14 @@ export const deliver: Step<RestorePlan> = {
   title: "Handing over what was restored",
   makes:
     "tags that say what was restored from where, in place of the job's: what carries them is removed no more",
-  uses: () => [
-    ...use("source", "ec2:CreateTags", "job-volume"),
-    ...use("source", "ec2:DeleteTags", "job-volume"),
-    ...use("source", "ec2:DescribeVolumes", "any"),
-  ],
+  uses: ({ request }) => {
+    const on = request.to === "snapshot" ? "job-snapshot" : "job-volume";
+    return [
+      ...use("source", "ec2:CreateTags", on),
+      ...use("source", "ec2:DeleteTags", on),
+      ...use("source", request.to === "snapshot" ? "ec2:DescribeSnapshots" : "ec2:DescribeVolumes", "any"),
+    ];
+  },
   make: async (context) => {
     const { plan, source } = context;
     const parcels = parcelsOf(context);
@@ -65,15 +70,14 @@ interface Parcel {
 }
 
 function parcelsOf({ plan, made }: StepContext<RestorePlan>): Parcel[] {
+  const ids =
+    plan.request.to === "snapshot" ? restoredSnapshotIds(plan, made) : restoredVolumeIds(plan, made);
   return plan.volumes.flatMap(({ name, tags }) => {
-    const id = made.volumes?.[name];
+    const id = ids[name];
     if (id === undefined) return [];
-    const all = {
-      ...ownTags(tags),
-      [RESTORED_FROM_TAG]: `${plan.point}/${name}`,
-      [RESTORED_BY_TAG]: plan.jobId,
-    };
-    return [{ id, tags: Object.entries(all).map(([Key, Value]) => ({ Key, Value })) }];
+    const from = { [RESTORED_FROM_TAG]: `${plan.point}/${name}`, [RESTORED_BY_TAG]: plan.jobId };
+    const all = Object.entries({ ...ownTags(tags), ...from });
+    return [{ id, tags: all.map(([Key, Value]) => ({ Key, Value })) }];
   });
 }
 
@@ -84,14 +88,26 @@ function ownTags(tags: Record<string, string>): Record<string, string> {
 
 /** Ids of those that are not delivered; what is not to be seen counts as one of them. */
 async function stillOurs(context: StepContext<RestorePlan>): Promise<string[]> {
-  const { plan, source } = context;
+  const { plan } = context;
   const ids = parcelsOf(context).map(({ id }) => id);
   if (ids.length === 0) return [];
-  const found = await volumeKind(source, plan.jobId).describe(ids);
-  const isDelivered = ({ Tags }: { Tags?: Tag[] | undefined }) =>
-    tagOf(Tags, RESTORED_BY_TAG) === plan.jobId && tagOf(Tags, JOB_TAG) === undefined;
-  const delivered = found.filter(isDelivered).map(({ VolumeId = "" }) => VolumeId);
+  const found = await describeParcels(context, ids);
+  const delivered = found.filter(({ tags }) => isDelivered(plan, tags)).map(({ id }) => id);
   return ids.filter((id) => !delivered.includes(id));
+}
+
+function isDelivered({ jobId }: RestorePlan, tags: Tag[]): boolean {
+  return tagOf(tags, RESTORED_BY_TAG) === jobId && tagOf(tags, JOB_TAG) === undefined;
+}
+
+async function describeParcels({ plan, source }: StepContext<RestorePlan>, ids: string[]): Promise<Parcel[]> {
+  if (plan.request.to === "snapshot") {
+    const place = { party: source, region: plan.source.region, role: "filled" } as const;
+    const found = await snapshotKind(place, plan.jobId).describe(ids);
+    return found.map(({ SnapshotId = "", Tags = [] }) => ({ id: SnapshotId, tags: Tags }));
+  }
+  const found = await volumeKind(source, plan.jobId).describe(ids);
+  return found.map(({ VolumeId = "", Tags = [] }) => ({ id: VolumeId, tags: Tags }));
 }
 
 function handOver({ jobId }: RestorePlan, Resources: string[]): DeleteTagsCommand {

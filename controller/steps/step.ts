@@ -17,6 +17,9 @@ export const MadeSchema = z.strictObject({
   bridgeCopies: z.optional(bySourceVolume),
   /** Copies by the worker's account, in the worker's Region. */
   workerCopies: z.optional(bySourceVolume),
+  /** Of a restore across accounts: what the account gets that it ends up in. */
+  targetVolumes: z.optional(bySourceVolume),
+  targetSnapshots: z.optional(bySourceVolume),
   workerId: z.optional(z.string()),
   volumes: z.optional(bySourceVolume),
   /** Device names, as `/dev/sdf`. */
@@ -25,7 +28,7 @@ export const MadeSchema = z.strictObject({
   point: z.optional(z.string()),
 });
 
-type Made = z.infer<typeof MadeSchema>;
+export type Made = z.infer<typeof MadeSchema>;
 
 export interface StepContext<P extends JobPlan = JobPlan> {
   plan: P;

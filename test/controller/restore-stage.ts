@@ -12,6 +12,7 @@ import { runTool } from "../support/run-tool.js";
 import type { RunningProgram } from "../support/start-program.js";
 
 export const WITHIN = ["--source-profile", "source", "--worker-account", "source"];
+export const ACROSS = ["--source-profile", "source", "--worker-aws-profile", "worker"];
 const QUICK = { BLOCKFERRY_POLL_MS: "50", BLOCKFERRY_VISIBLE_TIMEOUT_MS: "200" };
 
 /** A lab with an instance that is backed up, and workers in both accounts. */
@@ -89,7 +90,7 @@ export async function assertRestored(
   }
 }
 
-function originalOf({ volumes }: SourceInstance, name: string): SourceInstance["volumes"][number] {
+export function originalOf({ volumes }: SourceInstance, name: string): SourceInstance["volumes"][number] {
   const found = volumes.find(
     ({ attachName }) => attachName === (name === "root" ? "/dev/sda1" : `/dev/${name}`),
   );
@@ -98,7 +99,7 @@ function originalOf({ volumes }: SourceInstance, name: string): SourceInstance["
 }
 
 /** @param id of a volume that is not attached, or of a snapshot */
-async function assertSameContent(id: string, disk: string): Promise<void> {
+export async function assertSameContent(id: string, disk: string): Promise<void> {
   await runTool("cmp", join(lab.folder, "disks", `${id}.img`), disk);
 }
 
