@@ -58,6 +58,8 @@ const RestoredVolumeSchema = z.strictObject({
   throughput: z.nullable(z.int()),
   /** The device name at the instance that was backed up; null where the point does not tell. */
   attachName: z.nullable(z.string()),
+  /** Whether it goes with the instance that is restored. */
+  deleteOnTermination: z.boolean(),
   tags: z.record(z.string(), z.string()),
 });
 
@@ -77,6 +79,22 @@ export const RestorePlanSchema = z.strictObject({
   availabilityZone: z.string(),
   /** ARN of the key of the volumes that the worker fills. */
   volumeKey: z.string(),
+  /** The instance that is launched, with `--to instance`. */
+  launch: z.nullable(
+    z.strictObject({
+      imageId: z.string(),
+      instanceType: z.string(),
+      subnetId: z.nullable(z.string()),
+      securityGroupIds: z.array(z.string()),
+      profile: z.nullable(z.string()),
+      keyName: z.nullable(z.string()),
+      /** Name of the volume that it boots from. */
+      rootVolume: z.string(),
+      /** Device names of volumes that the image would add. */
+      leftOutDevices: z.array(z.string()),
+      tags: z.record(z.string(), z.string()),
+    }),
+  ),
   /** Where the volumes end up. */
   targetZone: z.string(),
   /** ARN of the key of what ends up in another account than the worker's; null in the same. */

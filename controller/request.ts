@@ -66,11 +66,27 @@ export const RestoreRequestSchema = z.strictObject({
   ...common,
   /** As the user names the recovery point: its id, the beginning of it, or `latest`. */
   point: z.string(),
-  to: z.enum(["volumes", "snapshot"]),
+  to: z.enum(["volumes", "snapshot", "instance"]),
   /** Names of the volumes to be restored; none for all. */
   volumes: z.array(z.string()),
   /** Encrypts the volumes that the worker fills; null for the default EBS key of the worker's account and Region. */
   volumeKey: z.nullable(z.string()),
+  /** The instance that the volumes are attached to. */
+  attachTo: z.nullable(z.string()),
+  /** With `instance`: what is to be otherwise than recorded; null for as recorded. */
+  launch: z.nullable(
+    z.strictObject({
+      imageId: z.nullable(z.string()),
+      instanceType: z.nullable(z.string()),
+      subnetId: z.nullable(z.string()),
+      securityGroupIds: z.nullable(z.array(z.string())),
+      /** Name or ARN. */
+      profile: z.nullable(z.string()),
+      keyName: z.nullable(z.string()),
+      /** Beside those that are recorded. */
+      tags: z.record(z.string(), z.string()),
+    }),
+  ),
   /** Encrypts what ends up in another account than the worker's; null for that account's default EBS key. */
   targetKey: z.nullable(z.string()),
   /** Availability Zone of the volumes; null for the worker's, or the one that they were in. */

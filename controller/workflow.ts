@@ -1,5 +1,6 @@
 import type { JobPlan, Plan, RestorePlan } from "./plan.js";
 import type { Route } from "./route.js";
+import { attachToInstance } from "./steps/attach-to.js";
 import { attachVolumes } from "./steps/attach-volumes.js";
 import { copyFilled } from "./steps/copy-filled.js";
 import { bridgeSnapshots, copyShared } from "./steps/copy-snapshots.js";
@@ -9,12 +10,14 @@ import { createTargetVolumes } from "./steps/create-target-volumes.js";
 import { createVolumes } from "./steps/create-volumes.js";
 import { deliver } from "./steps/deliver.js";
 import { detachVolumes } from "./steps/detach-volumes.js";
+import { launchRestored } from "./steps/launch-restored.js";
 import { launchWorker } from "./steps/launch-worker.js";
 import { fillVolumes, runJob } from "./steps/run-job.js";
 import { shareFilled } from "./steps/share-filled.js";
 import { shareSnapshots } from "./steps/share-snapshots.js";
 import { snapshotFilled } from "./steps/snapshot-filled.js";
 import type { Step } from "./steps/step.js";
+import { startRestored, swapVolumes } from "./steps/swap-volumes.js";
 
 /** From volumes that can be attached to a recovery point: the same on every route. */
 const toRecoveryPoint = [launchWorker, createVolumes, attachVolumes, runJob];
@@ -35,17 +38,21 @@ const fromRecoveryPoint = [launchWorker, createBlankVolumes, attachVolumes, fill
 /** From volumes that the worker holds to snapshots that the other account may use. */
 const acrossAccounts = [snapshotFilled, shareFilled];
 
+const toInstance = [launchRestored, swapVolumes, startRestored];
+
 type RestoreSteps = Record<RestorePlan["request"]["to"], readonly Step<RestorePlan>[]>;
 
 /** The same for restores. Until `deliver`, their last step, everything is temporary. */
 const RESTORES: Record<RestorePlan["route"], RestoreSteps> = {
   "same-account": {
-    volumes: [...fromRecoveryPoint, detachVolumes, deliver],
+    volumes: [...fromRecoveryPoint, detachVolumes, attachToInstance, deliver],
     snapshot: [...fromRecoveryPoint, snapshotFilled, deliver],
+    instance: [...fromRecoveryPoint, detachVolumes, ...toInstance, deliver],
   },
   "cross-account": {
-    volumes: [...fromRecoveryPoint, ...acrossAccounts, createTargetVolumes, deliver],
+    volumes: [...fromRecoveryPoint, ...acrossAccounts, createTargetVolumes, attachToInstance, deliver],
     snapshot: [...fromRecoveryPoint, ...acrossAccounts, copyFilled, deliver],
+    instance: [...fromRecoveryPoint, ...acrossAccounts, createTargetVolumes, ...toInstance, deliver],
   },
 };
 

@@ -15,6 +15,9 @@ export const RESTORED_BY_TAG = "blockferry:restored-by";
 /** What a restored resource is the content of: `POINT/VOLUME`. */
 export const RESTORED_FROM_TAG = "blockferry:restored-from";
 
+/** Role of an instance that a restore has launched, in contrast to a worker's none. */
+export const RESTORED_INSTANCE = "restored-instance";
+
 /** Tags that AWS puts on together with making the resource: there is no moment without them. */
 export function tagged(
   resource: ResourceType,

@@ -19,7 +19,10 @@ export function jobResult({ job, plan, made, outcome }: JournalRecord): { json: 
 function volumesOf(plan: RestorePlan, made: Made) {
   const ids = restoredVolumeIds(plan, made);
   const volumes = plan.volumes.map(({ name }) => ({ name, volumeId: ids[name] ?? null }));
-  return { json: { volumes }, lines: volumes.map(({ name, volumeId }) => `  ${name}: ${volumeId}`) };
+  const lines = volumes.map(({ name, volumeId }) => `  ${name}: ${volumeId}`);
+  const { instanceId } = made;
+  if (instanceId === undefined) return { json: { volumes }, lines };
+  return { json: { volumes, instanceId }, lines: [`  instance ${instanceId}`, ...lines] };
 }
 
 function snapshotsOf(plan: RestorePlan, made: Made) {

@@ -1,3 +1,4 @@
+import { parseTags, usage } from "../../command-line/options.js";
 import { type StorageArguments, storageOptions } from "../../command-line/storage-options.js";
 import { number, text, texts } from "../../command-line/text-option.js";
 import type { RestoreRequest } from "../request.js";
@@ -10,12 +11,21 @@ export interface RestoreArguments extends StorageArguments, AccessArguments, Wor
   to: RestoreRequest["to"];
   volume: string[] | undefined;
   volumeKey: string | undefined;
+  attachTo: string | undefined;
   targetKey: string | undefined;
+  ami: string | undefined;
+  instanceType: string | undefined;
+  subnet: string | undefined;
+  securityGroup: string[] | undefined;
+  profile: string | undefined;
+  keyName: string | undefined;
+  tag: string[] | undefined;
   zone: string | undefined;
   threads: number | undefined;
 }
 
 const POINT = "Recovery point:";
+const INSTANCE = "With --to instance:";
 const RESTORED = "What is restored:";
 
 export const restoreOptions = {
@@ -26,11 +36,16 @@ export const restoreOptions = {
   },
   volume: texts(POINT, "volume", "Name of a volume in the point; may be repeated  [default: all]"),
   to: {
-    choices: ["volumes", "snapshot"],
+    choices: ["volumes", "snapshot", "instance"],
     group: RESTORED,
     default: "volumes",
-    describe: "What to make: new volumes, attached to nothing, or a snapshot of each",
+    describe: "What to make: new volumes, a snapshot of each, or an instance with them",
   },
+  "attach-to": text(
+    RESTORED,
+    "attach-to",
+    "Id of an instance that new volumes are attached to  [default: none]",
+  ),
   "volume-key": text(
     RESTORED,
     "volume-key",
@@ -46,6 +61,17 @@ export const restoreOptions = {
     "zone",
     "Availability Zone of volumes in another account  [default: that of the instance that was backed up]",
   ),
+  ami: text(INSTANCE, "ami", "Image to launch; its root volume is replaced  [default: the recorded one]"),
+  "instance-type": text(INSTANCE, "instance-type", "Instance type  [default: the recorded one]"),
+  subnet: text(INSTANCE, "subnet", "Subnet  [default: the recorded one]"),
+  "security-group": texts(
+    INSTANCE,
+    "security-group",
+    "Security group; may be repeated  [default: the recorded ones]",
+  ),
+  profile: text(INSTANCE, "profile", "Instance profile, name or ARN  [default: the recorded one]"),
+  "key-name": text(INSTANCE, "key-name", "Key pair  [default: the recorded one]"),
+  tag: texts(INSTANCE, "tag", "KEY=VALUE beside the recorded tags; may be repeated"),
   ...workerOptions,
   ...accessOptions,
   threads: number("Restore:", "threads", "Threads of the agent  [default: one for each core of the worker]"),
@@ -59,9 +85,31 @@ export function parseRestoreRequest(args: RestoreArguments): RestoreRequest {
     workerInstance: parseWorker(args),
     volumeKey: parseKey("volume-key", args.volumeKey),
     ...{ targetKey: parseKey("target-key", args.targetKey), zone: args.zone ?? null },
+    ...{ attachTo: args.attachTo ?? null, launch: parseLaunch(args) },
     repository: parseRepository(args),
     options: { threads: wholeNumber("threads", args.threads, 1, 256), ...agentStorage(args) },
   };
   refuseContradictions(request);
+  if (request.attachTo !== null && request.to !== "volumes")
+    throw usage("--attach-to goes with --to volumes.", "Leave one of them out.");
   return request;
+}
+
+const LAUNCH_OPTIONS = {
+  ...{ ami: "ami", instanceType: "instance-type", subnet: "subnet", securityGroup: "security-group" },
+  ...{ profile: "profile", keyName: "key-name", tag: "tag" },
+} as const;
+
+function parseLaunch(args: RestoreArguments): RestoreRequest["launch"] {
+  if (args.to !== "instance") {
+    const names = Object.keys(LAUNCH_OPTIONS) as (keyof typeof LAUNCH_OPTIONS)[];
+    const given = names.find((name) => args[name] !== undefined);
+    if (given === undefined) return null;
+    throw usage(`--${LAUNCH_OPTIONS[given]} goes with --to instance.`, "Give that too, or leave it out.");
+  }
+  return {
+    ...{ imageId: args.ami ?? null, instanceType: args.instanceType ?? null, subnetId: args.subnet ?? null },
+    ...{ securityGroupIds: args.securityGroup ?? null, profile: args.profile ?? null },
+    ...{ keyName: args.keyName ?? null, tags: parseTags(args.tag ?? []) },
+  };
 }

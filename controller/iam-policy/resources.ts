@@ -1,6 +1,6 @@
 import type { ActionUse } from "../aws/action-use.js";
 import { JOB_TAG } from "../aws/tags.js";
-import type { JobPlan } from "../plan.js";
+import type { JobPlan, RestorePlan } from "../plan.js";
 import { ROUTE_TABLE } from "../route.js";
 import { keysOf, keysOwnedBy } from "./keys.js";
 
@@ -8,6 +8,8 @@ import { keysOf, keysOwnedBy } from "./keys.js";
 export type PolicyPlan = JobPlan & {
   /** ARN of the role that a launched worker gets; null when none is launched. */
   workerRole: string | null;
+  /** The same of an instance that is restored. */
+  restoredRole?: string | null;
 };
 
 type Condition = Record<string, Record<string, string>>;
@@ -87,6 +89,14 @@ function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
         : { resources: [arn("instance/*")], condition: IS_TAGGED };
     case "launch-inputs":
       return { resources: launchInputs(plan, arn) };
+    case "restored-inputs":
+      return { resources: plan.kind === "restore" ? restoredInputs(plan, arn) : [] };
+    case "restored-instance":
+      return { resources: [arn("instance/*")], condition: IS_TAGGED };
+    case "restored-role":
+      return { resources: plan.restoredRole ? [plan.restoredRole] : [], condition: PASSED_TO_EC2 };
+    case "attach-instance":
+      return { resources: plan.kind === "restore" ? [arn(`instance/${plan.request.attachTo}`)] : [] };
     case "worker-role":
       return { resources: plan.workerRole === null ? [] : [plan.workerRole], condition: PASSED_TO_EC2 };
     case "own-keys":
@@ -135,5 +145,21 @@ function launchInputs(plan: JobPlan, arn: (resource: string, account?: string) =
     ...groups.map((id) => arn(`security-group/${id}`)),
     arn("network-interface/*"),
     arn("volume/*"),
+  ];
+}
+
+function restoredInputs(
+  { launch }: RestorePlan,
+  arn: (resource: string, account?: string) => string,
+): string[] {
+  if (launch === null) return [];
+  const { imageId, subnetId, securityGroupIds, keyName } = launch;
+  const groups = securityGroupIds.length === 0 ? ["*"] : securityGroupIds;
+  return [
+    arn(`image/${imageId}`, ""),
+    arn(`subnet/${subnetId ?? "*"}`),
+    ...groups.map((id) => arn(`security-group/${id}`)),
+    ...(keyName === null ? [] : [arn(`key-pair/${keyName}`)]),
+    arn("network-interface/*"),
   ];
 }

@@ -10,6 +10,8 @@ import { Findings } from "./findings.js";
 import { checkKeyAccess } from "./key-access.js";
 import { defaultEbsKey, usableKey } from "./keys.js";
 import { identityOf } from "./preflight.js";
+import { tryRestoreCalls } from "./restore-dry-runs.js";
+import { restoredInstance, zoneOfInstance, zoneOfSubnet } from "./restored-instance.js";
 import { restoredVolumes } from "./restored-volumes.js";
 import { checkRoomFor, findWorkerPlace, type WorkerPlace } from "./worker.js";
 
@@ -34,20 +36,36 @@ export async function restorePreflight(
   const place = await findings.attempt(() => findWorkerPlace(worker, request.workerInstance));
   const volumeKey = await findings.attempt(() => chooseVolumeKey(request, parties));
   const targetKey = await findings.attempt(() => chooseTargetKey(request, parties));
-  const targetZone = await findings.attempt(async () => chooseZone(request, point, parties, place));
+  const wantedZone = await findings.attempt(
+    async () =>
+      request.zone ??
+      (await zoneOfInstance(request, source)) ??
+      (await zoneOfSubnet(request, point, source)) ??
+      null,
+  );
+  const targetZone = await findings.attempt(async () =>
+    chooseZone(wantedZone ?? null, point, parties, place),
+  );
+  const launch = await findings.attempt(async () =>
+    request.to === "instance" && volumes !== undefined
+      ? restoredInstance(request, point, volumes, source, findings)
+      : null,
+  );
   if (volumes !== undefined && place !== undefined)
     await findings.attempt(() => checkRoomFor(volumes.length, worker, place));
   if (route === undefined || volumes === undefined || place === undefined || volumeKey === undefined)
     return { plan: undefined, findings };
-  if (targetKey === undefined || targetZone === undefined) return { plan: undefined, findings };
+  if (targetKey === undefined || targetZone === undefined || launch === undefined)
+    return { plan: undefined, findings };
   const plan: RestorePlan = {
     ...{ kind: "restore", jobId: newJobId(new Date()), repositoryId: point.repository, request, route },
     ...{ source: identityOf(source), worker: identityOf(worker), point: point.id, volumes },
     ...{ availabilityZone: place.availabilityZone, workerRoot: place.root, volumeKey: volumeKey.Arn },
-    ...{ targetZone, targetKey: targetKey?.Arn ?? null },
+    ...{ launch, targetZone, targetKey: targetKey?.Arn ?? null },
     awsManagedKeys: [volumeKey, targetKey].flatMap((key) => (key?.KeyManager === "AWS" ? key.Arn : [])),
   };
   await checkKeyAccess(plan, parties, findings);
+  await tryRestoreCalls(plan, parties, findings);
   return { plan, findings };
 }
 
@@ -92,7 +110,7 @@ async function chooseTargetKey({ targetKey }: RestoreRequest, parties: Parties):
  * A volume stays in the zone that it was made in; another account's is made of a snapshot, where it is wanted. @throws Usage
  */
 function chooseZone(
-  { zone }: RestoreRequest,
+  zone: string | null,
   { instance }: RecoveryPoint,
   parties: Parties,
   place: WorkerPlace | undefined,
@@ -104,8 +122,8 @@ function chooseZone(
   }
   if (zone === null || zone === workerZone || place === undefined) return workerZone;
   throw usage(
-    `--zone ${zone} is given, and the worker is in ${workerZone}: volumes stay where they are filled.`,
-    `Take a worker in ${zone}, or restore --to snapshot, of which volumes can be made in any zone.`,
+    `What is restored is to be in ${zone}, and the worker is in ${workerZone}: volumes stay where they are filled.`,
+    `Take a worker in ${zone}, name a place in ${workerZone} (--subnet, --zone, --attach-to), or restore --to snapshot, of which volumes can be made in any zone.`,
   );
 }
 

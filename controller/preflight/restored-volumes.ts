@@ -33,6 +33,7 @@ function likeRecorded({ name, sizeBytes, ebs }: RecoveryPointVolume): RestoredVo
     iops: WITH_IOPS.includes(type) ? (ebs?.iops ?? null) : null,
     throughput: WITH_THROUGHPUT.includes(type) ? (ebs?.throughput ?? null) : null,
     attachName: ebs?.attachName ?? null,
+    deleteOnTermination: ebs?.deleteOnTermination ?? false,
     tags: ebs?.tags ?? {},
   };
 }

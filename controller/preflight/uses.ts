@@ -29,9 +29,22 @@ function sourceUses({ route }: Plan): ActionUse[] {
   ];
 }
 
-function targetUses({ route, request }: RestorePlan): ActionUse[] {
-  if (route === "same-account") return [];
+const LAUNCH_LOOKS = [
+  "ec2:DescribeImages",
+  "ec2:DescribeInstanceTypes",
+  "ec2:DescribeSecurityGroups",
+  "ec2:DescribeSubnets",
+] as const;
+
+function targetUses(plan: RestorePlan): ActionUse[] {
+  const { request } = plan;
+  const places = [
+    ...(request.attachTo === null ? [] : use("source", "ec2:DescribeInstances", "any")),
+    ...(plan.launch === null ? [] : LAUNCH_LOOKS.flatMap((action) => use("source", action, "any"))),
+  ];
+  if (plan.route === "same-account") return places;
   return [
+    ...places,
     ...(request.targetKey === null ? use("source", "ec2:GetEbsDefaultKmsKeyId", "any") : []),
     ...use("source", "kms:DescribeKey", "shared-keys", "copy-key"),
   ];

@@ -5,6 +5,7 @@ import { awsCode } from "../aws/aws-errors.js";
 import { freeDeviceNames } from "../aws/devices.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { undoEach } from "../aws/job-resources.js";
+import type { Party } from "../aws/party.js";
 import { poll } from "../aws/poll.js";
 import { untilVisible } from "../aws/retry.js";
 import { findJobVolumes, volumeKind } from "../aws/volumes.js";
@@ -64,17 +65,27 @@ export const attachVolumes: Step = {
 };
 
 /** Detaches the job's volumes from whatever they are attached to, and waits until they are. */
-export async function detachAll(context: StepContext, { force }: { force?: true } = {}): Promise<void> {
-  const { plan, worker, made, timing } = context;
+export function detachAll(context: StepContext, { force }: { force?: true } = {}): Promise<void> {
+  return detachFrom(context, context.worker, Object.values(context.made.volumes ?? {}), force);
+}
+
+/** The same for volumes of either account. @param known their ids */
+export async function detachFrom(
+  context: StepContext,
+  party: Party,
+  known: string[],
+  Force = false,
+): Promise<void> {
+  const { plan, timing } = context;
   const asked = new Set<string>();
   await undoEach(context, {
-    kind: volumeKind(worker, plan.jobId),
-    known: Object.values(made.volumes ?? {}),
+    kind: volumeKind(party, plan.jobId),
+    known,
     what: "the volumes to be detached",
     timeoutMs: timing.resourceMs / 2,
     undo: async ({ VolumeId = "", Attachments = [] }) => {
       if (Attachments.every(({ State }) => State === "detached")) return true;
-      if (!asked.has(VolumeId)) await detach(context, VolumeId, force ?? false);
+      if (!asked.has(VolumeId)) await detach(party, VolumeId, Force);
       asked.add(VolumeId);
       return false;
     },
@@ -137,9 +148,9 @@ function isNameTaken(error: unknown): boolean {
   return awsCode(error) === "InvalidParameterValue" && isAboutName;
 }
 
-async function detach({ worker }: StepContext, VolumeId: string, Force: boolean): Promise<void> {
+async function detach(party: Party, VolumeId: string, Force: boolean): Promise<void> {
   try {
-    await worker.ec2(new DetachVolumeCommand({ VolumeId, Force }), VolumeId);
+    await party.ec2(new DetachVolumeCommand({ VolumeId, Force }), VolumeId);
   } catch (error) {
     // It is being detached already, or has just been.
     if (awsCode(error) !== "IncorrectState") throw error;

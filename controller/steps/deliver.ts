@@ -1,5 +1,6 @@
 import { CreateTagsCommand, DeleteTagsCommand, type Tag } from "@aws-sdk/client-ec2";
 import { use } from "../aws/action-use.js";
+import { restoredInstanceKind } from "../aws/instances.js";
 import { poll } from "../aws/poll.js";
 import { snapshotKind } from "../aws/snapshots.js";
 import {
@@ -26,12 +27,17 @@ export const deliver: Step<RestorePlan> = {
   title: "Handing over what was restored",
   makes:
     "tags that say what was restored from where, in place of the job's: what carries them is removed no more",
-  uses: ({ request }) => {
-    const on = request.to === "snapshot" ? "job-snapshot" : "job-volume";
+  uses: ({ request: { to } }) => {
+    const kinds = {
+      volumes: ["job-volume"],
+      snapshot: ["job-snapshot"],
+      instance: ["job-volume", "restored-instance"],
+    } as const;
     return [
-      ...use("source", "ec2:CreateTags", on),
-      ...use("source", "ec2:DeleteTags", on),
-      ...use("source", request.to === "snapshot" ? "ec2:DescribeSnapshots" : "ec2:DescribeVolumes", "any"),
+      ...use("source", "ec2:CreateTags", ...kinds[to]),
+      ...use("source", "ec2:DeleteTags", ...kinds[to]),
+      ...use("source", to === "snapshot" ? "ec2:DescribeSnapshots" : "ec2:DescribeVolumes", "any"),
+      ...(to === "instance" ? use("source", "ec2:DescribeInstances", "any") : []),
     ];
   },
   make: async (context) => {
@@ -72,13 +78,22 @@ interface Parcel {
 function parcelsOf({ plan, made }: StepContext<RestorePlan>): Parcel[] {
   const ids =
     plan.request.to === "snapshot" ? restoredSnapshotIds(plan, made) : restoredVolumeIds(plan, made);
-  return plan.volumes.flatMap(({ name, tags }) => {
-    const id = ids[name];
-    if (id === undefined) return [];
-    const from = { [RESTORED_FROM_TAG]: `${plan.point}/${name}`, [RESTORED_BY_TAG]: plan.jobId };
-    const all = Object.entries({ ...ownTags(tags), ...from });
-    return [{ id, tags: all.map(([Key, Value]) => ({ Key, Value })) }];
-  });
+  const parcels = plan.volumes.flatMap(({ name, tags }) =>
+    parcelOf(plan, ids[name], `${plan.point}/${name}`, tags),
+  );
+  return [...parcels, ...parcelOf(plan, made.instanceId, plan.point, plan.launch?.tags ?? {})];
+}
+
+/** @param id undefined where nothing was made yet */
+function parcelOf(
+  { jobId }: RestorePlan,
+  id: string | undefined,
+  from: string,
+  recorded: Record<string, string>,
+): Parcel[] {
+  if (id === undefined) return [];
+  const tags = { ...ownTags(recorded), [RESTORED_FROM_TAG]: from, [RESTORED_BY_TAG]: jobId };
+  return [{ id, tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })) }];
 }
 
 /** Tags whose names begin with `aws:` are AWS's to give; and those of blockferry would be of another job. */
@@ -101,13 +116,17 @@ function isDelivered({ jobId }: RestorePlan, tags: Tag[]): boolean {
 }
 
 async function describeParcels({ plan, source }: StepContext<RestorePlan>, ids: string[]): Promise<Parcel[]> {
-  if (plan.request.to === "snapshot") {
+  const { jobId, request } = plan;
+  if (request.to === "snapshot") {
     const place = { party: source, region: plan.source.region, role: "filled" } as const;
-    const found = await snapshotKind(place, plan.jobId).describe(ids);
+    const found = await snapshotKind(place, jobId).describe(ids);
     return found.map(({ SnapshotId = "", Tags = [] }) => ({ id: SnapshotId, tags: Tags }));
   }
-  const found = await volumeKind(source, plan.jobId).describe(ids);
-  return found.map(({ VolumeId = "", Tags = [] }) => ({ id: VolumeId, tags: Tags }));
+  const found = await volumeKind(source, jobId).describe(ids);
+  const volumes = found.map(({ VolumeId = "", Tags = [] }) => ({ id: VolumeId, tags: Tags }));
+  if (request.to === "volumes") return volumes;
+  const instances = await restoredInstanceKind(source, jobId).describe(ids);
+  return [...volumes, ...instances.map(({ InstanceId = "", Tags = [] }) => ({ id: InstanceId, tags: Tags }))];
 }
 
 function handOver({ jobId }: RestorePlan, Resources: string[]): DeleteTagsCommand {

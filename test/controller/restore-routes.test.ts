@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { describeInstance } from "../lab/instances.js";
 import { describeSnapshot, describeVolume } from "../lab/waits.js";
+import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
 import { rootTest } from "../support/root-test.js";
+import { runTool } from "../support/run-tool.js";
 import {
   ACROSS,
   assertRestored,
@@ -84,6 +87,74 @@ rootTest("a restore to a snapshot of another account copies it there", async () 
   assert.equal(OwnerId, lab.source.accountId);
   assert.match(KmsKeyId ?? "", /:111111111111:key\//);
   assert.deepEqual(await besides([snapshotId]), before);
+});
+
+rootTest("a restore to an instance starts one like it from the restored volumes", async () => {
+  const { lab, instance, sourceWorker } = await restoreStage();
+  const { source } = lab;
+  const image = await registerWorkerImage(source);
+  const before = await besides();
+  const args = ["restore", "--point", "latest", ...WITHIN, "--worker", sourceWorker, "--to", "instance"];
+  const own = ["--ami", image, "--subnet", await defaultSubnet(source), "--tag", "drill=yes"];
+  await lab.control.clearRequests();
+  const { volumes, instanceId = "" } = JSON.parse(await succeed(start(...args, ...own))) as Restored;
+  const [was, is] = await Promise.all([
+    describeInstance(source, instance.instanceId),
+    describeInstance(source, instanceId),
+  ]);
+  assert.equal(is?.State?.Name, "running");
+  assert.equal(is?.InstanceType, was?.InstanceType);
+  const mappings = (is?.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [
+    DeviceName,
+    Ebs?.VolumeId,
+    Ebs?.DeleteOnTermination,
+  ]);
+  const idOf = (wanted: string) => volumes.find(({ name }) => name === wanted)?.volumeId;
+  assert.deepEqual(mappings.sort(), [
+    ["/dev/sda1", idOf("root"), true],
+    ["/dev/sdf", idOf("sdf"), false],
+  ]);
+  const tags = Object.fromEntries((is?.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
+  assert.deepEqual([tags.Name, tags.drill, tags["blockferry:job"]], ["production", "yes", undefined]);
+  for (const { name, volumeId } of volumes) {
+    const device = (await lab.control.resources()).loopDevices[volumeId] ?? "";
+    await runTool("cmp", device, originalOf(instance, name).disk);
+  }
+  const [launched] = (await lab.control.requests()).filter(
+    ({ action, parameters }) => action === "RunInstances" && parameters.DryRun !== "true",
+  );
+  assert.equal(launched?.parameters["MetadataOptions.HttpTokens"], "required");
+  assert.deepEqual(await besides([instanceId, ...volumes.map(({ volumeId }) => volumeId)]), before);
+});
+
+rootTest("a restore to an instance that cannot start leaves neither it nor volumes", async () => {
+  const { lab, sourceWorker } = await restoreStage();
+  const { source, control } = lab;
+  const before = await besides();
+  const args = ["restore", "--point", "latest", ...WITHIN, "--worker", sourceWorker, "--to", "instance"];
+  const own = ["--ami", await registerWorkerImage(source), "--subnet", await defaultSubnet(source)];
+  const error = { code: "InsufficientInstanceCapacity", message: "No capacity", status: 500 };
+  await control.addFault({ action: "StartInstances", error });
+  const { code, stdout } = await start(...args, ...own).result;
+  assert.equal(code, 1);
+  assert.match(stdout, /AwsOutOfCapacity/);
+  assert.deepEqual(await besides(), before);
+});
+
+rootTest("restored volumes are attached to an instance under names that it does not use", async () => {
+  const { lab, instance, sourceWorker } = await restoreStage();
+  const before = await besides();
+  const args = ["restore", "--point", "latest", "--volume", "sdf", ...WITHIN, "--worker", sourceWorker];
+  const { volumes } = JSON.parse(
+    await succeed(start(...args, "--attach-to", instance.instanceId)),
+  ) as Restored;
+  const [{ volumeId } = { volumeId: "" }] = volumes;
+  const [attachment] = (await describeVolume(lab.source, volumeId))?.Attachments ?? [];
+  assert.deepEqual(
+    [attachment?.InstanceId, attachment?.State, attachment?.Device],
+    [instance.instanceId, "attached", "/dev/sdg"],
+  );
+  assert.deepEqual(await besides([volumeId]), before);
 });
 
 /** Restores the data volume. */

@@ -13,7 +13,11 @@ import type { RunningProgram } from "../support/start-program.js";
 
 export const WITHIN = ["--source-profile", "source", "--worker-account", "source"];
 export const ACROSS = ["--source-profile", "source", "--worker-aws-profile", "worker"];
-const QUICK = { BLOCKFERRY_POLL_MS: "50", BLOCKFERRY_VISIBLE_TIMEOUT_MS: "200" };
+const QUICK = {
+  BLOCKFERRY_POLL_MS: "50",
+  BLOCKFERRY_VISIBLE_TIMEOUT_MS: "200",
+  BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "6000",
+};
 
 /** A lab with an instance that is backed up, and workers in both accounts. */
 export interface RestoreStage {
@@ -30,6 +34,7 @@ export interface Restored {
   job: string;
   point: string;
   volumes: { name: string; volumeId: string }[];
+  instanceId?: string;
 }
 
 let opened: Promise<RestoreStage> | undefined;
