@@ -17,7 +17,7 @@ export interface RestoreArguments extends StorageArguments, AccessArguments, Wor
   instanceType: string | undefined;
   subnet: string | undefined;
   securityGroup: string[] | undefined;
-  profile: string | undefined;
+  instanceProfile: string | undefined;
   keyName: string | undefined;
   tag: string[] | undefined;
   zone: string | undefined;
@@ -69,7 +69,11 @@ export const restoreOptions = {
     "security-group",
     "Security group; may be repeated  [default: the recorded ones]",
   ),
-  profile: text(INSTANCE, "profile", "Instance profile, name or ARN  [default: the recorded one]"),
+  "instance-profile": text(
+    INSTANCE,
+    "instance-profile",
+    "Instance profile, name or ARN  [default: the recorded one]",
+  ),
   "key-name": text(INSTANCE, "key-name", "Key pair  [default: the recorded one]"),
   tag: texts(INSTANCE, "tag", "KEY=VALUE beside the recorded tags; may be repeated"),
   ...workerOptions,
@@ -97,7 +101,7 @@ export function parseRestoreRequest(args: RestoreArguments): RestoreRequest {
 
 const LAUNCH_OPTIONS = {
   ...{ ami: "ami", instanceType: "instance-type", subnet: "subnet", securityGroup: "security-group" },
-  ...{ profile: "profile", keyName: "key-name", tag: "tag" },
+  ...{ instanceProfile: "instance-profile", keyName: "key-name", tag: "tag" },
 } as const;
 
 function parseLaunch(args: RestoreArguments): RestoreRequest["launch"] {
@@ -109,7 +113,7 @@ function parseLaunch(args: RestoreArguments): RestoreRequest["launch"] {
   }
   return {
     ...{ imageId: args.ami ?? null, instanceType: args.instanceType ?? null, subnetId: args.subnet ?? null },
-    ...{ securityGroupIds: args.securityGroup ?? null, profile: args.profile ?? null },
+    ...{ securityGroupIds: args.securityGroup ?? null, profile: args.instanceProfile ?? null },
     ...{ keyName: args.keyName ?? null, tags: parseTags(args.tag ?? []) },
   };
 }

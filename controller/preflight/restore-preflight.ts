@@ -35,6 +35,9 @@ export async function restorePreflight(
   const volumes = await findings.attempt(async () => restoredVolumes(point, request.volumes));
   const place = await findings.attempt(() => findWorkerPlace(worker, request.workerInstance));
   const volumeKey = await findings.attempt(() => chooseVolumeKey(request, parties));
+  // Whose policy is to let the other account in can be printed while it does not do so yet.
+  if (volumeKey !== undefined && !isOneAccount(parties))
+    await findings.attempt(() => usableKey(source, volumeKey.Arn));
   const targetKey = await findings.attempt(() => chooseTargetKey(request, parties));
   const wantedZone = await findings.attempt(
     async () =>
@@ -87,11 +90,10 @@ function isOneAccount({ source, worker }: Parties): boolean {
 
 /** Across accounts, snapshots of the volumes under it are shared. @throws KeyNotUsable, SnapshotNotShareable */
 async function chooseVolumeKey({ volumeKey }: RestoreRequest, parties: Parties): Promise<Key> {
-  const { source, worker } = parties;
+  const { worker } = parties;
   const key = await usableKey(worker, volumeKey ?? (await defaultEbsKey(worker)));
   if (isOneAccount(parties)) return key;
   if (key.KeyManager === "AWS") throw notShareable(key.Arn, parties);
-  await usableKey(source, key.Arn);
   return key;
 }
 
