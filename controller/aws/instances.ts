@@ -81,8 +81,8 @@ export function assertAlive(instance: Instance | undefined, instanceId: string):
     code: "WorkerLost",
     message: `Worker ${instanceId} is ${state}${isSpotLoss ? ": AWS took the Spot instance back" : ""}${reason === "" ? "" : ` (${reason})`}.`,
     remedy: isSpotLoss
-      ? "Run the backup again: it stores only what is missing. On-Demand workers are not taken back."
-      : "Find out who or what stopped it, then run the backup again: it stores only what is missing.",
+      ? "Run it again: a backup stores only what is missing. On-Demand workers are not taken back."
+      : "Find out who or what stopped it, then run it again: a backup stores only what is missing.",
     object: instanceId,
   });
 }

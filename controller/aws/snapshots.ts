@@ -85,8 +85,7 @@ async function fail(
   throw new BlockferryError({
     code: "SnapshotFailed",
     message: `Snapshot ${id} failed or vanished.${said}`,
-    remedy:
-      "Run the backup again; if it fails again, look at the snapshot in the EC2 console and ask AWS Support.",
+    remedy: "Run it again; if it fails again, look at the snapshot in the EC2 console and ask AWS Support.",
     object: id,
   });
 }

@@ -72,9 +72,9 @@ export const restoreOptions = {
   "instance-profile": text(
     INSTANCE,
     "instance-profile",
-    "Instance profile, name or ARN  [default: the recorded one]",
+    "Instance profile, name or ARN, or `none`  [default: the recorded one]",
   ),
-  "key-name": text(INSTANCE, "key-name", "Key pair  [default: the recorded one]"),
+  "key-name": text(INSTANCE, "key-name", "Key pair, or `none`  [default: the recorded one]"),
   tag: texts(INSTANCE, "tag", "KEY=VALUE beside the recorded tags; may be repeated"),
   ...workerOptions,
   ...accessOptions,

@@ -7,8 +7,8 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
-import { resumeJob } from "../backup-job.js";
 import { reopenParties } from "../parties.js";
+import { resumeJob } from "../start-job.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
 import { interruptSignal } from "./interrupt.js";
 import { findJournal } from "./job-argument.js";

@@ -26,8 +26,24 @@ export async function tryRestoreCalls(
   await ask(() => worker.ec2(volume, `volumes in ${availabilityZone}`));
   if (plan.request.workerInstance.kind === "launch")
     await ask(() => worker.ec2(runWorker(plan, true), "the worker"));
-  if (plan.launch !== null) await ask(() => source.ec2(runInstances(plan, true), "the instance"));
+  if (plan.launch !== null)
+    await ask(() => orOtherwise(() => source.ec2(runInstances(plan, true), "the instance")));
 }
+
+/** What EC2 finds wrong with a launch can be chosen otherwise. */
+async function orOtherwise(call: () => Promise<unknown>): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    const isRefusal = error instanceof BlockferryError && REFUSALS.has(error.code);
+    if (!isRefusal || awsCode(error) === "DryRunOperation") throw error;
+    const remedy =
+      "Choose what AWS names above otherwise: --ami, --instance-type, --subnet, --security-group, --instance-profile or --key-name (the last two may be none).";
+    throw new BlockferryError({ ...error.toRecord(), remedy }, error);
+  }
+}
+
+const REFUSALS: ReadonlySet<string> = new Set(["AwsResourceNotFound", "AwsRefused", "AwsOutOfCapacity"]);
 
 async function unlessRefused(call: () => Promise<unknown>): Promise<void> {
   try {

@@ -13,6 +13,7 @@ import type { Party } from "../aws/party.js";
 import type { RestoredVolume, RestorePlan } from "../plan.js";
 import type { RestoreRequest } from "../request.js";
 import type { Findings } from "./findings.js";
+import { ownTags } from "./restored-volumes.js";
 
 type Launch = NonNullable<RestorePlan["launch"]>;
 
@@ -37,14 +38,19 @@ export async function restoredInstance(
     ...{ imageId, instanceType: chosen?.instanceType ?? instance.instanceType },
     subnetId: chosen?.subnetId ?? instance.subnetId,
     securityGroupIds: chosen?.securityGroupIds ?? instance.securityGroupIds,
-    profile: chosen?.profile ?? instance.instanceProfileArn,
-    keyName: chosen?.keyName ?? instance.keyName,
-    ...{ rootVolume: root.name, tags: { ...instance.tags, ...chosen?.tags } },
+    profile: unlessNone(chosen?.profile ?? instance.instanceProfileArn),
+    keyName: unlessNone(chosen?.keyName ?? instance.keyName),
+    ...{ rootVolume: root.name, tags: ownTags({ ...chosen?.tags, ...instance.tags, ...chosen?.tags }) },
   };
   await findings.attempt(() => checkType(party, launch.instanceType));
   await findings.attempt(() => checkGroups(party, launch.securityGroupIds));
   const leftOutDevices = await findings.attempt(() => dataDevicesOf(party, imageId));
   return { ...launch, leftOutDevices: leftOutDevices ?? [] };
+}
+
+/** A user may want none of what was recorded. */
+function unlessNone(name: string | null): string | null {
+  return name === "none" ? null : name;
 }
 
 /** The zone that a subnet puts an instance into; undefined where none is named. @throws AwsResourceNotFound */

@@ -5,6 +5,8 @@ import { GIB, type RestoredVolume } from "../plan.js";
 /** Volumes that AWS lets choose these for. EC2 API reference, CreateVolume: `Iops`, `Throughput`. */
 const WITH_IOPS = ["gp3", "io1", "io2"];
 const WITH_THROUGHPUT = ["gp3"];
+/** A resource has at most 50 tags (AWS: "Tag restrictions"), and six are taken by the job's and those that tell where it is from. */
+const MAX_OWN_TAGS = 44;
 /** For volumes that were backed up as devices or files, without an instance. */
 const DEFAULT_TYPE = "gp3";
 
@@ -34,6 +36,15 @@ function likeRecorded({ name, sizeBytes, ebs }: RecoveryPointVolume): RestoredVo
     throughput: WITH_THROUGHPUT.includes(type) ? (ebs?.throughput ?? null) : null,
     attachName: ebs?.attachName ?? null,
     deleteOnTermination: ebs?.deleteOnTermination ?? false,
-    tags: ebs?.tags ?? {},
+    tags: ownTags(ebs?.tags ?? {}),
   };
+}
+
+/**
+ * Recorded tags as far as they can be given: names that begin with `aws:` are AWS's to give, and those of blockferry would be of
+ * another job.
+ */
+export function ownTags(tags: Record<string, string>): Record<string, string> {
+  const own = Object.entries(tags).filter(([key]) => !/^(aws|blockferry):/i.test(key));
+  return Object.fromEntries(own.slice(0, MAX_OWN_TAGS));
 }

@@ -162,8 +162,7 @@ function neverAttached(workerId: string, cause: unknown): BlockferryError {
     {
       code: "AttachFailed",
       message: `The volumes were not attached to worker ${workerId} in time.`,
-      remedy:
-        "Look at the instance's state and status checks, or take another worker; then run the backup again.",
+      remedy: "Look at the instance's state and status checks, or take another worker; then run it again.",
       object: workerId,
     },
     cause,

@@ -92,13 +92,8 @@ function parcelOf(
   recorded: Record<string, string>,
 ): Parcel[] {
   if (id === undefined) return [];
-  const tags = { ...ownTags(recorded), [RESTORED_FROM_TAG]: from, [RESTORED_BY_TAG]: jobId };
+  const tags = { ...recorded, [RESTORED_FROM_TAG]: from, [RESTORED_BY_TAG]: jobId };
   return [{ id, tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })) }];
-}
-
-/** Tags whose names begin with `aws:` are AWS's to give; and those of blockferry would be of another job. */
-function ownTags(tags: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(tags).filter(([key]) => !/^(aws|blockferry):/i.test(key)));
 }
 
 /** Ids of those that are not delivered; what is not to be seen counts as one of them. */

@@ -171,7 +171,7 @@ async function assertWorks(watch: InstanceWatch, workerId: string, heartbeat: He
       ? `The agent on worker ${workerId} has stopped sending heartbeats.`
       : `No agent on worker ${workerId} took the job.`,
     remedy: heartbeat.hasBegun()
-      ? "Look at the agent's log (journalctl -u blockferry-agent) and the instance's memory; then run the backup again: it stores only what is missing."
+      ? "Look at the agent's log (journalctl -u blockferry-agent) and the instance's memory; then run it again: a backup stores only what is missing."
       : "Check that `blockferry-agent serve` runs there with the same repository, and that the worker's role and network let it reach the bucket.",
     object: workerId,
   });

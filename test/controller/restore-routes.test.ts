@@ -180,6 +180,12 @@ rootTest(
         ["--volume sdz", "Its volumes are root, sdf", "--volume-key ARN"],
       ],
       [["--source-region", "eu-west-1", "--worker-region", "us-east-1"], ["copy-snapshot"]],
+      // The image and subnet of the lab's instance are made up.
+      [
+        ["--to", "instance"],
+        ["ami-0123456789abcdef0", "--ami"],
+      ],
+      [["--attach-to", "i-00000000000000000"], ["--attach-to"]],
     ];
     for (const [options, said] of refusals) {
       const { code, stdout } = await start(...restore, ...options).result;
@@ -189,3 +195,17 @@ rootTest(
     assert.deepEqual(await besides(), before);
   },
 );
+
+rootTest("a check of a restore says what it would make and need, and makes nothing", async () => {
+  const { point, sourceWorker } = await restoreStage();
+  const before = await besides();
+  const args = ["restore", "--point", "latest", ...WITHIN, "--worker", sourceWorker, "--check"];
+  const report = JSON.parse(await succeed(start(...args, "--volume", "sdf")));
+  assert.deepEqual([report.ok, report.problems, report.point], [true, [], point]);
+  assert.deepEqual(
+    report.steps.map(({ name }: { name: string }) => name),
+    ["create-blank-volumes", "attach-volumes", "run-job", "detach-volumes", "deliver"],
+  );
+  assert.ok(report.permissions.source.includes("ec2:DeleteTags"));
+  assert.deepEqual(await besides(), before);
+});
