@@ -5,7 +5,7 @@ import { isAlive, Journal } from "./journal.js";
 import type { JournalRecord } from "./journal-record.js";
 import { removeOldJobs } from "./old-jobs.js";
 import type { Parties } from "./parties.js";
-import type { Plan } from "./plan.js";
+import type { JobPlan } from "./plan.js";
 import { readJournals } from "./read-journals.js";
 import { runSteps } from "./runner.js";
 import { timing } from "./timing.js";
@@ -15,7 +15,7 @@ export interface CleanupOptions {
   storage: Storage;
   olderThanMs: number;
   display: Display;
-  reopenParties(plan: Plan): Promise<Parties>;
+  reopenParties(plan: JobPlan): Promise<Parties>;
 }
 
 export interface CleanupReport {
@@ -102,7 +102,7 @@ function abandonedError(job: string): BlockferryError {
   return new BlockferryError({
     code: "Interrupted",
     message: `Job ${job} was abandoned by the process that ran it, and cleaned up.`,
-    remedy: "Start another backup; it does not store again what this one has stored.",
+    remedy: "Start another one; a backup does not store again what this one has stored.",
     object: job,
   });
 }

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { ERROR_CODES } from "../foundation/blockferry-error.js";
-import { PlanSchema } from "./plan.js";
+import { PlanSchema, RestorePlanSchema } from "./plan.js";
 import { MadeSchema } from "./steps/step.js";
 
 const ErrorSchema = z.strictObject({
@@ -33,7 +33,7 @@ export const JournalSchema = z.strictObject({
       z.strictObject({ ok: z.literal(false), error: ErrorSchema }),
     ]),
   ),
-  plan: PlanSchema,
+  plan: z.union([RestorePlanSchema, PlanSchema]),
   made: MadeSchema,
   steps: z.array(StepRecordSchema),
 });

@@ -5,7 +5,7 @@ import { sealJson } from "../repository/sealed-json.js";
 import { undefinedIfAbsent } from "../repository/storage/if-absent.js";
 import type { Storage } from "../repository/storage/storage.js";
 import type { JournalRecord, StepRecord } from "./journal-record.js";
-import type { Plan } from "./plan.js";
+import type { JobPlan } from "./plan.js";
 import { lastTerm, readTerm } from "./read-journals.js";
 
 /**
@@ -28,7 +28,7 @@ export class Journal {
     return this.losing.signal;
   }
 
-  static async create(storage: Storage, plan: Plan, stepNames: string[]): Promise<Journal> {
+  static async create(storage: Storage, plan: JobPlan, stepNames: string[]): Promise<Journal> {
     const steps = stepNames.map((name) => ({
       name,
       state: "pending" as const,

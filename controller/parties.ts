@@ -1,7 +1,7 @@
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { openParty, type Party } from "./aws/party.js";
-import type { Plan } from "./plan.js";
-import type { BackupRequest } from "./request.js";
+import type { JobPlan } from "./plan.js";
+import type { JobRequest } from "./request.js";
 
 /** Both parties of a route; with `--worker-account source` one account is both. */
 export interface Parties {
@@ -15,8 +15,8 @@ export interface Parties {
  * @throws CredentialsInvalid
  */
 export async function reopenParties(
-  plan: Plan,
-  request: BackupRequest,
+  plan: JobPlan,
+  request: JobRequest,
   signal?: AbortSignal,
 ): Promise<Parties> {
   const regions = {
@@ -32,7 +32,7 @@ export async function reopenParties(
 }
 
 /** @param signal ends what the parties wait for @throws CredentialsInvalid */
-export async function openParties(request: BackupRequest, signal?: AbortSignal): Promise<Parties> {
+export async function openParties(request: JobRequest, signal?: AbortSignal): Promise<Parties> {
   const source = await openParty("source", request.source, signal);
   const workerRegion = request.worker.region ?? source.region;
   const access = request.workerAccount === "source" ? request.source : request.worker;
@@ -40,7 +40,7 @@ export async function openParties(request: BackupRequest, signal?: AbortSignal):
 }
 
 function otherAccount(
-  { jobId, ...plan }: Plan,
+  { jobId, ...plan }: JobPlan,
   name: "source" | "worker",
   principalArn: string,
 ): BlockferryError {

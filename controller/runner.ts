@@ -8,7 +8,7 @@ import { undoAll } from "./undo.js";
 /**
  * Does what the journal says is not done yet, then undoes all of it in reverse: after success as after failure nothing
  * temporary stays.
- * @returns the id of the recovery point
+ * @returns the id of the recovery point that was made or restored
  * @throws what made it fail; CleanupIncomplete when it succeeded and something could not be removed; JobRunning when another run
  * has taken the job over, with all that is to be undone
  */
@@ -91,11 +91,16 @@ function watch(run: Run, ended: AbortSignal): { signal: AbortSignal; ended: Prom
   return { signal: cancelled.signal, ended: beat(run, ended, check) };
 }
 
+const REMEDIES = {
+  backup: "Start another backup when you want one; it does not store again what this one has stored.",
+  restore: "Start another restore when you want one; nothing of this one is left.",
+};
+
 function cancelledError({ journal }: Run): BlockferryError {
   return new BlockferryError({
     code: "Cancelled",
     message: `Job ${journal.record.job} was cancelled.`,
-    remedy: "Start another backup when you want one; it does not store again what this one has stored.",
+    remedy: REMEDIES[journal.record.plan.kind],
     object: journal.record.job,
   });
 }
@@ -111,7 +116,7 @@ function failure(error: FailureRecord, job: string, leftBehind: boolean): Blockf
 function cleanupIncomplete(job: string, step: string): BlockferryError {
   return new BlockferryError({
     code: "CleanupIncomplete",
-    message: `Job ${job} made its recovery point, but what step ${step} made could not be removed.`,
+    message: `Job ${job} did what it was to do, but what step ${step} made could not be removed.`,
     remedy: `Mend what the notes above name, then run \`blockferry resume ${job}\`: it removes what is left.`,
     object: job,
   });

@@ -1,5 +1,6 @@
 import { asBlockferryError } from "../foundation/blockferry-error.js";
 import { pause } from "./aws/poll.js";
+import type { JobPlan } from "./plan.js";
 import { beat, contextOf, noteDown, now, type Run } from "./run.js";
 import type { Step } from "./steps/step.js";
 
@@ -65,7 +66,7 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
     await step.undo(context);
     const point = await step.findPoint?.(context);
     if (point !== undefined && journal.record.outcome?.ok !== true)
-      display.note(`the agent was done all the same: recovery point ${point} is complete`);
+      display.note(doneAllTheSame(journal.record.plan, point));
     await noteDown(run, (record) => {
       Object.assign(entry, { state: "undone", finishedAt: now() });
       if (point !== undefined)
@@ -77,4 +78,10 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
     display.note(`undoing ${step.name} failed: ${asBlockferryError(error).message}`);
     return false;
   }
+}
+
+function doneAllTheSame({ kind }: JobPlan, point: string): string {
+  return kind === "backup"
+    ? `the agent was done all the same: recovery point ${point} is complete`
+    : "the restore was done all the same: what it has made stays";
 }

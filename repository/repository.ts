@@ -82,6 +82,11 @@ export async function inspectRepository(
   return { config, ...(await listKeys(storage, config.id)) };
 }
 
+/** ARNs of the KMS keys that open a repository, each by itself. */
+export function kmsKeysOf({ keys }: KeyList): string[] {
+  return keys.flatMap(({ from }) => (from.kind === "kms" ? [from.keyArn] : []));
+}
+
 function opened(
   config: RepositoryConfig,
   storage: Storage,

@@ -29,7 +29,7 @@ interface ServeArguments extends Omit<StorageArguments, "repo"> {
 
 export const serveCommand: Command<ServeArguments> = {
   command: "serve",
-  describe: "Run as a service on a worker: do the backups that the controller asks for",
+  describe: "Run as a service on a worker: do the backups and restores that the controller asks for",
   builder: (parser: Argv) =>
     parser
       .options({

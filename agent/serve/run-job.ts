@@ -1,33 +1,27 @@
 import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../../foundation/interrupted.js";
-import { type DeviceTree, waitForDevice } from "../../native-free-io/find-device.js";
-import type { Job, JobVolume } from "../../repository/jobs/job.js";
+import type { BackupJob, Job } from "../../repository/jobs/job.js";
 import type { ListedJob } from "../../repository/jobs/job-key.js";
 import type { JobResult } from "../../repository/jobs/job-result.js";
 import type { Repository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { backup } from "../backup/backup.js";
-import type { DeviceRequest } from "../backup/plan-volumes.js";
 import { chooseParallelism } from "../parallelism.js";
 import { acceptJob, type JobHistory } from "./accept-job.js";
+import { type DeviceSearch, findDevices } from "./find-devices.js";
 import { Heartbeat } from "./heartbeat.js";
 import { JobProgress } from "./job-progress.js";
 import { type JobStorage, storageFor } from "./job-storage.js";
 import { isPassing } from "./patience.js";
 import { provenPointOf } from "./proven-point.js";
-import type { ServiceLog } from "./service-log.js";
+import { restoreVolumes } from "./restore-volumes.js";
 
-export interface JobOptions {
+/** Its signal ends the service, and the job with it. */
+export interface JobOptions extends DeviceSearch {
   worker: string;
   /** For the objects of jobs; its requests do not queue behind those of a backup. */
   control: Storage;
-  devices: DeviceTree;
-  /** How long a volume's device may take to appear. */
-  deviceTimeoutMs: number;
   statusIntervalMs: number;
-  log: ServiceLog;
-  /** Ends the service, and the job with it. */
-  signal: AbortSignal;
 }
 
 /** How a job ended, and the storage that its result belongs in. */
@@ -80,18 +74,23 @@ async function runAccepted(
     onCancel: () => cancel.abort(),
   });
   const signal = AbortSignal.any([options.signal, cancel.signal]);
-  let isBackingUp = false;
+  let isWorking = false;
   try {
+    if (job.kind === "restore") {
+      isWorking = true;
+      const point = await restoreVolumes(repository, job, history, { ...options, progress, signal });
+      return { ok: true, point };
+    }
     const made =
       history === "new" ? undefined : await provenPointOf(repository.storage, job.id, { log, signal });
-    isBackingUp = true;
+    isWorking = true;
     const point = made ?? (await backUpVolumes(repository, job, { ...options, progress, signal }));
     return { ok: true, point };
   } catch (error) {
     if (cancel.signal.aborted) return failed(cancelled(job.id));
     throwIfInterrupted(options.signal);
     // A point that may be there already is asked for again, by the service, as a job that cannot be read is.
-    if (!isBackingUp && isPassing(error)) throw error;
+    if (!isWorking && isPassing(error)) throw error;
     return failed(error);
   } finally {
     await heartbeat.end();
@@ -101,12 +100,13 @@ async function runAccepted(
 /** @returns the id of the recovery point */
 async function backUpVolumes(
   repository: Repository,
-  job: Job,
+  job: BackupJob,
   options: JobOptions & { progress: JobProgress },
 ): Promise<string> {
   const { threads, queueDepth, compression, badBlocks } = job.options;
   const parallelism = chooseParallelism(threads ?? undefined, queueDepth ?? undefined);
-  const devices = await findDevices(job, options);
+  const found = await findDevices(job, options);
+  const devices = found.map(({ path, volume: { name, origin } }) => ({ path, name, ebs: origin }));
   const point = await backup(repository, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
     origin: { instance: job.instance, job: job.id },
@@ -114,25 +114,6 @@ async function backUpVolumes(
     signal: options.signal,
   });
   return point.id;
-}
-
-/** When one is not found, the others are not waited for. */
-async function findDevices(
-  job: Job,
-  { devices, deviceTimeoutMs, log, signal }: JobOptions,
-): Promise<DeviceRequest[]> {
-  const failure = new AbortController();
-  const search = { timeoutMs: deviceTimeoutMs, signal: AbortSignal.any([signal, failure.signal]) };
-  const find = async (volume: JobVolume): Promise<DeviceRequest> => {
-    const path = await waitForDevice(volume, devices, search);
-    log.info(`${volume.name} is ${path}`, { job: job.id, volume: volume.volumeId, device: path });
-    return { path, name: volume.name, ebs: volume.origin };
-  };
-  try {
-    return await Promise.all(job.volumes.map(find));
-  } finally {
-    failure.abort();
-  }
 }
 
 function failed(error: unknown): JobResult["outcome"] {

@@ -61,7 +61,7 @@ async function doNext(
   await keepResult(result, { ...options, control });
   report.jobs++;
   if (!outcome.ok) report.failed++;
-  if (outcome.ok) log.info(`${job} made recovery point ${outcome.point}`, { job, point: outcome.point });
+  if (outcome.ok) log.info(`${job} is done: recovery point ${outcome.point}`, { job, point: outcome.point });
   else
     log.warn(`${job} failed: ${outcome.error.message} ${outcome.error.remedy}`, {
       job,

@@ -4,7 +4,7 @@ import { isNotFound } from "./aws-errors.js";
 import type { ResourceKind } from "./job-resources.js";
 import type { Party } from "./party.js";
 import { Sightings } from "./sightings.js";
-import { jobFilter } from "./tags.js";
+import { jobFilter, RESTORED_INSTANCE, ROLE_TAG, tagOf } from "./tags.js";
 
 /** @returns undefined when the account has no such instance */
 export async function findInstance(party: Party, instanceId: string): Promise<Instance | undefined> {
@@ -33,6 +33,13 @@ export function instanceKind(party: Party, jobId: string): ResourceKind<Instance
     list: () => find([jobFilter(jobId), alive], `the instances of ${jobId}`),
     describe: (ids) => find([{ Name: "instance-id", Values: ids }], ids.join(", ")),
   };
+}
+
+/** The instance that a restore has launched; its worker is not among them. */
+export function restoredInstanceKind(party: Party, jobId: string): ResourceKind<Instance> {
+  const kind = instanceKind(party, jobId);
+  const isRestored = ({ Tags }: Instance) => tagOf(Tags, ROLE_TAG) === RESTORED_INSTANCE;
+  return { ...kind, list: async () => (await kind.list()).filter(isRestored) };
 }
 
 /** Looks after an instance that a job cannot do without. */
@@ -74,8 +81,8 @@ export function assertAlive(instance: Instance | undefined, instanceId: string):
     code: "WorkerLost",
     message: `Worker ${instanceId} is ${state}${isSpotLoss ? ": AWS took the Spot instance back" : ""}${reason === "" ? "" : ` (${reason})`}.`,
     remedy: isSpotLoss
-      ? "Run the backup again: it stores only what is missing. On-Demand workers are not taken back."
-      : "Find out who or what stopped it, then run the backup again: it stores only what is missing.",
+      ? "Run it again: a backup stores only what is missing. On-Demand workers are not taken back."
+      : "Find out who or what stopped it, then run it again: a backup stores only what is missing.",
     object: instanceId,
   });
 }

@@ -4,7 +4,7 @@ import { type StepContext, waitFor } from "../steps/step.js";
 import { isNotFound } from "./aws-errors.js";
 import { poll } from "./poll.js";
 import { Sightings } from "./sightings.js";
-import { JOB_TAG, tagOf } from "./tags.js";
+import { JOB_TAG, RESTORED_BY_TAG, tagOf } from "./tags.js";
 
 /** A kind of resource that jobs make, in one account and Region. */
 export interface ResourceKind<T extends { Tags?: Tag[] | undefined }> {
@@ -71,7 +71,7 @@ async function isUndone<T>(undo: (resource: T) => Promise<boolean>, resource: T)
 interface Look<T> {
   /** With the tag of the job. */
   ours: T[];
-  /** Ids that are known and lack the tag. */
+  /** Ids that are known and lack the tag, though they were not delivered. */
   foreign: string[];
   /** Ids that are known and that EC2 does not show now. */
   unseen: string[];
@@ -87,10 +87,11 @@ async function look<T extends { Tags?: Tag[] | undefined }>(
   const unlisted = known.filter((id) => !ids.has(id));
   const described = unlisted.length === 0 ? [] : await describe(unlisted);
   const isOurs = ({ Tags }: T) => tagOf(Tags, JOB_TAG) === jobId;
+  const isDelivered = ({ Tags }: T) => tagOf(Tags, RESTORED_BY_TAG) === jobId;
   const shown = new Set(described.map(idOf));
   return {
     ours: [...listed, ...described.filter(isOurs)],
-    foreign: described.filter((resource) => !isOurs(resource)).map(idOf),
+    foreign: described.filter((resource) => !isOurs(resource) && !isDelivered(resource)).map(idOf),
     unseen: unlisted.filter((id) => !shown.has(id)),
   };
 }

@@ -44,7 +44,7 @@ function timedOut({ what, object, timeoutMs }: Wait): BlockferryError {
   return new BlockferryError({
     code: "WaitTimedOut",
     message: `Gave up waiting for ${what} after ${Math.round(timeoutMs / 1000)} s.`,
-    remedy: `Look at ${object} in the EC2 console; AWS may be slow today (health.aws.amazon.com). Then run the backup again.`,
+    remedy: `Look at ${object} in the EC2 console; AWS may be slow today (health.aws.amazon.com). Then run it again.`,
     object,
   });
 }

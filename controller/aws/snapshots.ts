@@ -9,8 +9,8 @@ import { poll } from "./poll.js";
 import { Sightings } from "./sightings.js";
 import { jobFilter, ROLE_TAG, SOURCE_VOLUME_TAG, tagOf } from "./tags.js";
 
-/** What a job's snapshot is: taken of the instance, or copied by one of the parties. */
-type SnapshotRole = "snapshot" | "bridge-copy" | "worker-copy";
+/** What a job's snapshot is: taken of the instance or of a filled volume, or copied by one of the parties. */
+type SnapshotRole = "snapshot" | "bridge-copy" | "worker-copy" | "filled" | "restored-copy";
 
 /** The snapshots of one role: whose they are, and where. */
 export interface SnapshotPlace {
@@ -85,8 +85,7 @@ async function fail(
   throw new BlockferryError({
     code: "SnapshotFailed",
     message: `Snapshot ${id} failed or vanished.${said}`,
-    remedy:
-      "Run the backup again; if it fails again, look at the snapshot in the EC2 console and ask AWS Support.",
+    remedy: "Run it again; if it fails again, look at the snapshot in the EC2 console and ask AWS Support.",
     object: id,
   });
 }

@@ -1,6 +1,6 @@
 import { usage } from "../../command-line/options.js";
 import { text } from "../../command-line/text-option.js";
-import type { Access, BackupRequest } from "../request.js";
+import type { Access, JobRequest } from "../request.js";
 
 export interface AccessArguments {
   sourceProfile: string | undefined;
@@ -66,7 +66,7 @@ function access(
 }
 
 /** A journal's request with what this command line says about the accounts: another machine may have other profiles. */
-export function withAccess(request: BackupRequest, args: AccessArguments): BackupRequest {
+export function withAccess(request: JobRequest, args: AccessArguments): JobRequest {
   return {
     ...request,
     source: overridden(request.source, sourceAccess(args)),

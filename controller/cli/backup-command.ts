@@ -3,11 +3,12 @@ import type { Command } from "../../command-line/command.js";
 import { printResult } from "../../command-line/output.js";
 import { storageLocation } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
-import { startJob } from "../backup-job.js";
 import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
 import { ROUTE_TABLE } from "../route.js";
+import { startJob } from "../start-job.js";
 import { interruptSignal } from "./interrupt.js";
+import { jobResult } from "./job-result.js";
 import { parseRequest } from "./parse-request.js";
 import { queueNotes } from "./queue-note.js";
 import { type RequestArguments, requestOptions } from "./request-options.js";
@@ -50,8 +51,7 @@ export const backupCommand: Command<BackupArguments> = {
     display.note(`job ${plan.jobId}, ${ROUTE_TABLE[plan.route].title}`);
     for (const note of await queueNotes(storage, plan)) display.note(note);
     signal.throwIfAborted();
-    const point = await startJob(plan, { parties, storage, display, signal });
-    const result = { point, job: plan.jobId, route: plan.route };
-    printResult(args.json, result, `Recovery point ${point}`);
+    const { json, text } = jobResult(await startJob(plan, { parties, storage, display, signal }));
+    printResult(args.json, json, text);
   },
 };

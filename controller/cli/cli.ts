@@ -7,16 +7,19 @@ import { cancelCommand } from "./cancel-command.js";
 import { checkCommand } from "./check-command.js";
 import { cleanupCommand } from "./cleanup-command.js";
 import { iamPolicyCommand } from "./iam-policy-command.js";
+import { restoreCommand } from "./restore-command.js";
 import { resumeCommand } from "./resume-command.js";
 import { statusCommand } from "./status-command.js";
 
 const CONTROLLER: Program = {
   name: "blockferry",
-  describe: "Backs up EC2 instances with encrypted volumes through a worker, in the same account or another.",
+  describe:
+    "Backs up and restores EC2 instances with encrypted volumes through a worker, in the same account or another.",
   addCommands: (parser, epilogue) =>
     parser
       .command(withEpilogue(backupCommand, epilogue))
       .command(withEpilogue(checkCommand, epilogue))
+      .command(withEpilogue(restoreCommand, epilogue))
       .command(withEpilogue(statusCommand, epilogue))
       .command(withEpilogue(cancelCommand, epilogue))
       .command(withEpilogue(resumeCommand, epilogue))

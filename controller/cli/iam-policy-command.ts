@@ -2,7 +2,7 @@ import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { once } from "../../command-line/options.js";
 import { storageLocation } from "../../command-line/storage-options.js";
-import { inspectRepository } from "../../repository/repository.js";
+import { inspectRepository, kmsKeysOf } from "../../repository/repository.js";
 import type { Party } from "../aws/party.js";
 import { passedRole } from "../iam-policy/passed-role.js";
 import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
@@ -39,16 +39,15 @@ export const iamPolicyCommand: Command<IamPolicyArguments> = {
       ) as unknown as Argv<IamPolicyArguments>,
   handler: async (args) => {
     const request = parseRequest(args);
-    const { config, keys } = await inspectRepository(storageLocation(args));
+    const inspected = await inspectRepository(storageLocation(args));
     const parties = await openParties(request);
-    const { plan, findings } = await preflight(request, parties, config.id);
+    const { plan, findings } = await preflight(request, parties, inspected.config.id);
     if (plan === undefined) return findings.throwIfAny();
     const passesRole = args.for === "worker" || args.for === "controller";
     const workerRole = passesRole ? await passedRole(plan, parties.worker) : null;
-    const repositoryKeys = keys.flatMap(({ from }) => (from.kind === "kms" ? [from.keyArn] : []));
     const policy = policyFor(args.for, {
       ...(await withGrantee(args.for, plan, parties.worker)),
-      ...{ workerRole, repositoryKeys },
+      ...{ workerRole, repositoryKeys: kmsKeysOf(inspected) },
     });
     process.stdout.write(`${JSON.stringify(policy, null, args.json ? 0 : 2)}\n`);
   },

@@ -2,16 +2,10 @@ import { type StorageArguments, storageOptions } from "../../command-line/storag
 import { number, text, texts } from "../../command-line/text-option.js";
 import { type AccessArguments, accessOptions } from "./access-options.js";
 import { VOLUME_TYPES, type VolumeKind } from "./volume-kind.js";
+import { type WorkerArguments, workerOptions } from "./worker-options.js";
 
-export interface RequestArguments extends StorageArguments, AccessArguments {
+export interface RequestArguments extends StorageArguments, AccessArguments, WorkerArguments {
   instance: string;
-  worker: string | undefined;
-  workerAmi: string | undefined;
-  workerSubnet: string | undefined;
-  workerType: string | undefined;
-  workerProfile: string | undefined;
-  workerSecurityGroup: string[] | undefined;
-  workerAccount: "source" | "worker";
   volumeKey: string | undefined;
   bridgeKey: string | undefined;
   excludeVolume: string[] | undefined;
@@ -28,7 +22,6 @@ export interface RequestArguments extends StorageArguments, AccessArguments {
   tag: string[] | undefined;
 }
 
-const WORKER = "Worker:";
 const VOLUMES = "Volumes and keys:";
 const AGENT = "Backup:";
 
@@ -45,30 +38,7 @@ export const requestOptions = {
     default: false,
     describe: "Leave the root volume out",
   },
-  worker: text(WORKER, "worker", "Id of a running instance with `blockferry-agent serve`"),
-  "worker-ami": text(
-    WORKER,
-    "worker-ami",
-    "Instead: launch a worker of this image, and terminate it at the end",
-  ),
-  "worker-subnet": text(
-    WORKER,
-    "worker-subnet",
-    "Subnet of a launched worker; decides its Availability Zone",
-  ),
-  "worker-type": text(WORKER, "worker-type", "Instance type of a launched worker"),
-  "worker-profile": text(WORKER, "worker-profile", "Instance profile (name or ARN) of a launched worker"),
-  "worker-security-group": texts(
-    WORKER,
-    "worker-security-group",
-    "Security group of a launched worker; may be repeated  [default: the VPC's]",
-  ),
-  "worker-account": {
-    choices: ["source", "worker"],
-    group: WORKER,
-    default: "worker",
-    describe: "Whose account the worker is in; `source` needs no sharing",
-  },
+  ...workerOptions,
   ...accessOptions,
   "volume-key": text(
     VOLUMES,

@@ -7,11 +7,12 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
-import { resumeJob } from "../backup-job.js";
 import { reopenParties } from "../parties.js";
+import { resumeJob } from "../start-job.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
 import { interruptSignal } from "./interrupt.js";
 import { findJournal } from "./job-argument.js";
+import { jobResult } from "./job-result.js";
 import { stepDisplay } from "./step-display.js";
 
 interface ResumeArguments extends StorageArguments, AccessArguments {
@@ -35,7 +36,8 @@ export const resumeCommand: Command<ResumeArguments> = {
     const record = await findJournal(storage, job);
     const signal = interruptSignal();
     const parties = await reopenParties(record.plan, withAccess(record.plan.request, args), signal);
-    const point = await resumeJob(job, { parties, storage, display: stepDisplay(json), signal });
-    printResult(json, { point, job, route: record.plan.route }, `Recovery point ${point}`);
+    const display = stepDisplay(json);
+    const result = jobResult(await resumeJob(job, { parties, storage, display, signal }));
+    printResult(json, result.json, result.text);
   },
 };

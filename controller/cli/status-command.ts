@@ -18,6 +18,7 @@ import { runJob } from "../steps/run-job.js";
 import { timing } from "../timing.js";
 import { jobUnderWay } from "../worker-queue.js";
 import { findJournal } from "./job-argument.js";
+import { jobResult } from "./job-result.js";
 import { describeProblems, exitWithProblems } from "./problems.js";
 
 interface StatusArguments extends StorageArguments {
@@ -65,13 +66,14 @@ function summaryOf(record: JournalRecord) {
   const controller =
     state === "finished" ? "ended" : isAlive(record, timing().heartbeatMs) ? "running" : "gone";
   const point = outcome?.ok === true ? outcome.point : null;
-  return { job, instance: plan.instance.instanceId, route: plan.route, state, controller, point };
+  const instance = plan.kind === "backup" ? plan.instance.instanceId : null;
+  return { job, kind: plan.kind, instance, route: plan.route, state, controller, point };
 }
 
 function jobTable(jobs: ReturnType<typeof summaryOf>[]): string {
-  const rows = jobs.map(({ job, instance, state, controller, point }) => [
+  const rows = jobs.map(({ job, kind, instance, state, controller, point }) => [
     job,
-    instance,
+    instance ?? kind,
     state,
     controller,
     point ?? "-",
@@ -85,10 +87,11 @@ function describeJob(
   waitsFor: JobStatus | undefined,
 ): string {
   const { controller, state } = summaryOf(record);
-  const { outcome, steps } = record;
+  const { outcome, steps, plan } = record;
+  const of = plan.kind === "backup" ? ` of ${plan.instance.instanceId}` : `, restoring ${plan.point}`;
   const hint = controller === "gone" ? `; see: blockferry resume ${record.job}, or blockferry cleanup` : "";
   return [
-    `Job ${record.job} of ${record.plan.instance.instanceId}: ${state}, its controller ${controller}${hint}`,
+    `Job ${record.job}${of}: ${state}, its controller ${controller}${hint}`,
     formatTable(
       steps.map(({ name, state: stepState, finishedAt }) => [`  ${name}`, stepState, finishedAt ?? ""]),
     ),
@@ -98,7 +101,7 @@ function describeJob(
           `Agent on ${status.worker}: ${status.state}, ${formatBytes(status.doneBytes)} of ${formatBytes(status.totalBytes)} (${formatPercent(status.doneBytes, status.totalBytes)}), heard of at ${status.updatedAt}`,
         ]),
     ...(waitsFor === undefined ? [] : [`Waiting for worker ${waitsFor.worker}, which runs ${waitsFor.job}`]),
-    ...(outcome?.ok === true ? [`Recovery point ${outcome.point}`] : []),
+    ...(outcome?.ok === true ? [jobResult(record).text] : []),
     ...(outcome?.ok === false ? [`Failed: ${outcome.error.code}: ${outcome.error.message}`] : []),
   ].join("\n");
 }

@@ -1,5 +1,5 @@
 import type { ResourceKind } from "../aws/action-use.js";
-import type { Plan } from "../plan.js";
+import type { JobPlan, RestorePlan } from "../plan.js";
 import { isBridged, ROUTE_TABLE } from "../route.js";
 
 const KEY_RESOURCES = ["source-keys", "shared-keys", "copy-key", "volume-key"] as const;
@@ -11,7 +11,8 @@ export function isKeyResource(kind: ResourceKind): kind is KeyResource {
 }
 
 /** ARNs of the keys that play a part. */
-export function keysOf(kind: KeyResource, plan: Plan): string[] {
+export function keysOf(kind: KeyResource, plan: JobPlan): string[] {
+  if (plan.kind === "restore") return restoreKeysOf(kind, plan);
   const { volumes, route, copyKey, volumeKey } = plan;
   const sourceKeys = volumes.flatMap(({ origin }) => origin.kmsKeyId ?? []);
   const sharedKeys = volumes.flatMap(({ origin, key }) => {
@@ -31,8 +32,21 @@ export function keysOf(kind: KeyResource, plan: Plan): string[] {
   }
 }
 
+function restoreKeysOf(kind: KeyResource, { route, volumeKey, targetKey }: RestorePlan): string[] {
+  switch (kind) {
+    case "source-keys":
+      return [];
+    case "shared-keys":
+      return route === "cross-account" ? [volumeKey] : [];
+    case "copy-key":
+      return targetKey === null ? [] : [targetKey];
+    case "volume-key":
+      return [volumeKey];
+  }
+}
+
 /** Keys of an account whose policies tell whether EBS may use them; those that AWS manages are open to the whole account. */
-export function keysOwnedBy(accountId: string, plan: Plan): string[] {
+export function keysOwnedBy(accountId: string, plan: JobPlan): string[] {
   const keys = new Set(KEY_RESOURCES.flatMap((kind) => keysOf(kind, plan)));
   return [...keys].filter((key) => key.split(":")[4] === accountId && !plan.awsManagedKeys.includes(key));
 }

@@ -1,6 +1,6 @@
 import type { ActionUse, PartyName } from "../aws/action-use.js";
 import { EBS_KEY_ACTIONS } from "../aws/action-use.js";
-import type { Plan } from "../plan.js";
+import type { JobPlan } from "../plan.js";
 import { preflightUses } from "../preflight/uses.js";
 import { ROUTE_TABLE } from "../route.js";
 import { stepsOf } from "../workflow.js";
@@ -15,7 +15,7 @@ export const POLICY_PARTIES = ["controller", "source", "worker", "agent", "key-p
 export type PolicyParty = (typeof POLICY_PARTIES)[number];
 
 /** All that a plan's preflight and steps do, as they declare it. */
-export function usesOf(plan: Plan): ActionUse[] {
+export function usesOf(plan: JobPlan): ActionUse[] {
   return [...preflightUses(plan), ...stepsOf(plan).flatMap((step) => step.uses(plan))];
 }
 
@@ -72,10 +72,10 @@ function partyStatements(party: PartyName, plan: PolicyPlan): Statement[] {
   return groupStatements(permissions);
 }
 
-/** For the policy of the key under which snapshots are shared: what the worker's role needs, from its own account. */
+/** For the policy of the key under which snapshots are shared: what the role in the other account needs, from there. */
 function keyPolicyStatements(plan: PolicyPlan): Statement[] {
   if (!ROUTE_TABLE[plan.route].shares || keysOf("shared-keys", plan).length === 0) return [];
-  const Principal = { AWS: plan.worker.principalArn };
+  const Principal = { AWS: plan[plan.kind === "backup" ? "worker" : "source"].principalArn };
   const use = EBS_KEY_ACTIONS.filter((action) => action !== "kms:CreateGrant");
   return [
     { Sid: "BlockferryUsesTheKey", Effect: "Allow", Principal, Action: use, Resource: ["*"] },

@@ -1,5 +1,5 @@
 import { parseS3Location } from "../../repository/storage/s3/s3-location.js";
-import type { Plan } from "../plan.js";
+import type { JobPlan } from "../plan.js";
 import type { Statement } from "./policy-document.js";
 
 /** What each reads and writes in the repository, as prefixes of keys. */
@@ -13,20 +13,28 @@ const OBJECTS: Record<"controller" | "agent", Record<string, string[]>> = {
   },
 };
 
+/** Beside its heartbeat it writes a lease alone. */
+const RESTORING_AGENT: Record<string, string[]> = {
+  "s3:GetObject": ["*"],
+  "s3:PutObject": ["jobs/*", "locks/*"],
+  "s3:DeleteObject": ["locks/*"],
+};
+
 const BUCKET_ACTIONS = {
   controller: ["s3:ListBucket"],
   agent: ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
 } as const;
 
 /** For a repository in S3; a local directory needs no policy. */
-export function repositoryStatements(plan: Plan, who: "controller" | "agent"): Statement[] {
+export function repositoryStatements(plan: JobPlan, who: "controller" | "agent"): Statement[] {
   const { repo } = plan.request.repository;
   if (!repo.startsWith("s3://")) return [];
   const { bucket, prefix } = parseS3Location(repo, {});
   const partition = plan[who === "agent" ? "worker" : "source"].partition;
   const bucketArn = `arn:${partition}:s3:::${bucket}`;
   const below = (key: string) => `${bucketArn}/${prefix}${key}`;
-  const byObject = Object.entries(OBJECTS[who]).map(([action, keys]) => ({
+  const objects = who === "agent" && plan.kind === "restore" ? RESTORING_AGENT : OBJECTS[who];
+  const byObject = Object.entries(objects).map(([action, keys]) => ({
     Effect: "Allow" as const,
     Action: [action],
     Resource: keys.map(below),
@@ -48,7 +56,7 @@ function removesOldJobs(jobs: string): Statement {
  * For objects that S3 encrypts with a key of the user's, whoever reads or writes them. S3 asks KMS in their name, so the key
  * can be held to that. AWS: "Using server-side encryption with AWS KMS keys (SSE-KMS)"; uploads in parts need Decrypt, too.
  */
-function encryptionStatements({ request }: Plan): Statement[] {
+function encryptionStatements({ request }: JobPlan): Statement[] {
   const key = request.options.storage?.encryption?.kmsKey;
   if (key === undefined) return [];
   const [, , , region] = key.split(":");

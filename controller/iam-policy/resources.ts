@@ -1,16 +1,18 @@
 import type { ActionUse } from "../aws/action-use.js";
 import { JOB_TAG } from "../aws/tags.js";
-import type { Plan } from "../plan.js";
+import type { JobPlan, RestorePlan } from "../plan.js";
 import { ROUTE_TABLE } from "../route.js";
 import { keysOf, keysOwnedBy } from "./keys.js";
 
 /** A plan, and what only its policies need to know. */
-export interface PolicyPlan extends Plan {
+export type PolicyPlan = JobPlan & {
   /** ARN of the role that a launched worker gets; null when none is launched. */
   workerRole: string | null;
   /** ARNs of the KMS keys that open the repository; none where it is not encrypted, or with a passphrase alone. */
   repositoryKeys: string[];
-}
+  /** The same of an instance that is restored. */
+  restoredRole?: string | null;
+};
 
 type Condition = Record<string, Record<string, string>>;
 
@@ -62,9 +64,12 @@ function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
     case "any":
       return { resources: ["*"] };
     case "source-instance":
-      return { resources: [arn(`instance/${plan.instance.instanceId}`)] };
+      return { resources: plan.kind === "backup" ? [arn(`instance/${plan.instance.instanceId}`)] : [] };
     case "source-volumes":
-      return { resources: plan.volumes.map(({ origin }) => arn(`volume/${origin.volumeId}`)) };
+      return {
+        resources:
+          plan.kind === "backup" ? plan.volumes.map(({ origin }) => arn(`volume/${origin.volumeId}`)) : [],
+      };
     case "new-snapshot":
       return {
         resources: snapshots(action === "ec2:CopySnapshot" ? COPY_WITHOUT_ID : "*"),
@@ -73,7 +78,7 @@ function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
     case "job-snapshot":
       return { resources: snapshots("snap-*"), condition: IS_TAGGED };
     case "shared-snapshot":
-      return { resources: snapshots("snap-*"), condition: ownedBy(plan.source.accountId) };
+      return { resources: snapshots("snap-*"), condition: ownedBy(sharingAccount(plan)) };
     case "new-volume":
       return { resources: [arn("volume/*")], condition: MAKES_TAGGED };
     case "job-volume":
@@ -86,6 +91,14 @@ function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
         : { resources: [arn("instance/*")], condition: IS_TAGGED };
     case "launch-inputs":
       return { resources: launchInputs(plan, arn) };
+    case "restored-inputs":
+      return { resources: plan.kind === "restore" ? restoredInputs(plan, arn) : [] };
+    case "restored-instance":
+      return { resources: [arn("instance/*")], condition: IS_TAGGED };
+    case "restored-role":
+      return { resources: plan.restoredRole ? [plan.restoredRole] : [], condition: PASSED_TO_EC2 };
+    case "attach-instance":
+      return { resources: plan.kind === "restore" ? [arn(`instance/${plan.request.attachTo}`)] : [] };
     case "worker-role":
       return { resources: plan.workerRole === null ? [] : [plan.workerRole], condition: PASSED_TO_EC2 };
     case "own-keys":
@@ -95,8 +108,13 @@ function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
   }
 }
 
+/** Backups share the instance's snapshots with the worker's account, restores those of what the worker has filled. */
+function sharingAccount({ kind, source, worker }: JobPlan): string {
+  return kind === "backup" ? source.accountId : worker.accountId;
+}
+
 /** Snapshots are taken where the instance is, copied into the worker's Region, and shared and made volumes of as they are nearest. */
-function snapshotRegions({ party, action, creating, on }: ActionUse, plan: Plan): string[] {
+function snapshotRegions({ party, action, creating, on }: ActionUse, plan: JobPlan): string[] {
   const { source, worker, route } = plan;
   const { bridges } = ROUTE_TABLE[route];
   switch (creating ?? action) {
@@ -113,11 +131,11 @@ function snapshotRegions({ party, action, creating, on }: ActionUse, plan: Plan)
 }
 
 /** The policy of a key that AWS manages lets EBS use it, but leaves it to IAM who may look at it. */
-function isNeeded(action: string, key: string, { awsManagedKeys }: Plan): boolean {
+function isNeeded(action: string, key: string, { awsManagedKeys }: JobPlan): boolean {
   return action === "kms:DescribeKey" || !awsManagedKeys.includes(key);
 }
 
-function launchInputs(plan: Plan, arn: (resource: string, account?: string) => string): string[] {
+function launchInputs(plan: JobPlan, arn: (resource: string, account?: string) => string): string[] {
   const { workerInstance } = plan.request;
   if (workerInstance.kind !== "launch") return [];
   const { imageId, subnetId, securityGroupIds } = workerInstance;
@@ -129,5 +147,21 @@ function launchInputs(plan: Plan, arn: (resource: string, account?: string) => s
     ...groups.map((id) => arn(`security-group/${id}`)),
     arn("network-interface/*"),
     arn("volume/*"),
+  ];
+}
+
+function restoredInputs(
+  { launch }: RestorePlan,
+  arn: (resource: string, account?: string) => string,
+): string[] {
+  if (launch === null) return [];
+  const { imageId, subnetId, securityGroupIds, keyName } = launch;
+  const groups = securityGroupIds.length === 0 ? ["*"] : securityGroupIds;
+  return [
+    arn(`image/${imageId}`, ""),
+    arn(`subnet/${subnetId ?? "*"}`),
+    ...groups.map((id) => arn(`security-group/${id}`)),
+    ...(keyName === null ? [] : [arn(`key-pair/${keyName}`)]),
+    arn("network-interface/*"),
   ];
 }

@@ -4,7 +4,7 @@ import { EBS_KEY_ACTIONS, type PartyName } from "../aws/action-use.js";
 import type { Party } from "../aws/party.js";
 import { isKeyResource, keysOf } from "../iam-policy/keys.js";
 import type { Parties } from "../parties.js";
-import type { Plan } from "../plan.js";
+import type { JobPlan } from "../plan.js";
 import { stepsOf } from "../workflow.js";
 import type { Findings } from "./findings.js";
 import { actionsLeftOut, isPrincipal, parseKeyPolicy } from "./key-policy.js";
@@ -13,7 +13,7 @@ import { actionsLeftOut, isPrincipal, parseKeyPolicy } from "./key-policy.js";
  * Whether the policy of each key, or a grant, lets EBS use it for whom the steps need it. DescribeKey alone does not tell: EBS
  * finds out after CreateVolume has succeeded. What may not be read becomes a note.
  */
-export async function checkKeyAccess(plan: Plan, parties: Parties, findings: Findings): Promise<void> {
+export async function checkKeyAccess(plan: JobPlan, parties: Parties, findings: Findings): Promise<void> {
   for (const { key, user } of keyUsers(plan)) {
     const owner = Object.values(parties).find(({ accountId }) => accountId === accountOf(key));
     await findings.attempt(async () => {
@@ -25,7 +25,7 @@ export async function checkKeyAccess(plan: Plan, parties: Parties, findings: Fin
 }
 
 /** Who makes EBS use which key. Those that AWS manages are open to everybody of their account. */
-function keyUsers(plan: Plan): { key: string; user: PartyName }[] {
+function keyUsers(plan: JobPlan): { key: string; user: PartyName }[] {
   const grants = stepsOf(plan)
     .flatMap((step) => step.uses(plan))
     .filter(({ action }) => action === "kms:CreateGrant");

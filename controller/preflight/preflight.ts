@@ -39,6 +39,7 @@ export async function preflight(
   const copyKey = await findings.attempt(() => chooseCopyKey(request, route, parties, volumeKey.Arn));
   if (copyKey && ROUTE_TABLE[route].shares) await findings.attempt(() => usableKey(worker, copyKey));
   const plan: Plan = {
+    kind: "backup",
     jobId: newJobId(new Date()),
     ...{ repositoryId, request, route, volumes, volumeKey: volumeKey.Arn, copyKey: copyKey ?? null },
     awsManagedKeys: managedByAws(volumes, volumeKey),
@@ -105,6 +106,6 @@ async function chooseCopyKey(
   return key.Arn;
 }
 
-function identityOf({ accountId, principalArn, partition, region }: Party): PlannedParty {
+export function identityOf({ accountId, principalArn, partition, region }: Party): PlannedParty {
   return { accountId, principalArn, partition, region };
 }

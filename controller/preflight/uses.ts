@@ -1,24 +1,52 @@
 import { type ActionUse, type PartyName, use } from "../aws/action-use.js";
-import type { Plan } from "../plan.js";
+import type { JobPlan, Plan, RestorePlan } from "../plan.js";
 import { ROUTE_TABLE } from "../route.js";
 
 /** The actions of the preflight itself; every other action of `check` is a dry run of a step's. */
-export function preflightUses({ request, route }: Plan): ActionUse[] {
-  const { shares, bridges } = ROUTE_TABLE[route];
+export function preflightUses(plan: JobPlan): ActionUse[] {
+  const { request } = plan;
+  const { shares } = ROUTE_TABLE[plan.route];
   return [
-    ...use("source", "ec2:DescribeInstances", "any"),
-    ...use("source", "ec2:DescribeVolumes", "any"),
-    ...use("source", "kms:DescribeKey", "source-keys"),
-    ...(bridges === "none" ? [] : use("source", "kms:DescribeKey", "copy-key")),
+    ...(plan.kind === "backup" ? sourceUses(plan) : targetUses(plan)),
     ...(request.workerInstance.kind === "existing"
       ? use("worker", "ec2:DescribeInstances", "any")
       : [...use("worker", "ec2:DescribeSubnets", "any"), ...use("worker", "ec2:DescribeImages", "any")]),
     ...use("worker", "ec2:DescribeInstanceTypes", "any"),
     ...(request.volumeKey === null ? use("worker", "ec2:GetEbsDefaultKmsKeyId", "any") : []),
     ...use("worker", "kms:DescribeKey", "volume-key"),
-    ...(shares ? use("worker", "kms:DescribeKey", "shared-keys") : []),
+    ...(shares && plan.kind === "backup" ? use("worker", "kms:DescribeKey", "shared-keys") : []),
     ...readingKeyPolicies("source"),
     ...readingKeyPolicies("worker"),
+  ];
+}
+
+function sourceUses({ route }: Plan): ActionUse[] {
+  return [
+    ...use("source", "ec2:DescribeInstances", "any"),
+    ...use("source", "ec2:DescribeVolumes", "any"),
+    ...use("source", "kms:DescribeKey", "source-keys"),
+    ...(ROUTE_TABLE[route].bridges === "none" ? [] : use("source", "kms:DescribeKey", "copy-key")),
+  ];
+}
+
+const LAUNCH_LOOKS = [
+  "ec2:DescribeImages",
+  "ec2:DescribeInstanceTypes",
+  "ec2:DescribeSecurityGroups",
+  "ec2:DescribeSubnets",
+] as const;
+
+function targetUses(plan: RestorePlan): ActionUse[] {
+  const { request } = plan;
+  const places = [
+    ...(request.attachTo === null ? [] : use("source", "ec2:DescribeInstances", "any")),
+    ...(plan.launch === null ? [] : LAUNCH_LOOKS.flatMap((action) => use("source", action, "any"))),
+  ];
+  if (plan.route === "same-account") return places;
+  return [
+    ...places,
+    ...(request.targetKey === null ? use("source", "ec2:GetEbsDefaultKmsKeyId", "any") : []),
+    ...use("source", "kms:DescribeKey", "shared-keys", "copy-key"),
   ];
 }
 

@@ -62,7 +62,7 @@ export async function checkRoomFor(volumes: number, party: Party, place: WorkerP
     code: "WorkerNotUsable",
     message: `${volumes} volumes are to be attached, and worker ${instance?.InstanceId ?? instanceType} has room for ${Math.max(0, Math.min(slots, names))} more.`,
     remedy:
-      "Take a worker of a type with more attachments, detach what it no longer needs, or use --exclude-volume.",
+      "Take a worker of a type with more attachments, detach what it no longer needs, or leave volumes out: --exclude-volume of a backup, --volume of a restore.",
     object: instance?.InstanceId ?? instanceType,
   });
 }

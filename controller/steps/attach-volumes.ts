@@ -5,9 +5,11 @@ import { awsCode } from "../aws/aws-errors.js";
 import { freeDeviceNames } from "../aws/devices.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { undoEach } from "../aws/job-resources.js";
+import type { Party } from "../aws/party.js";
 import { poll } from "../aws/poll.js";
 import { untilVisible } from "../aws/retry.js";
 import { findJobVolumes, volumeKind } from "../aws/volumes.js";
+import { volumeNamesOf } from "../plan.js";
 import { workerIdOf } from "./launch-worker.js";
 import { madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
@@ -26,10 +28,9 @@ export const attachVolumes: Step = {
     const { plan, made } = context;
     const attachments: Record<string, string> = {};
     const found = await findJobVolumes(context.worker, plan.jobId);
-    for (const { origin } of plan.volumes) {
-      const { volumeId } = origin;
-      const existing = attachmentTo(context, found.get(volumeId))?.Device;
-      attachments[volumeId] = existing ?? (await attach(context, madeId(made.volumes, volumeId)));
+    for (const name of volumeNamesOf(plan)) {
+      const existing = attachmentTo(context, found.get(name))?.Device;
+      attachments[name] = existing ?? (await attach(context, madeId(made.volumes, name)));
     }
     return { attachments };
   },
@@ -54,26 +55,37 @@ export const attachVolumes: Step = {
   },
   undo: async (context) => {
     try {
-      await detachAll(context, false);
+      await detachAll(context);
     } catch (error) {
       // Nobody writes to these volumes, and they are deleted next: nothing is lost by force.
       if (!(error instanceof BlockferryError) || error.code !== "WaitTimedOut") throw error;
-      await detachAll(context, true);
+      await detachAll(context, { force: true });
     }
   },
 };
 
-async function detachAll(context: StepContext, Force: boolean): Promise<void> {
-  const { plan, worker, made, timing } = context;
+/** Detaches the job's volumes from whatever they are attached to, and waits until they are. */
+export function detachAll(context: StepContext, { force }: { force?: true } = {}): Promise<void> {
+  return detachFrom(context, context.worker, Object.values(context.made.volumes ?? {}), force);
+}
+
+/** The same for volumes of either account. @param known their ids */
+export async function detachFrom(
+  context: StepContext,
+  party: Party,
+  known: string[],
+  Force = false,
+): Promise<void> {
+  const { plan, timing } = context;
   const asked = new Set<string>();
   await undoEach(context, {
-    kind: volumeKind(worker, plan.jobId),
-    known: Object.values(made.volumes ?? {}),
+    kind: volumeKind(party, plan.jobId),
+    known,
     what: "the volumes to be detached",
     timeoutMs: timing.resourceMs / 2,
     undo: async ({ VolumeId = "", Attachments = [] }) => {
       if (Attachments.every(({ State }) => State === "detached")) return true;
-      if (!asked.has(VolumeId)) await detach(context, VolumeId, Force);
+      if (!asked.has(VolumeId)) await detach(party, VolumeId, Force);
       asked.add(VolumeId);
       return false;
     },
@@ -136,9 +148,9 @@ function isNameTaken(error: unknown): boolean {
   return awsCode(error) === "InvalidParameterValue" && isAboutName;
 }
 
-async function detach({ worker }: StepContext, VolumeId: string, Force: boolean): Promise<void> {
+async function detach(party: Party, VolumeId: string, Force: boolean): Promise<void> {
   try {
-    await worker.ec2(new DetachVolumeCommand({ VolumeId, Force }), VolumeId);
+    await party.ec2(new DetachVolumeCommand({ VolumeId, Force }), VolumeId);
   } catch (error) {
     // It is being detached already, or has just been.
     if (awsCode(error) !== "IncorrectState") throw error;
@@ -150,8 +162,7 @@ function neverAttached(workerId: string, cause: unknown): BlockferryError {
     {
       code: "AttachFailed",
       message: `The volumes were not attached to worker ${workerId} in time.`,
-      remedy:
-        "Look at the instance's state and status checks, or take another worker; then run the backup again.",
+      remedy: "Look at the instance's state and status checks, or take another worker; then run it again.",
       object: workerId,
     },
     cause,

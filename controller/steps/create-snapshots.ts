@@ -15,7 +15,7 @@ import { givenId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
 /** Snapshots of all volumes at one instant: crash-consistent, as after a power cut. */
-export const createSnapshots: Step = {
+export const createSnapshots: Step<Plan> = {
   name: "create-snapshots",
   title: "Taking snapshots of all volumes at one instant",
   makes: "a snapshot of each volume, in the instance's account and Region",
@@ -56,7 +56,7 @@ export const createSnapshots: Step = {
  * The snapshots of a run that died before it knew their ids. Of several sets it is the last one, and none where EC2 does not
  * show all of each: those would not be of one instant.
  */
-async function findTaken(context: StepContext): Promise<Record<string, string> | undefined> {
+async function findTaken(context: StepContext<Plan>): Promise<Record<string, string> | undefined> {
   const { plan, visibleBy, signal } = context;
   await pause(Math.max(0, visibleBy - performance.now()), signal);
   const snapshots = await listSnapshots(place(context), plan.jobId);
@@ -71,7 +71,7 @@ async function findTaken(context: StepContext): Promise<Record<string, string> |
   );
 }
 
-function place({ source, plan }: StepContext): SnapshotPlace {
+function place({ source, plan }: StepContext<Plan>): SnapshotPlace {
   return { party: source, region: plan.source.region, role: "snapshot" };
 }
 

@@ -6,7 +6,7 @@ import { undoEach } from "../aws/job-resources.js";
 import { keyNotUsable } from "../aws/key-failure.js";
 import { poll } from "../aws/poll.js";
 import { tagged } from "../aws/tags.js";
-import type { Plan } from "../plan.js";
+import type { JobPlan } from "../plan.js";
 import type { WorkerRequest } from "../request.js";
 import { givenId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
@@ -75,13 +75,13 @@ function rootFailed({ plan, worker }: StepContext, workerId: string): Promise<Bl
 
 type LaunchRequest = Extract<WorkerRequest, { kind: "launch" }>;
 
-function launchRequest({ request }: Plan): LaunchRequest {
+function launchRequest({ request }: JobPlan): LaunchRequest {
   if (request.workerInstance.kind === "launch") return request.workerInstance;
   throw new Error("The plan launches no worker.");
 }
 
 /** @param DryRun asks whether it would be allowed */
-export function runInstances(plan: Plan, DryRun?: true): RunInstancesCommand {
+export function runInstances(plan: JobPlan, DryRun?: true): RunInstancesCommand {
   const request = launchRequest(plan);
   const userData = JSON.stringify({ blockferry: plan.request.repository });
   return new RunInstancesCommand({

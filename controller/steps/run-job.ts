@@ -9,6 +9,7 @@ import { undefinedIfAbsent } from "../../repository/storage/if-absent.js";
 import { use } from "../aws/action-use.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { pause } from "../aws/poll.js";
+import { GIB, type Plan, type RestorePlan } from "../plan.js";
 import { WorkerQueue } from "../worker-queue.js";
 import { Heartbeat } from "./heartbeat.js";
 import { workerIdOf } from "./launch-worker.js";
@@ -21,12 +22,9 @@ const JOB_VALID_MS = 7 * 24 * 60 * 60 * 1000;
 const QUEUE_LOOK_FACTOR = 5;
 
 /** Writes the job for the agent, and follows its heartbeat until there is a result. */
-export const runJob: Step = {
-  name: "run-job",
-  title: "Backing up",
-  makes: "the job's document in the repository, and by the agent a recovery point",
+const runAnyJob = {
   uses: () => use("worker", "ec2:DescribeInstances", "any"),
-  make: async (context) => {
+  make: async (context: StepContext) => {
     try {
       await writeJob(context.storage, jobOf(context, new Date()));
     } catch (error) {
@@ -34,7 +32,7 @@ export const runJob: Step = {
     }
     return {};
   },
-  wait: async (context) => {
+  wait: async (context: StepContext) => {
     const heartbeat = new Heartbeat(context.timing.agentStartMs, context.timing.heartbeatMs);
     const lookMs = context.timing.pollMs * QUEUE_LOOK_FACTOR;
     const queue = new WorkerQueue(context.storage, workerIdOf(context), context.plan.jobId, lookMs);
@@ -53,7 +51,7 @@ export const runJob: Step = {
       await pause(context.timing.pollMs, context.signal);
     }
   },
-  undo: async (context) => {
+  undo: async (context: StepContext) => {
     const { storage, plan, timing } = context;
     if ((await undefinedIfAbsent(() => storage.get(jobKey(plan.jobId, "job")))) === undefined) return;
     const heartbeat = new Heartbeat(timing.heartbeatMs, timing.heartbeatMs);
@@ -70,11 +68,26 @@ export const runJob: Step = {
       await pause(timing.pollMs, context.signal);
     }
   },
+};
+
+export const runJob: Step<Plan> = {
+  ...runAnyJob,
+  name: "run-job",
+  title: "Backing up",
+  makes: "the job's document in the repository, and by the agent a recovery point",
   // The agent may have been done before it heard that it was to stop: the point is there, and worth more than the reason to stop.
   findPoint: async ({ storage, plan }) => {
     const outcome = (await readResult(storage, plan.jobId))?.outcome;
     return outcome?.ok === true ? outcome.point : undefined;
   },
+};
+
+/** A restore is done when what it has filled is delivered, and not before. */
+export const fillVolumes: Step<RestorePlan> = {
+  ...runAnyJob,
+  name: "run-job",
+  title: "Restoring",
+  makes: "the job's document in the repository, and by the agent the content of the volumes",
 };
 
 /** While the agent is at another job, it lives: it does one after the other. */
@@ -114,7 +127,7 @@ async function assertWorks(watch: InstanceWatch, workerId: string, heartbeat: He
       ? `The agent on worker ${workerId} has stopped sending heartbeats.`
       : `No agent on worker ${workerId} took the job.`,
     remedy: heartbeat.hasBegun()
-      ? "Look at the agent's log (journalctl -u blockferry-agent) and the instance's memory; then run the backup again: it stores only what is missing."
+      ? "Look at the agent's log (journalctl -u blockferry-agent) and the instance's memory; then run it again: a backup stores only what is missing."
       : "Check that `blockferry-agent serve` runs there with the same repository, and that the worker's role and network let it reach the bucket.",
     object: workerId,
   });
@@ -132,14 +145,25 @@ function describe({ state, doneBytes, totalBytes }: JobStatus, rate: number): st
 
 function jobOf(context: StepContext, now: Date): Job {
   const { plan, made } = context;
-  return {
-    version: 1,
+  const common = {
+    version: 1 as const,
     id: plan.jobId,
     repository: plan.repositoryId,
     createdAt: now.toISOString(),
     expiresAt: new Date(now.getTime() + JOB_VALID_MS).toISOString(),
-    kind: "backup",
     worker: workerIdOf(context),
+  };
+  if (plan.kind === "restore") {
+    const { point, request } = plan;
+    const volumes = plan.volumes.map(({ name, sizeGib }) => ({
+      ...{ name, volumeId: madeId(made.volumes, name), sizeBytes: sizeGib * GIB },
+      attachName: madeId(made.attachments, name),
+    }));
+    return { ...common, kind: "restore", point, volumes, options: request.options };
+  }
+  return {
+    ...common,
+    kind: "backup",
     volumes: plan.volumes.map(({ name, origin }) => ({
       name,
       volumeId: madeId(made.volumes, origin.volumeId),

@@ -3,10 +3,10 @@ import type { Storage } from "../../repository/storage/storage.js";
 import type { ActionUse } from "../aws/action-use.js";
 import type { Party } from "../aws/party.js";
 import type { Wait } from "../aws/poll.js";
-import type { Plan } from "../plan.js";
+import type { JobPlan } from "../plan.js";
 import type { Timing } from "../timing.js";
 
-/** Ids by the id of the instance's volume that they belong to. */
+/** Ids by what the volume that they belong to goes by: see `volumeNamesOf`. */
 const bySourceVolume = z.record(z.string(), z.string());
 
 /** What the steps of a run have made so far. Kept in the journal; the tags in AWS tell the same. */
@@ -17,6 +17,11 @@ export const MadeSchema = z.strictObject({
   bridgeCopies: z.optional(bySourceVolume),
   /** Copies by the worker's account, in the worker's Region. */
   workerCopies: z.optional(bySourceVolume),
+  /** Of a restore across accounts: what the account gets that it ends up in. */
+  targetVolumes: z.optional(bySourceVolume),
+  targetSnapshots: z.optional(bySourceVolume),
+  /** The instance that is restored. */
+  instanceId: z.optional(z.string()),
   workerId: z.optional(z.string()),
   volumes: z.optional(bySourceVolume),
   /** Device names, as `/dev/sdf`. */
@@ -25,10 +30,10 @@ export const MadeSchema = z.strictObject({
   point: z.optional(z.string()),
 });
 
-type Made = z.infer<typeof MadeSchema>;
+export type Made = z.infer<typeof MadeSchema>;
 
-export interface StepContext {
-  plan: Plan;
+export interface StepContext<P extends JobPlan = JobPlan> {
+  plan: P;
   /** What this and earlier steps have made. */
   made: Made;
   source: Party;
@@ -46,24 +51,24 @@ export interface StepContext {
 }
 
 /** A row of the workflow. Each of its parts can be repeated: it looks first for what is there, by the job's tag. */
-export interface Step {
+export interface Step<P extends JobPlan = JobPlan> {
   name: string;
   /** What a user reads while it runs. */
   title: string;
   /** What it makes, for tables. */
   makes: string;
   /** Whether a plan needs the step; steps without are always needed. */
-  when?(plan: Plan): boolean;
+  when?(plan: P): boolean;
   /** Every action it takes: it is held to them, and the policies are made of them. */
-  uses(plan: Plan): ActionUse[];
+  uses(plan: P): ActionUse[];
   /** Makes what is missing. @returns what it adds to `made` */
-  make(context: StepContext): Promise<Made>;
+  make(context: StepContext<P>): Promise<Made>;
   /** Waits until what was made can be used. */
-  wait(context: StepContext): Promise<Made>;
+  wait(context: StepContext<P>): Promise<Made>;
   /** Removes what it made, and waits until that is gone. */
-  undo(context: StepContext): Promise<void>;
-  /** Id of the recovery point, if there proves to be one after the step is undone. */
-  findPoint?(context: StepContext): Promise<string | undefined>;
+  undo(context: StepContext<P>): Promise<void>;
+  /** Id of the recovery point, if the job proves to have done what it was to do, after the step is undone. */
+  findPoint?(context: StepContext<P>): Promise<string | undefined>;
 }
 
 export function waitFor(context: StepContext, what: string, object: string, timeoutMs: number): Wait {

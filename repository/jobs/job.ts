@@ -8,31 +8,45 @@ import type { Storage } from "../storage/storage.js";
 import { StorageChoicesSchema } from "../storage/storage-choices.js";
 import { jobKey } from "./job-key.js";
 
-const JobVolumeSchema = z.strictObject({
-  /** Unique within the job; the volume's name in the recovery point. */
-  name: z.string().check(z.regex(/^[^/=\s]+$/)),
-  /** The temporary volume that is attached to the worker. */
+/** Where a volume is attached to the worker. */
+const attachedVolume = {
   volumeId: z.string().check(z.regex(/^vol-[0-9a-f]+$/)),
   sizeBytes: z.int().check(z.positive()),
   /** The device name that it was attached with, as `/dev/sdf`: never that of a root volume, which is the worker's own. */
   attachName: z.string().check(z.regex(/^\/dev\/(sd|xvd)[b-z][a-z]?[0-9]{0,2}$/)),
+};
+
+const BackedUpVolumeSchema = z.strictObject({
+  /** Unique within the job; the volume's name in the recovery point. */
+  name: z.string().check(z.regex(/^[^/=\s]+$/)),
+  ...attachedVolume,
   /** The volume that it is a copy of. */
   origin: EbsVolumeSchema,
 });
 
-const JobSchema = z.strictObject({
+const RestoredVolumeSchema = z.strictObject({
+  /** Which volume of the recovery point is written to it. */
+  name: z.string().check(z.minLength(1)),
+  ...attachedVolume,
+});
+
+const common = {
   version: z.literal(1),
   id: z.string(),
   repository: z.uuid(),
   createdAt: z.iso.datetime(),
   /** The agent does not begin it after this. */
   expiresAt: z.iso.datetime(),
-  kind: z.literal("backup"),
   /** Instance id of the one machine that may run it. */
   worker: z.string().check(z.regex(/^i-[0-9a-f]+$/)),
-  volumes: z
-    .array(JobVolumeSchema)
-    .check(z.minLength(1), z.refine(areDistinct, "two volumes have one name, id or attach name")),
+};
+
+const DISTINCT = "two volumes have one name, id or attach name";
+
+const BackupJobSchema = z.strictObject({
+  ...common,
+  kind: z.literal("backup"),
+  volumes: z.array(BackedUpVolumeSchema).check(z.minLength(1), z.refine(areDistinct, DISTINCT)),
   instance: InstanceSchema,
   options: z.strictObject({
     compression: z.enum(["lz4", "none"]),
@@ -47,9 +61,26 @@ const JobSchema = z.strictObject({
   tags: tagsSchema,
 });
 
+const RestoreJobSchema = z.strictObject({
+  ...common,
+  kind: z.literal("restore"),
+  /** Id of the recovery point. */
+  point: z.string(),
+  volumes: z.array(RestoredVolumeSchema).check(z.minLength(1), z.refine(areDistinct, DISTINCT)),
+  options: z.strictObject({
+    /** Null for the agent's default. */
+    threads: z.nullable(z.int().check(z.positive())),
+    /** As for a backup. */
+    storage: z.optional(StorageChoicesSchema),
+  }),
+});
+
+const JobSchema = z.discriminatedUnion("kind", [BackupJobSchema, RestoreJobSchema]);
+
+export type BackupJob = z.infer<typeof BackupJobSchema>;
+export type RestoreJob = z.infer<typeof RestoreJobSchema>;
 /** What an agent is to do. It names volumes and tags; it never holds a credential or a key's material. */
-export type Job = z.infer<typeof JobSchema>;
-export type JobVolume = Job["volumes"][number];
+export type Job = BackupJob | RestoreJob;
 
 /** `job-20261123T112150Z-3f9a1c2b`: sorts by time, and is unique for jobs of the same second. */
 export function newJobId(createdAt: Date): string {

@@ -72,11 +72,11 @@ rootTest("policies across accounts are; also for what fails, is resumed or clean
   const run = await AuthorizedRun.prepare(lab, env, [...instance(customerKey), ...options], [sharedKey]);
   const error = { code: "AccessDenied", message: "Access Denied", status: 403 };
   await lab.control.addFault({ action: "CompleteMultipartUpload", error });
-  assert.equal((await controller(run.backup, env)).code, 1);
-  assert.equal((await controller(run.backup, env)).code, 0);
-  const resumed = await killAfter(run.backup, "Attaching the volumes");
+  assert.equal((await controller(run.args, env)).code, 1);
+  assert.equal((await controller(run.args, env)).code, 0);
+  const resumed = await killAfter(run.args, "Attaching the volumes");
   assert.equal((await controller(["resume", resumed, "--repo", REPOSITORY], env)).code, 0);
-  await killAfter(run.backup, "Sharing the snapshots");
+  await killAfter(run.args, "Sharing the snapshots");
   const cleanup = ["cleanup", "--older-than", "0s", "--repo", REPOSITORY, "--json"];
   assert.match((await controller(cleanup, env)).stdout, /"problems":\[\]/);
   await run.assertExact(["controller", "source", "worker", "agent"], await openings);
@@ -129,7 +129,7 @@ rootTest("policies for a worker that is launched are", async () => {
 /** @param shared keys of the instance's account that the worker's role needs */
 async function prove(source: SourceInstance, options: string[], shared: string[] = []): Promise<void> {
   const run = await AuthorizedRun.prepare(lab, env, [...instance(source), ...options], shared);
-  const { code, stdout, stderr } = await controller(run.backup, env);
+  const { code, stdout, stderr } = await controller(run.args, env);
   assert.equal(code, 0, `${stdout}\n${stderr}`);
   const isOneAccess = options.includes("--worker-account");
   await run.assertExact(["controller", "source", ...(isOneAccess ? [] : ["worker" as const])]);

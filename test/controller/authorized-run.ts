@@ -12,37 +12,45 @@ const isNoDryRun = ({ parameters }: LabRequest) => parameters.DryRun !== "true";
 
 const EVERYTHING = statements([{ Effect: "Allow", Action: "*", Resource: "*" }]);
 
-/** A backup that is made with the printed policies alone, and whose calls are held against them. */
+/** A backup or restore that is made with the printed policies alone, and whose calls are held against them. */
 export class AuthorizedRun {
-  /** Arguments of the backup. */
-  readonly backup: string[];
+  /** Its arguments. */
+  readonly args: string[];
 
   private constructor(
     private readonly lab: Lab,
     private readonly policies: RoutePolicies,
     private readonly sharedKeys: string[],
+    command: "backup" | "restore",
     options: string[],
   ) {
-    this.backup = ["backup", "--repo", REPOSITORY, ...options];
+    this.args = [command, "--repo", REPOSITORY, ...options];
   }
 
   /**
    * Prints the policies, gives them to the roles, and to the shared keys theirs; the lab refuses what they do not allow.
-   * @param options of the backup
+   * @param options of the command
    */
   static async prepare(
     lab: Lab,
     env: Record<string, string>,
     options: string[],
     sharedKeys: string[],
+    command: "backup" | "restore" = "backup",
   ): Promise<AuthorizedRun> {
     for (const key of sharedKeys) await putKeyPolicy(lab, key, []);
     await restrict(lab, EVERYTHING, EVERYTHING, EVERYTHING);
-    const policies = await RoutePolicies.print(options, env);
+    const policies = await RoutePolicies.print(command, options, env);
     for (const key of sharedKeys) await putKeyPolicy(lab, key, policies.keyStatements);
     await restrict(lab, policies.of("source"), policies.of("worker"), policies.of("agent"));
     await lab.control.clearRequests();
-    return new AuthorizedRun(lab, policies, sharedKeys, options);
+    return new AuthorizedRun(lab, policies, sharedKeys, command, options);
+  }
+
+  /** Every call so far is allowed. */
+  async assertEnough(): Promise<void> {
+    const requests = iamRequestsOf(await this.lab.control.requests(), this.lab.worker.accountId);
+    assert.deepEqual(await this.policies.denied(requests, await this.resourcePolicies(requests)), []);
   }
 
   /**

@@ -104,7 +104,7 @@ export function losses(action: string, fault: Partial<LabFault> = {}): FaultCase
     faults: (at) => [during(at, { action, ...fault, effect, worker: struck(at) })],
     error: ({ worker = "i-\\w+" }) => ({
       ...{ code: "WorkerLost", message: new RegExp(`Worker ${worker} is ${message}`) },
-      remedy: /run the backup again/i,
+      remedy: /run it again/i,
     }),
   });
   return [

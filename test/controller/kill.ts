@@ -37,7 +37,11 @@ function faultsOf({ step }: Place) {
  * Kills (-9) a controller at a call that was served and whose answer it has not got: whatever it does next, it does not do.
  * @returns its job
  */
-export async function killAt(stage: Stage, moment: LabFault, start: () => RunningProgram): Promise<string> {
+export async function killAt(
+  stage: Pick<Stage, "lab">,
+  moment: LabFault,
+  start: () => RunningProgram,
+): Promise<string> {
   const run = await startUntil(stage, moment, start);
   run.process.kill("SIGKILL");
   const { signal, stdout, stderr } = await run.result;
@@ -48,7 +52,7 @@ export async function killAt(stage: Stage, moment: LabFault, start: () => Runnin
 
 /** Starts a controller and returns when it waits for the answer to a call; it goes on when the lab's faults are cleared. */
 export async function startUntil(
-  { lab: { control } }: Stage,
+  { lab: { control } }: Pick<Stage, "lab">,
   moment: LabFault,
   start: () => RunningProgram,
 ): Promise<RunningProgram> {

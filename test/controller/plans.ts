@@ -10,6 +10,7 @@ export function planOf(changes: Partial<Plan> = {}, request: Partial<Plan["reque
   const source = party("111111111111", "source");
   const worker = party("222222222222", "worker");
   return {
+    kind: "backup",
     jobId: "job-20261124T120000Z-0123abcd",
     repositoryId: "6f1f2c0e-3f0a-4b69-9d0c-0a4f4f8a2f6e",
     ...{ route: "cross-account", source, worker, availabilityZone: "us-east-1a" },

@@ -19,24 +19,29 @@ export type Holder = keyof typeof HOLDERS;
 /** Policies of keys, roles and the bucket, by the ARN that they are for or its beginning. */
 export type ResourcePolicies = Record<string, object>;
 
-/** What `iam-policy` prints for a backup, attached to who needs it. */
+/** What is printed for a backup or restore, attached to who needs it. */
 export class RoutePolicies {
   private constructor(
     private readonly byHolder: Record<Holder, Policy>,
     readonly keyStatements: Statement[],
   ) {}
 
-  /** @param backup options of the backup */
-  static async print(backup: string[], env: Record<string, string>): Promise<RoutePolicies> {
+  /** @param options of the command */
+  static async print(
+    command: "backup" | "restore",
+    options: string[],
+    env: Record<string, string>,
+  ): Promise<RoutePolicies> {
     const print = async (party: PolicyParty): Promise<Policy> => {
-      const args = ["iam-policy", "--for", party, "--repo", REPOSITORY, ...backup, "--json"];
+      const asking = command === "backup" ? ["iam-policy", "--for"] : ["restore", "--policy-for"];
+      const args = [...asking, party, "--repo", REPOSITORY, ...options, "--json"];
       const { code, stdout, stderr } = await controller(args, env);
       assert.equal(code, 0, `${party}: ${stdout}\n${stderr}`);
       return JSON.parse(stdout);
     };
     const [own, source, worker] = await Promise.all([print("controller"), print("source"), print("worker")]);
     const [agent, key] = await Promise.all([print("agent"), print("key-policy")]);
-    const isOneAccess = backup.includes("--worker-account");
+    const isOneAccess = options.includes("--worker-account");
     const byHolder = {
       controller: own,
       source: isOneAccess ? merged([source, worker]) : source,

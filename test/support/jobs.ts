@@ -1,5 +1,5 @@
 import type { Instance } from "../../repository/instance.js";
-import { type Job, newJobId } from "../../repository/jobs/job.js";
+import { type BackupJob, newJobId } from "../../repository/jobs/job.js";
 
 export const WORKER = "i-0aaaaaaaaaaaaaaa1";
 
@@ -23,7 +23,7 @@ export const INSTANCE: Instance = {
 };
 
 /** A volume of a job; numbers tell several apart. */
-export function jobVolume(number: number, sizeBytes: number): Job["volumes"][number] {
+export function jobVolume(number: number, sizeBytes: number): BackupJob["volumes"][number] {
   return {
     name: `volume-${number}`,
     volumeId: `vol-0${number}23456789abcdef0`,
@@ -38,7 +38,11 @@ export function jobVolume(number: number, sizeBytes: number): Job["volumes"][num
 }
 
 /** A job that an agent may do for the next hour. */
-export function makeJob(repository: string, volumes: Job["volumes"], fields: Partial<Job> = {}): Job {
+export function makeJob(
+  repository: string,
+  volumes: BackupJob["volumes"],
+  fields: Partial<BackupJob> = {},
+): BackupJob {
   const now = Date.now();
   return {
     version: 1,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import type { ErrorRecord } from "../../foundation/blockferry-error.js";
-import { type Job, writeJob } from "../../repository/jobs/job.js";
+import { type BackupJob, writeJob } from "../../repository/jobs/job.js";
 import { type JobResult, readResult } from "../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
 import type { Repository } from "../../repository/repository.js";
@@ -25,7 +25,7 @@ export class ServedRepository {
     return new ServedRepository(repo, await openWithPassphrase(repo));
   }
 
-  async addJob(volumes: Job["volumes"], fields: Partial<Job> = {}): Promise<Job> {
+  async addJob(volumes: BackupJob["volumes"], fields: Partial<BackupJob> = {}): Promise<BackupJob> {
     const job = makeJob(this.repository.config.id, volumes, fields);
     await writeJob(this.repository.storage, job);
     return job;

@@ -3,7 +3,7 @@ import { truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { requestCancel } from "../../../repository/jobs/cancel.js";
-import { type Job, newJobId } from "../../../repository/jobs/job.js";
+import { type BackupJob, newJobId } from "../../../repository/jobs/job.js";
 import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
 import type { RecoveryPoint } from "../../../repository/recovery-point.js";
 import { sealJson } from "../../../repository/sealed-json.js";
@@ -23,7 +23,7 @@ import { tempFolder } from "../../support/temp-folder.js";
 const MIB = 1024 * 1024;
 const NO_DEVICES = ["--sysfs", "/nowhere/sys", "--dev", "/nowhere/dev"];
 
-const serial = ({ volumeId }: Job["volumes"][number]) => volumeId.replace("-", "");
+const serial = ({ volumeId }: BackupJob["volumes"][number]) => volumeId.replace("-", "");
 
 async function emptyRepository(): Promise<ServedRepository> {
   return ServedRepository.open(await newRepository(await tempFolder()));
@@ -150,7 +150,7 @@ describe("a service", () => {
     const greedy = await served.addJob(volumes, {
       options: { compression: "none", threads: 200, queueDepth: 256, badBlocks: "fail" },
     });
-    const raw = async (body: (job: Job) => Buffer) => {
+    const raw = async (body: (job: BackupJob) => Buffer) => {
       const job = makeJob(served.repository.config.id, volumes);
       await storage.put(jobKey(job.id, "job"), body(job));
       return job;
@@ -176,7 +176,7 @@ describe("a service", () => {
         [copied, "JobRefused"],
         [cancelled, "Cancelled"],
       ],
-    ] as [Job, string][];
+    ] as [BackupJob, string][];
     for (const [job, errorCode] of expected) {
       const error = await served.errorOf(job.id);
       assert.equal(error.code, errorCode, error.message);

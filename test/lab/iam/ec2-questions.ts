@@ -24,6 +24,12 @@ const BY_ACTION: Record<string, (call: LabRequest) => Question[]> = {
     ];
   },
   CopySnapshot: (call) => [...existing(call, parameter(call, "SourceSnapshotId")), ...made(call, "snapshot")],
+  CreateSnapshot: (call) => [...existing(call, parameter(call, "VolumeId")), ...made(call, "snapshot")],
+  CreateTags: (call) => tagged(call),
+  DeleteTags: (call) => tagged(call),
+  ModifyInstanceAttribute: (call) => existing(call, parameter(call, "InstanceId")),
+  StartInstances: (call) => existing(call, parameter(call, "InstanceId.1")),
+  StopInstances: (call) => existing(call, parameter(call, "InstanceId.1")),
   ModifySnapshotAttribute: (call) => existing(call, parameter(call, "SnapshotId")),
   DescribeSnapshotAttribute: (call) => existing(call, parameter(call, "SnapshotId")),
   DeleteSnapshot: (call) => existing(call, parameter(call, "SnapshotId")),
@@ -40,11 +46,12 @@ const BY_ACTION: Record<string, (call: LabRequest) => Question[]> = {
   },
   RunInstances: (call) => [
     question(call, `arn:aws:ec2:${call.region}::image/${parameter(call, "ImageId")}`),
-    question(call, arn(call, `subnet/${parameter(call, "NetworkInterface.1.SubnetId")}`)),
+    question(call, arn(call, `subnet/${subnetOf(call)}`)),
     // The default group of the VPC: the call names none.
     question(call, arn(call, "security-group/sg-00000000000000001")),
     question(call, arn(call, "network-interface/eni-00000000000000001")),
-    question(call, arn(call, "volume/vol-00000000000000001")),
+    // A worker's root volume carries no tags, that of a restored instance's image does.
+    ...made(call, "volume", 2),
     ...made(call, "instance"),
     ...passedRoles(call),
   ],
@@ -53,6 +60,17 @@ const BY_ACTION: Record<string, (call: LabRequest) => Question[]> = {
 
 function parameter({ parameters }: LabRequest, name: string): string {
   return String(parameters[name] ?? "");
+}
+
+/** A worker's network interface is described in the call, a restored instance's is not. */
+function subnetOf(call: LabRequest): string {
+  return parameter(call, "NetworkInterface.1.SubnetId") || parameter(call, "SubnetId");
+}
+
+/** Tags that are given to, or taken from, what is there. */
+function tagged(call: LabRequest): Question[] {
+  const ids = Object.keys(call.parameters).filter((name) => /^ResourceId\.\d+$/.test(name));
+  return ids.flatMap((name) => existing(call, parameter(call, name)));
 }
 
 function arn({ account, region }: LabRequest, resource: string): string {
@@ -76,9 +94,12 @@ function existing(call: LabRequest, id: string): Question[] {
 }
 
 /** About what the call makes, and about the tags that it gives it. */
-function made(call: LabRequest, type: "snapshot" | "volume" | "instance"): Question[] {
-  const tags = requestTags(call);
-  const context = { ...tagContext("RequestTag", tags), "aws:TagKeys": Object.keys(tags) };
+function made(call: LabRequest, type: "snapshot" | "volume" | "instance", specification = 1): Question[] {
+  const tags = requestTags(call, specification);
+  const context: Question["context"] =
+    Object.keys(tags).length === 0
+      ? {}
+      : { ...tagContext("RequestTag", tags), "aws:TagKeys": Object.keys(tags) };
   const owner = type === "snapshot" ? "" : call.account;
   const named = (id: string) => `arn:aws:ec2:${call.region}:${owner}:${type}/${id}`;
   const id = `${{ snapshot: "snap", volume: "vol", instance: "i" }[type]}-00000000000000001`;
@@ -89,9 +110,10 @@ function made(call: LabRequest, type: "snapshot" | "volume" | "instance"): Quest
   return [making, { ...question(call, named(id), tagging), action: "ec2:CreateTags" }];
 }
 
-function requestTags(call: LabRequest): Record<string, string> {
-  const keys = Object.keys(call.parameters).filter((name) =>
-    /^TagSpecification\.1\.Tag\.\d+\.Key$/.test(name),
+function requestTags(call: LabRequest, specification: number): Record<string, string> {
+  const prefix = `TagSpecification.${specification}.Tag.`;
+  const keys = Object.keys(call.parameters).filter(
+    (name) => name.startsWith(prefix) && name.endsWith(".Key"),
   );
   return Object.fromEntries(
     keys.map((name) => [parameter(call, name), parameter(call, name.replace(/Key$/, "Value"))]),

@@ -1,0 +1,65 @@
+import { CopySnapshotCommand } from "@aws-sdk/client-ec2";
+import { givenId } from "../steps/made-id.js";
+import { type StepContext, waitFor } from "../steps/step.js";
+import { awsCode } from "./aws-errors.js";
+import { pause, poll } from "./poll.js";
+import { untilVisible } from "./retry.js";
+import { listSnapshots, type SnapshotPlace, sourceVolumeOf } from "./snapshots.js";
+import { ROLE_TAG, SOURCE_VOLUME_TAG, tagged } from "./tags.js";
+
+/**
+ * Ids of the snapshots of a role that a run which has died has made, by the volume that they are of; a second copy would cost
+ * what the first did.
+ */
+export async function findMade(
+  { plan, visibleBy, signal }: StepContext,
+  place: SnapshotPlace,
+): Promise<Record<string, string>> {
+  await pause(Math.max(0, visibleBy - performance.now()), signal);
+  const found = await listSnapshots(place, plan.jobId);
+  return Object.fromEntries(
+    found.map((one) => [sourceVolumeOf(one), givenId(one.SnapshotId, "of a snapshot")]),
+  );
+}
+
+interface Copied {
+  /** What the volume goes by that it is of. */
+  volume: string;
+  snapshotId: string;
+  sourceRegion: string;
+  /** ARN; null for the default EBS key. */
+  key: string | null;
+}
+
+/**
+ * An account has 20 copies under way at once into a Region (AWS: "Amazon EBS quotas"): others are waited for, those of other jobs,
+ * too. @returns the id of the copy
+ */
+export async function copySnapshot(
+  context: StepContext,
+  place: SnapshotPlace,
+  { volume, snapshotId: object, sourceRegion, key }: Copied,
+): Promise<string> {
+  const { plan, timing } = context;
+  const command = new CopySnapshotCommand({
+    SourceRegion: sourceRegion,
+    SourceSnapshotId: object,
+    Encrypted: true,
+    ...(key === null ? {} : { KmsKeyId: key }),
+    Description: `blockferry ${plan.jobId}: copy of ${object}`,
+    TagSpecifications: [
+      tagged("snapshot", plan.jobId, { [ROLE_TAG]: place.role, [SOURCE_VOLUME_TAG]: volume }),
+    ],
+  });
+  const visible = waitFor(context, `snapshot ${object} to be visible`, object, timing.visibleMs);
+  const room = waitFor(context, "other snapshot copies to be completed", object, timing.snapshotMs);
+  const { SnapshotId } = await poll(room, async () => {
+    try {
+      return await untilVisible(visible, () => place.party.ec2(command, object, place.region));
+    } catch (error) {
+      if (awsCode(error) === "ResourceLimitExceeded") return undefined;
+      throw error;
+    }
+  });
+  return givenId(SnapshotId, `of the copy of ${object}`);
+}

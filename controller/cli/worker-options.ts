@@ -1,0 +1,88 @@
+import { usage } from "../../command-line/options.js";
+import { text, texts } from "../../command-line/text-option.js";
+import { parseStorageLocation } from "../../repository/storage/open-storage.js";
+import type { JobRequest, WorkerRequest } from "../request.js";
+
+export interface WorkerArguments {
+  worker: string | undefined;
+  workerAmi: string | undefined;
+  workerSubnet: string | undefined;
+  workerType: string | undefined;
+  workerProfile: string | undefined;
+  workerSecurityGroup: string[] | undefined;
+  workerAccount: "source" | "worker";
+}
+
+const WORKER = "Worker:";
+
+export const workerOptions = {
+  worker: text(WORKER, "worker", "Id of a running instance with `blockferry-agent serve`"),
+  "worker-ami": text(
+    WORKER,
+    "worker-ami",
+    "Instead: launch a worker of this image, and terminate it at the end",
+  ),
+  "worker-subnet": text(
+    WORKER,
+    "worker-subnet",
+    "Subnet of a launched worker; decides its Availability Zone",
+  ),
+  "worker-type": text(WORKER, "worker-type", "Instance type of a launched worker"),
+  "worker-profile": text(WORKER, "worker-profile", "Instance profile (name or ARN) of a launched worker"),
+  "worker-security-group": texts(
+    WORKER,
+    "worker-security-group",
+    "Security group of a launched worker; may be repeated  [default: the VPC's]",
+  ),
+  "worker-account": {
+    choices: ["source", "worker"],
+    group: WORKER,
+    default: "worker",
+    describe: "Whose account the worker is in; `source` needs no sharing",
+  },
+} as const;
+
+/** @throws Usage */
+export function refuseContradictions(request: JobRequest): void {
+  const { workerAccount, worker, workerInstance, repository } = request;
+  if (workerInstance.kind === "launch" && parseStorageLocation(repository.repo).kind === "directory") {
+    throw usage(
+      `A launched worker cannot reach ${repository.repo}: that is a directory of this machine.`,
+      "Give --repo s3://BUCKET/PREFIX, or --worker with an instance that has the directory.",
+    );
+  }
+  if (workerAccount === "source" && (worker.profile !== null || worker.roleArn !== null)) {
+    throw usage(
+      "With --worker-account source the instance's account serves for the worker, too.",
+      "Leave --worker-aws-profile and --worker-role out, or leave --worker-account out.",
+    );
+  }
+}
+
+const LAUNCH_OPTIONS = ["workerAmi", "workerSubnet", "workerType", "workerProfile"] as const;
+
+/** @throws Usage */
+export function parseWorker(args: WorkerArguments): WorkerRequest {
+  const given = [...LAUNCH_OPTIONS, "workerSecurityGroup" as const].filter(
+    (name) => args[name] !== undefined,
+  );
+  if (args.worker !== undefined) {
+    if (given.length === 0) return { kind: "existing", instanceId: args.worker };
+    throw usage(
+      "--worker names a running worker, and the options for launching one are given too.",
+      "Give --worker alone, or --worker-ami with its companions.",
+    );
+  }
+  const { workerAmi, workerSubnet, workerType, workerProfile } = args;
+  if (!workerAmi || !workerSubnet || !workerType || !workerProfile) {
+    throw usage(
+      "No worker is named.",
+      "Give --worker i-..., or all of --worker-ami, --worker-subnet, --worker-type and --worker-profile to launch one.",
+    );
+  }
+  return {
+    kind: "launch",
+    ...{ imageId: workerAmi, subnetId: workerSubnet, instanceType: workerType, profile: workerProfile },
+    securityGroupIds: args.workerSecurityGroup ?? [],
+  };
+}

@@ -1,0 +1,139 @@
+import type { KeyMetadata } from "@aws-sdk/client-kms";
+import { usage } from "../../command-line/options.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { newJobId } from "../../repository/jobs/job.js";
+import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import type { Parties } from "../parties.js";
+import type { RestorePlan } from "../plan.js";
+import type { RestoreRequest } from "../request.js";
+import { Findings } from "./findings.js";
+import { checkKeyAccess } from "./key-access.js";
+import { defaultEbsKey, usableKey } from "./keys.js";
+import { identityOf } from "./preflight.js";
+import { tryRestoreCalls } from "./restore-dry-runs.js";
+import { restoredInstance, zoneOfInstance, zoneOfSubnet } from "./restored-instance.js";
+import { restoredVolumes } from "./restored-volumes.js";
+import { checkRoomFor, findWorkerPlace, type WorkerPlace } from "./worker.js";
+
+type Key = KeyMetadata & { Arn: string };
+
+export interface RestorePreflight {
+  /** Undefined when so much is wrong that there is none. */
+  plan: RestorePlan | undefined;
+  findings: Findings;
+}
+
+/** Decides everything about a restore that can be decided, and finds all that stands in the way, without making anything. */
+export async function restorePreflight(
+  request: RestoreRequest,
+  point: RecoveryPoint,
+  parties: Parties,
+): Promise<RestorePreflight> {
+  const findings = new Findings();
+  const { source, worker } = parties;
+  const route = await findings.attempt(async () => routeTo(parties));
+  const volumes = await findings.attempt(async () => restoredVolumes(point, request.volumes));
+  const place = await findings.attempt(() => findWorkerPlace(worker, request.workerInstance));
+  const volumeKey = await findings.attempt(() => chooseVolumeKey(request, parties));
+  // Whose policy is to let the other account in can be printed while it does not do so yet.
+  if (volumeKey !== undefined && !isOneAccount(parties))
+    await findings.attempt(() => usableKey(source, volumeKey.Arn));
+  const targetKey = await findings.attempt(() => chooseTargetKey(request, parties));
+  const wantedZone = await findings.attempt(
+    async () =>
+      request.zone ??
+      (await zoneOfInstance(request, source)) ??
+      (await zoneOfSubnet(request, point, source)) ??
+      null,
+  );
+  const targetZone = await findings.attempt(async () =>
+    chooseZone(wantedZone ?? null, point, parties, place),
+  );
+  const launch = await findings.attempt(async () =>
+    request.to === "instance" && volumes !== undefined
+      ? restoredInstance(request, point, volumes, source, findings)
+      : null,
+  );
+  if (volumes !== undefined && place !== undefined)
+    await findings.attempt(() => checkRoomFor(volumes.length, worker, place));
+  if (route === undefined || volumes === undefined || place === undefined || volumeKey === undefined)
+    return { plan: undefined, findings };
+  if (targetKey === undefined || targetZone === undefined || launch === undefined)
+    return { plan: undefined, findings };
+  const plan: RestorePlan = {
+    ...{ kind: "restore", jobId: newJobId(new Date()), repositoryId: point.repository, request, route },
+    ...{ source: identityOf(source), worker: identityOf(worker), point: point.id, volumes },
+    ...{ availabilityZone: place.availabilityZone, workerRoot: place.root, volumeKey: volumeKey.Arn },
+    ...{ launch, targetZone, targetKey: targetKey?.Arn ?? null },
+    awsManagedKeys: [volumeKey, targetKey].flatMap((key) => (key?.KeyManager === "AWS" ? key.Arn : [])),
+  };
+  await checkKeyAccess(plan, parties, findings);
+  await tryRestoreCalls(plan, parties, findings);
+  return { plan, findings };
+}
+
+/** @throws Usage */
+function routeTo({ source, worker }: Parties): RestorePlan["route"] {
+  if (source.region !== worker.region) {
+    throw new BlockferryError({
+      code: "Usage",
+      message: `The worker is in ${worker.region}, and what is restored is to be in ${source.region}: a restore stays in one Region.`,
+      remedy: `Take a worker in ${source.region}. Or restore to snapshots in ${worker.region}, and copy them: aws ec2 copy-snapshot.`,
+    });
+  }
+  return isOneAccount({ source, worker }) ? "same-account" : "cross-account";
+}
+
+function isOneAccount({ source, worker }: Parties): boolean {
+  return source.accountId === worker.accountId;
+}
+
+/** Across accounts, snapshots of the volumes under it are shared. @throws KeyNotUsable, SnapshotNotShareable */
+async function chooseVolumeKey({ volumeKey }: RestoreRequest, parties: Parties): Promise<Key> {
+  const { worker } = parties;
+  const key = await usableKey(worker, volumeKey ?? (await defaultEbsKey(worker)));
+  if (isOneAccount(parties)) return key;
+  if (key.KeyManager === "AWS") throw notShareable(key.Arn, parties);
+  return key;
+}
+
+/** @returns null in one account @throws KeyNotUsable, Usage */
+async function chooseTargetKey({ targetKey }: RestoreRequest, parties: Parties): Promise<Key | null> {
+  const { source } = parties;
+  if (!isOneAccount(parties)) return usableKey(source, targetKey ?? (await defaultEbsKey(source)));
+  if (targetKey === null) return null;
+  throw usage(
+    "--target-key is given, and the worker is in the account that is restored to.",
+    "Give --volume-key instead: what the worker fills is what you get.",
+  );
+}
+
+/**
+ * A volume stays in the zone that it was made in; another account's is made of a snapshot, where it is wanted. @throws Usage
+ */
+function chooseZone(
+  zone: string | null,
+  { instance }: RecoveryPoint,
+  parties: Parties,
+  place: WorkerPlace | undefined,
+): string {
+  const workerZone = place?.availabilityZone ?? "";
+  if (!isOneAccount(parties)) {
+    const recorded = instance?.region === parties.source.region ? instance.availabilityZone : undefined;
+    return zone ?? recorded ?? workerZone;
+  }
+  if (zone === null || zone === workerZone || place === undefined) return workerZone;
+  throw usage(
+    `What is restored is to be in ${zone}, and the worker is in ${workerZone}: volumes stay where they are filled.`,
+    `Take a worker in ${zone}, name a place in ${workerZone} (--subnet, --zone, --attach-to), or restore --to snapshot, of which volumes can be made in any zone.`,
+  );
+}
+
+function notShareable(key: string, { source, worker }: Parties): BlockferryError {
+  return new BlockferryError({
+    code: "SnapshotNotShareable",
+    message: `The worker's volumes would be encrypted with ${key}, which AWS manages: their snapshots cannot be shared with account ${source.accountId}.`,
+    remedy: `Give --volume-key ARN of a customer-managed key of account ${worker.accountId} that ${source.accountId} may use, or a worker of that account with --worker-account source.`,
+    object: key,
+  });
+}

@@ -1,0 +1,21 @@
+import { use } from "../aws/action-use.js";
+import type { RestorePlan } from "../plan.js";
+import { detachAll } from "./attach-volumes.js";
+import type { Step } from "./step.js";
+
+/** By force never: what the agent has written is on its way until the worker has let the volume go. */
+export const detachVolumes: Step<RestorePlan> = {
+  name: "detach-volumes",
+  title: "Detaching the volumes from the worker",
+  makes: "nothing; the volumes are free to be used",
+  uses: () => [
+    ...use("worker", "ec2:DetachVolume", "job-volume", "worker-instance"),
+    ...use("worker", "ec2:DescribeVolumes", "any"),
+  ],
+  make: async (context) => {
+    await detachAll(context);
+    return {};
+  },
+  wait: async () => ({}),
+  undo: async () => undefined,
+};

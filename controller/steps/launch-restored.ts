@@ -1,0 +1,108 @@
+import { type Instance, RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { making, use } from "../aws/action-use.js";
+import { findInstance, restoredInstanceKind } from "../aws/instances.js";
+import { undoEach } from "../aws/job-resources.js";
+import { poll } from "../aws/poll.js";
+import { RESTORED_INSTANCE, ROLE_TAG, tagged } from "../aws/tags.js";
+import type { RestorePlan } from "../plan.js";
+import { givenId } from "./made-id.js";
+import { type Step, type StepContext, waitFor } from "./step.js";
+
+/**
+ * EC2 launches no instance of a volume, so one of the recorded image is launched, and gets the restored volumes in place of its
+ * root. Volumes that the image adds are left out.
+ */
+export const launchRestored: Step<RestorePlan> = {
+  name: "launch-instance",
+  title: "Launching the instance",
+  makes: "an instance like the one that was backed up, with the root volume of its image for now",
+  uses: () => [
+    ...use("source", "ec2:RunInstances", "restored-inputs"),
+    ...making("source", "ec2:RunInstances", "new-instance"),
+    ...making("source", "ec2:RunInstances", "new-volume"),
+    ...use("source", "iam:PassRole", "restored-role"),
+    ...use("source", "ec2:DescribeInstances", "any"),
+    ...use("source", "ec2:TerminateInstances", "restored-instance"),
+  ],
+  make: async (context) => {
+    const { plan, source } = context;
+    const [launched] = await restoredInstanceKind(source, plan.jobId).list();
+    // One that is launched and not visible is what the same client token leads to.
+    const { Instances = [] } = launched
+      ? { Instances: [launched] }
+      : await source.ec2(runInstances(plan), "the instance");
+    return { instanceId: givenId(Instances[0]?.InstanceId, "of the instance") };
+  },
+  wait: async (context) => {
+    await awaitState(context, "running");
+    return {};
+  },
+  undo: async (context) => {
+    const { plan, source, made, timing } = context;
+    await undoEach(context, {
+      kind: restoredInstanceKind(source, plan.jobId),
+      known: made.instanceId === undefined ? [] : [made.instanceId],
+      what: "the instance to be terminated",
+      timeoutMs: timing.resourceMs,
+      undo: async ({ InstanceId = "", State }) => {
+        if (State?.Name === "terminated") return true;
+        const InstanceIds = [InstanceId];
+        if (State?.Name !== "shutting-down")
+          await source.ec2(new TerminateInstancesCommand({ InstanceIds }), InstanceId);
+        return false;
+      },
+    });
+  },
+};
+
+/** Waits until the instance is in a state. @throws InstanceNotFound when it ends instead, with what EC2 says about why */
+export async function awaitState(
+  context: StepContext<RestorePlan>,
+  state: "running" | "stopped",
+): Promise<Instance> {
+  const { source, made, timing } = context;
+  const id = made.instanceId ?? "";
+  return poll(waitFor(context, `instance ${id} to be ${state}`, id, timing.resourceMs), async () => {
+    const instance = await findInstance(source, id);
+    const now = instance?.State?.Name;
+    if (now === "terminated" || now === "shutting-down") throw ended(id, instance);
+    return now === state ? instance : undefined;
+  });
+}
+
+function ended(id: string, instance: Instance | undefined): BlockferryError {
+  return new BlockferryError({
+    code: "InstanceNotFound",
+    message: `Instance ${id} ended instead of starting: ${instance?.StateReason?.Message ?? "EC2 gives no reason"}.`,
+    remedy:
+      "Mend what EC2 names, or choose others with --ami, --instance-type or --subnet; then restore again.",
+    object: id,
+  });
+}
+
+/** @param DryRun asks whether it would be allowed */
+export function runInstances(plan: RestorePlan, DryRun?: true): RunInstancesCommand {
+  const { launch, jobId, targetZone } = plan;
+  if (launch === null) throw new Error("The plan launches no instance.");
+  const { profile, keyName, subnetId, securityGroupIds } = launch;
+  return new RunInstancesCommand({
+    ...(DryRun === undefined ? { ClientToken: `${jobId}-instance` } : { DryRun }),
+    ...{ MinCount: 1, MaxCount: 1, ImageId: launch.imageId, InstanceType: launch.instanceType as never },
+    Placement: { AvailabilityZone: targetZone },
+    MetadataOptions: { HttpTokens: "required", HttpEndpoint: "enabled" },
+    ...(profile === null
+      ? {}
+      : { IamInstanceProfile: profile.startsWith("arn:") ? { Arn: profile } : { Name: profile } }),
+    ...(keyName === null ? {} : { KeyName: keyName }),
+    ...(subnetId === null ? {} : { SubnetId: subnetId }),
+    ...(securityGroupIds.length === 0 ? {} : { SecurityGroupIds: securityGroupIds }),
+    ...(launch.leftOutDevices.length === 0
+      ? {}
+      : { BlockDeviceMappings: launch.leftOutDevices.map((DeviceName) => ({ DeviceName, NoDevice: "" })) }),
+    TagSpecifications: [
+      tagged("instance", jobId, { [ROLE_TAG]: RESTORED_INSTANCE }),
+      tagged("volume", jobId, { [ROLE_TAG]: RESTORED_INSTANCE }),
+    ],
+  });
+}

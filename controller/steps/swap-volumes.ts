@@ -1,0 +1,120 @@
+import {
+  DeleteVolumeCommand,
+  DetachVolumeCommand,
+  type Instance,
+  ModifyInstanceAttributeCommand,
+  StartInstancesCommand,
+  StopInstancesCommand,
+} from "@aws-sdk/client-ec2";
+import { use, useKeys } from "../aws/action-use.js";
+import { attachRestored } from "../aws/attach-restored.js";
+import { isNotFound } from "../aws/aws-errors.js";
+import { poll } from "../aws/poll.js";
+import { JOB_TAG, tagOf } from "../aws/tags.js";
+import { volumeKind } from "../aws/volumes.js";
+import type { RestorePlan } from "../plan.js";
+import { restoredVolumeIds } from "../restored.js";
+import { awaitState } from "./launch-restored.js";
+import { madeId } from "./made-id.js";
+import { type Step, type StepContext, waitFor } from "./step.js";
+
+/** A root volume can be changed while its instance is stopped. AWS: "Detach an Amazon EBS volume from an Amazon EC2 instance". */
+export const swapVolumes: Step<RestorePlan> = {
+  name: "swap-volumes",
+  title: "Giving the instance the restored volumes",
+  makes:
+    "attachments of the restored volumes to the stopped instance, in place of the root volume of its image",
+  uses: ({ route }) => [
+    ...use("source", "ec2:StopInstances", "restored-instance"),
+    ...use("source", "ec2:DescribeInstances", "any"),
+    ...use("source", "ec2:DescribeVolumes", "any"),
+    ...use("source", "ec2:DetachVolume", "job-volume", "restored-instance"),
+    ...use("source", "ec2:DeleteVolume", "job-volume"),
+    ...use("source", "ec2:AttachVolume", "job-volume", "restored-instance"),
+    ...use("source", "ec2:ModifyInstanceAttribute", "restored-instance"),
+    ...useKeys("source", route === "same-account" ? "volume-key" : "copy-key"),
+  ],
+  make: async (context) => {
+    const { source, made } = context;
+    const InstanceId = made.instanceId ?? "";
+    await source.ec2(new StopInstancesCommand({ InstanceIds: [InstanceId] }), InstanceId);
+    const instance = await awaitState(context, "stopped");
+    await removeImageVolumes(context, instance);
+    const root = instance.RootDeviceName ?? "";
+    await attachRestored(context, source, InstanceId, attachablesOf(context, root));
+    await keepRecordedEnds(context);
+    return {};
+  },
+  wait: async () => ({}),
+  // The instance is terminated next, and the volumes are removed after it.
+  undo: async () => undefined,
+};
+
+export const startRestored: Step<RestorePlan> = {
+  name: "start-instance",
+  title: "Starting the instance",
+  makes: "nothing; the instance runs from its restored volumes",
+  uses: ({ route }) => [
+    ...use("source", "ec2:StartInstances", "restored-instance"),
+    ...use("source", "ec2:DescribeInstances", "any"),
+    ...useKeys("source", route === "same-account" ? "volume-key" : "copy-key"),
+  ],
+  make: async ({ source, made }) => {
+    const InstanceIds = [made.instanceId ?? ""];
+    await source.ec2(new StartInstancesCommand({ InstanceIds }), InstanceIds.join());
+    return {};
+  },
+  wait: async (context) => {
+    await awaitState(context, "running");
+    return {};
+  },
+  undo: async () => undefined,
+};
+
+/** Those that the launch has made: they carry the tag of the job, and are none of the restored. */
+async function removeImageVolumes(context: StepContext<RestorePlan>, instance: Instance): Promise<void> {
+  const { plan, source, made, timing } = context;
+  const restored = Object.values(restoredVolumeIds(plan, made));
+  const kind = volumeKind(source, plan.jobId);
+  const attached = (instance.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.VolumeId ?? []);
+  const others = attached.filter((id) => !restored.includes(id));
+  const ours = others.length === 0 ? [] : await kind.describe(others);
+  for (const { VolumeId = "", Tags } of ours) {
+    if (tagOf(Tags, JOB_TAG) !== plan.jobId) continue;
+    await source.ec2(new DetachVolumeCommand({ VolumeId }), VolumeId);
+    const wait = waitFor(context, `volume ${VolumeId} to be detached`, VolumeId, timing.resourceMs);
+    await poll(wait, async () => {
+      const [volume] = await kind.describe([VolumeId]);
+      return volume === undefined || volume.State === "available" ? true : undefined;
+    });
+    await source.ec2(new DeleteVolumeCommand({ VolumeId }), VolumeId).catch((error: unknown) => {
+      if (!isNotFound(error)) throw error;
+    });
+  }
+}
+
+/** The root comes first, under the name that this instance boots from; that it had another one elsewhere does not matter. */
+function attachablesOf({ plan, made }: StepContext<RestorePlan>, root: string) {
+  const ids = restoredVolumeIds(plan, made);
+  const attachable = (name: string, device: string | null) => ({ volumeId: madeId(ids, name), name: device });
+  const rootName = plan.launch?.rootVolume ?? "";
+  const data = plan.volumes.filter(({ name }) => name !== rootName);
+  return [attachable(rootName, root), ...data.map((volume) => attachable(volume.name, volume.attachName))];
+}
+
+/** A volume that is attached outlives its instance unless it is said otherwise. */
+async function keepRecordedEnds({ plan, made, source }: StepContext<RestorePlan>): Promise<void> {
+  const InstanceId = made.instanceId ?? "";
+  const ids = restoredVolumeIds(plan, made);
+  const volumes = await volumeKind(source, plan.jobId).describe(Object.values(ids));
+  const mappings = plan.volumes
+    .filter(({ deleteOnTermination }) => deleteOnTermination)
+    .flatMap(({ name }) => {
+      const volume = volumes.find(({ VolumeId }) => VolumeId === ids[name]);
+      return volume?.Attachments?.find((one) => one.InstanceId === InstanceId)?.Device ?? [];
+    })
+    .map((DeviceName) => ({ DeviceName, Ebs: { DeleteOnTermination: true } }));
+  if (mappings.length === 0) return;
+  const command = new ModifyInstanceAttributeCommand({ InstanceId, BlockDeviceMappings: mappings });
+  await source.ec2(command, InstanceId);
+}
