@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { LockRecordSchema } from "../repository/storage/object-lock.js";
 import { StorageChoicesSchema } from "../repository/storage/storage-choices.js";
 
 /** How one party's AWS account is reached. Credentials themselves are never kept. */
@@ -57,6 +58,7 @@ export const RequestSchema = z.strictObject({
     threads: z.nullable(z.int()),
     queueDepth: z.nullable(z.int()),
     badBlocks: z.enum(["fail", "skip"]),
+    lock: z.optional(LockRecordSchema),
     storage: z.optional(StorageChoicesSchema),
   }),
   tags: z.record(z.string(), z.string()),

@@ -6,6 +6,7 @@ import { EbsVolumeSchema, InstanceSchema } from "./instance.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
 import { undefinedIfAbsent } from "./storage/if-absent.js";
+import { LockRecordSchema } from "./storage/object-lock.js";
 import type { Storage } from "./storage/storage.js";
 import { wasNotAnswered } from "./storage/storage-errors.js";
 
@@ -51,7 +52,7 @@ const PointSchema = z.strictObject({
   job: z.optional(z.string()),
   stats: StatsSchema,
   /** Until when nobody can remove or replace what it needs, if it was made so (S3 Object Lock). */
-  lock: z.optional(z.strictObject({ mode: z.enum(["governance", "compliance"]), until: z.iso.datetime() })),
+  lock: z.optional(LockRecordSchema),
 });
 
 /** A recovery point: the commit record of a backup, written when all that it names is durable. */

@@ -11,7 +11,7 @@ import { loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { newPointId, pointKey, type RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
-import type { ObjectLock } from "../../repository/storage/object-lock.js";
+import { type ObjectLock, toLockRecord } from "../../repository/storage/object-lock.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { commitPoint } from "../commit-point.js";
 import { Counters, type CounterTotals } from "../counters.js";
@@ -177,9 +177,7 @@ function describePoint(repository: Repository, volumes: VolumePlan[], facts: Poi
       ...(ebs === undefined ? {} : { ebs }),
     })),
     stats: { sourceBytes: totalBytes(volumes), zeroBytes, duplicateBytes, newBytes, storedBytes },
-    ...(facts.lock === undefined
-      ? {}
-      : { lock: { mode: facts.lock.mode, until: facts.lock.until.toISOString() } }),
+    ...(facts.lock === undefined ? {} : { lock: toLockRecord(facts.lock) }),
   };
 }
 

@@ -4,6 +4,7 @@ import type { BackupJob, Job } from "../../repository/jobs/job.js";
 import type { ListedJob } from "../../repository/jobs/job-key.js";
 import type { JobResult } from "../../repository/jobs/job-result.js";
 import type { Repository } from "../../repository/repository.js";
+import { fromLockRecord } from "../../repository/storage/object-lock.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { backup } from "../backup/backup.js";
 import { chooseParallelism } from "../parallelism.js";
@@ -103,12 +104,13 @@ async function backUpVolumes(
   job: BackupJob,
   options: JobOptions & { progress: JobProgress },
 ): Promise<string> {
-  const { threads, queueDepth, compression, badBlocks } = job.options;
+  const { threads, queueDepth, compression, badBlocks, lock } = job.options;
   const parallelism = chooseParallelism(threads ?? undefined, queueDepth ?? undefined);
   const found = await findDevices(job, options);
   const devices = found.map(({ path, volume: { name, origin } }) => ({ path, name, ebs: origin }));
   const point = await backup(repository, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
+    lock: lock && fromLockRecord(lock),
     origin: { instance: job.instance, job: job.id },
     watcher: options.progress,
     signal: options.signal,

@@ -1,4 +1,6 @@
+import { parseLock } from "../../command-line/lock-options.js";
 import { parseTags, usage } from "../../command-line/options.js";
+import { toLockRecord } from "../../repository/storage/object-lock.js";
 import type { BackupRequest } from "../request.js";
 import { sourceAccess, workerAccess } from "./access-options.js";
 import { agentStorage, parseKey, parseRepository, wholeNumber } from "./parse-values.js";
@@ -14,6 +16,7 @@ export function parseRequest(args: RequestArguments): BackupRequest {
       "Write, say, --instance i-0123456789abcdef0",
     );
   }
+  const lock = parseLock(args);
   const request: BackupRequest = {
     instanceId: args.instance,
     source: sourceAccess(args),
@@ -35,6 +38,7 @@ export function parseRequest(args: RequestArguments): BackupRequest {
       threads: wholeNumber("threads", args.threads, 1, 256),
       queueDepth: wholeNumber("queue-depth", args.queueDepth, 1, 256),
       badBlocks: args.skipBadBlocks ? "skip" : "fail",
+      ...(lock === undefined ? {} : { lock: toLockRecord(lock) }),
       ...agentStorage(args),
     },
     tags: parseTags(args.tag ?? []),

@@ -1,10 +1,11 @@
+import { type LockArguments, lockOptions } from "../../command-line/lock-options.js";
 import { type StorageArguments, storageOptions } from "../../command-line/storage-options.js";
 import { number, text, texts } from "../../command-line/text-option.js";
 import { type AccessArguments, accessOptions } from "./access-options.js";
 import { VOLUME_TYPES, type VolumeKind } from "./volume-kind.js";
 import { type WorkerArguments, workerOptions } from "./worker-options.js";
 
-export interface RequestArguments extends StorageArguments, AccessArguments, WorkerArguments {
+export interface RequestArguments extends StorageArguments, AccessArguments, WorkerArguments, LockArguments {
   instance: string;
   volumeKey: string | undefined;
   bridgeKey: string | undefined;
@@ -83,4 +84,5 @@ export const requestOptions = {
     describe: "Keep blocks that cannot be read as zeros, and record them in the point",
   },
   tag: texts(AGENT, "tag", "KEY=VALUE kept in the point; may be repeated"),
+  ...lockOptions,
 } as const;

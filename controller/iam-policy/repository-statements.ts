@@ -43,6 +43,7 @@ export function repositoryStatements(plan: JobPlan, who: "controller" | "agent")
     { Effect: "Allow", Action: [...BUCKET_ACTIONS[who]], Resource: [bucketArn] },
     ...byObject,
     ...(who === "controller" ? [removesOldJobs(below("jobs/*"))] : []),
+    ...(who === "agent" ? lockStatements(plan, bucketArn, below) : []),
     ...encryptionStatements(plan),
   ];
 }
@@ -50,6 +51,18 @@ export function repositoryStatements(plan: JobPlan, who: "controller" | "agent")
 /** Optional, as its name marks it: without it, documents of jobs that are long finished stay. */
 function removesOldJobs(jobs: string): Statement {
   return { Sid: "BlockferryRemovesOldJobs", Effect: "Allow", Action: ["s3:DeleteObject"], Resource: [jobs] };
+}
+
+/** For `--lock-days` and `--lock-until`. */
+function lockStatements(plan: JobPlan, bucketArn: string, below: (key: string) => string): Statement[] {
+  if (plan.kind === "restore" || plan.request.options.lock === undefined) return [];
+  return [
+    { Effect: "Allow", Action: ["s3:GetBucketObjectLockConfiguration"], Resource: [bucketArn] },
+    {
+      ...{ Effect: "Allow", Action: ["s3:GetObjectRetention", "s3:PutObjectRetention"] },
+      Resource: ["config.json", "keys/*", "packs/*", "points/*"].map(below),
+    },
+  ];
 }
 
 /**

@@ -4,6 +4,7 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { EbsVolumeSchema, InstanceSchema, tagsSchema } from "../instance.js";
 import { sealJson, unsealJson } from "../sealed-json.js";
 import { againIfDamaged } from "../storage/again-if-damaged.js";
+import { LockRecordSchema } from "../storage/object-lock.js";
 import type { Storage } from "../storage/storage.js";
 import { StorageChoicesSchema } from "../storage/storage-choices.js";
 import { jobKey } from "./job-key.js";
@@ -55,6 +56,8 @@ const BackupJobSchema = z.strictObject({
     /** Reads in flight for each thread; null for the agent's default. */
     queueDepth: z.nullable(z.int().check(z.positive())),
     badBlocks: z.enum(["fail", "skip"]),
+    /** What the point needs is locked; left out where nothing is. An agent that does not know it refuses the job. */
+    lock: z.optional(LockRecordSchema),
     /** Left out where nothing was chosen. An agent that does not know it refuses the job, rather than write otherwise. */
     storage: z.optional(StorageChoicesSchema),
   }),

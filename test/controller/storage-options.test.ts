@@ -33,7 +33,13 @@ test("how the repository is to be written reaches the agent in its job, and not 
   const request = parseRequest(
     argumentsWith({
       ...{ sse: "aws:kms", sseKmsKey: KMS_KEY, storageClass: "STANDARD_IA", bandwidthLimit: "50M" },
-      ...{ requestTimeout: 60, region: "us-east-1", profile: "mine" },
+      ...{
+        lockUntil: "2999-01-01",
+        lockMode: "compliance",
+        requestTimeout: 60,
+        region: "us-east-1",
+        profile: "mine",
+      },
     }),
   );
   const plan = planOf({}, request);
@@ -55,6 +61,8 @@ test("how the repository is to be written reaches the agent in its job, and not 
     bytesPerSecond: 50 * 1024 * 1024,
     timeoutMs: 60_000,
   });
+  assert.ok(job.kind === "backup");
+  assert.deepEqual(job.options.lock, { mode: "compliance", until: "2999-01-01T23:59:59.000Z" });
   const userData = Buffer.from(runInstances(plan).input.UserData ?? "", "base64").toString();
   assert.deepEqual(JSON.parse(userData), { blockferry: { repo: "s3://backups/fleet", region: "us-east-1" } });
 });
