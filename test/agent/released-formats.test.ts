@@ -3,11 +3,13 @@ import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openRepository } from "../../repository/repository.js";
-import { type ExpectedContent, FIXTURES } from "../fixtures/fixtures.js";
+import { type ExpectedContent, FIXTURE_PASSPHRASE, FIXTURES } from "../fixtures/fixtures.js";
+import { initEncrypted, openWithPassphrase } from "../support/encryption.js";
 import { assertWhole, newRepository, pointIds, restoreTo } from "../support/repositories.js";
 import { sha256File } from "../support/same-content.js";
 import { tempFolder } from "../support/temp-folder.js";
 
+process.env.BLOCKFERRY_PASSPHRASE = FIXTURE_PASSPHRASE;
 const formats = (await readdir(FIXTURES)).filter((name) => name.startsWith("format-"));
 
 for (const format of formats) {
@@ -35,7 +37,12 @@ for (const format of formats) {
   });
 }
 
-test("the format of new repositories has a fixture, too", async () => {
-  const { config } = await openRepository(await newRepository(await tempFolder()));
-  assert.ok(formats.includes(`format-${config.version}`));
+test("the formats of new repositories have fixtures, too", async () => {
+  const folder = await tempFolder();
+  const plain = await openRepository(await newRepository(folder));
+  await initEncrypted(join(folder, "encrypted"));
+  const encrypted = await openWithPassphrase(join(folder, "encrypted"));
+  for (const { version } of [plain.config, encrypted.config]) {
+    assert.ok(formats.includes(`format-${version}`), `format-${version}`);
+  }
 });
