@@ -40,7 +40,18 @@ describe("wrong usage", async () => {
   const repo = await newRepository(await tempFolder());
   const wrong: [string, string[], RegExp][] = [
     ["no command", [], /Name a command/],
-    ["an unknown command", ["restore"], /Unknown argument/],
+    ["an unknown command", ["frobnicate"], /Unknown argument/],
+    ["a restore of no point", ["restore", ...WORKER], /point/],
+    [
+      "an image for restored volumes",
+      ["restore", "--point", "latest", ...WORKER, "--ami", "ami-0123"],
+      /--ami goes with --to instance/,
+    ],
+    [
+      "an instance to attach a snapshot to",
+      ["restore", "--point", "latest", ...WORKER, "--to", "snapshot", "--attach-to", "i-0123456789abcdef0"],
+      /--attach-to goes with --to volumes/,
+    ],
     ["an unknown option", ["backup", ...INSTANCE, ...WORKER, "--fast"], /fast/],
     ["no instance", ["backup", ...WORKER], /instance/],
     ["an instance that is none", ["backup", "--instance", "web-1", ...WORKER], /instance id/],
