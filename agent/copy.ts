@@ -142,15 +142,19 @@ async function learnNames(renaming: RenamingCopy, present: RecoveryPoint[], to: 
 
 /** A point has other roots in another repository, and is otherwise the same to the last figure. */
 function isCopyOf(there: RecoveryPoint, here: RecoveryPoint): boolean {
-  const essence = ({ repository: _, volumes, ...rest }: RecoveryPoint) => ({
+  const essence = ({ repository: _, lock: ___, volumes, ...rest }: RecoveryPoint) => ({
     ...rest,
     volumes: volumes.map(({ root: __, ...volume }) => volume),
   });
   return isDeepStrictEqual(essence(there), essence(here));
 }
 
-/** Another copy may have been faster. */
-async function commitUnlessThere(to: Repository, point: RecoveryPoint, lease: Lease): Promise<void> {
+/** Another copy may have been faster. What it needs is locked in the repository that it comes from, and not here. */
+async function commitUnlessThere(
+  to: Repository,
+  { lock: _, ...point }: RecoveryPoint,
+  lease: Lease,
+): Promise<void> {
   try {
     await commitPoint({ ...point, repository: to.config.id }, lease);
   } catch (error) {

@@ -19,7 +19,8 @@ export async function lockNeeds(
   lock: ObjectLock,
   signal: AbortSignal,
 ): Promise<void> {
-  const { index, packs } = await loadIndex(storage, { condemned: "exclude" });
+  // Of packs that were condemned while this run was under way, `prune` keeps what the point is going to need.
+  const { index, packs } = await loadIndex(storage, { condemned: "last" });
   const owners = new ChunkOwners({
     index,
     readChunk: (entry) => {

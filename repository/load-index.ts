@@ -181,10 +181,10 @@ class IndexLoader {
 
   /** The number of a pack that a segment names, or undefined when it does not exist as the segment says. */
   private numberOf(segmentKey: string, id: string, sizeBytes: number): number | undefined {
-    const known = this.packNumbers.get(id);
-    if (known !== undefined) return known;
     const found = this.packBytes.get(id);
     if (found === sizeBytes) {
+      const known = this.packNumbers.get(id);
+      if (known !== undefined) return known;
       const number = this.packIds.push(id) - 1;
       this.packNumbers.set(id, number);
       return number;

@@ -46,7 +46,9 @@ async function initEncrypted(
     const config = await createConfig(storage, newConfig(key.repository, keyCheck(key)));
     return opened(config, storage, location, key);
   } catch (error) {
-    await removeKeyRecord(storage, record.id).catch(() => undefined);
+    // After any other error the config may be there, and this is all that would open it.
+    const isTaken = error instanceof BlockferryError && error.code === "RepositoryExists";
+    if (isTaken) await removeKeyRecord(storage, record.id).catch(() => undefined);
     throw error;
   }
 }
@@ -66,6 +68,7 @@ export async function openRepository(
   const config = await readConfig(opening);
   if (config.encryption.mode === "none") {
     refuseNeedlessPassphrase(storage, location);
+    await refuseKeys(opening, config);
     return { config, storage, location };
   }
   const { passphrase } = location;
@@ -103,6 +106,20 @@ function locationOf(repo: StorageLocation | string): StorageLocation {
 /** Whoever may read the bucket may use the key: the same credentials serve for both. */
 export function profileOf(location: StorageLocation): string | undefined {
   return location.kind === "s3" ? location.profile : undefined;
+}
+
+/** A repository that has keys is encrypted: a `config.json` that says otherwise was replaced. @throws ObjectCorrupt */
+async function refuseKeys(storage: Storage, { id }: RepositoryConfig): Promise<void> {
+  const { keys } = await listKeys(storage, id);
+  if (keys.length === 0) return;
+  throw new BlockferryError({
+    code: "ObjectCorrupt",
+    message: `config.json in ${storage.name} says that nothing is encrypted, and there are keys of this repository: config.json was replaced.`,
+    remedy:
+      "Bring it back from a replica or an earlier version in the bucket, and find out who replaced it. Nothing was read or stored.",
+    object: "config.json",
+    offset: 0,
+  });
 }
 
 /** Who names a passphrase file expects encryption; a `config.json` that somebody replaced must not undo it. @throws Usage */

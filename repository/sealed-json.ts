@@ -25,9 +25,18 @@ export function unsealJson<T>(bytes: Buffer, schema: z.ZodMiniType<T>, key: stri
   const body = text.slice(BODY_START, -TAIL.length);
   const intact = Buffer.from(HEAD + sha256Hex(body) + MIDDLE + body + TAIL, "utf8").equals(bytes);
   if (!intact) throw brokenSeal(key, bytes.length);
-  const parsed = schema.safeParse(JSON.parse(body));
+  const parsed = schema.safeParse(parseJson(body, key));
   if (!parsed.success) throw unsupported(key, z.prettifyError(parsed.error));
   return parsed.data;
+}
+
+/** A seal can be right over what nobody has written. */
+function parseJson(body: string, key: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw unsupported(key, "it is no JSON document.");
+  }
 }
 
 function sha256Hex(text: string): string {

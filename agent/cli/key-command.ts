@@ -119,7 +119,7 @@ async function change(
       return printResult(json, { added: describe(added), removed }, text);
     }
     case "remove": {
-      const removed = await removeKey(storage, key.repository, id);
+      const removed = await removeKey(storage, key, id);
       return printResult(json, { removed }, `Removed key ${removed}.`);
     }
   }

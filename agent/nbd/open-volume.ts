@@ -8,7 +8,7 @@ import { packKey } from "../../repository/pack-format.js";
 import { readChunk } from "../../repository/read-chunk.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
+import { saysNothing } from "../../repository/storage/storage-errors.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
 
 /** A volume of a recovery point whose chunks can be read, one by one. */
@@ -43,7 +43,7 @@ export async function openVolume(
     readChunk: (entry) => readChunk(storage, index, packs, entry),
     onMissingChunk: (position) => missing.add(position),
     onMissingNode: (start, length, error) => {
-      if (!(error instanceof BlockferryError) || wasNotAnswered(error)) throw error;
+      if (!(error instanceof BlockferryError) || saysNothing(error)) throw error;
       problems.push(error);
       for (let position = start; position < start + length; position++) missing.add(position);
     },

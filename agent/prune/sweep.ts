@@ -43,7 +43,7 @@ export async function sweep(storage: Storage, lease: Lease, signal: AbortSignal)
     const readers = await recordRuns(storage, condemnation.id, "readers");
     if (await haveEnded(storage, readers)) due.push(condemnation);
   }
-  const removed = condemnedBy(found, due);
+  const removed = await unlocked(storage, condemnedBy(found, due));
   await storage.makeDurable(found.loaded.unindexedPacks.map(({ id }) => packKey(id)));
   await lease.assertHeld();
   await mergeIndex(storage, new Set([...removed.map(({ id }) => id), ...missingPacks(found)]));
@@ -76,6 +76,12 @@ async function pardon(storage: Storage, { packs }: Survey, condemnations: Condem
 function condemnedBy({ packs }: Survey, condemnations: Condemnation[]): PackUsage[] {
   const ids = new Set(condemnations.flatMap((condemnation) => condemnation.packs));
   return packs.filter(({ id }) => ids.has(id));
+}
+
+/** A backup may have locked a pack since it was condemned; it stays, and is condemned no more when its condemnation ends. */
+async function unlocked(storage: Storage, packs: PackUsage[]): Promise<PackUsage[]> {
+  const until = await storage.lockedUntil(packs.map(({ id }) => packKey(id)));
+  return packs.filter(({ id }) => !until.has(packKey(id)));
 }
 
 async function removeDeadLeases(storage: Storage): Promise<void> {

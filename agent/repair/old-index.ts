@@ -1,7 +1,7 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { type IndexedPack, isIndexKey, packsOf, readIndexSegment } from "../../repository/index-segment.js";
+import { saysLost } from "../../repository/storage/again-if-damaged.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
 
 /** The index segments that there are before a repair. */
 export class OldIndex {
@@ -44,8 +44,8 @@ export class OldIndex {
       const { packs } = await readIndexSegment(this.storage, key);
       for (const { id } of packs) this.segmentOf.set(id, key);
     } catch (error) {
-      if (!(error instanceof BlockferryError) || wasNotAnswered(error)) throw error;
-      if (error.code === "RepositoryUnsupported") throw error;
+      // What could not be read for another reason may be sound, and nothing else tells of a pack whose footer is damaged.
+      if (!(error instanceof BlockferryError) || !saysLost(error)) throw error;
       this.problems.push(error);
     }
   }

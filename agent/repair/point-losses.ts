@@ -3,6 +3,7 @@ import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js"
 import { loadIndex } from "../../repository/load-index.js";
 import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
+import { saysNothing } from "../../repository/storage/storage-errors.js";
 import { withReadLease } from "../read-lease.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { type DamagedRange, walkPoints } from "../verify/walk-points.js";
@@ -31,7 +32,7 @@ interface IncompleteVolume {
   lost: ByteRange[];
 }
 
-/** Finds what recovery points have lost; changes nothing. @throws LeaseLost, Interrupted, StorageUnavailable */
+/** Finds what recovery points have lost; changes nothing. @throws LeaseLost, Interrupted, StorageUnavailable, StorageDenied */
 export function findPointLosses(
   repository: Repository,
   options: { watcher: RunWatcher; signal: AbortSignal },
@@ -40,7 +41,9 @@ export function findPointLosses(
     const storage = repository.storage.until(options.signal);
     const { points, damaged: unreadable } = await listPoints(storage);
     const loaded = await loadIndex(storage, { condemned: "last" });
-    const { damaged } = await walkPoints(points, { storage, loaded, causeOf: () => undefined });
+    const { damaged, problems } = await walkPoints(points, { storage, loaded, causeOf: () => undefined });
+    const refused = [...loaded.problems, ...problems].find(saysNothing);
+    if (refused !== undefined) throw refused;
     const judged = points.map((point) => ({ id: point.id, volumes: incompleteVolumes(point, damaged) }));
     return {
       whole: judged.filter(({ volumes }) => volumes.length === 0).map(({ id }) => id),

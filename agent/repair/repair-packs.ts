@@ -68,8 +68,13 @@ async function salvageAll(
   if (problem !== undefined) throw problem;
   const sizes = await packSizes(storage, ids);
   const repairs: PackRepair[] = [];
+  // Replacing one pack replaces the segments that list others, too.
+  const listedPacks = new Map<string, IndexedPack | undefined>();
   for (const [id, sizeBytes] of sizes) {
-    const listed = (await footerOf(storage, id, sizeBytes)) ?? (await old.find(id));
+    listedPacks.set(id, (await footerOf(storage, id, sizeBytes)) ?? (await old.find(id)));
+  }
+  for (const [id, sizeBytes] of sizes) {
+    const listed = listedPacks.get(id);
     const salvaged = await salvagePack(
       storage,
       listed ?? { id, sizeBytes, footer: Buffer.alloc(0) },

@@ -6,7 +6,7 @@ import type { LoadedIndex } from "../../repository/load-index.js";
 import { readChunk } from "../../repository/read-chunk.js";
 import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
+import { saysNothing } from "../../repository/storage/storage-errors.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
 
 /** What a restore does about data that are gone: refuse, or leave zeros in their place. */
@@ -42,7 +42,7 @@ export async function loadVolume(
       lose(position, 1);
     },
     onMissingNode: (position, length, error) => {
-      if (missing === "refuse" || wasNotAnswered(error)) throw error;
+      if (missing === "refuse" || saysNothing(error)) throw error;
       lose(position, length);
     },
   });

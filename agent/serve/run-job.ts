@@ -4,7 +4,7 @@ import type { BackupJob, Job } from "../../repository/jobs/job.js";
 import type { ListedJob } from "../../repository/jobs/job-key.js";
 import type { JobResult } from "../../repository/jobs/job-result.js";
 import type { Repository } from "../../repository/repository.js";
-import { fromLockRecord } from "../../repository/storage/object-lock.js";
+import { fromLockRecord, type ObjectLock } from "../../repository/storage/object-lock.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { backup } from "../backup/backup.js";
 import { chooseParallelism } from "../parallelism.js";
@@ -82,8 +82,9 @@ async function runAccepted(
       const point = await restoreVolumes(repository, job, history, { ...options, progress, signal });
       return { ok: true, point };
     }
+    const lock = lockOf(job);
     const made =
-      history === "new" ? undefined : await provenPointOf(repository.storage, job.id, { log, signal });
+      history === "new" ? undefined : await provenPointOf(repository.storage, job.id, { lock, log, signal });
     isWorking = true;
     const point = made ?? (await backUpVolumes(repository, job, { ...options, progress, signal }));
     return { ok: true, point };
@@ -104,18 +105,22 @@ async function backUpVolumes(
   job: BackupJob,
   options: JobOptions & { progress: JobProgress },
 ): Promise<string> {
-  const { threads, queueDepth, compression, badBlocks, lock } = job.options;
+  const { threads, queueDepth, compression, badBlocks } = job.options;
   const parallelism = chooseParallelism(threads ?? undefined, queueDepth ?? undefined);
   const found = await findDevices(job, options);
   const devices = found.map(({ path, volume: { name, origin } }) => ({ path, name, ebs: origin }));
   const point = await backup(repository, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
-    lock: lock && fromLockRecord(lock),
+    lock: lockOf(job),
     origin: { instance: job.instance, job: job.id },
     watcher: options.progress,
     signal: options.signal,
   });
   return point.id;
+}
+
+function lockOf({ options: { lock } }: BackupJob): ObjectLock | undefined {
+  return lock && fromLockRecord(lock);
 }
 
 function failed(error: unknown): JobResult["outcome"] {

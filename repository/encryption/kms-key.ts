@@ -63,6 +63,10 @@ function context({ repository }: KmsAccess): Record<string, string> {
   return { "blockferry:repository": repository };
 }
 
+/** The SDK's own default is to wait for ever, as in a subnet without a way to KMS. */
+const CONNECT_MS = 5000;
+const SILENCE_MS = 30_000;
+
 type Sdk = typeof import("@aws-sdk/client-kms");
 
 /** The client is loaded only where a key is in KMS, and asked in the key's own Region. */
@@ -77,6 +81,7 @@ async function withKms<T>(
   const client = new sdk.KMSClient({
     ...(region === undefined ? {} : { region }),
     ...(profile === undefined ? {} : { profile }),
+    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
   });
   try {
     return await ask(client, sdk, signal === undefined ? {} : { abortSignal: signal });

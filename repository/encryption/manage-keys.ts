@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Storage } from "../storage/storage.js";
 import { type KeyRecord, keyRecordKey, listKeys, removeKeyRecord, writeKeyRecord } from "./key-record.js";
@@ -21,16 +22,22 @@ export async function addKey(
  * Removes a key, damaged or not. Two that are removed at once by different people could be the last two: whoever then finds none puts back
  * its own.
  * @param reference the beginning of its id
+ * @param key opened with another one, so that one is proven to open which stays
  * @returns its id
- * @throws KeyNotFound; KeyNeeded when no other key would be left
+ * @throws KeyNotFound; KeyNeeded when no other key would be left, or none that is proven
  */
-export async function removeKey(storage: Storage, repository: string, reference: string): Promise<string> {
+export async function removeKey(
+  storage: Storage,
+  { repository, openedWith }: Pick<RepositoryKey, "repository" | "openedWith">,
+  reference: string,
+): Promise<string> {
   const { keys, damaged } = await listKeys(storage, repository);
   const id = findKeyId(
     [...keys.map((key) => keyRecordKey(key.id)), ...damaged.map(({ object }) => object ?? "")],
     reference,
   );
   if (keys.every((key) => key.id === id)) throw lastKey(id);
+  if (id === openedWith) throw unprovenRest(id);
   await removeKeyRecord(storage, id);
   const removed = keys.find((key) => key.id === id);
   if (removed === undefined || (await listKeys(storage, repository)).keys.length > 0) return id;
@@ -57,11 +64,13 @@ export async function rotateKey(
   const added = await addKey(storage, key, protection, caller);
   try {
     if (added.from.kind === "kms") await openKmsKey(added.from, { repository: key.repository, ...caller });
+    const { keys: stored } = await listKeys(storage, key.repository);
+    if (!stored.some((record) => isDeepStrictEqual(record, added))) throw notStored(added.id);
   } catch (error) {
     await removeKeyRecord(storage, added.id);
     throw error;
   }
-  return { added, removed: await removeKey(storage, key.repository, old) };
+  return { added, removed: await removeKey(storage, { repository: key.repository }, old) };
 }
 
 function findKeyId(objects: string[], reference: string): string {
@@ -76,6 +85,25 @@ function findKeyId(objects: string[], reference: string): string {
         ? `The repository has no key ${reference}.`
         : `${matches.length} keys of the repository begin with ${reference}.`,
     remedy: "See the keys with: blockferry-agent key list",
+  });
+}
+
+function notStored(id: string): BlockferryError {
+  return new BlockferryError({
+    code: "StorageFailed",
+    message: `${keyRecordKey(id)} does not read back as it was written; no key was removed.`,
+    remedy: "Run the command again.",
+    object: keyRecordKey(id),
+  });
+}
+
+function unprovenRest(id: string): BlockferryError {
+  return new BlockferryError({
+    code: "KeyNeeded",
+    message: `The repository was opened with ${keyRecordKey(id)} itself, so nothing shows that another key opens it.`,
+    remedy:
+      "Open it with a key that is to stay: give its passphrase with --passphrase-file, or credentials that may use its KMS key. Or replace the key: blockferry-agent key rotate",
+    object: keyRecordKey(id),
   });
 }
 

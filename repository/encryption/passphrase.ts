@@ -40,10 +40,13 @@ export async function readNewPassphrase(source: PassphraseSource, purpose: strin
   throw unavailable("The two passphrases differ.", "Run the command again.");
 }
 
+/** Anything else would be read as other characters than those that are typed at a prompt. It drops a byte order mark. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
 /** The file's content in UTF-8, without the newline that editors put at its end. */
 async function readPassphraseFile(path: string): Promise<string> {
   try {
-    return (await readFile(path, "utf8")).replace(/\r?\n$/, "");
+    return UTF8.decode(await readFile(path)).replace(/\r?\n$/, "");
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw unavailable(

@@ -11,6 +11,8 @@ export interface RepositoryKey {
   repository: string;
   /** 32 random bytes, from which all keys are derived. They never encrypt anything themselves. */
   dataKey: KeyObject;
+  /** Id of the record below `keys/` that it was opened with, if it was. */
+  openedWith?: string;
 }
 
 /** Takes 32 bytes over as a key; nothing of them stays in `bytes`. */

@@ -1,4 +1,4 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
 import { CONFIG_KEY, type RepositoryConfig } from "../config.js";
 import type { Storage } from "../storage/storage.js";
 import { type KeyRecord, keyRecordKey, listKeys } from "./key-record.js";
@@ -26,7 +26,7 @@ export async function unlock(
   for (const record of inOrder(keys.filter(isTried), options)) {
     try {
       const key = await unwrapKey(record, passphrase, options);
-      if (key !== undefined) return await proven(key, config);
+      if (key !== undefined) return { ...(await proven(key, config)), openedWith: record.id };
       failures.push(wrongPassphrase(record));
     } catch (error) {
       if (!(error instanceof BlockferryError) || error.code === "Interrupted") throw error;
@@ -97,6 +97,9 @@ const NO_KEY = {
 const GIVE_PASSPHRASE =
   "Give the passphrase with --passphrase-file or BLOCKFERRY_PASSPHRASE, or run it on a terminal to be asked.";
 
+/** An outage, or rights that a new role gets only after a while. */
+const MAY_PASS: ReadonlySet<ErrorCode> = new Set(["AwsUnavailable", "CredentialsInvalid", "KeyNotUsable"]);
+
 /** @param untried keys that need a passphrase, where none was to be had */
 function locked(storage: Storage, untried: KeyRecord[], failures: BlockferryError[]): BlockferryError {
   const reasons: { message: string; remedy: string }[] = [...failures];
@@ -107,10 +110,12 @@ function locked(storage: Storage, untried: KeyRecord[], failures: BlockferryErro
   if (reasons.length === 0) reasons.push(NO_KEY);
   const [only, ...others] = failures;
   const isOnly = only !== undefined && others.length === 0;
+  // Whoever waits for it to pass must see that it may.
+  const passing = failures.find(({ code }) => MAY_PASS.has(code));
   const remedies = new Set(reasons.map(({ remedy }) => remedy));
   return new BlockferryError(
     {
-      code: isOnly ? only.code : "RepositoryLocked",
+      code: isOnly ? only.code : (passing?.code ?? "RepositoryLocked"),
       message: `${storage.name} is encrypted, and stays closed. ${reasons.map(({ message }) => message).join(" ")}`,
       remedy: [...remedies].join(" "),
       object: isOnly && only.object !== undefined ? only.object : "keys/",

@@ -30,6 +30,13 @@ export function wasNotAnswered(error: unknown): boolean {
   return error instanceof BlockferryError && ["StorageUnavailable", "Interrupted"].includes(error.code);
 }
 
+/** The same, and what is refused may be sound as well: rights and credentials are no matter of the object. */
+export function saysNothing(error: unknown): boolean {
+  const isRefused =
+    error instanceof BlockferryError && ["StorageDenied", "CredentialsInvalid"].includes(error.code);
+  return isRefused || wasNotAnswered(error);
+}
+
 /** Turns a system error of the local file system into the error that says what to do about it. */
 export function storageError(storage: string, key: string, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;

@@ -54,8 +54,8 @@ describe("the keys of a repository", () => {
   test("end with the last one, which stays", async () => {
     const { storage, key, first, open } = await encrypted();
     const { keys } = await listKeys(storage, key.repository);
-    await assert.rejects(removeKey(storage, key.repository, keys[0]?.id ?? ""), { code: "KeyNeeded" });
-    await assert.rejects(removeKey(storage, key.repository, "ffff"), { code: "KeyNotFound" });
+    await assert.rejects(removeKey(storage, key, keys[0]?.id ?? ""), { code: "KeyNeeded" });
+    await assert.rejects(removeKey(storage, key, "ffff"), { code: "KeyNotFound" });
     await open(first);
   });
 
@@ -64,7 +64,7 @@ describe("the keys of a repository", () => {
     await addKey(storage, key, (await inFile("the second passphrase")).protection, CALLER);
     for (let round = 0; round < 20; round++) {
       const { keys } = await listKeys(storage, key.repository);
-      await Promise.allSettled(keys.map(({ id }) => removeKey(storage, key.repository, id)));
+      await Promise.allSettled(keys.map(({ id }) => removeKey(storage, key, id)));
       const left = await listKeys(storage, key.repository);
       assert.ok(left.keys.length > 0);
       if (left.keys.length === 1) {
@@ -84,7 +84,7 @@ describe("the keys of a repository", () => {
       list.damaged.map(({ object }) => object),
       [`keys/${id}.json`],
     );
-    assert.equal(await removeKey(storage, key.repository, id), id);
+    assert.equal(await removeKey(storage, key, id), id);
     assert.deepEqual(await readdir(join(path, "keys")), [`${list.keys[0]?.id}.json`]);
   });
 
