@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { CreateBucketCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
+import type { CopyReport } from "../../agent/copy.js";
 import type { PruneReport } from "../../agent/prune/prune.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import { initRepository } from "../../repository/repository.js";
+import { Lease } from "../../repository/lease.js";
+import { initRepository, openRepository } from "../../repository/repository.js";
+import { parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { agentJson } from "../support/agent.js";
 import { SeededRandom } from "../support/random.js";
 import { overwriteAtRandom, writeRandomFile } from "../support/random-files.js";
@@ -97,6 +100,38 @@ describe("a backup that is locked", async () => {
     const again = await backUp(repo, image);
     assert.equal(again.stats.newBytes, 0);
     await assertRestores(repo, again.point, image, join(folder, "restored.img"));
+  });
+
+  test("keeps packs that were condemned before they were locked", async () => {
+    const repo = await newLockable("condemned");
+    const { point } = await backUp(repo, image);
+    const packs = await objects.keys("condemned/packs/");
+    await objects.remove(`condemned/points/${point}.json`);
+    const { storage } = await openRepository(parseStorageLocation(repo));
+    const lease = await Lease.acquire(storage, "backup", new AbortController().signal);
+    const prune = () => agentJson<PruneReport>("prune", "--repo", repo, "--grace-period=0s");
+    assert.equal((await prune()).waiting.packs, packs.length);
+    await storage.lock(
+      packs.map((key) => key.slice("condemned/".length)),
+      { mode: "governance", until: new Date(Date.now() + DAY_MS) },
+    );
+    await lease.release();
+    assert.equal((await prune()).removed.packs, 0);
+    assert.deepEqual(await objects.keys("condemned/packs/"), packs);
+    const again = await backUp(repo, image);
+    await assertRestores(repo, again.point, image, join(folder, "condemned.img"));
+  });
+
+  test("is copied without its lock, and a copy twice is one", async () => {
+    const repo = await newLockable("copied");
+    const { point } = await backUp(repo, image, "--lock-days=2");
+    const to = await newRepository(folder, "copied");
+    for (const part of ["copied", "present"] as const) {
+      const report = await agentJson<CopyReport>("copy", "--from", repo, "--to", to);
+      assert.deepEqual(report[part], [point]);
+    }
+    await agentJson("forget", point, "--repo", to);
+    assert.deepEqual(await pointIds(to), []);
   });
 
   test("is refused where objects cannot be locked, before anything is stored", async () => {

@@ -134,6 +134,24 @@ test("a pack cut short, or grown, is reported with the offset, and its chunks ar
   }
 });
 
+test("a segment that gives a pack another size is not believed, whichever is read first", async () => {
+  for (const staleFirst of [true, false]) {
+    const fixture = await makeFixture();
+    const [pack] = fixture.packs as [IndexedPack];
+    const alien = Buffer.from("a chunk of another pack");
+    const [other] = (await writePacks(fixture.storage, [alien])) as [IndexedPack];
+    const stale = { ...pack, sizeBytes: pack.sizeBytes + 4096, footer: other.footer };
+    for (const listed of staleFirst ? [stale, pack] : [pack, stale]) {
+      await writeIndexSegment(fixture.storage, [listed]);
+    }
+    await writeIndexSegment(fixture.storage, fixture.packs.slice(1));
+    const { index, packs, ...rest } = await loadIndex(fixture.storage, { condemned: "exclude" });
+    const entry = index.find(chunkId(alien));
+    assert.equal(packs.id(index.packNumber(entry)), other.id);
+    await assertHolds(fixture, { index, packs, ...rest }, 0, 1, 2);
+  }
+});
+
 test("a pack cut short that no segment names is reported, and the others are adopted", async () => {
   const fixture = await makeFixture();
   for (const sizeBytes of [5000, 63, 0]) {

@@ -4,7 +4,7 @@ import { before, describe } from "node:test";
 import { requestCancel } from "../../../repository/jobs/cancel.js";
 import { agentJson } from "../../support/agent.js";
 import { TestDevices } from "../../support/device-tree.js";
-import { type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
+import { errorBody, type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
 import { jobVolume } from "../../support/jobs.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
@@ -192,5 +192,27 @@ describe("a service with its repository in S3", async () => {
       `${JSON.stringify([last, status])}\n${stdout}`,
     );
     await assertRestores(served.repo, await served.pointOf(job.id), image, join(folder, "killed.img"));
+  });
+
+  rootTest("takes no point back because its data may not be read for a while", async () => {
+    const served = await newRepository("refused");
+    const devices = await attachedDevices();
+    const job = await served.addJob([volume]);
+    await served.serveOnce(devices.options, env);
+    const point = await served.pointOf(job.id);
+    await objects.remove(`refused/jobs/${job.id}/result.json`);
+    const isPackRead = ({ method, url }: ProxiedRequest) => method === "GET" && url.includes("/packs/");
+    const denied = { status: 403, body: errorBody("AccessDenied") };
+    proxy.chooseFault = (request) => (isPackRead(request) ? denied : undefined);
+    const service = served.serve(devices.options, env);
+    await waitUntil(
+      "refused reads",
+      () => proxy.requests.filter(({ fault }) => fault !== undefined).length > 2,
+    );
+    assert.deepEqual(await pointIds(served.repo), [point]);
+    proxy.chooseFault = () => undefined;
+    assert.equal(await served.pointOf(job.id), point);
+    await stopService(service);
+    assert.deepEqual(await pointIds(served.repo), [point]);
   });
 });

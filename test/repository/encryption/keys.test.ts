@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { newConfig } from "../../../repository/config.js";
 import { listKeys } from "../../../repository/encryption/key-record.js";
 import { addKey, removeKey, rotateKey } from "../../../repository/encryption/manage-keys.js";
 import type { KeyProtection } from "../../../repository/encryption/wrap-key.js";
@@ -112,6 +113,35 @@ describe("the keys of a repository", () => {
       sealJson({ ...body, encryption: { ...body.encryption, keyCheck: "0".repeat(64) } }),
     );
     await assert.rejects(open(first), { code: "ObjectCorrupt", object: "config.json" });
+  });
+
+  test("are not passed over by a config that says that nothing is encrypted", async () => {
+    const { path, first } = await encrypted();
+    const config = join(path, "config.json");
+    const { body } = JSON.parse(await readFile(config, "utf8"));
+    await writeFile(config, sealJson(newConfig(body.id)));
+    for (const passphrase of [{}, { passphrase: { kind: "prompt" } as const }]) {
+      await assert.rejects(openRepository({ kind: "directory", path, ...passphrase }), {
+        code: "ObjectCorrupt",
+        object: "config.json",
+      });
+    }
+    await assert.rejects(openRepository({ kind: "directory", path, passphrase: first.source }));
+  });
+
+  test("that opened the repository stay: nothing shows that another one would", async () => {
+    const { storage, key, first, open } = await encrypted();
+    const second = await inFile("the second passphrase");
+    const added = await addKey(storage, key, second.protection, CALLER);
+    const byFirst = await open(first);
+    assert.ok(byFirst.location.key !== undefined);
+    const { openedWith = "" } = byFirst.location.key;
+    await assert.rejects(removeKey(storage, byFirst.location.key, openedWith), {
+      code: "KeyNeeded",
+      object: `keys/${openedWith}.json`,
+    });
+    assert.equal(await removeKey(storage, byFirst.location.key, added.id), added.id);
+    await open(first);
   });
 
   test("are not made of a short passphrase, and an init that is refused leaves none", async () => {
