@@ -3,7 +3,7 @@ import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
 import { type LockArguments, lockOptions, parseLock } from "../../command-line/lock-options.js";
-import { once, parseTags, repeated, threadsOption, usage } from "../../command-line/options.js";
+import { once, parseTags, repeated, threadsOrAutoOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
   type StorageArguments,
@@ -12,16 +12,18 @@ import {
 } from "../../command-line/storage-options.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository } from "../../repository/repository.js";
+import { openRepository, type Repository } from "../../repository/repository.js";
 import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
-import { chooseParallelism, DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
+import { chooseParallelism, DEFAULT_QUEUE_DEPTH, type Parallelism } from "../parallelism.js";
+import type { RunWatcher } from "../run-watcher.js";
+import { measuredParallelism } from "../tune/tune.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
 
 interface BackupArguments extends StorageArguments, LockArguments {
   device: string[];
-  threads: number | undefined;
+  threads: number | "auto" | undefined;
   queueDepth: number | undefined;
   compression: Compression;
   tag: string[] | undefined;
@@ -43,7 +45,7 @@ export const backupCommand: Command<BackupArguments> = {
           coerce: repeated("device"),
           describe: "PATH[=NAME] of a device or file, and its volume's name; may be repeated",
         },
-        threads: threadsOption,
+        threads: threadsOrAutoOption,
         "queue-depth": {
           type: "number",
           requiresArg: true,
@@ -75,23 +77,40 @@ export const backupCommand: Command<BackupArguments> = {
         "two volumes at once, named and tagged",
       ) as unknown as Argv<BackupArguments>,
   handler: async (args) => {
-    const parallelism = chooseParallelism(args.threads, args.queueDepth);
+    const chosen = args.threads === "auto" ? "auto" : chooseParallelism(args.threads, args.queueDepth);
     const devices = args.device.map(parseDevice);
     const tags = parseTags(args.tag ?? []);
     const lock = parseLock(args);
     const repository = await openRepository(storageLocation(args));
     const started = performance.now();
+    const watcher = progressWatcher(args.json);
+    const signal = interruptSignal();
+    const parallelism =
+      chosen === "auto" ? await measured(devices, args.queueDepth, { repository, watcher, signal }) : chosen;
     const point = await backup(repository, {
-      ...{ devices, ...parallelism, tags, lock, compression: args.compression },
+      ...{ devices, ...parallelism, tags, lock, compression: args.compression, watcher, signal },
       badBlocks: args.skipBadBlocks ? "skip" : "fail",
-      watcher: progressWatcher(args.json),
-      signal: interruptSignal(),
     });
     const seconds = (performance.now() - started) / 1000;
     const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
     printResult(args.json, result, describeBackup(point, seconds));
   },
 };
+
+/** What `--threads auto` comes to; a queue depth that is given holds. */
+async function measured(
+  devices: DeviceRequest[],
+  queueDepth: number | undefined,
+  { repository, watcher, signal }: { repository: Repository; watcher: RunWatcher; signal: AbortSignal },
+): Promise<Parallelism> {
+  const found = await measuredParallelism(
+    devices.map(({ path }) => path),
+    { partBytes: repository.storage.partBytes, signal },
+  );
+  const parallelism = chooseParallelism(found.threads, queueDepth ?? found.queueDepth);
+  watcher.notice(`--threads auto: ${parallelism.threads} threads with ${parallelism.queueDepth} reads each.`);
+  return parallelism;
+}
 
 /** A path that exists is a path, even with `=` in it. */
 function parseDevice(device: string): DeviceRequest {
