@@ -27,7 +27,9 @@ export async function readInFlight(slots: number, next: () => ChunkPlace | undef
   const readOn = async (_: unknown, slot: number) => {
     const buffer = memory.subarray(slot * CHUNK_BYTES, (slot + 1) * CHUNK_BYTES);
     for (let place = next(); place !== undefined; place = next()) {
-      readBytes += await readChunk(place, buffer);
+      // In one expression the sum would be taken before the wait, and others' reads be lost.
+      const bytesRead = await readChunk(place, buffer);
+      readBytes += bytesRead;
     }
   };
   const reading = Array.from({ length: slots }, readOn);
