@@ -10,18 +10,21 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
+import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
 import { openRepository, type Repository } from "../../repository/repository.js";
 import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
+import type { VolumeFigures } from "../metrics/run-record.js";
 import { chooseParallelism, DEFAULT_QUEUE_DEPTH, type Parallelism } from "../parallelism.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { measuredParallelism } from "../tune/tune.js";
+import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
 
-interface BackupArguments extends StorageArguments, LockArguments {
+interface BackupArguments extends StorageArguments, MetricsArguments, LockArguments {
   device: string[];
   threads: number | "auto" | undefined;
   queueDepth: number | undefined;
@@ -38,6 +41,7 @@ export const backupCommand: Command<BackupArguments> = {
     parser
       .options({
         ...storageOptions,
+        ...metricsOptions,
         device: {
           type: "string",
           demandOption: true,
@@ -76,25 +80,29 @@ export const backupCommand: Command<BackupArguments> = {
         "$0 backup --repo repo --device /dev/nvme1n1=root --device /dev/nvme2n1=data --tag env=prod",
         "two volumes at once, named and tagged",
       ) as unknown as Argv<BackupArguments>,
-  handler: async (args) => {
-    const chosen = args.threads === "auto" ? "auto" : chooseParallelism(args.threads, args.queueDepth);
-    const devices = args.device.map(parseDevice);
-    const tags = parseTags(args.tag ?? []);
-    const lock = parseLock(args);
-    const repository = await openRepository(storageLocation(args));
-    const started = performance.now();
-    const watcher = progressWatcher(args.json);
-    const signal = interruptSignal();
-    const parallelism =
-      chosen === "auto" ? await measured(devices, args.queueDepth, { repository, watcher, signal }) : chosen;
-    const point = await backup(repository, {
-      ...{ devices, ...parallelism, tags, lock, compression: args.compression, watcher, signal },
-      badBlocks: args.skipBadBlocks ? "skip" : "fail",
-    });
-    const seconds = (performance.now() - started) / 1000;
-    const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
-    printResult(args.json, result, describeBackup(point, seconds));
-  },
+  handler: (args) =>
+    withMetrics("backup", args, async (meter) => {
+      const chosen = args.threads === "auto" ? "auto" : chooseParallelism(args.threads, args.queueDepth);
+      const devices = args.device.map(parseDevice);
+      const tags = parseTags(args.tag ?? []);
+      const lock = parseLock(args);
+      const repository = await openRepository(storageLocation(args));
+      const started = performance.now();
+      const watcher = meter.watch(progressWatcher(args.json));
+      const signal = interruptSignal();
+      const parallelism =
+        chosen === "auto"
+          ? await measured(devices, args.queueDepth, { repository, watcher, signal })
+          : chosen;
+      const point = await backup(repository, {
+        ...{ devices, ...parallelism, tags, lock, compression: args.compression, watcher, signal },
+        badBlocks: args.skipBadBlocks ? "skip" : "fail",
+      });
+      meter.volumes = point.volumes.map(volumeFigures);
+      const seconds = (performance.now() - started) / 1000;
+      const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
+      printResult(args.json, result, describeBackup(point, seconds));
+    }),
 };
 
 /** What `--threads auto` comes to; a queue depth that is given holds. */
@@ -112,6 +120,14 @@ async function measured(
   return parallelism;
 }
 
+function volumeFigures({ name, sizeBytes, badRanges }: RecoveryPointVolume): VolumeFigures {
+  return { name, sizeBytes, unreadableBytes: totalLength(badRanges) };
+}
+
+function totalLength(ranges: ByteRange[]): number {
+  return ranges.reduce((sum, { length }) => sum + length, 0);
+}
+
 /** A path that exists is a path, even with `=` in it. */
 function parseDevice(device: string): DeviceRequest {
   const equals = device.lastIndexOf("=");
@@ -127,7 +143,7 @@ function parseDevice(device: string): DeviceRequest {
 }
 
 function describeBackup({ id, stats, volumes, lock }: RecoveryPoint, seconds: number): string {
-  const bad = volumes.flatMap(({ badRanges }) => badRanges).reduce((sum, { length }) => sum + length, 0);
+  const bad = totalLength(volumes.flatMap(({ badRanges }) => badRanges));
   return [
     `Recovery point ${id}`,
     `  read     ${formatBytes(stats.sourceBytes)} in ${formatSeconds(seconds)} (${formatBytes(stats.sourceBytes / seconds)}/s)`,
