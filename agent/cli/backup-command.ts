@@ -12,14 +12,13 @@ import {
 } from "../../command-line/storage-options.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
-import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
-import { openRepository, type Repository } from "../../repository/repository.js";
+import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import { openRepository } from "../../repository/repository.js";
 import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
-import type { VolumeFigures } from "../metrics/run-record.js";
-import { chooseParallelism, DEFAULT_QUEUE_DEPTH, type Parallelism } from "../parallelism.js";
-import type { RunWatcher } from "../run-watcher.js";
-import { measuredParallelism } from "../tune/tune.js";
+import { volumeFigures } from "../metrics/run-record.js";
+import { chooseParallelism, DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
+import { chosenParallelism } from "../tune/chosen-parallelism.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -82,7 +81,8 @@ export const backupCommand: Command<BackupArguments> = {
       ) as unknown as Argv<BackupArguments>,
   handler: (args) =>
     withMetrics("backup", args, async (meter) => {
-      const chosen = args.threads === "auto" ? "auto" : chooseParallelism(args.threads, args.queueDepth);
+      // What is wrong with them is told before anything is opened.
+      if (args.threads !== "auto") chooseParallelism(args.threads, args.queueDepth);
       const devices = args.device.map(parseDevice);
       const tags = parseTags(args.tag ?? []);
       const lock = parseLock(args);
@@ -90,10 +90,12 @@ export const backupCommand: Command<BackupArguments> = {
       const started = performance.now();
       const watcher = meter.watch(progressWatcher(args.json));
       const signal = interruptSignal();
-      const parallelism =
-        chosen === "auto"
-          ? await measured(devices, args.queueDepth, { repository, watcher, signal })
-          : chosen;
+      const parallelism = await chosenParallelism(args, {
+        devices: devices.map(({ path }) => path),
+        partBytes: repository.storage.partBytes,
+        notice: watcher.notice,
+        signal,
+      });
       const point = await backup(repository, {
         ...{ devices, ...parallelism, tags, lock, compression: args.compression, watcher, signal },
         badBlocks: args.skipBadBlocks ? "skip" : "fail",
@@ -104,25 +106,6 @@ export const backupCommand: Command<BackupArguments> = {
       printResult(args.json, result, describeBackup(point, seconds));
     }),
 };
-
-/** What `--threads auto` comes to; a queue depth that is given holds. */
-async function measured(
-  devices: DeviceRequest[],
-  queueDepth: number | undefined,
-  { repository, watcher, signal }: { repository: Repository; watcher: RunWatcher; signal: AbortSignal },
-): Promise<Parallelism> {
-  const found = await measuredParallelism(
-    devices.map(({ path }) => path),
-    { partBytes: repository.storage.partBytes, signal },
-  );
-  const parallelism = chooseParallelism(found.threads, queueDepth ?? found.queueDepth);
-  watcher.notice(`--threads auto: ${parallelism.threads} threads with ${parallelism.queueDepth} reads each.`);
-  return parallelism;
-}
-
-function volumeFigures({ name, sizeBytes, badRanges }: RecoveryPointVolume): VolumeFigures {
-  return { name, sizeBytes, unreadableBytes: totalLength(badRanges) };
-}
 
 function totalLength(ranges: ByteRange[]): number {
   return ranges.reduce((sum, { length }) => sum + length, 0);

@@ -88,10 +88,10 @@ function gauge(
   name: string,
   help: string,
   records: RunRecord[],
-  valueOf: (record: RunRecord) => number | undefined,
+  figureOf: (record: RunRecord) => number | undefined,
 ): Family {
   const samples = records.flatMap((record) => {
-    const value = valueOf(record);
+    const value = figureOf(record);
     return value === undefined ? [] : [{ labels: labelsOf(record), value }];
   });
   return { name, type: "gauge", help, samples };

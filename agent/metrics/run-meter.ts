@@ -30,10 +30,14 @@ export class RunMeter {
 
   /** @param thrown what ended the run, undefined when nothing did */
   end(thrown: unknown): RunRecord {
+    return this.finish(thrown === undefined ? this.problem : asBlockferryError(thrown).code);
+  }
+
+  finish(errorCode: ErrorCode | undefined): RunRecord {
     return {
       ...{ command: this.command, instance: this.instance, volumes: this.volumes },
       ...{ startedAt: this.startedAt, endedAt: new Date() },
-      errorCode: thrown === undefined ? this.problem : asBlockferryError(thrown).code,
+      errorCode,
       figures: { ...this.watchedFigures(), ...this.figures },
     };
   }

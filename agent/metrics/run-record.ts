@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../../foundation/blockferry-error.js";
+import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
 
 export type MeteredCommand = "backup" | "restore" | "verify" | "prune";
 
@@ -23,52 +24,72 @@ export interface VolumeFigures {
   unreadableBytes: number;
 }
 
+export function volumeFigures({ name, sizeBytes, badRanges }: RecoveryPointVolume): VolumeFigures {
+  const unreadableBytes = badRanges.reduce((sum, { length }) => sum + length, 0);
+  return { name, sizeBytes, unreadableBytes };
+}
+
 export type Figure = (typeof FIGURES)[number]["figure"];
 
 /** Every figure, its name for Prometheus without the prefix, and its name and unit for CloudWatch. docs/operations.md lists them. */
 export const FIGURES = [
   {
-    ...{ figure: "sourceBytes", prometheus: "run_source_bytes", emf: "SourceBytes", unit: "Bytes" },
+    ...{ figure: "sourceBytes", prometheus: "run_source_bytes", emf: "SourceBytes", unit: "Bytes" as const },
     help: "Size of all that the run was to go through.",
   },
   {
-    ...{ figure: "readBytes", prometheus: "run_read_bytes", emf: "ReadBytes", unit: "Bytes" },
+    ...{ figure: "readBytes", prometheus: "run_read_bytes", emf: "ReadBytes", unit: "Bytes" as const },
     help: "What it went through, holes and zeros included.",
   },
   {
-    ...{ figure: "zeroBytes", prometheus: "run_zero_bytes", emf: "ZeroBytes", unit: "Bytes" },
+    ...{ figure: "zeroBytes", prometheus: "run_zero_bytes", emf: "ZeroBytes", unit: "Bytes" as const },
     help: "Of these, chunks of zeros.",
   },
   {
-    ...{ figure: "duplicateBytes", prometheus: "run_duplicate_bytes", emf: "DuplicateBytes", unit: "Bytes" },
-    help: "Of these, chunks that were stored already, by an earlier run or by this one.",
+    ...{
+      figure: "duplicateBytes",
+      prometheus: "run_duplicate_bytes",
+      emf: "DuplicateBytes",
+      unit: "Bytes" as const,
+    },
+    help: "Of these and of the block maps, chunks that were stored already, by an earlier run or by this one.",
   },
   {
-    ...{ figure: "newBytes", prometheus: "run_new_bytes", emf: "NewBytes", unit: "Bytes" },
-    help: "Of these, chunks that were new.",
+    ...{ figure: "newBytes", prometheus: "run_new_bytes", emf: "NewBytes", unit: "Bytes" as const },
+    help: "Of these and of the block maps, chunks that were new.",
   },
   {
-    ...{ figure: "storedBytes", prometheus: "run_stored_bytes", emf: "StoredBytes", unit: "Bytes" },
+    ...{ figure: "storedBytes", prometheus: "run_stored_bytes", emf: "StoredBytes", unit: "Bytes" as const },
     help: "What the new chunks take in the repository.",
   },
   {
-    ...{ figure: "problems", prometheus: "run_problems", emf: "Problems", unit: "Count" },
+    ...{ figure: "problems", prometheus: "run_problems", emf: "Problems", unit: "Count" as const },
     help: "Problems that a verification found.",
   },
   {
-    ...{ figure: "lostBytes", prometheus: "run_lost_bytes", emf: "LostBytes", unit: "Bytes" },
+    ...{ figure: "lostBytes", prometheus: "run_lost_bytes", emf: "LostBytes", unit: "Bytes" as const },
     help: "Bytes of volumes that cannot be restored, or stand as zeros in what was restored.",
   },
   {
-    ...{ figure: "removedBytes", prometheus: "run_removed_bytes", emf: "RemovedBytes", unit: "Bytes" },
+    ...{
+      figure: "removedBytes",
+      prometheus: "run_removed_bytes",
+      emf: "RemovedBytes",
+      unit: "Bytes" as const,
+    },
     help: "Packs that a prune removed.",
   },
   {
-    ...{ figure: "rewrittenBytes", prometheus: "run_rewritten_bytes", emf: "RewrittenBytes", unit: "Bytes" },
+    ...{
+      figure: "rewrittenBytes",
+      prometheus: "run_rewritten_bytes",
+      emf: "RewrittenBytes",
+      unit: "Bytes" as const,
+    },
     help: "Packs that a prune rewrote.",
   },
   {
-    ...{ figure: "keptBytes", prometheus: "run_kept_bytes", emf: "KeptBytes", unit: "Bytes" },
+    ...{ figure: "keptBytes", prometheus: "run_kept_bytes", emf: "KeptBytes", unit: "Bytes" as const },
     help: "Packs that stay after a prune.",
   },
 ] as const;
