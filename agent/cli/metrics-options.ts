@@ -59,6 +59,6 @@ export async function withMetrics(
   if (thrown !== undefined) throw thrown;
 }
 
-export function describeFailure(error: unknown): string {
+function describeFailure(error: unknown): string {
   return `the metrics could not be written: ${error instanceof Error ? error.message : error}`;
 }

@@ -29,7 +29,7 @@ export function volumeFigures({ name, sizeBytes, badRanges }: RecoveryPointVolum
   return { name, sizeBytes, unreadableBytes };
 }
 
-export type Figure = (typeof FIGURES)[number]["figure"];
+type Figure = (typeof FIGURES)[number]["figure"];
 
 /** Every figure, its name for Prometheus without the prefix, and its name and unit for CloudWatch. docs/operations.md lists them. */
 export const FIGURES = [

@@ -28,7 +28,7 @@ export interface Figures {
   upload: SpeedAt[];
 }
 
-export type Bottleneck = "device" | "cpu" | "network";
+type Bottleneck = "device" | "cpu" | "network";
 
 export interface Advice {
   threads: number;

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import type { BlockSource } from "../../native-free-io/block-source.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { mostReads, type Parallelism } from "../parallelism.js";
 import { type Advice, advise, type Figures } from "./advise.js";
@@ -49,11 +49,12 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
   const depths = DEPTHS.filter((depth) => depth <= mostReads(1));
   const steps = depths.length + (storage === undefined ? 0 : UPLOAD_WIDTHS.length);
   const stepMs = (options.seconds * 1000) / steps;
+  // First what may be refused.
+  const upload =
+    storage === undefined ? [] : await sweepUploads(storage, { widths: UPLOAD_WIDTHS, stepMs, signal });
   const machine = await withSources(options.devices, (sources) =>
     measureMachine(sources, { depths, stepMs, signal }),
   );
-  const upload =
-    storage === undefined ? [] : await sweepUploads(storage, { widths: UPLOAD_WIDTHS, stepMs, signal });
   const figures = { ...machine, upload, partBytes: storage?.partBytes ?? options.partBytes };
   return { figures, advice: advise({ ...figures, mostReads }) };
 }
@@ -79,7 +80,9 @@ async function measureMachine(
   sweep: Parameters<typeof sweepDepths>[1],
 ): Promise<Omit<Figures, "mostReads" | "upload" | "partBytes">> {
   const places = placesOf(sources);
-  const sample = await readSample(places, SAMPLE_CHUNKS);
+  const chunks = sources.reduce((sum, { sizeBytes }) => sum + chunkCount(sizeBytes), 0);
+  // A chunk that came twice would seem to be a duplicate.
+  const sample = await readSample(places, Math.max(1, Math.min(SAMPLE_CHUNKS, chunks)));
   const read = await sweepDepths(places, sweep);
   return {
     cores: availableParallelism(),
