@@ -17,8 +17,8 @@ import { openRepository } from "../../repository/repository.js";
 import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
 import { volumeFigures } from "../metrics/run-record.js";
-import { chooseParallelism, DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
-import { chosenParallelism } from "../tune/chosen-parallelism.js";
+import { DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
+import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
@@ -81,8 +81,7 @@ export const backupCommand: Command<BackupArguments> = {
       ) as unknown as Argv<BackupArguments>,
   handler: (args) =>
     withMetrics("backup", args, async (meter) => {
-      // What is wrong with them is told before anything is opened.
-      if (args.threads !== "auto") chooseParallelism(args.threads, args.queueDepth);
+      refuseParallelism(args);
       const devices = args.device.map(parseDevice);
       const tags = parseTags(args.tag ?? []);
       const lock = parseLock(args);

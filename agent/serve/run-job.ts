@@ -10,7 +10,7 @@ import { backup } from "../backup/backup.js";
 import { RunMeter } from "../metrics/run-meter.js";
 import { volumeFigures } from "../metrics/run-record.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { chosenParallelism } from "../tune/chosen-parallelism.js";
+import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
 import { acceptJob, type JobHistory } from "./accept-job.js";
 import { type DeviceSearch, findDevices } from "./find-devices.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -115,18 +115,20 @@ async function backUpVolumes(
   job: BackupJob,
   options: JobOptions & { watcher: RunWatcher; meter: RunMeter },
 ): Promise<string> {
-  const { threads, queueDepth, compression, badBlocks } = job.options;
+  const { compression, badBlocks } = job.options;
+  const wanted = {
+    threads: job.options.threads ?? options.threads,
+    queueDepth: job.options.queueDepth ?? undefined,
+  };
+  refuseParallelism(wanted);
   const found = await findDevices(job, options);
   const devices = found.map(({ path, volume: { name, origin } }) => ({ path, name, ebs: origin }));
-  const parallelism = await chosenParallelism(
-    { threads: threads ?? options.threads, queueDepth: queueDepth ?? undefined },
-    {
-      devices: devices.map(({ path }) => path),
-      partBytes: repository.storage.partBytes,
-      notice: options.watcher.notice,
-      signal: options.signal,
-    },
-  );
+  const parallelism = await chosenParallelism(wanted, {
+    devices: devices.map(({ path }) => path),
+    partBytes: repository.storage.partBytes,
+    notice: options.watcher.notice,
+    signal: options.signal,
+  });
   const point = await backup(repository, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
     lock: lockOf(job),
