@@ -10,11 +10,14 @@ export async function sweepDepths(
   { depths, stepMs, signal }: { depths: number[]; stepMs: number; signal: AbortSignal },
 ): Promise<SpeedAt[]> {
   const speeds: SpeedAt[] = [];
+  const memory = allocateAligned(Math.max(...depths) * CHUNK_BYTES);
   for (const inFlight of depths) {
     const started = performance.now();
     const isOver = () => signal.aborted || performance.now() - started >= stepMs;
-    const readBytes = await readInFlight(inFlight, () =>
-      isOver() ? undefined : (places.next().value ?? undefined),
+    const readBytes = await readInFlight(
+      inFlight,
+      () => (isOver() ? undefined : (places.next().value ?? undefined)),
+      memory,
     );
     throwIfInterrupted(signal);
     speeds.push({ inFlight, bytesPerSecond: (readBytes / (performance.now() - started)) * 1000 });

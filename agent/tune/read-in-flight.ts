@@ -18,11 +18,15 @@ export interface ChunkPlace {
 
 /**
  * Keeps as many reads in flight as there are slots, and nothing else, until `next` has nothing more to read.
+ * @param memory aligned, a chunk for each slot
  * @returns the bytes read
  * @throws SourceUnreadable
  */
-export async function readInFlight(slots: number, next: () => ChunkPlace | undefined): Promise<number> {
-  const memory = allocateAligned(slots * CHUNK_BYTES);
+export async function readInFlight(
+  slots: number,
+  next: () => ChunkPlace | undefined,
+  memory = allocateAligned(slots * CHUNK_BYTES),
+): Promise<number> {
   let readBytes = 0;
   const readOn = async (_: unknown, slot: number) => {
     const buffer = memory.subarray(slot * CHUNK_BYTES, (slot + 1) * CHUNK_BYTES);

@@ -17,8 +17,9 @@ const WARM_UP_CHUNKS = 8;
 const CLOCK_SECONDS = 1e-6;
 const DEPTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 const UPLOAD_WIDTHS = [1, 2, 4, 8, 16, 32];
-/** What a backup measures before it begins: enough to tell a fast device from a slow one. */
-const QUICK_DEPTHS = [8, 32, 128];
+/** What a backup measures before it begins: enough to tell a fast device from a slow one, in 40 MiB. */
+const QUICK_SAMPLE_CHUNKS = 16;
+const QUICK_DEPTHS = [8, 32, 64];
 const QUICK_STEP_MS = 300;
 /** The rest stays for the page cache, the service and whatever else the machine does. */
 const MEMORY_SHARE = 0.5;
@@ -53,7 +54,7 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
   const upload =
     storage === undefined ? [] : await sweepUploads(storage, { widths: UPLOAD_WIDTHS, stepMs, signal });
   const machine = await withSources(options.devices, (sources) =>
-    measureMachine(sources, { depths, stepMs, signal }),
+    measureMachine(sources, SAMPLE_CHUNKS, { depths, stepMs, signal }),
   );
   const figures = { ...machine, upload, partBytes: storage?.partBytes ?? options.partBytes };
   return { figures, advice: advise({ ...figures, mostReads }) };
@@ -69,7 +70,9 @@ export async function measuredParallelism(
 ): Promise<Parallelism> {
   const depths = QUICK_DEPTHS.filter((depth) => depth <= mostReads(1));
   const machine = await withSources(devices, (sources) =>
-    measureMachine(sources, { depths: depths.length > 0 ? depths : [1], stepMs: QUICK_STEP_MS, signal }),
+    measureMachine(sources, QUICK_SAMPLE_CHUNKS, {
+      ...{ depths: depths.length > 0 ? depths : [1], stepMs: QUICK_STEP_MS, signal },
+    }),
   );
   const { threads, queueDepth } = advise({ ...machine, partBytes, upload: [], mostReads });
   return { threads, queueDepth };
@@ -77,12 +80,13 @@ export async function measuredParallelism(
 
 async function measureMachine(
   sources: BlockSource[],
+  sampleChunks: number,
   sweep: Parameters<typeof sweepDepths>[1],
 ): Promise<Omit<Figures, "mostReads" | "upload" | "partBytes">> {
   const places = placesOf(sources);
   const chunks = sources.reduce((sum, { sizeBytes }) => sum + chunkCount(sizeBytes), 0);
   // A chunk that came twice would seem to be a duplicate.
-  const sample = await readSample(places, Math.max(1, Math.min(SAMPLE_CHUNKS, chunks)));
+  const sample = await readSample(places, Math.max(1, Math.min(sampleChunks, chunks)));
   const read = await sweepDepths(places, sweep);
   return {
     cores: availableParallelism(),
