@@ -47,7 +47,7 @@ export interface Tuning {
  */
 export async function tune(options: TuneOptions): Promise<Tuning> {
   const { storage, signal } = options;
-  const depths = DEPTHS.filter((depth) => depth <= mostReads(1));
+  const depths = possibleOf(DEPTHS);
   const steps = depths.length + (storage === undefined ? 0 : UPLOAD_WIDTHS.length);
   const stepMs = (options.seconds * 1000) / steps;
   // First what may be refused.
@@ -68,14 +68,20 @@ export async function measuredParallelism(
   devices: string[],
   { partBytes, signal }: { partBytes: number; signal: AbortSignal },
 ): Promise<Parallelism> {
-  const depths = QUICK_DEPTHS.filter((depth) => depth <= mostReads(1));
+  const depths = possibleOf(QUICK_DEPTHS);
   const machine = await withSources(devices, (sources) =>
     measureMachine(sources, QUICK_SAMPLE_CHUNKS, {
-      ...{ depths: depths.length > 0 ? depths : [1], stepMs: QUICK_STEP_MS, signal },
+      ...{ depths, stepMs: QUICK_STEP_MS, signal },
     }),
   );
   const { threads, queueDepth } = advise({ ...machine, partBytes, upload: [], mostReads });
   return { threads, queueDepth };
+}
+
+/** Those depths for which this process has the I/O threads. */
+function possibleOf(depths: number[]): number[] {
+  const possible = depths.filter((depth) => depth <= mostReads(1));
+  return possible.length > 0 ? possible : [1];
 }
 
 async function measureMachine(
