@@ -18,17 +18,30 @@ export function chooseParallelism(
   wantedQueueDepth: number | undefined,
 ): Parallelism {
   const threads = chooseThreads(wantedThreads);
-  const reserved = 8 + 4 * threads;
-  const poolThreads = Number(process.env.UV_THREADPOOL_SIZE);
-  const possible = Math.floor((poolThreads - reserved) / threads);
+  const possible = mostReads(threads);
   const queueDepth = wantedQueueDepth ?? Math.max(1, Math.min(DEFAULT_QUEUE_DEPTH, possible));
   checkWholeNumber("queue-depth", queueDepth, 1, 256);
   if (queueDepth <= possible) return { threads, queueDepth };
-  const needed = threads * queueDepth + reserved;
+  const needed = threads * queueDepth + reservedIoThreads(threads);
   throw usage(
-    `${threads} threads with ${queueDepth} reads each need ${needed} I/O threads; this process has ${poolThreads}.`,
+    `${threads} threads with ${queueDepth} reads each need ${needed} I/O threads; this process has ${ioThreads()}.`,
     needed <= 1024
       ? `Lower --queue-depth or --threads, or set the environment variable UV_THREADPOOL_SIZE=${needed}`
       : "Lower --queue-depth or --threads: Node has no more than 1024 I/O threads.",
   );
+}
+
+/** The most reads that so many threads can each have in flight. */
+export function mostReads(threads: number): number {
+  return Math.floor((ioThreads() - reservedIoThreads(threads)) / threads);
+}
+
+/** Of libuv's pool. */
+function ioThreads(): number {
+  return Number(process.env.UV_THREADPOOL_SIZE);
+}
+
+/** For all that is not a read of a device: writes, look-ups of names, and the like. */
+function reservedIoThreads(threads: number): number {
+  return 8 + 4 * threads;
 }

@@ -3,11 +3,12 @@ import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { crc32 } from "node:zlib";
+import { hashAndCompress } from "../agent/tune/compute-speed.js";
+import { cpuSecondsSince } from "../agent/tune/cpu-time.js";
+import { readInFlight } from "../agent/tune/read-in-flight.js";
 import { allocateAligned } from "../native-free-io/aligned-memory.js";
 import { BlockSource } from "../native-free-io/block-source.js";
-import { encodeChunk } from "../repository/chunk-codec.js";
-import { CHUNK_BYTES, chunkId } from "../repository/chunk-id.js";
+import { CHUNK_BYTES } from "../repository/chunk-id.js";
 import { openStorage } from "../repository/storage/open-storage.js";
 
 const readAsync = promisify(read);
@@ -38,8 +39,8 @@ export async function measurePrimitives(image: string, workFolder: string): Prom
   const source = await BlockSource.open(image);
   const { fd } = source;
   try {
-    const reading = await timed(() => readAll(fd, source.sizeBytes));
-    const computing = await hashAndCompress(fd, source.sizeBytes);
+    const reading = await timed(() => readAll(source));
+    const computing = await compute(fd, source.sizeBytes);
     const writing = await timed(() => writeAll(workFolder, computing.storedBytes));
     return { imageBytes: source.sizeBytes, read: reading, write: writing, ...computing };
   } finally {
@@ -48,64 +49,29 @@ export async function measurePrimitives(image: string, workFolder: string): Prom
 }
 
 /** All reads of all threads in flight at once, nothing else. */
-async function readAll(fd: number, sizeBytes: number): Promise<void> {
-  let next = 0;
-  const slot = async () => {
-    const buffer = allocateAligned(CHUNK_BYTES);
-    while (next < sizeBytes) {
-      const offset = next;
-      next += CHUNK_BYTES;
-      await readAsync(fd, buffer, 0, CHUNK_BYTES, offset);
-    }
-  };
-  await Promise.all(Array.from({ length: availableParallelism() * READS_PER_THREAD }, slot));
+async function readAll({ path, fd, sizeBytes }: BlockSource): Promise<void> {
+  let offset = -CHUNK_BYTES;
+  await readInFlight(availableParallelism() * READS_PER_THREAD, () => {
+    offset += CHUNK_BYTES;
+    return offset < sizeBytes ? { path, fd, offset } : undefined;
+  });
 }
 
 type Computing = Pick<Primitives, "hashedBytes" | "compressedBytes" | "storedBytes" | "hash" | "compress">;
 
 /** One thread, one core: the data are in memory when the clock runs. */
-async function hashAndCompress(fd: number, sizeBytes: number): Promise<Computing> {
+async function compute(fd: number, sizeBytes: number): Promise<Computing> {
   const window = allocateAligned(WINDOW_CHUNKS * CHUNK_BYTES);
   const output = allocateAligned(CHUNK_BYTES);
-  const zeros = Buffer.alloc(CHUNK_BYTES);
   const known = new Set<string>();
   const sum = { hashedBytes: 0, compressedBytes: 0, storedBytes: 0, hashSeconds: 0, compressSeconds: 0 };
   for (let offset = 0; offset < sizeBytes; offset += window.length) {
     const { bytesRead } = await readAsync(fd, window, 0, window.length, offset);
-    const fresh: Buffer[] = [];
-    const chunks = chunksOf(window.subarray(0, bytesRead)).filter(
-      (chunk) => !chunk.equals(zeros.subarray(0, chunk.length)),
-    );
-    const started = process.cpuUsage();
-    const ids = chunks.map(chunkId);
-    sum.hashSeconds += cpuSecondsSince(started);
-    for (const [number, id] of ids.entries()) {
-      const chunk = chunks[number] as Buffer;
-      sum.hashedBytes += chunk.length;
-      if (!known.has(id.toString("hex"))) fresh.push(chunk);
-      known.add(id.toString("hex"));
-    }
-    const compressing = process.cpuUsage();
-    for (const chunk of fresh) {
-      const storedBytes = encodeChunk(chunk, output, 0, "lz4");
-      crc32(output.subarray(0, storedBytes));
-      sum.storedBytes += storedBytes;
-    }
-    sum.compressSeconds += cpuSecondsSince(compressing);
-    sum.compressedBytes += fresh.reduce((bytes, chunk) => bytes + chunk.length, 0);
+    const part = hashAndCompress(window.subarray(0, bytesRead), output, known);
+    for (const figure of Object.keys(sum) as (keyof typeof sum)[]) sum[figure] += part[figure];
   }
-  const { hashedBytes, compressedBytes, storedBytes, hashSeconds, compressSeconds } = sum;
-  return {
-    ...{ hashedBytes, compressedBytes, storedBytes },
-    hash: { cpuSeconds: hashSeconds },
-    compress: { cpuSeconds: compressSeconds },
-  };
-}
-
-function chunksOf(bytes: Buffer): Buffer[] {
-  const chunks: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) chunks.push(bytes.subarray(at, at + CHUNK_BYTES));
-  return chunks;
+  const { hashSeconds, compressSeconds, ...bytes } = sum;
+  return { ...bytes, hash: { cpuSeconds: hashSeconds }, compress: { cpuSeconds: compressSeconds } };
 }
 
 /** As many bytes as the packs have, as packs, one after the other for each core. */
@@ -134,10 +100,4 @@ async function timed(work: () => Promise<void>): Promise<{ wallSeconds: number; 
   const started = performance.now();
   await work();
   return { wallSeconds: (performance.now() - started) / 1000, cpuSeconds: cpuSecondsSince(cpu) };
-}
-
-/** User and system time of all threads. */
-function cpuSecondsSince(start: NodeJS.CpuUsage): number {
-  const { user, system } = process.cpuUsage(start);
-  return (user + system) / 1e6;
 }

@@ -9,6 +9,15 @@ export const threadsOption = {
   describe: "Threads that hash and (de)compress  [default: one for each core, at most 64]",
 } as const;
 
+/** The same for a run that can measure the machine first. */
+export const threadsOrAutoOption = {
+  type: "string",
+  requiresArg: true,
+  coerce: parseThreads,
+  describe:
+    "Threads that hash and compress, or `auto`: devices and cores are measured first  [default: one for each core, at most 64]",
+} as const;
+
 const MAX_THREADS = 256;
 /** More threads than this find no device and no network to keep them busy, and cost memory. */
 const MAX_DEFAULT_THREADS = 64;
@@ -17,6 +26,13 @@ const MAX_DEFAULT_THREADS = 64;
 export function chooseThreads(wanted: number | undefined): number {
   const threads = wanted ?? Math.min(availableParallelism(), MAX_DEFAULT_THREADS);
   return checkWholeNumber("threads", threads, 1, MAX_THREADS);
+}
+
+/** @throws Usage */
+function parseThreads(value: string | undefined): number | "auto" | undefined {
+  once("threads")(value);
+  if (value === undefined || value === "auto") return value;
+  return checkWholeNumber("threads", Number(value), 1, MAX_THREADS);
 }
 
 export function usage(message: string, remedy: string): BlockferryError {

@@ -3,25 +3,29 @@ import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
 import { type LockArguments, lockOptions, parseLock } from "../../command-line/lock-options.js";
-import { once, parseTags, repeated, threadsOption, usage } from "../../command-line/options.js";
+import { once, parseTags, repeated, threadsOrAutoOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
+import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
-import { chooseParallelism, DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
+import { volumeFigures } from "../metrics/run-record.js";
+import { DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
+import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
+import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
 
-interface BackupArguments extends StorageArguments, LockArguments {
+interface BackupArguments extends StorageArguments, MetricsArguments, LockArguments {
   device: string[];
-  threads: number | undefined;
+  threads: number | "auto" | undefined;
   queueDepth: number | undefined;
   compression: Compression;
   tag: string[] | undefined;
@@ -36,6 +40,7 @@ export const backupCommand: Command<BackupArguments> = {
     parser
       .options({
         ...storageOptions,
+        ...metricsOptions,
         device: {
           type: "string",
           demandOption: true,
@@ -43,7 +48,7 @@ export const backupCommand: Command<BackupArguments> = {
           coerce: repeated("device"),
           describe: "PATH[=NAME] of a device or file, and its volume's name; may be repeated",
         },
-        threads: threadsOption,
+        threads: threadsOrAutoOption,
         "queue-depth": {
           type: "number",
           requiresArg: true,
@@ -74,24 +79,36 @@ export const backupCommand: Command<BackupArguments> = {
         "$0 backup --repo repo --device /dev/nvme1n1=root --device /dev/nvme2n1=data --tag env=prod",
         "two volumes at once, named and tagged",
       ) as unknown as Argv<BackupArguments>,
-  handler: async (args) => {
-    const parallelism = chooseParallelism(args.threads, args.queueDepth);
-    const devices = args.device.map(parseDevice);
-    const tags = parseTags(args.tag ?? []);
-    const lock = parseLock(args);
-    const repository = await openRepository(storageLocation(args));
-    const started = performance.now();
-    const point = await backup(repository, {
-      ...{ devices, ...parallelism, tags, lock, compression: args.compression },
-      badBlocks: args.skipBadBlocks ? "skip" : "fail",
-      watcher: progressWatcher(args.json),
-      signal: interruptSignal(),
-    });
-    const seconds = (performance.now() - started) / 1000;
-    const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
-    printResult(args.json, result, describeBackup(point, seconds));
-  },
+  handler: (args) =>
+    withMetrics("backup", args, async (meter) => {
+      refuseParallelism(args);
+      const devices = args.device.map(parseDevice);
+      const tags = parseTags(args.tag ?? []);
+      const lock = parseLock(args);
+      const repository = await openRepository(storageLocation(args));
+      const started = performance.now();
+      const watcher = meter.watch(progressWatcher(args.json));
+      const signal = interruptSignal();
+      const parallelism = await chosenParallelism(args, {
+        devices: devices.map(({ path }) => path),
+        partBytes: repository.storage.partBytes,
+        notice: watcher.notice,
+        signal,
+      });
+      const point = await backup(repository, {
+        ...{ devices, ...parallelism, tags, lock, compression: args.compression, watcher, signal },
+        badBlocks: args.skipBadBlocks ? "skip" : "fail",
+      });
+      meter.volumes = point.volumes.map(volumeFigures);
+      const seconds = (performance.now() - started) / 1000;
+      const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
+      printResult(args.json, result, describeBackup(point, seconds));
+    }),
 };
+
+function totalLength(ranges: ByteRange[]): number {
+  return ranges.reduce((sum, { length }) => sum + length, 0);
+}
 
 /** A path that exists is a path, even with `=` in it. */
 function parseDevice(device: string): DeviceRequest {
@@ -108,7 +125,7 @@ function parseDevice(device: string): DeviceRequest {
 }
 
 function describeBackup({ id, stats, volumes, lock }: RecoveryPoint, seconds: number): string {
-  const bad = volumes.flatMap(({ badRanges }) => badRanges).reduce((sum, { length }) => sum + length, 0);
+  const bad = totalLength(volumes.flatMap(({ badRanges }) => badRanges));
   return [
     `Recovery point ${id}`,
     `  read     ${formatBytes(stats.sourceBytes)} in ${formatSeconds(seconds)} (${formatBytes(stats.sourceBytes / seconds)}/s)`,

@@ -14,6 +14,7 @@ import { repairCommand } from "./repair-command.js";
 import { restoreCommand } from "./restore-command.js";
 import { serveCommand } from "./serve-command.js";
 import { statsCommand } from "./stats-command.js";
+import { tuneCommand } from "./tune-command.js";
 import { verifyCommand } from "./verify-command.js";
 
 const AGENT: Program = {
@@ -31,6 +32,7 @@ const AGENT: Program = {
       .command(withEpilogue(verifyCommand, epilogue))
       .command(withEpilogue(copyCommand, epilogue))
       .command(withEpilogue(statsCommand, epilogue))
+      .command(withEpilogue(tuneCommand, epilogue))
       .command(withEpilogue(forgetCommand, epilogue))
       .command(withEpilogue(pruneCommand, epilogue))
       .command(withEpilogue(repairCommand, epilogue))

@@ -12,9 +12,10 @@ import {
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
 import { type PackTotals, type PrunePlan, type PruneReport, planPrune, prune } from "../prune/prune.js";
+import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { interruptSignal } from "./signals.js";
 
-interface PruneArguments extends StorageArguments {
+interface PruneArguments extends StorageArguments, MetricsArguments {
   gracePeriod: string;
   rewriteBelow: number;
   maxRewrite: string | undefined;
@@ -29,6 +30,7 @@ export const pruneCommand: Command<PruneArguments> = {
     parser
       .options({
         ...storageOptions,
+        ...metricsOptions,
         "grace-period": {
           type: "string",
           default: "20h",
@@ -60,23 +62,32 @@ export const pruneCommand: Command<PruneArguments> = {
         "$0 prune --repo repo --grace-period 0s",
         "free the space now, where every run can write to the repository",
       ) as unknown as Argv<PruneArguments>,
-  handler: async ({ json, dryRun, ...args }) => {
-    const options = {
-      graceMs: parseDuration("grace-period", args.gracePeriod),
-      rewriteBelowPercent: checkWholeNumber("rewrite-below", args.rewriteBelow, 0, 100),
-      maxRewriteBytes:
-        args.maxRewrite === undefined ? Infinity : parseByteSize("max-rewrite", args.maxRewrite),
-      compression: "lz4" as const,
-      signal: interruptSignal(),
-    };
-    const repository = await openRepository(storageLocation(args));
-    if (dryRun) {
-      const plan = await planPrune(repository, options);
-      return printResult(json, { dryRun, ...plan }, `Nothing was changed. A run now:\n${describePlan(plan)}`);
-    }
-    const report = await prune(repository, options);
-    printResult(json, { dryRun, ...report }, describeReport(report));
-  },
+  handler: (args) =>
+    withMetrics("prune", args, async (meter) => {
+      const { json, dryRun } = args;
+      const options = {
+        graceMs: parseDuration("grace-period", args.gracePeriod),
+        rewriteBelowPercent: checkWholeNumber("rewrite-below", args.rewriteBelow, 0, 100),
+        maxRewriteBytes:
+          args.maxRewrite === undefined ? Infinity : parseByteSize("max-rewrite", args.maxRewrite),
+        compression: "lz4" as const,
+        signal: interruptSignal(),
+      };
+      const repository = await openRepository(storageLocation(args));
+      if (dryRun) {
+        const plan = await planPrune(repository, options);
+        return printResult(
+          json,
+          { dryRun, ...plan },
+          `Nothing was changed. A run now:\n${describePlan(plan)}`,
+        );
+      }
+      const report = await prune(repository, options);
+      meter.figures.removedBytes = report.removed.bytes;
+      meter.figures.rewrittenBytes = report.rewritten.bytes;
+      meter.figures.keptBytes = report.kept.bytes;
+      printResult(json, { dryRun, ...report }, describeReport(report));
+    }),
 };
 
 function describeReport(report: PruneReport): string {

@@ -13,10 +13,11 @@ import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.j
 import { openRepository } from "../../repository/repository.js";
 import { withReadLease } from "../read-lease.js";
 import { type LostRange, type RestoreOptions, restore } from "../restore/restore.js";
+import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
 
-interface RestoreArguments extends StorageArguments {
+interface RestoreArguments extends StorageArguments, MetricsArguments {
   point: string;
   target: string[];
   threads: number | undefined;
@@ -32,6 +33,7 @@ export const restoreCommand: Command<RestoreArguments> = {
     parser
       .options({
         ...storageOptions,
+        ...metricsOptions,
         point: {
           type: "string",
           demandOption: true,
@@ -67,32 +69,47 @@ export const restoreCommand: Command<RestoreArguments> = {
         "$0 restore --repo repo --point latest --target disk.img --allow-missing",
         "what is left after packs were lost",
       ) as unknown as Argv<RestoreArguments>,
-  handler: async (args) => {
-    const threads = chooseThreads(args.threads);
-    const signal = interruptSignal();
-    const repository = await openRepository(storageLocation(args), signal);
-    const watcher = progressWatcher(args.json);
-    const started = performance.now();
-    const { point, targets, lost } = await withReadLease(
-      repository.storage,
-      { watcher, signal },
-      async () => {
-        const point = await findPoint(repository.storage.until(signal), args.point);
-        const targets = chooseTargets(point, args.target);
-        const lost = await restore(repository, {
-          ...{ point, targets, threads, watcher, signal },
-          existing: args.force ? "replace" : "refuse",
-          missing: args.allowMissing ? "zeros" : "refuse",
-        });
-        return { point, targets, lost };
-      },
-    );
-    const seconds = (performance.now() - started) / 1000;
-    const volumes = targets.map(({ volume, path }) => ({ ...volume, target: path }));
-    if (lost.length > 0) process.exitCode = EXIT.dataDamaged;
-    const result = { point: point.id, seconds, volumes, lost };
-    printResult(args.json, result, describeRestore(point, targets, { seconds, lost }));
-  },
+  handler: (args) =>
+    withMetrics("restore", args, async (meter) => {
+      const threads = chooseThreads(args.threads);
+      const signal = interruptSignal();
+      const repository = await openRepository(storageLocation(args), signal);
+      const watcher = meter.watch(progressWatcher(args.json));
+      const started = performance.now();
+      const { point, targets, lost } = await withReadLease(
+        repository.storage,
+        { watcher, signal },
+        async () => {
+          const point = await findPoint(repository.storage.until(signal), args.point);
+          const targets = chooseTargets(point, args.target);
+          const lost = await restore(repository, {
+            ...{ point, targets, threads, watcher, signal },
+            existing: args.force ? "replace" : "refuse",
+            missing: args.allowMissing ? "zeros" : "refuse",
+          });
+          return { point, targets, lost };
+        },
+      );
+      const seconds = (performance.now() - started) / 1000;
+      const volumes = targets.map(({ volume, path }) => ({ ...volume, target: path }));
+      const lostOf = (name?: string) =>
+        lost.reduce(
+          (sum, { volume, length }) => sum + (name === undefined || volume === name ? length : 0),
+          0,
+        );
+      meter.volumes = volumes.map(({ name, sizeBytes }) => ({
+        name,
+        sizeBytes,
+        unreadableBytes: lostOf(name),
+      }));
+      meter.figures.lostBytes = lostOf();
+      if (lost.length > 0) {
+        process.exitCode = EXIT.dataDamaged;
+        meter.problem = "ChunkMissing";
+      }
+      const result = { point: point.id, seconds, volumes, lost };
+      printResult(args.json, result, describeRestore(point, targets, { seconds, lost }));
+    }),
 };
 
 /** Which volume goes where. `NAME=` may be left out when there is one volume; names and paths may contain `=`. */

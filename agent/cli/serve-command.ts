@@ -1,7 +1,7 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
-import { once, usage } from "../../command-line/options.js";
+import { once, threadsOrAutoOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
   type StorageArguments,
@@ -11,11 +11,14 @@ import {
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 import { type ServeReport, serve } from "../serve/serve.js";
+import { ServiceMetrics } from "../serve/service-metrics.js";
 import { instanceId, repositoryFromUserData } from "../serve/worker-identity.js";
+import { type MetricsArguments, metricsFiles, metricsOptions } from "./metrics-options.js";
 import { serviceLog } from "./service-log.js";
 import { interruptSignal } from "./signals.js";
 
-interface ServeArguments extends Omit<StorageArguments, "repo"> {
+interface ServeArguments extends Omit<StorageArguments, "repo">, MetricsArguments {
+  threads: number | "auto" | undefined;
   repo: string | undefined;
   workerId: string;
   pollInterval: number;
@@ -34,6 +37,7 @@ export const serveCommand: Command<ServeArguments> = {
     parser
       .options({
         ...storageOptions,
+        ...metricsOptions,
         repo: {
           ...storageOptions.repo,
           demandOption: false,
@@ -49,6 +53,10 @@ export const serveCommand: Command<ServeArguments> = {
         "poll-interval": seconds("poll-interval", 5, "Seconds between two looks for jobs"),
         "status-interval": seconds("status-interval", 2, "Seconds between two heartbeats of a job"),
         "device-timeout": seconds("device-timeout", 120, "Seconds that a volume's device may take to appear"),
+        threads: {
+          ...threadsOrAutoOption,
+          describe: "Threads of backups whose jobs name no number, as of `backup`; `auto` measures first",
+        },
         once: { type: "boolean", default: false, describe: "Do the jobs that are there, then end" },
         sysfs: folder("sysfs", "/sys", "Where sysfs is mounted"),
         dev: folder("dev", "/dev", "Where the devices are"),
@@ -71,6 +79,8 @@ export const serveCommand: Command<ServeArguments> = {
       serve(location, {
         ...{ worker, log, ...intervals, signal: interruptSignal() },
         devices: { sysfs: args.sysfs, dev: args.dev },
+        threads: args.threads,
+        metrics: new ServiceMetrics(metricsFiles(args), log),
         until: args.once ? "no-job-is-left" : "stopped",
       }),
     );

@@ -12,13 +12,14 @@ import {
 import { openRepository } from "../../repository/repository.js";
 import { problemRecords } from "../verify/problem-records.js";
 import { type VerifyReport, verify } from "../verify/verify.js";
+import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
 import { interruptSignal } from "./signals.js";
 
 /** Problems that are printed one by one; `--json` gives all. */
 const MAX_LINES = 50;
 
-interface VerifyArguments extends StorageArguments {
+interface VerifyArguments extends StorageArguments, MetricsArguments {
   point: string | undefined;
   readData: number | undefined;
   threads: number | undefined;
@@ -32,6 +33,7 @@ export const verifyCommand: Command<VerifyArguments> = {
     parser
       .options({
         ...storageOptions,
+        ...metricsOptions,
         point: {
           type: "string",
           requiresArg: true,
@@ -52,28 +54,35 @@ export const verifyCommand: Command<VerifyArguments> = {
         "$0 verify --repo repo --read-data=5",
         "the next 5% of the packs, from a daily timer: every byte in 20 days",
       ) as unknown as Argv<VerifyArguments>,
-  handler: async (args) => {
-    refuseSampleOfPoint(args);
-    const repository = await openRepository(storageLocation(args));
-    const started = performance.now();
-    const report = await verify(repository, {
-      point: args.point,
-      readPercent: args.readData ?? 0,
-      threads: chooseThreads(args.threads),
-      watcher: progressWatcher(args.json),
-      signal: interruptSignal(),
-    });
-    const whole = report.problems.length === 0 && report.damaged.length === 0;
-    if (!whole) process.exitCode = EXIT.dataDamaged;
-    const seconds = (performance.now() - started) / 1000;
-    const problems = problemRecords(report);
-    const notes = report.notes.map((note) => note.toRecord());
-    printResult(
-      args.json,
-      { ok: whole, ...report, problems, notes, seconds },
-      whole ? describeWhole(report) : describeDamage(report),
-    );
-  },
+  handler: (args) =>
+    withMetrics("verify", args, async (meter) => {
+      refuseSampleOfPoint(args);
+      const repository = await openRepository(storageLocation(args));
+      const started = performance.now();
+      const report = await verify(repository, {
+        point: args.point,
+        readPercent: args.readData ?? 0,
+        threads: chooseThreads(args.threads),
+        watcher: meter.watch(progressWatcher(args.json)),
+        signal: interruptSignal(),
+      });
+      const whole = report.problems.length === 0 && report.damaged.length === 0;
+      meter.figures.readBytes = report.bytesRead;
+      meter.figures.problems = report.problems.length;
+      meter.figures.lostBytes = report.damaged.reduce((sum, { length }) => sum + length, 0);
+      if (!whole) {
+        process.exitCode = EXIT.dataDamaged;
+        meter.problem = report.problems[0]?.code ?? "ChunkMissing";
+      }
+      const seconds = (performance.now() - started) / 1000;
+      const problems = problemRecords(report);
+      const notes = report.notes.map((note) => note.toRecord());
+      printResult(
+        args.json,
+        { ok: whole, ...report, problems, notes, seconds },
+        whole ? describeWhole(report) : describeDamage(report),
+      );
+    }),
 };
 
 /** Samples go through the whole repository, and move on. @throws Usage */

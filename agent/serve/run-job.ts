@@ -7,7 +7,10 @@ import type { Repository } from "../../repository/repository.js";
 import { fromLockRecord, type ObjectLock } from "../../repository/storage/object-lock.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { backup } from "../backup/backup.js";
-import { chooseParallelism } from "../parallelism.js";
+import { RunMeter } from "../metrics/run-meter.js";
+import { volumeFigures } from "../metrics/run-record.js";
+import type { RunWatcher } from "../run-watcher.js";
+import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
 import { acceptJob, type JobHistory } from "./accept-job.js";
 import { type DeviceSearch, findDevices } from "./find-devices.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -16,9 +19,13 @@ import { type JobStorage, storageFor } from "./job-storage.js";
 import { isPassing } from "./patience.js";
 import { provenPointOf } from "./proven-point.js";
 import { restoreVolumes } from "./restore-volumes.js";
+import type { ServiceMetrics } from "./service-metrics.js";
 
 /** Its signal ends the service, and the job with it. */
 export interface JobOptions extends DeviceSearch {
+  metrics: ServiceMetrics;
+  /** For backups that do not say how many threads they want. */
+  threads: number | "auto" | undefined;
   worker: string;
   /** For the objects of jobs; its requests do not queue behind those of a backup. */
   control: Storage;
@@ -56,7 +63,9 @@ export async function runJob(
     return { outcome: failed(error), control };
   }
   const run = { ...options, control: storage.control };
-  const outcome = await runAccepted(storage.repository, job, history, run);
+  const meter = new RunMeter(job.kind, job.kind === "backup" ? job.instance.instanceId : undefined);
+  const outcome = await runAccepted(storage.repository, job, history, { ...run, meter });
+  await options.metrics.tell(meter.finish(outcome.ok ? undefined : outcome.error.code));
   return { outcome, control: storage.control };
 }
 
@@ -64,11 +73,12 @@ async function runAccepted(
   repository: Repository,
   job: Job,
   history: JobHistory,
-  options: JobOptions,
+  options: JobOptions & { meter: RunMeter },
 ): Promise<JobResult["outcome"]> {
-  const { log } = options;
+  const { log, meter } = options;
   const cancel = new AbortController();
   const progress = new JobProgress((message) => log.warn(message, { job: job.id }));
+  const watcher = meter.watch(progress);
   const heartbeat = new Heartbeat({
     ...{ storage: options.control, job: job.id, worker: options.worker, progress, log },
     intervalMs: options.statusIntervalMs,
@@ -79,14 +89,14 @@ async function runAccepted(
   try {
     if (job.kind === "restore") {
       isWorking = true;
-      const point = await restoreVolumes(repository, job, history, { ...options, progress, signal });
+      const point = await restoreVolumes(repository, job, history, { ...options, progress: watcher, signal });
       return { ok: true, point };
     }
     const lock = lockOf(job);
     const made =
       history === "new" ? undefined : await provenPointOf(repository.storage, job.id, { lock, log, signal });
     isWorking = true;
-    const point = made ?? (await backUpVolumes(repository, job, { ...options, progress, signal }));
+    const point = made ?? (await backUpVolumes(repository, job, { ...options, watcher, signal }));
     return { ok: true, point };
   } catch (error) {
     if (cancel.signal.aborted) return failed(cancelled(job.id));
@@ -103,19 +113,30 @@ async function runAccepted(
 async function backUpVolumes(
   repository: Repository,
   job: BackupJob,
-  options: JobOptions & { progress: JobProgress },
+  options: JobOptions & { watcher: RunWatcher; meter: RunMeter },
 ): Promise<string> {
-  const { threads, queueDepth, compression, badBlocks } = job.options;
-  const parallelism = chooseParallelism(threads ?? undefined, queueDepth ?? undefined);
+  const { compression, badBlocks } = job.options;
+  const wanted = {
+    threads: job.options.threads ?? options.threads,
+    queueDepth: job.options.queueDepth ?? undefined,
+  };
+  refuseParallelism(wanted);
   const found = await findDevices(job, options);
   const devices = found.map(({ path, volume: { name, origin } }) => ({ path, name, ebs: origin }));
+  const parallelism = await chosenParallelism(wanted, {
+    devices: devices.map(({ path }) => path),
+    partBytes: repository.storage.partBytes,
+    notice: options.watcher.notice,
+    signal: options.signal,
+  });
   const point = await backup(repository, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
     lock: lockOf(job),
     origin: { instance: job.instance, job: job.id },
-    watcher: options.progress,
+    watcher: options.watcher,
     signal: options.signal,
   });
+  options.meter.volumes = point.volumes.map(volumeFigures);
   return point.id;
 }
 

@@ -1,11 +1,12 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { expectedMemoryBytes } from "../../agent/tune/expected-memory.js";
 import { addSeries, backupWithEach, type CompareOptions, restoreAndCompare } from "../compare-backups.js";
 import type { Measured } from "../measure.js";
 import { heading, medianRatio, print, type Report } from "../report.js";
 import { blockferry, restic } from "../tools.js";
-import { expectedMemoryBytes } from "./expected-memory.js";
 import { isVersitygwInstalled, startVersitygw } from "./servers.js";
+import { PART_BYTES } from "./upload-ways.js";
 
 const THREADS = 2;
 const QUEUE_DEPTH = 16;
@@ -61,7 +62,10 @@ function addRatios(report: Report, backups: Measured[][], restores: Measured[][]
 }
 
 function addMemory(report: Report, backups: Measured[][], imageBytes: number): void {
-  const expected = expectedMemoryBytes(THREADS, QUEUE_DEPTH, imageBytes);
+  const expected = expectedMemoryBytes({
+    ...{ threads: THREADS, queueDepth: QUEUE_DEPTH },
+    ...{ partBytes: PART_BYTES, sourceBytes: imageBytes },
+  });
   report.addSeries({
     name: `S3 backup, memory by the formula, ${THREADS} threads`,
     unit: "MiB",

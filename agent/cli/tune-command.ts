@@ -1,0 +1,98 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { formatBytes, formatTable } from "../../command-line/format.js";
+import { once, repeated, usage } from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import { openRepository } from "../../repository/repository.js";
+import type { SpeedAt } from "../tune/advise.js";
+import { type Tuning, tune } from "../tune/tune.js";
+import { interruptSignal } from "./signals.js";
+
+interface TuneArguments extends Omit<StorageArguments, "repo"> {
+  repo: string | undefined;
+  device: string[];
+  seconds: number;
+  json: boolean;
+}
+
+/** Of a repository in S3, the usual one. */
+const USUAL_PART_BYTES = 8 * 1024 * 1024;
+
+export const tuneCommand: Command<TuneArguments> = {
+  command: "tune",
+  describe: "Measure devices, cores and the way to the repository, and say how to run backups here",
+  builder: (parser: Argv) =>
+    parser
+      .options({
+        ...storageOptions,
+        repo: {
+          ...storageOptions.repo,
+          demandOption: false,
+          describe: "Repository that test uploads go to; nothing of them stays  [default: none are made]",
+        },
+        device: {
+          type: "string",
+          demandOption: true,
+          requiresArg: true,
+          coerce: repeated("device"),
+          describe: "PATH of a device or file, which is only read; may be repeated",
+        },
+        seconds: {
+          type: "number",
+          default: 15,
+          requiresArg: true,
+          coerce: once("seconds"),
+          describe: "How long to measure, about",
+        },
+      })
+      .example(
+        "$0 tune --device /dev/nvme1n1 --repo s3://my-backups/fleet-a",
+        "on a worker with a volume to back up",
+      ) as unknown as Argv<TuneArguments>,
+  handler: async ({ repo, json, ...args }) => {
+    if (!(args.seconds >= 0.5 && args.seconds <= 3600)) {
+      throw usage("--seconds must be from 0.5 to 3600.", "Leave it out for 15.");
+    }
+    const signal = interruptSignal();
+    const repository =
+      repo === undefined ? undefined : await openRepository(storageLocation({ ...args, repo }), signal);
+    const tuning = await tune({
+      devices: args.device,
+      storage: repository?.storage,
+      partBytes: USUAL_PART_BYTES,
+      seconds: args.seconds,
+      signal,
+    });
+    printResult(json, tuning, describe(tuning));
+  },
+};
+
+function describe({ figures, advice }: Tuning): string {
+  const { limits } = advice;
+  const rate = (bytesPerSecond: number) => `${formatBytes(bytesPerSecond)}/s`;
+  const sweep = (speeds: SpeedAt[]) =>
+    speeds.map(({ inFlight, bytesPerSecond }) => `${inFlight}: ${rate(bytesPerSecond)}`).join(", ");
+  const table = formatTable([
+    ["device", rate(limits.device), `reads in flight ${sweep(figures.read)}`],
+    [
+      "cpu",
+      rate(limits.cpu),
+      `${figures.cores} cores, each hashes ${rate(figures.hashBytesPerSecond)} and compresses ${rate(figures.compressBytesPerSecond)}`,
+    ],
+    limits.network === null
+      ? ["network", "-", "not measured; give --repo"]
+      : ["network", rate(limits.network), `parts in flight ${sweep(figures.upload)}, stored`],
+  ]);
+  return [
+    "Bytes of the devices that each could do by itself, in a first backup:",
+    table,
+    `The bottleneck is: ${advice.bottleneck}, ${rate(advice.bytesPerSecond)}.`,
+    `Run: backup --threads ${advice.threads} --queue-depth ${advice.queueDepth}`,
+    `Parts of ${formatBytes(advice.partBytes)}; memory ${formatBytes(advice.memoryBytes)}.`,
+  ].join("\n");
+}

@@ -1,0 +1,57 @@
+import { randomBytes } from "node:crypto";
+import { appendFile, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { systemErrorCode } from "../../foundation/blockferry-error.js";
+import { emfLines } from "./emf.js";
+import { type JobCounts, lastSuccesses, prometheusText } from "./prometheus.js";
+import type { RunRecord } from "./run-record.js";
+
+/** Where metrics go; nowhere without either. */
+export interface MetricsFiles {
+  /** Replaced as a whole, so that nobody reads half of it. */
+  prometheus: string | undefined;
+  /** Appended to; `-` is standard output. */
+  emf: string | undefined;
+}
+
+/**
+ * Tells of a run that has ended.
+ * @param last the last run of each command and instance, this one included
+ */
+export async function writeMetrics(
+  files: MetricsFiles,
+  record: RunRecord,
+  last: RunRecord[],
+  jobs?: JobCounts,
+): Promise<void> {
+  if (files.emf !== undefined) await appendLines(files.emf, emfLines(record));
+  if (files.prometheus === undefined) return;
+  const earlier = lastSuccesses(await readIfThere(files.prometheus));
+  await replaceFile(files.prometheus, prometheusText(last, earlier, jobs));
+}
+
+async function appendLines(path: string, lines: string[]): Promise<void> {
+  const text = lines.map((line) => `${line}\n`).join("");
+  if (path === "-") process.stdout.write(text);
+  else await appendFile(path, text);
+}
+
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return "";
+    throw error;
+  }
+}
+
+/** The collector reads every `*.prom` of its folder, which the temporary file is not. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const temp = `${path}.${randomBytes(8).toString("hex")}.tmp`;
+  try {
+    await writeFile(temp, text, { flag: "wx" });
+    await rename(temp, path);
+  } catch (error) {
+    await rm(temp, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,51 @@
+import { asBlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
+import type { RunWatcher, WatchedRun } from "../run-watcher.js";
+import type { MeteredCommand, RunRecord, VolumeFigures } from "./run-record.js";
+
+/** Collects what is to be told of a run while it goes on. */
+export class RunMeter {
+  readonly figures: RunRecord["figures"] = {};
+  volumes: VolumeFigures[] = [];
+  /** Why the run did not do what it should although it came to its end. */
+  problem: ErrorCode | undefined;
+  private readonly startedAt = new Date();
+  private watched: WatchedRun | undefined;
+
+  constructor(
+    private readonly command: MeteredCommand,
+    private readonly instance?: string,
+  ) {}
+
+  /** A watcher that passes everything on, and whose run is counted. */
+  watch(watcher: RunWatcher): RunWatcher {
+    return {
+      start: (run) => {
+        this.watched = run;
+        watcher.start(run);
+      },
+      stop: () => watcher.stop(),
+      notice: (message) => watcher.notice(message),
+    };
+  }
+
+  /** @param thrown what ended the run, undefined when nothing did */
+  end(thrown: unknown): RunRecord {
+    return this.finish(thrown === undefined ? this.problem : asBlockferryError(thrown).code);
+  }
+
+  finish(errorCode: ErrorCode | undefined): RunRecord {
+    return {
+      ...{ command: this.command, instance: this.instance, volumes: this.volumes },
+      ...{ startedAt: this.startedAt, endedAt: new Date() },
+      errorCode,
+      figures: { ...this.watchedFigures(), ...this.figures },
+    };
+  }
+
+  private watchedFigures(): RunRecord["figures"] {
+    if (this.watched === undefined) return {};
+    const { doneBytes: readBytes, ...stored } = this.watched.totals();
+    const sourceBytes = this.watched.totalBytes;
+    return this.command === "backup" ? { sourceBytes, readBytes, ...stored } : { sourceBytes, readBytes };
+  }
+}

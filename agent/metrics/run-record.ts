@@ -1,0 +1,106 @@
+import type { ErrorCode } from "../../foundation/blockferry-error.js";
+import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
+
+export type MeteredCommand = "backup" | "restore" | "verify" | "prune";
+
+/** What is told of a run that has ended, well or not. */
+export interface RunRecord {
+  command: MeteredCommand;
+  /** Id of the EC2 instance that was backed up or restored, where a job names one. */
+  instance?: string | undefined;
+  startedAt: Date;
+  endedAt: Date;
+  /** Undefined for a run that succeeded. */
+  errorCode: ErrorCode | undefined;
+  /** As far as they apply to the command, and as far as the run came. */
+  figures: Partial<Record<Figure, number>>;
+  volumes: VolumeFigures[];
+}
+
+export interface VolumeFigures {
+  name: string;
+  sizeBytes: number;
+  /** Kept as zeros, because they could not be read or were lost. */
+  unreadableBytes: number;
+}
+
+export function volumeFigures({ name, sizeBytes, badRanges }: RecoveryPointVolume): VolumeFigures {
+  const unreadableBytes = badRanges.reduce((sum, { length }) => sum + length, 0);
+  return { name, sizeBytes, unreadableBytes };
+}
+
+type Figure = (typeof FIGURES)[number]["figure"];
+
+/** Every figure, its name for Prometheus without the prefix, and its name and unit for CloudWatch. docs/operations.md lists them. */
+export const FIGURES = [
+  {
+    ...{ figure: "sourceBytes", prometheus: "run_source_bytes", emf: "SourceBytes", unit: "Bytes" as const },
+    help: "Size of all that the run was to go through.",
+  },
+  {
+    ...{ figure: "readBytes", prometheus: "run_read_bytes", emf: "ReadBytes", unit: "Bytes" as const },
+    help: "What it went through, holes and zeros included.",
+  },
+  {
+    ...{ figure: "zeroBytes", prometheus: "run_zero_bytes", emf: "ZeroBytes", unit: "Bytes" as const },
+    help: "Of these, chunks of zeros.",
+  },
+  {
+    ...{
+      figure: "duplicateBytes",
+      prometheus: "run_duplicate_bytes",
+      emf: "DuplicateBytes",
+      unit: "Bytes" as const,
+    },
+    help: "Of these and of the block maps, chunks that were stored already, by an earlier run or by this one.",
+  },
+  {
+    ...{ figure: "newBytes", prometheus: "run_new_bytes", emf: "NewBytes", unit: "Bytes" as const },
+    help: "Of these and of the block maps, chunks that were new.",
+  },
+  {
+    ...{ figure: "storedBytes", prometheus: "run_stored_bytes", emf: "StoredBytes", unit: "Bytes" as const },
+    help: "What the new chunks take in the repository.",
+  },
+  {
+    ...{ figure: "problems", prometheus: "run_problems", emf: "Problems", unit: "Count" as const },
+    help: "Problems that a verification found.",
+  },
+  {
+    ...{ figure: "lostBytes", prometheus: "run_lost_bytes", emf: "LostBytes", unit: "Bytes" as const },
+    help: "Bytes of volumes that cannot be restored, or stand as zeros in what was restored.",
+  },
+  {
+    ...{
+      figure: "removedBytes",
+      prometheus: "run_removed_bytes",
+      emf: "RemovedBytes",
+      unit: "Bytes" as const,
+    },
+    help: "Packs that a prune removed.",
+  },
+  {
+    ...{
+      figure: "rewrittenBytes",
+      prometheus: "run_rewritten_bytes",
+      emf: "RewrittenBytes",
+      unit: "Bytes" as const,
+    },
+    help: "Packs that a prune rewrote.",
+  },
+  {
+    ...{ figure: "keptBytes", prometheus: "run_kept_bytes", emf: "KeptBytes", unit: "Bytes" as const },
+    help: "Packs that stay after a prune.",
+  },
+] as const;
+
+export function durationSeconds({ startedAt, endedAt }: RunRecord): number {
+  return (endedAt.getTime() - startedAt.getTime()) / 1000;
+}
+
+/** Bytes per second; undefined for a run that reads no data, and for one that took no time. */
+export function throughput(record: RunRecord): number | undefined {
+  const seconds = durationSeconds(record);
+  const { readBytes } = record.figures;
+  return readBytes === undefined || seconds === 0 ? undefined : readBytes / seconds;
+}

@@ -1,0 +1,40 @@
+import { chooseParallelism, mostReads, type Parallelism } from "../parallelism.js";
+import { measuredParallelism } from "./tune.js";
+
+/** What the options ask for. */
+interface WantedParallelism {
+  threads: number | "auto" | undefined;
+  queueDepth: number | undefined;
+}
+
+/** Refuses what cannot be, before anything is opened. @throws Usage */
+export function refuseParallelism({ threads, queueDepth }: WantedParallelism): void {
+  chooseParallelism(threads === "auto" ? 1 : threads, queueDepth);
+}
+
+/**
+ * What `--threads` and `--queue-depth` come to. With `auto` devices and cores are measured first; a queue depth that is given holds.
+ * @throws Usage, SourceNotFound, SourceUnreadable, Interrupted
+ */
+export async function chosenParallelism(
+  { threads, queueDepth }: WantedParallelism,
+  {
+    devices,
+    notice,
+    ...measuring
+  }: { devices: string[]; notice(message: string): void; partBytes: number; signal: AbortSignal },
+): Promise<Parallelism> {
+  if (threads !== "auto") return chooseParallelism(threads, queueDepth);
+  const found = await measuredParallelism(devices, measuring);
+  const chosen = chooseParallelism(
+    threadsFor(found.threads, queueDepth ?? found.queueDepth),
+    queueDepth ?? found.queueDepth,
+  );
+  notice(`--threads auto: threads ${chosen.threads}, reads in flight of each ${chosen.queueDepth}.`);
+  return chosen;
+}
+
+/** As many of the threads as have the I/O threads for a queue depth that somebody gave. */
+function threadsFor(threads: number, queueDepth: number): number {
+  return threads > 1 && mostReads(threads) < queueDepth ? threadsFor(threads - 1, queueDepth) : threads;
+}

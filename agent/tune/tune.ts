@@ -1,0 +1,119 @@
+import { randomBytes } from "node:crypto";
+import { availableParallelism } from "node:os";
+import { allocateAligned } from "../../native-free-io/aligned-memory.js";
+import type { BlockSource } from "../../native-free-io/block-source.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { mostReads, type Parallelism } from "../parallelism.js";
+import { type Advice, advise, type Figures } from "./advise.js";
+import { hashAndCompress } from "./compute-speed.js";
+import { readSample, sweepDepths } from "./device-speed.js";
+import { placesOf, withSources } from "./sources.js";
+import { sweepUploads } from "./upload-speed.js";
+
+const SAMPLE_CHUNKS = 64;
+const WARM_UP_CHUNKS = 8;
+/** Nothing shorter can be told from nothing. */
+const CLOCK_SECONDS = 1e-6;
+const DEPTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+const UPLOAD_WIDTHS = [1, 2, 4, 8, 16, 32];
+/** What a backup measures before it begins: enough to tell a fast device from a slow one, in 40 MiB. */
+const QUICK_SAMPLE_CHUNKS = 16;
+const QUICK_DEPTHS = [8, 32, 64];
+const QUICK_STEP_MS = 300;
+/** The rest stays for the page cache, the service and whatever else the machine does. */
+const MEMORY_SHARE = 0.5;
+
+export interface TuneOptions {
+  devices: string[];
+  /** Where a backup would go; without one the way there is not measured. */
+  storage: Storage | undefined;
+  /** Parts of the uploads, where no storage says so. */
+  partBytes: number;
+  /** For all measurements together, about. */
+  seconds: number;
+  signal: AbortSignal;
+}
+
+export interface Tuning {
+  figures: Omit<Figures, "mostReads">;
+  advice: Advice;
+}
+
+/**
+ * Measures what a backup would do on this machine, each part by itself, and says how to run it. Devices are only read; of the
+ * test uploads nothing stays.
+ * @throws SourceNotFound, SourceUnreadable, Interrupted; what `sweepUploads` throws
+ */
+export async function tune(options: TuneOptions): Promise<Tuning> {
+  const { storage, signal } = options;
+  const depths = possibleOf(DEPTHS);
+  const steps = depths.length + (storage === undefined ? 0 : UPLOAD_WIDTHS.length);
+  const stepMs = (options.seconds * 1000) / steps;
+  // First what may be refused.
+  const upload =
+    storage === undefined ? [] : await sweepUploads(storage, { widths: UPLOAD_WIDTHS, stepMs, signal });
+  const machine = await withSources(options.devices, (sources) =>
+    measureMachine(sources, SAMPLE_CHUNKS, { depths, stepMs, signal }),
+  );
+  const figures = { ...machine, upload, partBytes: storage?.partBytes ?? options.partBytes };
+  return { figures, advice: advise({ ...figures, mostReads }) };
+}
+
+/**
+ * The same decision from a measurement of a second, without uploads.
+ * @throws SourceNotFound, SourceUnreadable, Interrupted
+ */
+export async function measuredParallelism(
+  devices: string[],
+  { partBytes, signal }: { partBytes: number; signal: AbortSignal },
+): Promise<Parallelism> {
+  const depths = possibleOf(QUICK_DEPTHS);
+  const machine = await withSources(devices, (sources) =>
+    measureMachine(sources, QUICK_SAMPLE_CHUNKS, {
+      ...{ depths, stepMs: QUICK_STEP_MS, signal },
+    }),
+  );
+  const { threads, queueDepth } = advise({ ...machine, partBytes, upload: [], mostReads });
+  return { threads, queueDepth };
+}
+
+/** Those depths for which this process has the I/O threads. */
+function possibleOf(depths: number[]): number[] {
+  const possible = depths.filter((depth) => depth <= mostReads(1));
+  return possible.length > 0 ? possible : [1];
+}
+
+async function measureMachine(
+  sources: BlockSource[],
+  sampleChunks: number,
+  sweep: Parameters<typeof sweepDepths>[1],
+): Promise<Omit<Figures, "mostReads" | "upload" | "partBytes">> {
+  const places = placesOf(sources);
+  const chunks = sources.reduce((sum, { sizeBytes }) => sum + chunkCount(sizeBytes), 0);
+  // A chunk that came twice would seem to be a duplicate.
+  const sample = await readSample(places, Math.max(1, Math.min(sampleChunks, chunks)));
+  const read = await sweepDepths(places, sweep);
+  return {
+    cores: availableParallelism(),
+    memoryBytes: Math.floor(process.availableMemory() * MEMORY_SHARE),
+    sourceBytes: sources.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    read,
+    ...computeSpeeds(sample),
+  };
+}
+
+/** Of one core, on data of the devices themselves; on random bytes where these hold nothing but zeros. */
+function computeSpeeds(
+  sample: Buffer,
+): Pick<Figures, "hashBytesPerSecond" | "compressBytesPerSecond" | "storedShare"> {
+  if (!sample.some((byte) => byte !== 0)) return computeSpeeds(randomBytes(sample.length));
+  const output = allocateAligned(CHUNK_BYTES);
+  hashAndCompress(sample.subarray(0, WARM_UP_CHUNKS * CHUNK_BYTES), output, new Set());
+  const measured = hashAndCompress(sample, output, new Set());
+  return {
+    hashBytesPerSecond: measured.hashedBytes / Math.max(measured.hashSeconds, CLOCK_SECONDS),
+    compressBytesPerSecond: measured.compressedBytes / Math.max(measured.compressSeconds, CLOCK_SECONDS),
+    storedShare: measured.storedBytes / sample.length,
+  };
+}

@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { prometheusText } from "../../../agent/metrics/prometheus.js";
+import type { RunRecord } from "../../../agent/metrics/run-record.js";
+import { FIXTURES } from "../../fixtures/fixtures.js";
+import { agent } from "../../support/agent.js";
+import { jobVolume } from "../../support/jobs.js";
+import { SeededRandom } from "../../support/random.js";
+import { writeRandomFile } from "../../support/random-files.js";
+import { newRepository } from "../../support/repositories.js";
+import { runTool } from "../../support/run-tool.js";
+import { ServedRepository } from "../../support/served-repository.js";
+import { tempFolder } from "../../support/temp-folder.js";
+
+const MIB = 1024 * 1024;
+/** Where scripts/s3-servers.sh installs Python's jsonschema, as moto needs it. */
+const PYTHON = fileURLToPath(new URL("../../../../.tools/moto/bin/python", import.meta.url));
+
+describe("metrics", async () => {
+  const folder = await tempFolder();
+  const image = join(folder, "disk.img");
+  const metricsFile = join(folder, "collector", "blockferry.prom");
+  const emfFile = join(folder, "metrics.log");
+  const options = ["--metrics-file", metricsFile, "--emf-file", emfFile];
+  let repo: string;
+  before(async () => {
+    await mkdir(join(folder, "collector"));
+    repo = await newRepository(folder);
+    await writeRandomFile(image, 3 * MIB, SeededRandom.fresh());
+  });
+  const text = () => readFile(metricsFile, "utf8");
+
+  test("of a backup, a restore, a verification and a prune are accepted by promtool, and told in bytes", async () => {
+    const runs: [string[], string][] = [
+      [["backup", "--device", `${image}=root`], 'run_read_bytes{command="backup"} 3145728'],
+      [
+        ["restore", "--point", "latest", "--target", join(folder, "out.img")],
+        'run_lost_bytes{command="restore"} 0',
+      ],
+      [["verify", "--read-data"], 'run_problems{command="verify"} 0'],
+      [["prune"], 'run_removed_bytes{command="prune"} 0'],
+    ];
+    for (const [[command = "", ...args], line] of runs) {
+      const { code, stderr } = await agent(command, "--repo", repo, ...args, ...options);
+      assert.equal(code, 0, stderr);
+      await assertPromtoolAccepts(await text());
+      assert.ok((await text()).includes(`blockferry_${line}\n`), `${line} in\n${await text()}`);
+      assert.match(await text(), new RegExp(`blockferry_run_success\\{command="${command}"\\} 1\n`));
+    }
+    assert.deepEqual(
+      await readdir(join(folder, "collector")),
+      ["blockferry.prom"],
+      "no temporary file stays",
+    );
+  });
+
+  test("of a run that failed name the error, and keep when it last succeeded", async () => {
+    const [success] =
+      /blockferry_last_success_timestamp_seconds\{command="backup"\} .*/.exec(await text()) ?? [];
+    assert.ok(success !== undefined);
+    const { code } = await agent("backup", "--repo", repo, "--device", join(folder, "none"), ...options);
+    assert.equal(code, 1);
+    await assertPromtoolAccepts(await text());
+    assert.match(await text(), /blockferry_run_success\{command="backup"\} 0\n/);
+    assert.match(await text(), /blockferry_run_error_info\{command="backup",code="SourceNotFound"\} 1\n/);
+    assert.ok((await text()).includes(`${success}\n`));
+  });
+
+  test("of a service count its jobs, with the instance of each", async () => {
+    const served = await ServedRepository.open(repo);
+    await served.addJob([jobVolume(0, MIB)]);
+    const nowhere = ["--sysfs", folder, "--dev", folder, "--device-timeout", "0.1"];
+    const { code } = await served.serveOnce([...options, ...nowhere]);
+    assert.equal(code, 1);
+    await assertPromtoolAccepts(await text());
+    assert.match(await text(), /blockferry_serve_jobs_total\{outcome="failed"\} 1\n/);
+    assert.match(await text(), /run_success\{command="backup",instance_id="i-[0-9a-f]+"\} 0\n/);
+  });
+
+  test("in the embedded metric format satisfy the schema of AWS, every line of them", async () => {
+    const lines = (await readFile(emfFile, "utf8")).trim().split("\n");
+    assert.ok(lines.length >= 7, "runs, and the volumes of backup and restore");
+    const schema = join(FIXTURES, "emf-schema.json");
+    const script =
+      "import json, sys, jsonschema\nschema = json.load(open(sys.argv[1]))\nfor line in open(sys.argv[2]): jsonschema.validate(json.loads(line), schema)";
+    await runTool(PYTHON, "-c", script, schema, emfFile);
+    for (const line of lines) assertTargetsAreThere(JSON.parse(line) as EmfDocument);
+    const failed = lines.map((line) => JSON.parse(line) as EmfDocument).find(({ Failed }) => Failed === 1);
+    assert.equal(failed?.ErrorCode, "SourceNotFound");
+  });
+
+  test("that cannot be written do not fail the run, and a note says so", async () => {
+    const { code, stderr } = await agent(
+      "verify",
+      "--repo",
+      repo,
+      "--metrics-file",
+      join(image, "no-folder"),
+    );
+    assert.equal(code, 0);
+    assert.match(stderr, /note: the metrics could not be written: ENOTDIR/);
+  });
+
+  test("survive names with every special character of the format", async () => {
+    const record: RunRecord = {
+      ...{
+        command: "backup",
+        startedAt: new Date(0),
+        endedAt: new Date(1),
+        errorCode: undefined,
+        figures: {},
+      },
+      volumes: [{ name: 'a"b\\c\nd{}=,é', sizeBytes: 1, unreadableBytes: 0 }],
+    };
+    await assertPromtoolAccepts(prometheusText([record], new Map()));
+  });
+});
+
+type EmfDocument = Record<string, unknown> & {
+  _aws: { CloudWatchMetrics: { Dimensions: string[][]; Metrics: { Name: string }[] }[] };
+};
+
+/** What the specification says in words: targets exist, dimensions as strings, metrics as numbers, at most 100 of them. */
+function assertTargetsAreThere(document: EmfDocument): void {
+  for (const { Dimensions, Metrics } of document._aws.CloudWatchMetrics) {
+    for (const name of Dimensions.flat()) assert.equal(typeof document[name], "string", name);
+    for (const { Name } of Metrics) assert.equal(typeof document[Name], "number", Name);
+    assert.ok(Metrics.length <= 100);
+  }
+}
+
+/** Parses the text and holds it against the naming conventions. */
+async function assertPromtoolAccepts(text: string): Promise<void> {
+  const promtool = execFile("promtool", ["check", "metrics"]);
+  const said: string[] = [];
+  promtool.stdout?.on("data", (data: string) => said.push(data));
+  promtool.stderr?.on("data", (data: string) => said.push(data));
+  const ended = new Promise((resolve) => promtool.once("close", resolve));
+  promtool.stdin?.end(text);
+  assert.equal(await ended, 0, `${said.join("")}\n${text}`);
+}
