@@ -12,7 +12,8 @@ export interface UnlockOptions extends KmsCaller {
 
 /**
  * Finds a key that opens the repository: the passphrase that was given comes first, a prompt for one last.
- * @throws what is wrong with the key, where only one could be tried; else RepositoryLocked, which names each; Interrupted
+ * @throws what is wrong with the key, where only one could be tried; else RepositoryLocked, or the code of a failure that may pass,
+ * with each key and its failure in the message; Interrupted
  */
 export async function unlock(
   storage: Storage,
