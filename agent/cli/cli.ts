@@ -8,6 +8,7 @@ import { exportCommand } from "./export-command.js";
 import { forgetCommand } from "./forget-command.js";
 import { initCommand } from "./init-command.js";
 import { keyCommand } from "./key-command.js";
+import { limitsCommand } from "./limits-command.js";
 import { nbdCommand } from "./nbd-command.js";
 import { pruneCommand } from "./prune-command.js";
 import { repairCommand } from "./repair-command.js";
@@ -37,7 +38,8 @@ const AGENT: Program = {
       .command(withEpilogue(pruneCommand, epilogue))
       .command(withEpilogue(repairCommand, epilogue))
       .command(withEpilogue(keyCommand, epilogue))
-      .command(withEpilogue(serveCommand, epilogue)),
+      .command(withEpilogue(serveCommand, epilogue))
+      .command(withEpilogue(limitsCommand, epilogue)),
 };
 
 /** Runs one command line and ends the process with its exit code. */
