@@ -47,7 +47,6 @@ update_system() {
   install_packages "${TOOLS[$manager]}"
 }
 
-# What was there before stays when the build is over.
 install_packages() {
   local packages
   read -ra packages <<<"$1"
@@ -98,13 +97,21 @@ install_agent() {
   mkdir -p "$AGENT"
   tar -xzf "$PAYLOAD/blockferry.tgz" -C "$AGENT" --strip-components=1 --no-same-owner
   cp "$PAYLOAD/package-lock.json" "$AGENT/"
-  (cd "$AGENT" && npm_config_nodedir=/opt/node npm ci --omit=dev --no-audit --no-fund --loglevel=error)
+  (cd "$AGENT" && npm_config_nodedir=/opt/node npm ci --omit=dev --no-audit --no-fund --no-update-notifier --loglevel=error)
+  write_bill_of_materials
   chmod -R u=rwX,go=rX "$AGENT"
   ln -sf "$AGENT/dist/agent/main.cjs" /usr/local/bin/blockferry-agent
   ln -sf "$AGENT/dist/controller/main.js" /usr/local/bin/blockferry
   chmod 755 "$AGENT/dist/agent/main.cjs" "$AGENT/dist/controller/main.js"
   remove_packages "$(comm -13 <(echo "$before") <(echo "$after"))"
 }
+
+# Not with --omit=dev: npm leaves out what a development dependency has as its peer, though it is installed.
+write_bill_of_materials() (
+  cd "$AGENT"
+  npm pkg delete devDependencies
+  npm sbom --sbom-format=cyclonedx --no-update-notifier >sbom.cdx.json
+)
 
 installed_packages() {
   case $manager in
@@ -145,8 +152,6 @@ install_service() {
 close_machine() {
   systemctl mask --quiet ssh.service ssh.socket sshd.service sshd.socket
   rm -f /etc/ssh/ssh_host_*
-  # Nothing that a package installs later may bring a listener of its own.
-  rm -f /etc/ssh/sshd_config.d/*ec2*
 }
 
 # What must not be the same on two machines, and what only the build needed.
@@ -157,7 +162,7 @@ clean_up() {
   esac
   rm -rf "$PAYLOAD" /root/.npm /var/lib/cloud/instances /var/log/cloud-init*.log
   rm -f /var/lib/systemd/random-seed
-  [ -e /etc/machine-id ] && : >/etc/machine-id
+  : >/etc/machine-id
 }
 
 main

@@ -8,7 +8,10 @@ PACKER=v1.11.2
 PLUGIN=v1.2.9
 tools="$PWD/.tools/packer-$PACKER-amazon-$PLUGIN"
 
-[ -x "$tools/packer" ] && exit
+if [ -x "$tools/packer" ]; then
+  ln -sfn "$tools" .tools/packer
+  exit
+fi
 if ! command -v go >/dev/null; then
   echo "Go is needed to build Packer, which checks the template of the worker AMI." >&2
   [ "${CI:-}" = true ] && exit 1
@@ -22,6 +25,7 @@ build() {
   CGO_ENABLED=0 go build -C "$source" -mod=readonly -ldflags='-s -w' -o "$2" .
 }
 
+mkdir -p .tools
 new="$(mktemp -d "$tools.XXXXXX")"
 trap 'rm -rf "$new"' EXIT
 build "github.com/hashicorp/packer-plugin-amazon@$PLUGIN" "$new/plugin"
@@ -31,3 +35,4 @@ CHECKPOINT_DISABLE=1 PACKER_CONFIG_DIR="$new" PACKER_PLUGIN_PATH="$new/plugins" 
 rm "$new/plugin"
 chmod 755 "$new"
 mv "$new" "$tools"
+ln -sfn "$tools" .tools/packer

@@ -51,6 +51,26 @@ describe("a worker made by packer/provision.sh", async () => {
     await assert.rejects(access(root.file("/payload")), "what was uploaded is gone");
   });
 
+  rootTest(
+    "has a bill of materials: every package that it runs, with version and hash, and no other",
+    async () => {
+      const { components } = JSON.parse(
+        await readFile(root.file("/opt/blockferry/sbom.cdx.json"), "utf8"),
+      ) as {
+        components: { name: string; version: string; hashes?: unknown[] }[];
+      };
+      const { dependencies } = JSON.parse(await readFile("package.json", "utf8"));
+      const names = components.map(({ name }) => name);
+      for (const name of [...Object.keys(dependencies), "@smithy/core"])
+        assert.ok(names.includes(name), name);
+      for (const { name, version, hashes = [] } of components) {
+        assert.match(version, /^\d+\.\d+\.\d+/, name);
+        assert.ok(hashes.length > 0, name);
+      }
+      assert.ok(!names.includes("typescript"), "nothing that only developers need");
+    },
+  );
+
   rootTest("can be reached by no SSH, and is a machine of its own", async () => {
     for (const unit of ["ssh.service", "ssh.socket", "sshd.service"]) {
       const { stdout } = await root.run("systemctl", ["is-enabled", unit]);

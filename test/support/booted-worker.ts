@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import { after } from "node:test";
 import { runTool } from "./run-tool.js";
 import { waitUntil } from "./wait-until.js";
@@ -25,18 +24,19 @@ export class BootedWorker {
       });
     }
     after(() => switchOff(nspawn));
-    let init: string | undefined;
+    let init = "";
     const isUp = async () => {
       assert.equal(nspawn.exitCode, null, `systemd-nspawn ended\n${output}`);
-      init ??= await childOf(nspawn.pid as number);
-      if (init === undefined) return false;
+      // Before it has its own namespaces, nspawn's child may be another process at each look.
+      init = await runTool("pgrep", "--parent", String(nspawn.pid)).catch(() => "");
+      if (!/^\d+$/.test(init)) return false;
       const state = await inside(init, "systemctl", "is-system-running").catch(({ stdout }) =>
         String(stdout),
       );
       return ["starting", "running", "degraded"].includes(state.trim());
     };
     await waitUntil(`a booted worker\n${output}`, isUp, BOOT_MS);
-    return new BootedWorker(init as unknown as string);
+    return new BootedWorker(init);
   }
 
   run(command: string, ...args: string[]): Promise<string> {
@@ -51,11 +51,6 @@ export class BootedWorker {
 
 function inside(init: string, command: string, ...args: string[]): Promise<string> {
   return runTool("nsenter", "--target", init, "--all", command, ...args);
-}
-
-async function childOf(pid: number): Promise<string | undefined> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
-  return children.trim().split(" ")[0] || undefined;
 }
 
 /** Twice SIGTERM ends all that is in it at once (systemd-nspawn(1)). */

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { runTool } from "../support/run-tool.js";
+import { tempFolder } from "../support/temp-folder.js";
+
+interface Packed {
+  filename: string;
+  files: { path: string }[];
+}
+
+describe("the package", async () => {
+  const folder = await tempFolder();
+  const pack = ["pack", "--json", "--silent", "--pack-destination", folder];
+  const [{ filename, files }] = JSON.parse(await runTool("npm", ...pack)) as [Packed];
+  const { version } = JSON.parse(await readFile("package.json", "utf8"));
+
+  test("holds what runs and its documentation, and nothing of tests, benchmarks or sources", () => {
+    const code =
+      /^dist\/(agent|command-line|controller|foundation|native-free-io|repository)\/.*\.c?js(\.map)?$/;
+    const known = new Set(["LICENSE", "README.md", "package.json"]);
+    const others = files.map(({ path }) => path).filter((path) => !code.test(path) && !known.has(path));
+    assert.deepEqual(
+      others.sort(),
+      ["architecture", "format", "operations"].map((name) => `docs/${name}.md`),
+    );
+    for (const needed of ["dist/agent/main.cjs", "dist/agent/thread.cjs", "dist/controller/main.js"]) {
+      assert.ok(
+        files.some(({ path }) => path === needed),
+        needed,
+      );
+    }
+  });
+
+  test("installs globally where nothing is, and both command lines run", async () => {
+    const prefix = join(folder, "prefix");
+    const install = ["install", "--global", "--prefix", prefix, "--no-audit", "--no-fund", "--silent"];
+    await runTool("npm", ...install, join(folder, filename));
+    for (const program of ["blockferry-agent", "blockferry"]) {
+      assert.equal(await runTool(join(prefix, "bin", program), "--version"), version);
+    }
+    const agent = join(prefix, "bin/blockferry-agent");
+    const repo = join(folder, "repo");
+    await runTool(agent, "init", "--repo", repo);
+    await runTool(agent, "backup", "--repo", repo, "--device", "package.json");
+    await runTool(agent, "verify", "--repo", repo, "--read-data");
+  });
+});
