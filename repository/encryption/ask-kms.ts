@@ -1,6 +1,7 @@
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../../foundation/interrupted.js";
+import { isTransient } from "../storage/s3/transient.js";
 
 /** Its ARN, or that of an alias. (AWS: "KMS key identifiers") */
 export const KMS_ARN = /^arn:(aws[a-z-]*):kms:([a-z0-9-]+):\d{12}:(key|alias)\/[A-Za-z0-9/_-]+$/;
@@ -99,7 +100,7 @@ function explain(
     };
   }
   const isNetwork = cause instanceof Error && "code" in cause && /^E[A-Z]+$/.test(String(cause.code));
-  if (UNAVAILABLE.test(name) || isNetwork) {
+  if (UNAVAILABLE.test(name) || isNetwork || isTransient(cause)) {
     return {
       code: "AwsUnavailable",
       remedy: "It was tried several times. Check the network and health.aws.amazon.com, then run it again.",

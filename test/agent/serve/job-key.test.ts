@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { CreateKeyCommand, DisableKeyCommand, KMSClient } from "@aws-sdk/client-kms";
+import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import { jobSigner } from "../../../controller/aws/job-signer.js";
 import { type BackupJob, newJobId, readJob, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey } from "../../../repository/jobs/job-key.js";
@@ -19,7 +19,6 @@ import { tempFolder } from "../../support/temp-folder.js";
 import { waitUntil } from "../../support/wait-until.js";
 
 const MIB = 1024 * 1024;
-const NO_DEVICES = ["--sysfs", "/nowhere/sys", "--dev", "/nowhere/dev", "--device-timeout=0.1"];
 const OTHER_WORKER = "i-0ccccccccccccccc3";
 const volume = jobVolume(0, MIB);
 
@@ -32,6 +31,8 @@ async function newKey(): Promise<string> {
 }
 
 const key = await newKey();
+/** A job that is accepted ends with DeviceNotFound. */
+const NO_DEVICES = [...(await TestDevices.create()).options, "--device-timeout=0.1"];
 
 async function emptyRepository(): Promise<ServedRepository> {
   return ServedRepository.open(await newRepository(await tempFolder()));
@@ -105,9 +106,7 @@ describe("a service with a job key", () => {
 
   test("that may not verify with it tells the controller at once, and which right it lacks", async () => {
     const served = await emptyRepository();
-    const disabled = await newKey();
-    const job = await addSigned(served, {}, disabled);
-    await kms.send(new DisableKeyCommand({ KeyId: disabled }));
+    const job = await addSigned(served);
     const unknown = key.replace(/key\/.*/, "key/00000000-0000-4000-8000-000000000000");
     await served.serveOnce([...NO_DEVICES, "--job-key", unknown]);
     const error = await served.errorOf(job.id);
