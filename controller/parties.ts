@@ -1,4 +1,5 @@
 import { BlockferryError } from "../foundation/blockferry-error.js";
+import type { KmsCaller } from "../repository/encryption/ask-kms.js";
 import { type JobSigner, jobSigner } from "./aws/job-signer.js";
 import { openParty, type Party } from "./aws/party.js";
 import type { JobPlan } from "./plan.js";
@@ -12,20 +13,12 @@ export interface Parties {
   signer: JobSigner;
 }
 
-/** The controller itself, as it reaches the repository. */
-export interface Self {
-  /** Profile of the AWS configuration files. */
-  profile: string | undefined;
-  /** Ends what the parties wait for. */
-  signal?: AbortSignal | undefined;
-}
-
 /**
  * The parties of a job that was begun: the same accounts, and its own Regions whatever the environment names. With others,
  * nothing of the job would be found, and that would look as if all of it were removed.
  * @throws CredentialsInvalid
  */
-export async function reopenParties(plan: JobPlan, request: JobRequest, self: Self): Promise<Parties> {
+export async function reopenParties(plan: JobPlan, request: JobRequest, self: KmsCaller): Promise<Parties> {
   const regions = {
     source: { ...request.source, region: plan.source.region },
     worker: { ...request.worker, region: plan.worker.region },
@@ -38,13 +31,17 @@ export async function reopenParties(plan: JobPlan, request: JobRequest, self: Se
   return parties;
 }
 
-/** @throws CredentialsInvalid */
-export async function openParties(request: JobRequest, { profile, signal }: Self): Promise<Parties> {
+/**
+ * @param self the controller, as it reaches the repository; its signal ends what the parties wait for
+ * @throws CredentialsInvalid
+ */
+export async function openParties(request: JobRequest, self: KmsCaller): Promise<Parties> {
+  const { signal } = self;
   const source = await openParty("source", request.source, signal);
   const workerRegion = request.worker.region ?? source.region;
   const access = request.workerAccount === "source" ? request.source : request.worker;
   const worker = await openParty("worker", { ...access, region: workerRegion }, signal);
-  return { source, worker, signer: jobSigner(request.jobKey, profile) };
+  return { source, worker, signer: jobSigner(request.jobKey, self) };
 }
 
 function otherAccount(

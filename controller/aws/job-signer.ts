@@ -1,5 +1,6 @@
 import { DescribeKeyCommand, GenerateMacCommand, type KMSClient } from "@aws-sdk/client-kms";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { KmsCaller } from "../../repository/encryption/ask-kms.js";
 import {
   type JobSignature,
   MAC_ALGORITHM,
@@ -17,17 +18,14 @@ const PROBE = Buffer.from("blockferry check\n", "utf8");
 /** Who signs the jobs of a controller: itself, whichever roles it takes on for the rest. */
 export interface JobSigner extends Signer {
   /** Whether it could sign, and with a key that is for this. @throws KeyNotUsable; the errors of aws-errors.ts */
-  check(signal?: AbortSignal): Promise<void>;
+  check(): Promise<void>;
 }
 
 const SIGNS_NOTHING: JobSigner = { ...UNSIGNED, check: async () => undefined };
 
-/**
- * @param keyArn undefined where jobs are not signed
- * @param profile of the AWS configuration files; the credentials of the environment without one
- */
-export function jobSigner(keyArn: string | undefined, profile: string | undefined): JobSigner {
-  return keyArn === undefined ? SIGNS_NOTHING : new KmsJobSigner(keyArn, profile);
+/** @param keyArn undefined where jobs are not signed @param caller whose signal ends the check */
+export function jobSigner(keyArn: string | undefined, caller: KmsCaller): JobSigner {
+  return keyArn === undefined ? SIGNS_NOTHING : new KmsJobSigner(keyArn, caller);
 }
 
 class KmsJobSigner implements JobSigner {
@@ -37,8 +35,9 @@ class KmsJobSigner implements JobSigner {
 
   constructor(
     private readonly keyArn: string,
-    profile: string | undefined,
+    private readonly caller: KmsCaller,
   ) {
+    const { profile } = caller;
     this.region = keyArn.split(":")[3] ?? "";
     this.principal = profile === undefined ? "the credentials of the environment" : `profile ${profile}`;
     const access = { profile: profile ?? null, roleArn: null, externalId: null, region: this.region };
@@ -56,7 +55,8 @@ class KmsJobSigner implements JobSigner {
     return { keyArn: this.keyArn, mac: Buffer.from(Mac).toString("base64") };
   }
 
-  async check(signal?: AbortSignal): Promise<void> {
+  async check(): Promise<void> {
+    const { signal } = this.caller;
     const { KeyMetadata: { KeyUsage, KeySpec, KeyState } = {} } = await this.ask(
       "kms:DescribeKey",
       (kms, options) => kms.send(new DescribeKeyCommand({ KeyId: this.keyArn }), options),

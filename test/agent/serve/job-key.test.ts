@@ -45,7 +45,7 @@ async function addSigned(
   by = key,
 ): Promise<BackupJob> {
   const job = makeJob(config.id, [volume], fields);
-  await writeJob(storage, job, jobSigner(by, undefined));
+  await writeJob(storage, job, jobSigner(by, { profile: undefined }));
   return job;
 }
 
