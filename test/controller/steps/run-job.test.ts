@@ -30,6 +30,7 @@ async function undoneJob(env: NodeJS.ProcessEnv, ec2: () => Promise<object> = RU
     signer: UNSIGNED,
     signal: new AbortController().signal,
     visibleBy: 0,
+    delivered: new Set<string>(),
     timing: timing({ BLOCKFERRY_POLL_MS: "5", ...env }),
   };
   await runJob.make(context);
