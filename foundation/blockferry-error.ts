@@ -49,6 +49,8 @@ export const ERROR_CODES = [
   "DeviceNotFound",
   "DeviceSizeDiffers",
   "JobRefused",
+  "JobUnsigned",
+  "JobSignatureInvalid",
   "JobOutdated",
   "Cancelled",
   "MetadataUnavailable",
