@@ -100,10 +100,16 @@ install_agent() {
   (cd "$AGENT" && npm_config_nodedir=/opt/node npm ci --omit=dev --no-audit --no-fund --no-update-notifier --loglevel=error)
   write_bill_of_materials
   chmod -R u=rwX,go=rX "$AGENT"
-  ln -sf "$AGENT/dist/agent/main.cjs" /usr/local/bin/blockferry-agent
-  ln -sf "$AGENT/dist/controller/main.js" /usr/local/bin/blockferry
-  chmod 755 "$AGENT/dist/agent/main.cjs" "$AGENT/dist/controller/main.js"
+  link_program blockferry-agent
+  link_program blockferry
   remove_packages "$(comm -13 <(echo "$before") <(echo "$after"))"
+}
+
+link_program() {
+  local file
+  file="$AGENT/$(node --print "require('$AGENT/package.json').bin['$1']")"
+  chmod 755 "$file"
+  ln -sf "$file" "/usr/local/bin/$1"
 }
 
 # Not with --omit=dev: npm leaves out what a development dependency has as its peer, though it is installed.

@@ -14,23 +14,18 @@ describe("the package", async () => {
   const folder = await tempFolder();
   const pack = ["pack", "--json", "--silent", "--pack-destination", folder];
   const [{ filename, files }] = JSON.parse(await runTool("npm", ...pack)) as [Packed];
-  const { version } = JSON.parse(await readFile("package.json", "utf8"));
+  const { version, bin } = JSON.parse(await readFile("package.json", "utf8"));
 
   test("holds what runs and its documentation, and nothing of tests, benchmarks or sources", () => {
-    const code =
-      /^dist\/(agent|command-line|controller|foundation|native-free-io|repository)\/.*\.c?js(\.map)?$/;
+    const code = /^dist\/programs\/(agent|controller)\/[^/]+\.c?js$/;
     const known = new Set(["LICENSE", "README.md", "package.json"]);
     const others = files.map(({ path }) => path).filter((path) => !code.test(path) && !known.has(path));
     assert.deepEqual(
       others.sort(),
       ["architecture", "format", "operations"].map((name) => `docs/${name}.md`),
     );
-    for (const needed of ["dist/agent/main.cjs", "dist/agent/thread.cjs", "dist/controller/main.js"]) {
-      assert.ok(
-        files.some(({ path }) => path === needed),
-        needed,
-      );
-    }
+    const paths = new Set(files.map(({ path }) => path));
+    for (const program of Object.values<string>(bin)) assert.ok(paths.has(program), program);
   });
 
   test("installs globally where nothing is, and both command lines run", async () => {
