@@ -13,6 +13,7 @@ import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.
 import { ChunkPipeline, type OpenVolume } from "./chunk-pipeline.js";
 import { ChunkStore } from "./chunk-store.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
+import { NO_CLOCK, StageTimes } from "./stage-times.js";
 
 preloadStorage((workerData as ThreadData).storage);
 
@@ -37,6 +38,7 @@ async function readExtents(
 ): Promise<void> {
   const storage = await openStorage(task.storage);
   const counters = Counters.attach(task.counters).row(task.thread);
+  const clock = task.stages === undefined ? NO_CLOCK : StageTimes.attach(task.stages).clock(task.thread);
   const writer = new PackWriter({
     storage,
     compression: task.compression,
@@ -48,20 +50,24 @@ async function readExtents(
   const pipeline = new ChunkPipeline({
     volumes,
     extents: ExtentQueue.attach(task.extents, task.thread),
-    store: new ChunkStore(ChunkIndex.attach(task.index), writer, counters, storage.cipher),
+    store: new ChunkStore(ChunkIndex.attach(task.index), writer, counters, storage.cipher, clock),
     counters,
+    clock,
     stop,
     queueDepth: task.queueDepth,
     badBlocks: task.badBlocks,
   });
   // Chunks that wait for a stalled upload would not learn of the stop before it fails.
   const stopWatch = setInterval(() => stop.isSet && pipeline.resume(), POLL_MS);
+  const noting = setInterval(() => clock.note(), POLL_MS);
   try {
     await pipeline.run();
   } finally {
     clearInterval(stopWatch);
     await Promise.race([writer.finish(), stoppedFor(KEEP_MS, stop)]);
     await writer.abort();
+    clearInterval(noting);
+    clock.note();
   }
   pipeline.throwIfFailed();
 }

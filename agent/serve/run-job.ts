@@ -129,14 +129,17 @@ async function backUpVolumes(
     notice: options.watcher.notice,
     signal: options.signal,
   });
+  const outcomes = options.metrics.outcomeRecorder(options.watcher.notice);
   const point = await backup(repository, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
     lock: lockOf(job),
     origin: { instance: job.instance, job: job.id },
+    ...(outcomes === undefined ? {} : { recorder: outcomes }),
     watcher: options.watcher,
     signal: options.signal,
   });
   options.meter.volumes = point.volumes.map(volumeFigures);
+  Object.assign(options.meter.figures, outcomes?.duplicates(point));
   return point.id;
 }
 
