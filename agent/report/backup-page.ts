@@ -85,7 +85,20 @@ function volumeSection(volume: VolumeReport): Markup {
   )}${legend(unreadableBytes > 0 ? [...entries, bad] : entries)}</section>`;
 }
 
-function timeSection({ steps, stages, timeline, threads, queueDepth }: BackupFigures): Markup[] {
+function timeSection(figures: BackupFigures): Markup[] {
+  const steps = figures.steps.map(({ step, start, end }) => ({
+    ...{ label: STEP_NAMES[step], tone: step === "read" ? "hash" : "other" },
+    ...{ start, value: end - start, text: duration(end - start) },
+  }));
+  return [
+    figure(bars("The steps of the backup", steps)),
+    markup`<h3>Threads, while they read and stored</h3><p class="quiet">Threads: ${figures.threads}, reads in flight of each: ${figures.queueDepth}.</p>`,
+    ...threadCharts(figures),
+  ];
+}
+
+/** What the threads of a backup did, and how fast that was; for the report of a benchmark, too. */
+export function threadCharts({ stages, timeline, threads }: BackupFigures): Markup[] {
   const together = stages.reduce(addSeconds, noSeconds());
   const whole = STAGES.reduce((sum, stage) => sum + together[stage], 0);
   const ends = timeline.map(({ seconds }) => seconds);
@@ -95,16 +108,7 @@ function timeSection({ steps, stages, timeline, threads, queueDepth }: BackupFig
     values: lengths.map((length, span) => amountIn(span) / Math.max(length, Number.EPSILON)),
   });
   return [
-    figure(
-      bars(
-        "The steps of the backup",
-        steps.map(({ step, start, end }) => ({
-          ...{ label: STEP_NAMES[step], tone: step === "read" ? "hash" : "other" },
-          ...{ start, value: end - start, text: duration(end - start) },
-        })),
-      ),
-    ),
-    markup`<h3>Threads, while they read and stored</h3><p>${verdict(together)}</p><p class="quiet">Threads: ${threads}, reads in flight of each: ${queueDepth}.</p>`,
+    markup`<p>${verdict(together)}</p>`,
     figure(
       dividedBar(
         "What the threads did",

@@ -63,3 +63,10 @@ export function keyFigures(entries: [name: string, value: string][]): Markup {
 export function figure(...content: Markup[]): Markup {
   return markup`<figure>${content}</figure>`;
 }
+
+/** The first row is the head. */
+export function table([head = [], ...rows]: string[][]): Markup {
+  return markup`<div class="table"><table><tr>${head.map((cell) => markup`<th>${cell}</th>`)}</tr>${rows.map(
+    (row) => markup`<tr>${row.map((cell) => markup`<td>${cell}</td>`)}</tr>`,
+  )}</table></div>`;
+}

@@ -49,6 +49,7 @@ svg text.value{fill:var(--text)}
 .axis{stroke:var(--quiet)}
 .area{fill:var(--tone)}
 .line{fill:none;stroke:var(--tone);stroke-width:1.8;stroke-linejoin:round}
+.roof{fill:none;stroke:var(--text);stroke-width:2.4;stroke-linejoin:round}
 .dot{fill:var(--tone);stroke:var(--ground);stroke-width:1.5}
 .cell{fill:transparent}
 .cell:hover{stroke:var(--text)}

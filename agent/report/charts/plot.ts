@@ -3,7 +3,7 @@ import { type Markup, markup } from "./markup.js";
 /** Of every chart, in the units of its viewBox, which are CSS pixels at full width. */
 export const CHART_WIDTH = 912;
 /** Room for the labels of the y axis. */
-const LEFT = 88;
+const LEFT = 104;
 /** Half a label of the x axis stands out here. */
 const RIGHT = 40;
 const TOP = 12;
