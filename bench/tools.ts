@@ -4,7 +4,10 @@ import { fileURLToPath } from "node:url";
 import { emptyPageCache, type Measured, type MeasureOptions, measure, measureDurable } from "./measure.js";
 import { folderPlace, type Place } from "./place.js";
 
-export const AGENT = [process.execPath, fileURLToPath(new URL("../agent/main.cjs", import.meta.url))];
+export const AGENT = [
+  process.execPath,
+  fileURLToPath(new URL("../programs/agent/main.cjs", import.meta.url)),
+];
 
 /** A backup program under measurement, with a repository of its own. */
 export interface Tool {

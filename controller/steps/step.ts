@@ -46,6 +46,8 @@ export interface StepContext<P extends JobPlan = JobPlan> {
    * not show may be there all the same.
    */
   visibleBy: number;
+  /** Ids of what a restore has handed over: undoing leaves it alone. */
+  delivered: ReadonlySet<string>;
   /** Shows how far the step is. */
   progress(text: string): void;
 }
@@ -67,6 +69,8 @@ export interface Step<P extends JobPlan = JobPlan> {
   wait(context: StepContext<P>): Promise<Made>;
   /** Removes what it made, and waits until that is gone. */
   undo(context: StepContext<P>): Promise<void>;
+  /** No earlier step is undone while this one cannot be. */
+  mustUndoFirst?: true;
   /** Id of the recovery point, if the job proves to have done what it was to do, after the step is undone. */
   findPoint?(context: StepContext<P>): Promise<string | undefined>;
 }

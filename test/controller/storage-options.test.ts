@@ -52,7 +52,12 @@ test("how the repository is to be written reaches the agent in its job, and not 
   };
   await runJob.make({
     ...{ plan, made, storage, source: party, worker: party, timing: timing() },
-    ...{ signal: new AbortController().signal, visibleBy: 0, progress: () => undefined },
+    ...{
+      signal: new AbortController().signal,
+      visibleBy: 0,
+      delivered: new Set<string>(),
+      progress: () => undefined,
+    },
   });
   const job = await readJob(storage, plan.jobId);
   assert.deepEqual(job.options.storage, {

@@ -28,6 +28,7 @@ async function undoneJob(env: NodeJS.ProcessEnv, ec2: () => Promise<object> = RU
     made: { volumes: { [volumeId]: "vol-0fedcba9876543210" }, attachments: { [volumeId]: "/dev/sdf" } },
     signal: new AbortController().signal,
     visibleBy: 0,
+    delivered: new Set<string>(),
     timing: timing({ BLOCKFERRY_POLL_MS: "5", ...env }),
   };
   await runJob.make(context);
