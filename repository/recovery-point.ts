@@ -104,15 +104,17 @@ export async function listPoints(storage: Storage): Promise<PointList> {
 /** How many points are read at once, for whoever needs the last few of them. */
 const POINT_READS = 16;
 
-/** The points one by one, without those that are damaged or forgotten meanwhile, read only as far as they are asked for. */
+/**
+ * The points one by one, without those that are damaged or forgotten meanwhile, read only as far as they are asked for. Ids tell the
+ * second of a point; within one the times in the points decide, as long as these are read at once.
+ */
 export async function* pointsNewestFirst(storage: Storage): AsyncGenerator<RecoveryPoint> {
   const keys = (await storage.list("points/")).map(({ key }) => key).filter((key) => POINT_KEY.test(key));
   keys.sort(compareText).reverse();
   for (let first = 0; first < keys.length; first += POINT_READS) {
     const reads = keys.slice(first, first + POINT_READS).map((key) => readIfWhole(storage, key));
-    for (const point of await Promise.all(reads)) {
-      if (point !== undefined) yield point;
-    }
+    const points = (await Promise.all(reads)).filter((point) => point !== undefined);
+    yield* points.sort((a, b) => compareText(b.createdAt, a.createdAt));
   }
 }
 

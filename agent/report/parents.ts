@@ -33,7 +33,8 @@ export async function loadParents(
   const found = new Map<string, { point: string; volume: RecoveryPointVolume }>();
   for await (const earlier of pointsNewestFirst(storage)) {
     if (found.size === point.volumes.length) break;
-    if (earlier.id >= point.id || machineOf(earlier) !== machineOf(point)) continue;
+    const isBefore = earlier.id !== point.id && earlier.createdAt <= point.createdAt;
+    if (!isBefore || machineOf(earlier) !== machineOf(point)) continue;
     for (const volume of earlier.volumes) {
       const isWanted = point.volumes.some(({ name }) => name === volume.name) && !found.has(volume.name);
       if (isWanted) found.set(volume.name, { point: earlier.id, volume });

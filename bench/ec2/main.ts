@@ -50,6 +50,7 @@ const workFolder = await mkdtemp(join(resolve(options.workDir), "blockferry-benc
 const target = options.restoreTo ?? join(workFolder, "restored");
 await refuseTarget(target, options.device);
 const places = await ownPlaces(options);
+print(`repositories: ${places.name}, which is removed at the end`);
 try {
   const figures = await measureDevice({
     ...steps,

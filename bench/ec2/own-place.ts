@@ -13,8 +13,15 @@ export interface RepositoryOptions {
   forcePathStyle: boolean;
 }
 
+/** As restic wants to be told; without a Region it asks for the bucket's. */
+function serverOf(region: string | undefined): string {
+  return region === undefined ? "https://s3.amazonaws.com" : `https://s3.${region}.amazonaws.com`;
+}
+
 /** Room of the benchmark's own below a place that somebody else may use, too. */
 export interface OwnPlaces {
+  /** Path or URL of all of it. */
+  name: string;
   kind: "directory" | "s3";
   place(name: string): Place;
   /** Removes all that was made. */
@@ -29,7 +36,7 @@ export async function ownPlaces(options: RepositoryOptions): Promise<OwnPlaces> 
   if (location.kind === "directory") {
     const folder = join(location.path, own);
     const remove = folderPlace(folder).empty;
-    return { kind: "directory", place: (name) => folderPlace(join(folder, name)), remove };
+    return { name: folder, kind: "directory", place: (name) => folderPlace(join(folder, name)), remove };
   }
   const storage = await openStorage(location);
   const removeBelow = async (prefix: string) => {
@@ -37,8 +44,9 @@ export async function ownPlaces(options: RepositoryOptions): Promise<OwnPlaces> 
     await storage.delete(objects.map(({ key }) => key));
   };
   const { bucket, prefix } = location;
-  const server = endpointUrl ?? `https://s3.${location.region ?? "us-east-1"}.amazonaws.com`;
+  const server = endpointUrl ?? serverOf(region ?? process.env.AWS_REGION);
   return {
+    name: `s3://${bucket}/${prefix}${own}`,
     kind: "s3",
     place: (name) => ({
       url: `s3:${server}/${bucket}/${prefix}${own}/${name}`,
