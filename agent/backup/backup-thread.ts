@@ -20,6 +20,8 @@ preloadStorage((workerData as ThreadData).storage);
 /** How long a stopped run may take to finish packs that are under way, which the next run then need not store again. */
 const KEEP_MS = 1000;
 const POLL_MS = 50;
+/** So often others see where the thread's time went, if they want to. */
+const NOTE_MS = 20;
 
 /** A backup thread: reads extents until none is left, and stores their chunks in packs of its own. */
 export default function backupThread(task: BackupTask & ThreadContext) {
@@ -59,7 +61,7 @@ async function readExtents(
   });
   // Chunks that wait for a stalled upload would not learn of the stop before it fails.
   const stopWatch = setInterval(() => stop.isSet && pipeline.resume(), POLL_MS);
-  const noting = setInterval(() => clock.note(), POLL_MS);
+  const noting = setInterval(() => clock.note(), NOTE_MS).unref();
   try {
     await pipeline.run();
   } finally {

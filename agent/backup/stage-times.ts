@@ -54,18 +54,15 @@ export class StageTimes {
  */
 export function stageSeconds(before: Float64Array, after: Float64Array): StageSeconds {
   const spent = (cell: number) => ((after[cell] as number) - (before[cell] as number)) / 1000;
-  const [read, zeros, hash, compress, device, storage] = THREAD_STAGES.map((_, cell) => spent(cell)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const of = (stage: ThreadStage) => spent(THREAD_STAGES.indexOf(stage));
+  const [device, storage] = [of("device"), of("storage")];
   const waited = device + storage;
   const send = Math.max(0, waited - spent(IDLE_CELL));
   const share = waited === 0 ? 0 : 1 - send / waited;
-  return { read, zeros, hash, compress, send, device: device * share, storage: storage * share };
+  return {
+    ...{ read: of("read"), zeros: of("zeros"), hash: of("hash"), compress: of("compress") },
+    ...{ send, device: device * share, storage: storage * share },
+  };
 }
 
 export function noSeconds(): StageSeconds {
@@ -81,7 +78,7 @@ export function addSeconds(sum: StageSeconds, more: StageSeconds): StageSeconds 
 export interface StageClock {
   /** From now on the thread is at this. */
   enter(stage: ThreadStage): void;
-  /** Notes how long the event loop has been idle, and what the stage under way has taken so far. */
+  /** Lets others see all so far, with how long the event loop has been idle: together, as one is no use without the other. */
   note(): void;
 }
 
@@ -92,19 +89,21 @@ class RunningClock implements StageClock {
   private stage = THREAD_STAGES.indexOf("device");
   private since = performance.now();
   private readonly idleBefore = idleMs();
+  private readonly spent = new Float64Array(ROW_CELLS);
 
   constructor(private readonly row: Float64Array) {}
 
   enter(stage: ThreadStage): void {
     const now = performance.now();
-    this.row[this.stage] = (this.row[this.stage] as number) + now - this.since;
+    this.spent[this.stage] = (this.spent[this.stage] as number) + now - this.since;
     this.since = now;
     this.stage = THREAD_STAGES.indexOf(stage);
   }
 
   note(): void {
     this.enter(THREAD_STAGES[this.stage] as ThreadStage);
-    this.row[IDLE_CELL] = idleMs() - this.idleBefore;
+    this.spent[IDLE_CELL] = idleMs() - this.idleBefore;
+    this.row.set(this.spent);
   }
 }
 

@@ -26,7 +26,7 @@ const STAGE_NAMES: Record<Stage, string> = {
   read: "issuing reads",
   zeros: "looking for zeros",
   hash: "hashing",
-  compress: "compressing, checksums",
+  compress: "compressing, packing",
   send: "sending",
   storage: "waiting for the storage",
 };

@@ -7,7 +7,7 @@ import {
 } from "../backup/stage-times.js";
 import type { CounterTotals } from "../counters.js";
 
-const FIRST_INTERVAL_MS = 100;
+const FIRST_INTERVAL_MS = 200;
 /** Then every second sample is dropped, and samples are taken half as often: enough for a chart, however long the run is. */
 const MOST_SAMPLES = 400;
 
