@@ -104,9 +104,9 @@ export const backupCommand: Command<BackupArguments> = {
         recorder: report.recorder,
       }).finally(report.end);
       meter.volumes = point.volumes.map(volumeFigures);
-      Object.assign(meter.figures, report.outcomes?.duplicates(point));
       const seconds = (performance.now() - started) / 1000;
-      await report.write({ point, repository: repository.storage.name, seconds, parallelism });
+      const run = { point, repository: repository.storage.name, seconds, parallelism };
+      Object.assign(meter.figures, await report.write(run));
       const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
       printResult(args.json, result, describeBackup(point, seconds));
     }),

@@ -18,7 +18,7 @@ export class BackupRecording implements BackupRecorder {
   readonly steps: StepTime[] = [];
   timeline: Timeline | undefined;
   private current: Omit<StepTime, "end"> | undefined;
-  private readonly startedMs = performance.now();
+  private startedMs: number | undefined;
 
   constructor(notice: (message: string) => void) {
     this.outcomes = new OutcomeRecorder(notice);
@@ -48,7 +48,9 @@ export class BackupRecording implements BackupRecorder {
     this.current = undefined;
   }
 
+  /** Since the first step began. */
   private get seconds(): number {
+    this.startedMs ??= performance.now();
     return (performance.now() - this.startedMs) / 1000;
   }
 }

@@ -52,8 +52,9 @@ function notWritable(path: string, reason: string, cause?: unknown): BlockferryE
   return new BlockferryError(
     {
       code: "ReportNotWritable",
-      message: `The report cannot be written to ${path}: ${reason}. Nothing was backed up yet.`,
-      remedy: "Name a new file in a folder that exists and may be written to, as in --report backup.html",
+      message: `The report cannot be written to ${path}: ${reason}.`,
+      remedy:
+        "Nothing was backed up yet. Name a new file in a folder that exists and may be written to, as in --report backup.html",
       object: path,
     },
     cause,

@@ -20,10 +20,12 @@ import { isPassing } from "./patience.js";
 import { provenPointOf } from "./proven-point.js";
 import { restoreVolumes } from "./restore-volumes.js";
 import type { ServiceMetrics } from "./service-metrics.js";
+import type { ServiceReports } from "./service-reports.js";
 
 /** Its signal ends the service, and the job with it. */
 export interface JobOptions extends DeviceSearch {
   metrics: ServiceMetrics;
+  reports: ServiceReports;
   /** For backups that do not say how many threads they want. */
   threads: number | "auto" | undefined;
   worker: string;
@@ -129,17 +131,20 @@ async function backUpVolumes(
     notice: options.watcher.notice,
     signal: options.signal,
   });
-  const outcomes = options.metrics.outcomeRecorder(options.watcher.notice);
+  const started = performance.now();
+  const report = await options.reports.begin(job.id, options.watcher.notice);
   const point = await backup(repository, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
     lock: lockOf(job),
     origin: { instance: job.instance, job: job.id },
-    ...(outcomes === undefined ? {} : { recorder: outcomes }),
+    recorder: report.recorder,
     watcher: options.watcher,
     signal: options.signal,
-  });
+  }).finally(report.end);
   options.meter.volumes = point.volumes.map(volumeFigures);
-  Object.assign(options.meter.figures, outcomes?.duplicates(point));
+  const seconds = (performance.now() - started) / 1000;
+  const run = { point, repository: repository.storage.name, seconds, parallelism };
+  Object.assign(options.meter.figures, await report.write(run));
   return point.id;
 }
 

@@ -1,6 +1,5 @@
-import { hasMetrics, type MetricsFiles, writeMetrics } from "../metrics/metrics-files.js";
+import { type MetricsFiles, writeMetrics } from "../metrics/metrics-files.js";
 import type { RunRecord } from "../metrics/run-record.js";
-import { OutcomeRecorder } from "../report/outcome-recorder.js";
 import type { ServiceLog } from "./service-log.js";
 
 /** Metrics of a service: the last run of each command and instance, and how many jobs it has done. */
@@ -12,11 +11,6 @@ export class ServiceMetrics {
     private readonly files: MetricsFiles,
     private readonly log: ServiceLog,
   ) {}
-
-  /** Who learns what metrics tell of a backup, if anybody wants to know. */
-  outcomeRecorder(notice: (message: string) => void): OutcomeRecorder | undefined {
-    return hasMetrics(this.files) ? new OutcomeRecorder(notice) : undefined;
-  }
 
   /** Never fails: a job is done whether anybody can be told or not. */
   async tell(record: RunRecord): Promise<void> {
