@@ -15,4 +15,4 @@ if [ $# -eq 0 ]; then
 else
   files=("$@")
 fi
-exec node --test --test-reporter=spec --test-concurrency=2 "${files[@]}"
+exec node --test --test-reporter=spec --test-concurrency="$(($(nproc) + 1))" "${files[@]}"

@@ -67,7 +67,7 @@ export const restoreCommand: Command<RestoreCommandArguments> = {
     findings.throwIfAny();
     if (plan === undefined) throw new Error("The preflight found neither a plan nor a problem.");
     display.note(`job ${plan.jobId}, of recovery point ${plan.point}`);
-    for (const note of await queueNotes(storage, plan)) display.note(note);
+    for (const note of [...findings.notes, ...(await queueNotes(storage, plan))]) display.note(note);
     signal.throwIfAborted();
     const { json, text } = jobResult(await startJob(plan, { parties, storage, display, signal }));
     printResult(args.json, json, text);

@@ -20,6 +20,8 @@ export const MadeSchema = z.strictObject({
   /** Of a restore across accounts: what the account gets that it ends up in. */
   targetVolumes: z.optional(bySourceVolume),
   targetSnapshots: z.optional(bySourceVolume),
+  /** Device names of what is restored, at the instance that it is attached to. */
+  restoredDevices: z.optional(bySourceVolume),
   /** The instance that is restored. */
   instanceId: z.optional(z.string()),
   workerId: z.optional(z.string()),
