@@ -50,6 +50,8 @@ export const ERROR_CODES = [
   "DeviceNotFound",
   "DeviceSizeDiffers",
   "JobRefused",
+  "JobUnsigned",
+  "JobSignatureInvalid",
   "JobOutdated",
   "Cancelled",
   "MetadataUnavailable",

@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
+import { jobKeyOption, parseJobKey } from "../../command-line/job-key-option.js";
 import { once, threadsOrAutoOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -9,6 +10,7 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { profileOf } from "../../repository/repository.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 import { hasMetrics } from "../metrics/metrics-files.js";
 import { type ServeReport, serve } from "../serve/serve.js";
@@ -23,6 +25,7 @@ interface ServeArguments extends Omit<StorageArguments, "repo">, MetricsArgument
   threads: number | "auto" | undefined;
   repo: string | undefined;
   workerId: string;
+  jobKey: string | undefined;
   pollInterval: number;
   statusInterval: number;
   deviceTimeout: number;
@@ -53,6 +56,12 @@ export const serveCommand: Command<ServeArguments> = {
           coerce: once("worker-id"),
           describe: "Instance id whose jobs are done; `auto` asks the instance metadata service",
         },
+        "job-key": {
+          ...jobKeyOption,
+          default: process.env.BLOCKFERRY_JOB_KEY,
+          describe:
+            "ARN of the KMS key that jobs must be signed with; all others are refused  [default: BLOCKFERRY_JOB_KEY]",
+        },
         "poll-interval": seconds("poll-interval", 5, "Seconds between two looks for jobs"),
         "status-interval": seconds("status-interval", 2, "Seconds between two heartbeats of a job"),
         "device-timeout": seconds("device-timeout", 120, "Seconds that a volume's device may take to appear"),
@@ -82,10 +91,13 @@ export const serveCommand: Command<ServeArguments> = {
       statusIntervalMs: milliseconds("status-interval", args.statusInterval),
       deviceTimeoutMs: milliseconds("device-timeout", args.deviceTimeout),
     };
+    const arn = parseJobKey(args.jobKey);
     const location = await repositoryLocation(args);
     const worker = await workerId(args.workerId);
+    const jobKey = arn === undefined ? undefined : { arn, profile: profileOf(location) };
     const report = await serveUntilStopped(args, () =>
       serve(location, {
+        jobKey,
         ...{ worker, log, ...intervals, signal: interruptSignal() },
         devices: { sysfs: args.sysfs, dev: args.dev },
         threads: args.threads,

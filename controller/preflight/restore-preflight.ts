@@ -31,7 +31,8 @@ export async function restorePreflight(
   parties: Parties,
 ): Promise<RestorePreflight> {
   const findings = new Findings();
-  const { source, worker } = parties;
+  const { source, worker, signer } = parties;
+  await findings.attempt(() => signer.check());
   const route = await findings.attempt(async () => routeTo(parties));
   const volumes = await findings.attempt(async () => restoredVolumes(point, request.volumes));
   const place = await findings.attempt(() => findWorkerPlace(worker, request.workerInstance));
@@ -91,7 +92,7 @@ function routeTo({ source, worker }: Parties): RestorePlan["route"] {
   return isOneAccount({ source, worker }) ? "same-account" : "cross-account";
 }
 
-function isOneAccount({ source, worker }: Parties): boolean {
+function isOneAccount({ source, worker }: Omit<Parties, "signer">): boolean {
   return source.accountId === worker.accountId;
 }
 

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import type { JobSigner } from "../../repository/jobs/job-signature.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { ActionUse } from "../aws/action-use.js";
 import type { Party } from "../aws/party.js";
@@ -40,6 +41,7 @@ export interface StepContext<P extends JobPlan = JobPlan> {
   made: Made;
   source: Party;
   worker: Party;
+  signer: JobSigner;
   storage: Storage;
   timing: Timing;
   signal: AbortSignal;

@@ -7,6 +7,7 @@ import { runInstances } from "../../controller/steps/launch-worker.js";
 import { runJob } from "../../controller/steps/run-job.js";
 import { timing } from "../../controller/timing.js";
 import { readJob } from "../../repository/jobs/job.js";
+import { UNSIGNED } from "../../repository/jobs/job-signature.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
 import { tempFolder } from "../support/temp-folder.js";
 import { planOf } from "./plans.js";
@@ -52,6 +53,7 @@ test("how the repository is to be written reaches the agent in its job, and not 
   };
   await runJob.make({
     ...{ plan, made, storage, source: party, worker: party, timing: timing() },
+    signer: UNSIGNED,
     ...{
       signal: new AbortController().signal,
       visibleBy: 0,
@@ -59,7 +61,7 @@ test("how the repository is to be written reaches the agent in its job, and not 
       progress: () => undefined,
     },
   });
-  const job = await readJob(storage, plan.jobId);
+  const { job } = await readJob(storage, plan.jobId);
   assert.deepEqual(job.options.storage, {
     storageClass: "STANDARD_IA",
     encryption: { algorithm: "aws:kms", kmsKey: KMS_KEY },

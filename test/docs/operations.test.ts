@@ -23,7 +23,7 @@ describe("docs/operations.md", () => {
     assert.deepEqual(missing, []);
   });
 
-  for (const name of ["docs/operations.md", "README.md"]) {
+  for (const name of ["docs/operations.md", "docs/security.md", "README.md"]) {
     test(`${name} names no option that neither program has`, async () => {
       const known = await options();
       const wrong = optionsIn(await text(name)).filter((option) => !isKnown(option, known));

@@ -102,6 +102,8 @@ export interface LabSettings {
   attachLimit: number | null;
   /** From the interruption notice of a spot instance to its end. */
   spotNoticeMs: number;
+  /** The job key that images give to the agents of instances that start from now on; null for none. */
+  jobKey: string | null;
 }
 
 /** The lab's own API. */
