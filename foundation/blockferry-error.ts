@@ -43,6 +43,7 @@ export const ERROR_CODES = [
   "TargetInUse",
   "TargetNotEmpty",
   "TargetWriteFailed",
+  "ReportNotWritable",
   "ListenFailed",
   "ToolMissing",
   "ExportFailed",

@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
 if [ "$(id -u)" -eq 0 ]; then
   bash scripts/need.sh mke2fs:e2fsprogs mkfs.btrfs:btrfs-progs losetup:mount mksquashfs:squashfs-tools nbdkit:nbdkit nbdfuse:libnbd-bin \
-    setpriv:util-linux addpart:util-linux script:bsdutils
+    setpriv:util-linux addpart:util-linux script:bsdutils fio:fio borg:borgbackup restic:restic
 fi
-bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils promtool:prometheus
+bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils promtool:prometheus chromium:chromium
 bash scripts/s3-servers.sh
 case "$*" in
   "" | *test/packer/*)

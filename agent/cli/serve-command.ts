@@ -12,8 +12,10 @@ import {
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { profileOf } from "../../repository/repository.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
+import { hasMetrics } from "../metrics/metrics-files.js";
 import { type ServeReport, serve } from "../serve/serve.js";
 import { ServiceMetrics } from "../serve/service-metrics.js";
+import { ServiceReports } from "../serve/service-reports.js";
 import { instanceId, repositoryFromUserData } from "../serve/worker-identity.js";
 import { type MetricsArguments, metricsFiles, metricsOptions } from "./metrics-options.js";
 import { serviceLog } from "./service-log.js";
@@ -27,6 +29,7 @@ interface ServeArguments extends Omit<StorageArguments, "repo">, MetricsArgument
   pollInterval: number;
   statusInterval: number;
   deviceTimeout: number;
+  reportFolder: string | undefined;
   once: boolean;
   sysfs: string;
   dev: string;
@@ -66,6 +69,12 @@ export const serveCommand: Command<ServeArguments> = {
           ...threadsOrAutoOption,
           describe: "Threads of backups whose jobs name no number, as of `backup`; `auto` measures first",
         },
+        "report-folder": {
+          type: "string",
+          requiresArg: true,
+          coerce: once("report-folder"),
+          describe: "Folder for a report of each backup, as of `backup --report`: JOB.html",
+        },
         once: { type: "boolean", default: false, describe: "Do the jobs that are there, then end" },
         sysfs: folder("sysfs", "/sys", "Where sysfs is mounted"),
         dev: folder("dev", "/dev", "Where the devices are"),
@@ -93,6 +102,7 @@ export const serveCommand: Command<ServeArguments> = {
         devices: { sysfs: args.sysfs, dev: args.dev },
         threads: args.threads,
         metrics: new ServiceMetrics(metricsFiles(args), log),
+        reports: new ServiceReports(args.reportFolder, hasMetrics(metricsFiles(args)) ? "written" : "none"),
         until: args.once ? "no-job-is-left" : "stopped",
       }),
     );

@@ -21,10 +21,12 @@ import type { JobKey } from "./prove-job.js";
 import { provenPointOf } from "./proven-point.js";
 import { restoreVolumes } from "./restore-volumes.js";
 import type { ServiceMetrics } from "./service-metrics.js";
+import type { ServiceReports } from "./service-reports.js";
 
 /** Its signal ends the service, and the job with it. */
 export interface JobOptions extends DeviceSearch {
   metrics: ServiceMetrics;
+  reports: ServiceReports;
   /** For backups that do not say how many threads they want. */
   threads: number | "auto" | undefined;
   worker: string;
@@ -135,14 +137,20 @@ async function backUpVolumes(
     notice: options.watcher.notice,
     signal: options.signal,
   });
+  const started = performance.now();
+  const report = await options.reports.begin(job.id, options.watcher.notice);
   const point = await backup(repository, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
     lock: lockOf(job),
     origin: { instance: job.instance, job: job.id },
+    recorder: report.recorder,
     watcher: options.watcher,
     signal: options.signal,
-  });
+  }).finally(report.end);
   options.meter.volumes = point.volumes.map(volumeFigures);
+  const seconds = (performance.now() - started) / 1000;
+  const run = { point, repository: repository.storage.name, seconds, parallelism };
+  Object.assign(options.meter.figures, await report.write(run));
   return point.id;
 }
 
