@@ -8,7 +8,7 @@ if [ "$(id -u)" -eq 0 ]; then
   bash scripts/need.sh mke2fs:e2fsprogs mkfs.btrfs:btrfs-progs losetup:mount mksquashfs:squashfs-tools nbdkit:nbdkit nbdfuse:libnbd-bin \
     setpriv:util-linux addpart:util-linux script:bsdutils
 fi
-bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils promtool:prometheus
+bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils
 bash scripts/s3-servers.sh
 if [ $# -eq 0 ]; then
   mapfile -t files < <(find dist/test -name '*.test.js' | sort)
