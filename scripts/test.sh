@@ -15,4 +15,20 @@ if [ $# -eq 0 ]; then
 else
   files=("$@")
 fi
-exec node --test --test-reporter=spec --test-concurrency=2 "${files[@]}"
+run_tests() {
+  node --test --test-reporter=spec --test-concurrency=2 "${files[@]}"
+}
+if [ $# -gt 0 ]; then
+  run_tests
+  exit
+fi
+# The fuzzer takes the time that the tests leave: its seconds are of CPU time.
+[ "${CI:-}" = true ] && export BLOCKFERRY_FUZZ_SECONDS="${BLOCKFERRY_FUZZ_SECONDS:-300}"
+nice -n 19 node dist/test/fuzz/main.js >dist/fuzz.log 2>&1 &
+fuzzer=$!
+trap 'kill "$fuzzer" 2>/dev/null' EXIT
+failed=0
+run_tests || failed=$?
+wait "$fuzzer" || failed=$?
+cat dist/fuzz.log
+exit "$failed"
