@@ -85,7 +85,9 @@ export const backupCommand: Command<BackupArguments> = {
       const devices = args.device.map(parseDevice);
       const tags = parseTags(args.tag ?? []);
       const lock = parseLock(args);
-      const repository = await openRepository(storageLocation(args));
+      const location = storageLocation(args);
+      meter.countRetries(location);
+      const repository = await openRepository(location);
       const started = performance.now();
       const watcher = meter.watch(progressWatcher(args.json));
       const signal = interruptSignal();
