@@ -26,7 +26,7 @@ fi
 [ "${CI:-}" = true ] && export BLOCKFERRY_FUZZ_SECONDS="${BLOCKFERRY_FUZZ_SECONDS:-300}"
 nice -n 19 node dist/test/fuzz/main.js >dist/fuzz.log 2>&1 &
 fuzzer=$!
-trap 'kill "$fuzzer" 2>/dev/null' EXIT
+trap 'kill "$fuzzer" 2>/dev/null || true' EXIT
 failed=0
 run_tests || failed=$?
 wait "$fuzzer" || failed=$?
