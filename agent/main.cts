@@ -15,4 +15,4 @@ process.env.UV_THREADPOOL_SIZE ??= String(
 );
 /** Node 20 is supported; the SDK would say in every thread that some day it will not be. */
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
-void import("./cli/cli.js").then(({ runCli }) => runCli(process.argv.slice(2)));
+void import("./cli.js").then(({ runCli }) => runCli(process.argv.slice(2)));

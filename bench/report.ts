@@ -49,7 +49,7 @@ export function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function median(samples: number[]): number {
+export function median(samples: number[]): number {
   const sorted = samples.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   const upper = sorted[middle] ?? Number.NaN;

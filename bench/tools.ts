@@ -4,7 +4,10 @@ import { fileURLToPath } from "node:url";
 import { emptyPageCache, type Measured, type MeasureOptions, measure, measureDurable } from "./measure.js";
 import { folderPlace, type Place } from "./place.js";
 
-export const AGENT = [process.execPath, fileURLToPath(new URL("../agent/main.cjs", import.meta.url))];
+export const AGENT = [
+  process.execPath,
+  fileURLToPath(new URL("../programs/agent/main.cjs", import.meta.url)),
+];
 
 /** A backup program under measurement, with a repository of its own. */
 export interface Tool {
@@ -59,16 +62,12 @@ export function blockferry(place: Place, options: BlockferryOptions = {}): Tool 
 
 function borg(place: Place, workFolder: string): Tool {
   const repo = place.url;
-  const env = {
-    BORG_BASE_DIR: join(workFolder, "borg-home"),
-    BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
-  };
-  const create = ["borg", "create", "--compression", "lz4", "--chunker-params", "fixed,524288"];
+  const env = borgEnvironment(workFolder);
   return {
     name: "borg",
     reset: () => replaceRepository(place, ["borg", "init", "-e", "none", repo], { env }),
     backup: (image) =>
-      cold(place.measure, ["borg"], [...create, `${repo}::backup-${Date.now()}`, image], { env }),
+      cold(place.measure, ["borg"], [...BORG_CREATE, `${repo}::backup-${Date.now()}`, image], { env }),
     restore: async (image, folder) => {
       const { stdout } = await measure(["borg", "list", "--last", "1", "--format", "{archive}", repo], {
         env,
@@ -102,6 +101,16 @@ export function restic(place: Place, workFolder: string): Tool {
   };
 }
 
+/** As blockferry stores: compressed by LZ4, in chunks of 512 KiB. */
+export const BORG_CREATE = ["borg", "create", "--compression", "lz4", "--chunker-params", "fixed,524288"];
+
+export function borgEnvironment(workFolder: string) {
+  return {
+    BORG_BASE_DIR: join(workFolder, "borg-home"),
+    BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: "yes",
+  };
+}
+
 export function resticEnvironment(workFolder: string) {
   return { RESTIC_PASSWORD: "bench", RESTIC_CACHE_DIR: join(workFolder, "restic-cache") };
 }
@@ -112,13 +121,17 @@ export async function emptyFolder(path: string): Promise<string> {
   return path;
 }
 
-async function replaceRepository(place: Place, init: string[], options?: MeasureOptions): Promise<void> {
+export async function replaceRepository(
+  place: Place,
+  init: string[],
+  options?: MeasureOptions,
+): Promise<void> {
   await place.empty();
   await measure(init, { ...options, env: { ...place.env, ...options?.env } });
 }
 
 /** Data come from the disk, the program itself from memory: loading it is not what is compared. */
-async function cold(
+export async function cold(
   measuring: typeof measure,
   program: string[],
   command: string[],

@@ -1,9 +1,10 @@
 import { type BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
 import { EXIT } from "./exit-codes.js";
+import { printable } from "./printable.js";
 
 /** Prints a command's result: `text` for people, `value` for machines. */
 export function printResult(json: boolean, value: unknown, text: string): void {
-  process.stdout.write(json ? `${JSON.stringify(value)}\n` : `${text}\n`);
+  process.stdout.write(`${printable(json ? JSON.stringify(value) : text)}\n`);
 }
 
 /** Prints an error with its remedy; as JSON, `{"error": {...}}` on standard output. */
@@ -11,9 +12,10 @@ export function printError(
   error: BlockferryError,
   style: { program: string; json: boolean; verbose: boolean },
 ): void {
-  if (style.json) process.stdout.write(`${JSON.stringify({ error: error.toRecord() })}\n`);
-  else process.stderr.write(`${style.program}: ${error.message}\n  ${error.remedy}\n`);
-  if (style.verbose) process.stderr.write(`${error.stack}\n${causes(error)}`);
+  const { message, remedy } = error;
+  if (style.json) printResult(true, { error: error.toRecord() }, message);
+  else process.stderr.write(printable(`${style.program}: ${message}\n  ${remedy}\n`));
+  if (style.verbose) process.stderr.write(printable(`${error.stack}\n${causes(error)}`));
 }
 
 /**

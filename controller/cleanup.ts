@@ -94,7 +94,19 @@ async function abandon(record: JournalRecord, options: CleanupOptions): Promise<
   const run = { steps: stepsOf(plan), journal, base, display, signal };
   await runSteps(run).catch((thrown) => {
     // `update` changed the record's state, which the type of the line above cannot know.
-    if ((journal.record.state as string) !== "finished") throw thrown;
+    if ((journal.record.state as string) === "finished") return;
+    const isOfJob = thrown instanceof BlockferryError && thrown.code !== "JobRunning";
+    throw isOfJob ? leftBehind(record.job) : thrown;
+  });
+}
+
+/** In place of the error that the job itself ended with. */
+function leftBehind(job: string): BlockferryError {
+  return new BlockferryError({
+    code: "CleanupIncomplete",
+    message: `Not everything temporary that job ${job} has made could be removed; the notes above say what failed.`,
+    remedy: "Mend what they name, then run `blockferry cleanup` again.",
+    object: job,
   });
 }
 

@@ -60,6 +60,8 @@ const RestoredVolumeSchema = z.strictObject({
   attachName: z.nullable(z.string()),
   /** Whether it goes with the instance that is restored. */
   deleteOnTermination: z.boolean(),
+  /** What the backup could not read, and a restore fills with zeros. Older journals do not tell. */
+  unreadableBytes: z._default(z.int(), 0),
   tags: z.record(z.string(), z.string()),
 });
 

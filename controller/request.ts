@@ -30,6 +30,8 @@ const common = {
   workerInstance: WorkerSchema,
   /** `source`: the worker stands in the account of the instance, and that account's credentials serve for both. */
   workerAccount: z.enum(["source", "worker"]),
+  /** ARN of the key that the job is signed with; left out where it is not signed, as in journals of before there was signing. */
+  jobKey: z.optional(z.string()),
   /** What a launched worker is told about the repository, and nothing else: where it is. How it is written, the job says. */
   repository: z.strictObject({
     repo: z.string(),

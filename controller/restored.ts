@@ -1,5 +1,9 @@
+import type { JournalRecord } from "./journal-record.js";
 import type { RestorePlan } from "./plan.js";
 import type { Made } from "./steps/step.js";
+
+/** Name of the step that makes what was restored its owner's. */
+export const DELIVERY = "deliver";
 
 /** Ids of the volumes that a restore ends with, by name; across accounts those of the worker are not among them. */
 export function restoredVolumeIds({ route }: RestorePlan, made: Made): Record<string, string> {
@@ -9,4 +13,19 @@ export function restoredVolumeIds({ route }: RestorePlan, made: Made): Record<st
 /** The same of the snapshots. */
 export function restoredSnapshotIds({ route }: RestorePlan, made: Made): Record<string, string> {
   return (route === "same-account" ? made.snapshots : made.targetSnapshots) ?? {};
+}
+
+/**
+ * Ids of what a restore has handed over for certain. It is its owner's, whatever EC2 shows of its tags at the moment: undoing the
+ * rest leaves it alone.
+ */
+export function deliveredIds({ plan, made, steps, outcome }: JournalRecord): ReadonlySet<string> {
+  if (plan.kind !== "restore") return new Set();
+  const isDone = steps.some(({ name, state }) => name === DELIVERY && state === "done");
+  if (!isDone && outcome?.ok !== true) return new Set();
+  const idsOf = plan.request.to === "snapshot" ? restoredSnapshotIds : restoredVolumeIds;
+  return new Set([
+    ...Object.values(idsOf(plan, made)),
+    ...(made.instanceId === undefined ? [] : [made.instanceId]),
+  ]);
 }

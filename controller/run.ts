@@ -3,13 +3,14 @@ import { pause } from "./aws/poll.js";
 import type { Display } from "./display.js";
 import type { Journal } from "./journal.js";
 import type { JournalRecord } from "./journal-record.js";
+import { deliveredIds } from "./restored.js";
 import type { Step, StepContext } from "./steps/step.js";
 
 export interface Run {
   steps: Step[];
   journal: Journal;
   /** What the steps work with; each gets its own signal and display. */
-  base: Omit<StepContext, "made" | "signal" | "progress" | "visibleBy">;
+  base: Omit<StepContext, "made" | "delivered" | "signal" | "progress" | "visibleBy">;
   display: Display;
   /** Ends the way forward; what was made is undone all the same. A journal that is lost ends both ways. */
   signal: AbortSignal;
@@ -28,6 +29,7 @@ export function contextOf(
     source: base.source.limitedTo(uses, signal),
     worker: base.worker.limitedTo(uses, signal),
     made: journal.record.made,
+    delivered: deliveredIds(journal.record),
     ...{ signal, visibleBy },
     progress: (text) => display.progress(text),
   };

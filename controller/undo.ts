@@ -10,7 +10,7 @@ const ATTEMPTS = 4;
 const GROWTH = 3;
 
 /**
- * Undoes every step that may have made something, the last one first, and goes on to the next where one fails. It is bounded by
+ * Undoes every step that may have made something, the last one first, and goes on to the next where one fails and need not be undone first. It is bounded by
  * its own timeouts; whoever interrupts it a second time ends the process.
  * @param visibleBy by step, when what it has made is visible; for those that this run has taken
  * @throws JobRunning when another run has taken the job over
@@ -49,7 +49,9 @@ async function undoPatiently(run: Run, visibleBy: ReadonlyMap<string, number>): 
 async function undoSteps(run: Run, visibleBy: ReadonlyMap<string, number>): Promise<Step[]> {
   const left: Step[] = [];
   for (const step of run.steps.toReversed()) {
-    if (!(await undoStep(run, step, visibleBy.get(step.name)))) left.push(step);
+    if (await undoStep(run, step, visibleBy.get(step.name))) continue;
+    left.push(step);
+    if (step.mustUndoFirst === true) break;
   }
   return left;
 }

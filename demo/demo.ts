@@ -10,7 +10,7 @@ import type { BackupStats } from "../repository/recovery-point.js";
 import { changeDisk, makeDisk } from "./demo-disk.js";
 
 const run = promisify(execFile);
-const AGENT = fileURLToPath(new URL("../agent/main.cjs", import.meta.url));
+const AGENT = fileURLToPath(new URL("../programs/agent/main.cjs", import.meta.url));
 
 interface BackupResult {
   point: string;

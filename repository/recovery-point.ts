@@ -8,7 +8,7 @@ import { againIfDamaged } from "./storage/again-if-damaged.js";
 import { undefinedIfAbsent } from "./storage/if-absent.js";
 import { LockRecordSchema } from "./storage/object-lock.js";
 import type { Storage } from "./storage/storage.js";
-import { wasNotAnswered } from "./storage/storage-errors.js";
+import { saysNothing, wasNotAnswered } from "./storage/storage-errors.js";
 
 /** 256 TiB, four times the largest EBS volume: what a reader must be ready to make room for (4 bytes a chunk, taken as they are needed). */
 export const MAX_VOLUME_BYTES = 2 ** 48;
@@ -104,6 +104,23 @@ export async function listPoints(storage: Storage): Promise<PointList> {
   return list;
 }
 
+/** How many points are read at once, for whoever needs the last few of them. */
+const POINT_READS = 16;
+
+/**
+ * The points one by one, without those that are damaged or forgotten meanwhile, read only as far as they are asked for. Ids tell the
+ * second of a point; within one the times in the points decide, as long as these are read at once.
+ */
+export async function* pointsNewestFirst(storage: Storage): AsyncGenerator<RecoveryPoint> {
+  const keys = (await storage.list("points/")).map(({ key }) => key).filter((key) => POINT_KEY.test(key));
+  keys.sort(compareText).reverse();
+  for (let first = 0; first < keys.length; first += POINT_READS) {
+    const reads = keys.slice(first, first + POINT_READS).map((key) => readIfWhole(storage, key));
+    const points = (await Promise.all(reads)).filter((point) => point !== undefined);
+    yield* points.sort((a, b) => compareText(b.createdAt, a.createdAt));
+  }
+}
+
 /**
  * The point that a user names by its id, the beginning of it, or `latest`.
  * @throws PointNotFound; ObjectCorrupt when it is there but damaged
@@ -147,6 +164,15 @@ export async function findPointId(storage: Storage, reference: string): Promise<
 
 export function pointKey(id: string): string {
   return `points/${id}.json`;
+}
+
+async function readIfWhole(storage: Storage, key: string): Promise<RecoveryPoint | undefined> {
+  try {
+    return await undefinedIfAbsent(() => readPoint(storage, key));
+  } catch (error) {
+    if (!(error instanceof BlockferryError) || saysNothing(error)) throw error;
+    return undefined;
+  }
 }
 
 async function readPoint(storage: Storage, key: string): Promise<RecoveryPoint> {

@@ -21,10 +21,20 @@ export function sealJson(body: unknown): Buffer {
  * @throws ObjectCorrupt when the seal is broken, RepositoryUnsupported when the body is not what `schema` allows
  */
 export function unsealJson<T>(bytes: Buffer, schema: z.ZodMiniType<T>, key: string): T {
+  return parseBody(unsealText(bytes, key), schema, key);
+}
+
+/** The body as it stands there. @param key names the object in errors @throws ObjectCorrupt when the seal is broken */
+export function unsealText(bytes: Buffer, key: string): string {
   const text = bytes.toString("utf8");
   const body = text.slice(BODY_START, -TAIL.length);
   const intact = Buffer.from(HEAD + sha256Hex(body) + MIDDLE + body + TAIL, "utf8").equals(bytes);
   if (!intact) throw brokenSeal(key, bytes.length);
+  return body;
+}
+
+/** @param key names the object in errors @throws RepositoryUnsupported when the body is not what `schema` allows */
+export function parseBody<T>(body: string, schema: z.ZodMiniType<T>, key: string): T {
   const parsed = schema.safeParse(parseJson(body, key));
   if (!parsed.success) throw unsupported(key, z.prettifyError(parsed.error));
   return parsed.data;

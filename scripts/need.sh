@@ -12,5 +12,8 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
   echo "These packages are needed and missing: ${missing[*]}. Install them and run this again." >&2
   exit 1
 fi
+# Several may be at it at once, and apt-get waits for nobody.
+exec 9>/run/lock/blockferry-need
+flock 9
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

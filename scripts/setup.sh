@@ -6,4 +6,4 @@ if ! cmp --silent package-lock.json node_modules/.installed-lock.json; then
   npm ci --no-audit --no-fund
   cp package-lock.json node_modules/.installed-lock.json
 fi
-npx --no-install tsc --build
+npm run --silent build

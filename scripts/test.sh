@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/sbin:/sbin"
 if [ "$(id -u)" -eq 0 ]; then
   bash scripts/need.sh mke2fs:e2fsprogs mkfs.btrfs:btrfs-progs losetup:mount mksquashfs:squashfs-tools nbdkit:nbdkit nbdfuse:libnbd-bin \
-    setpriv:util-linux addpart:util-linux script:bsdutils
+    setpriv:util-linux addpart:util-linux script:bsdutils fio:fio borg:borgbackup restic:restic
 fi
-bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils
+bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils chromium:chromium
 bash scripts/s3-servers.sh
 if [ $# -eq 0 ]; then
   mapfile -t files < <(find dist/test -name '*.test.js' | sort)
@@ -16,7 +16,7 @@ else
   files=("$@")
 fi
 run_tests() {
-  node --test --test-reporter=spec --test-concurrency=2 "${files[@]}"
+  node --test --test-reporter=spec --test-concurrency="$(($(nproc) + 1))" "${files[@]}"
 }
 if [ $# -gt 0 ]; then
   run_tests

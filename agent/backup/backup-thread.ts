@@ -13,12 +13,15 @@ import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.
 import { ChunkPipeline, type OpenVolume } from "./chunk-pipeline.js";
 import { ChunkStore } from "./chunk-store.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
+import { NO_CLOCK, StageTimes } from "./stage-times.js";
 
 preloadStorage((workerData as ThreadData).storage);
 
 /** How long a stopped run may take to finish packs that are under way, which the next run then need not store again. */
 const KEEP_MS = 1000;
 const POLL_MS = 50;
+/** So often others see where the thread's time went, if they want to. */
+const NOTE_MS = 20;
 
 /** A backup thread: reads extents until none is left, and stores their chunks in packs of its own. */
 export default function backupThread(task: BackupTask & ThreadContext) {
@@ -37,6 +40,7 @@ async function readExtents(
 ): Promise<void> {
   const storage = await openStorage(task.storage);
   const counters = Counters.attach(task.counters).row(task.thread);
+  const clock = task.stages === undefined ? NO_CLOCK : StageTimes.attach(task.stages).clock(task.thread);
   const writer = new PackWriter({
     storage,
     compression: task.compression,
@@ -48,20 +52,24 @@ async function readExtents(
   const pipeline = new ChunkPipeline({
     volumes,
     extents: ExtentQueue.attach(task.extents, task.thread),
-    store: new ChunkStore(ChunkIndex.attach(task.index), writer, counters, storage.cipher),
+    store: new ChunkStore(ChunkIndex.attach(task.index), writer, counters, storage.cipher, clock),
     counters,
+    clock,
     stop,
     queueDepth: task.queueDepth,
     badBlocks: task.badBlocks,
   });
   // Chunks that wait for a stalled upload would not learn of the stop before it fails.
   const stopWatch = setInterval(() => stop.isSet && pipeline.resume(), POLL_MS);
+  const noting = setInterval(() => clock.note(), NOTE_MS).unref();
   try {
     await pipeline.run();
   } finally {
     clearInterval(stopWatch);
     await Promise.race([writer.finish(), stoppedFor(KEEP_MS, stop)]);
     await writer.abort();
+    clearInterval(noting);
+    clock.note();
   }
   pipeline.throwIfFailed();
 }

@@ -32,6 +32,7 @@ import {
   warnOfChanges,
 } from "./plan-volumes.js";
 import { type BackupPool, readVolumes } from "./read-volumes.js";
+import { type BackupRecorder, NO_RECORDER } from "./recorder.js";
 import { storeBlockMaps } from "./store-block-maps.js";
 
 /** After a failure nobody is kept waiting longer than this for what is stored to be put on record. */
@@ -49,6 +50,8 @@ export interface BackupOptions {
   lock?: ObjectLock | undefined;
   /** The EC2 instance that the devices are copies of, and the job that says so. */
   origin?: { instance: Instance; job: string };
+  /** Writes down how it goes. */
+  recorder?: BackupRecorder;
   watcher: RunWatcher;
   signal: AbortSignal;
 }
@@ -59,6 +62,7 @@ export interface BackupOptions {
  * @throws SourceNotFound, SourceUnreadable, SourceShrunk, StorageFull, StorageDenied, Interrupted
  */
 export async function backup(repository: Repository, options: BackupOptions): Promise<RecoveryPoint> {
+  options.recorder?.begin("prepare");
   if (options.lock !== undefined) await repository.storage.proveLockable();
   const sources = await openSources(options.devices, options.watcher);
   const pool: BackupPool = new ThreadPool(
@@ -104,9 +108,13 @@ async function storeSources(
   options: BackupOptions & { startedAt: Date; lease: Lease },
 ): Promise<RecoveryPoint> {
   const { storage } = repository;
+  const { recorder = NO_RECORDER } = options;
+  recorder.begin("index");
   const loaded = await loadIndex(storage, { condemned: "exclude" });
   for (const { message, remedy } of loaded.problems) options.watcher.notice(`${message} ${remedy}`);
+  recorder.begin("holes");
   const volumes = await planVolumes(sources);
+  const knownEntries = loaded.index.size;
   const index = roomForVolumes(loaded.index, volumes, pool.threads);
   const failed = new AbortController();
   const working = AbortSignal.any([options.signal, failed.signal]);
@@ -116,9 +124,13 @@ async function storeSources(
   const counters = Counters.create(pool.threads + 1);
   const target = { storage, index, checkpoints, compression: options.compression };
   try {
-    const badRanges = await readVolumes(pool, repository, volumes, { ...options, ...target, counters });
+    recorder.begin("read");
+    const reading = { ...options, ...target, counters, recorder };
+    const badRanges = await readVolumes(pool, repository, volumes, reading);
     await refuseShrunk(volumes);
+    recorder.begin("maps");
     const roots = await storeBlockMaps(volumes, { ...target, counters: counters.row(pool.threads) });
+    recorder.begin("commit");
     await checkpoints.flush();
     throwIfInterrupted(options.signal);
     const point = describePoint(repository, volumes, {
@@ -126,6 +138,7 @@ async function storeSources(
       ...{ tags: options.tags, origin: options.origin, totals: counters.totals(), lock: options.lock },
     });
     await lockAndCommit(storage, point, options);
+    await recorder.stored({ point, storage, loaded, knownEntries, index, volumes });
     return point;
   } catch (error) {
     failed.abort();

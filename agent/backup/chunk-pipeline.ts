@@ -11,6 +11,7 @@ import type { StopFlag } from "../stop-flag.js";
 import type { ChunkStore } from "./chunk-store.js";
 import { salvageChunk } from "./salvage-chunk.js";
 import { sourceUnreadable } from "./source-errors.js";
+import type { StageClock } from "./stage-times.js";
 
 /** A volume as one thread reads it. */
 export interface OpenVolume {
@@ -30,6 +31,7 @@ export interface PipelineOptions {
   extents: ExtentQueue;
   store: ChunkStore;
   counters: CounterRow;
+  clock: StageClock;
   stop: StopFlag;
   /** Reads kept in flight. */
   queueDepth: number;
@@ -102,7 +104,8 @@ export class ChunkPipeline {
   }
 
   private readAhead(): void {
-    const { stop } = this.options;
+    const { clock, stop } = this.options;
+    clock.enter("read");
     while (this.freeSlots.length > 0 && !stop.isSet && this.advance()) {
       const slot = this.freeSlots.pop() as Slot;
       const extent = this.extent as Extent;
@@ -112,6 +115,8 @@ export class ChunkPipeline {
       this.busySlots++;
       read(slot.volume.fd, slot.buffer, 0, CHUNK_BYTES, slot.chunk * CHUNK_BYTES, slot.onRead);
     }
+    // What is left without reads in flight is on its way to the storage.
+    clock.enter(this.waiting.length > 0 || this.busySlots === 0 ? "storage" : "device");
     if (this.busySlots === 0) this.settle();
   }
 
@@ -159,7 +164,8 @@ export class ChunkPipeline {
   }
 
   private storeChunk({ buffer, volume, chunk, length }: Slot): void {
-    const { counters, store } = this.options;
+    const { clock, counters, store } = this.options;
+    clock.enter("zeros");
     const whole = length === CHUNK_BYTES;
     const payload = whole ? buffer : buffer.subarray(0, length);
     if (payload.equals(whole ? ZEROS : ZEROS.subarray(0, length))) counters.add("zeroBytes", length);

@@ -12,6 +12,8 @@ export interface BackupTask {
   index: ChunkIndexMemory;
   extents: ExtentQueueMemory;
   counters: SharedArrayBuffer;
+  /** Where the thread notes what it is at; undefined where nobody wants to know. */
+  stages: SharedArrayBuffer | undefined;
   queueDepth: number;
   compression: Compression;
   badBlocks: "fail" | "skip";

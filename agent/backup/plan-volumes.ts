@@ -1,14 +1,14 @@
 import { basename, resolve } from "node:path";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { NumberSet } from "../../foundation/number-set.js";
+import type { NumberSet } from "../../foundation/number-set.js";
 import { BlockSource } from "../../native-free-io/block-source.js";
-import type { ByteRange } from "../../native-free-io/byte-range.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { mapNodeCount } from "../../repository/block-map.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
+import { chunkCount } from "../../repository/chunk-id.js";
 import type { EbsVolume } from "../../repository/instance.js";
 import { MAX_VOLUME_BYTES } from "../../repository/recovery-point.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
+import { chunksOfRanges } from "../chunks-of-ranges.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { sourceShrunk } from "./source-errors.js";
 
@@ -101,19 +101,9 @@ function defaultName(path: string): string {
 async function planVolume(named: NamedSource): Promise<VolumePlan> {
   const count = chunkCount(named.source.sizeBytes);
   const ranges = await dataRanges(named.source);
-  const data = ranges && chunksOf(ranges, count);
+  const data = ranges && chunksOfRanges(ranges, count);
   const maxNewChunks = (data?.count() ?? count) + mapNodeCount(count);
   return { ...named, data, chunks: VolumeChunks.create(count), maxNewChunks };
-}
-
-/** The chunks that the ranges touch. */
-function chunksOf(ranges: ByteRange[], count: number): NumberSet {
-  const chunks = NumberSet.below(count);
-  for (const { offset, length } of ranges) {
-    const last = Math.floor((offset + length - 1) / CHUNK_BYTES);
-    for (let chunk = Math.floor(offset / CHUNK_BYTES); chunk <= last; chunk++) chunks.add(chunk);
-  }
-  return chunks;
 }
 
 function readsBuffered({ path }: BlockSource): string {

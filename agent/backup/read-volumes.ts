@@ -9,6 +9,7 @@ import type { ThreadPool } from "../thread-pool.js";
 import type { IndexCheckpoints } from "./index-checkpoints.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
 import { totalBytes, type VolumePlan } from "./plan-volumes.js";
+import type { BackupRecorder } from "./recorder.js";
 
 export type BackupPool = ThreadPool<BackupTask, BackupThreadResult, BackupMessage>;
 
@@ -20,6 +21,7 @@ export interface ReadOptions {
   index: ChunkIndex;
   checkpoints: IndexCheckpoints;
   counters: Counters;
+  recorder: BackupRecorder;
   watcher: RunWatcher;
   signal: AbortSignal;
 }
@@ -35,13 +37,15 @@ export async function readVolumes(
   volumes: VolumePlan[],
   options: ReadOptions,
 ): Promise<ByteRange[][]> {
-  const { index, checkpoints, counters, queueDepth, compression, badBlocks } = options;
+  const { index, checkpoints, counters, recorder, queueDepth, compression, badBlocks } = options;
+  const stages = recorder.reading(pool.threads, () => counters.totals());
   const task: BackupTask = {
     storage: repository.location,
     volumes: volumes.map(describeVolume),
     index: index.memory,
     extents: ExtentQueue.create(volumes.map(({ chunks }) => chunks.count)).memory,
     counters: counters.memory,
+    stages: stages?.memory,
     ...{ queueDepth, compression, badBlocks },
   };
   const results = await pool.run({

@@ -21,9 +21,10 @@ import { DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
 import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
+import { beginReport, type ReportArguments, reportOption } from "./report-option.js";
 import { interruptSignal } from "./signals.js";
 
-interface BackupArguments extends StorageArguments, MetricsArguments, LockArguments {
+interface BackupArguments extends StorageArguments, MetricsArguments, ReportArguments, LockArguments {
   device: string[];
   threads: number | "auto" | undefined;
   queueDepth: number | undefined;
@@ -41,6 +42,7 @@ export const backupCommand: Command<BackupArguments> = {
       .options({
         ...storageOptions,
         ...metricsOptions,
+        ...reportOption,
         device: {
           type: "string",
           demandOption: true,
@@ -85,11 +87,12 @@ export const backupCommand: Command<BackupArguments> = {
       const devices = args.device.map(parseDevice);
       const tags = parseTags(args.tag ?? []);
       const lock = parseLock(args);
+      const watcher = meter.watch(progressWatcher(args.json));
+      const report = await beginReport(args, watcher.notice);
       const location = storageLocation(args);
       meter.countRetries(location);
       const repository = await openRepository(location);
       const started = performance.now();
-      const watcher = meter.watch(progressWatcher(args.json));
       const signal = interruptSignal();
       const parallelism = await chosenParallelism(args, {
         devices: devices.map(({ path }) => path),
@@ -100,9 +103,12 @@ export const backupCommand: Command<BackupArguments> = {
       const point = await backup(repository, {
         ...{ devices, ...parallelism, tags, lock, compression: args.compression, watcher, signal },
         badBlocks: args.skipBadBlocks ? "skip" : "fail",
-      });
+        recorder: report.recorder,
+      }).finally(report.end);
       meter.volumes = point.volumes.map(volumeFigures);
       const seconds = (performance.now() - started) / 1000;
+      const run = { point, repository: repository.storage.name, seconds, parallelism };
+      Object.assign(meter.figures, await report.write(run));
       const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
       printResult(args.json, result, describeBackup(point, seconds));
     }),

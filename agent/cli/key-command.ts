@@ -10,10 +10,11 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
+import type { KmsCaller } from "../../repository/encryption/ask-kms.js";
 import type { KeyRecord } from "../../repository/encryption/key-record.js";
 import { addKey, removeKey, rotateKey } from "../../repository/encryption/manage-keys.js";
 import type { RepositoryKey } from "../../repository/encryption/repository-key.js";
-import type { KeyProtection, KmsCaller } from "../../repository/encryption/wrap-key.js";
+import type { KeyProtection } from "../../repository/encryption/wrap-key.js";
 import { inspectRepository, openRepository, profileOf } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { PROTECTION_HELP, parseProtection } from "./key-protection.js";

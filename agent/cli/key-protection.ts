@@ -1,6 +1,6 @@
 import { usage } from "../../command-line/options.js";
 import { passphraseSource } from "../../command-line/passphrase-options.js";
-import { KMS_ARN } from "../../repository/encryption/kms-key.js";
+import { KMS_ARN } from "../../repository/encryption/ask-kms.js";
 import type { KeyProtection } from "../../repository/encryption/wrap-key.js";
 
 /** What a new key is protected by: `passphrase`, or `kms:` and the ARN of a key or an alias. */

@@ -1,5 +1,6 @@
 import { SingleBar } from "cli-progress";
 import { formatBytes, formatPercent, formatSeconds } from "../../command-line/format.js";
+import { printable } from "../../command-line/printable.js";
 import type { RunWatcher, WatchedRun } from "../run-watcher.js";
 
 const BAR_INTERVAL_MS = 200;
@@ -14,7 +15,7 @@ export function progressWatcher(json: boolean): RunWatcher {
       if (!json) show = process.stderr.isTTY ? showBar(run) : showLines(run);
     },
     stop: () => show?.end(),
-    notice: (message) => process.stderr.write(`note: ${message}\n`),
+    notice: (message) => process.stderr.write(`note: ${printable(message)}\n`),
   };
 }
 

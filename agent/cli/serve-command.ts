@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
+import { jobKeyOption, parseJobKey } from "../../command-line/job-key-option.js";
 import { once, threadsOrAutoOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -9,9 +10,12 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { profileOf } from "../../repository/repository.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
+import { hasMetrics } from "../metrics/metrics-files.js";
 import { type ServeReport, serve } from "../serve/serve.js";
 import { ServiceMetrics } from "../serve/service-metrics.js";
+import { ServiceReports } from "../serve/service-reports.js";
 import { instanceId, repositoryFromUserData } from "../serve/worker-identity.js";
 import { type MetricsArguments, metricsFiles, metricsOptions } from "./metrics-options.js";
 import { serviceLog } from "./service-log.js";
@@ -21,9 +25,11 @@ interface ServeArguments extends Omit<StorageArguments, "repo">, MetricsArgument
   threads: number | "auto" | undefined;
   repo: string | undefined;
   workerId: string;
+  jobKey: string | undefined;
   pollInterval: number;
   statusInterval: number;
   deviceTimeout: number;
+  reportFolder: string | undefined;
   once: boolean;
   sysfs: string;
   dev: string;
@@ -50,12 +56,24 @@ export const serveCommand: Command<ServeArguments> = {
           coerce: once("worker-id"),
           describe: "Instance id whose jobs are done; `auto` asks the instance metadata service",
         },
+        "job-key": {
+          ...jobKeyOption,
+          default: process.env.BLOCKFERRY_JOB_KEY,
+          describe:
+            "ARN of the KMS key that jobs must be signed with; all others are refused  [default: BLOCKFERRY_JOB_KEY]",
+        },
         "poll-interval": seconds("poll-interval", 5, "Seconds between two looks for jobs"),
         "status-interval": seconds("status-interval", 2, "Seconds between two heartbeats of a job"),
         "device-timeout": seconds("device-timeout", 120, "Seconds that a volume's device may take to appear"),
         threads: {
           ...threadsOrAutoOption,
           describe: "Threads of backups whose jobs name no number, as of `backup`; `auto` measures first",
+        },
+        "report-folder": {
+          type: "string",
+          requiresArg: true,
+          coerce: once("report-folder"),
+          describe: "Folder for a report of each backup, as of `backup --report`: JOB.html",
         },
         once: { type: "boolean", default: false, describe: "Do the jobs that are there, then end" },
         sysfs: folder("sysfs", "/sys", "Where sysfs is mounted"),
@@ -73,14 +91,18 @@ export const serveCommand: Command<ServeArguments> = {
       statusIntervalMs: milliseconds("status-interval", args.statusInterval),
       deviceTimeoutMs: milliseconds("device-timeout", args.deviceTimeout),
     };
+    const arn = parseJobKey(args.jobKey);
     const location = await repositoryLocation(args);
     const worker = await workerId(args.workerId);
+    const jobKey = arn === undefined ? undefined : { arn, profile: profileOf(location) };
     const report = await serveUntilStopped(args, () =>
       serve(location, {
+        jobKey,
         ...{ worker, log, ...intervals, signal: interruptSignal() },
         devices: { sysfs: args.sysfs, dev: args.dev },
         threads: args.threads,
         metrics: new ServiceMetrics(metricsFiles(args), log),
+        reports: new ServiceReports(args.reportFolder, hasMetrics(metricsFiles(args)) ? "written" : "none"),
         until: args.once ? "no-job-is-left" : "stopped",
       }),
     );

@@ -1,6 +1,6 @@
-import { randomBytes } from "node:crypto";
-import { appendFile, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, readFile } from "node:fs/promises";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
+import { replaceFile } from "../replace-file.js";
 import { emfLines } from "./emf.js";
 import { type JobCounts, lastSuccesses, prometheusText } from "./prometheus.js";
 import type { RunRecord } from "./run-record.js";
@@ -11,6 +11,10 @@ export interface MetricsFiles {
   prometheus: string | undefined;
   /** Appended to; `-` is standard output. */
   emf: string | undefined;
+}
+
+export function hasMetrics({ prometheus, emf }: MetricsFiles): boolean {
+  return prometheus !== undefined || emf !== undefined;
 }
 
 /**
@@ -40,18 +44,6 @@ async function readIfThere(path: string): Promise<string> {
     return await readFile(path, "utf8");
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return "";
-    throw error;
-  }
-}
-
-/** The collector reads every `*.prom` of its folder, which the temporary file is not. */
-async function replaceFile(path: string, text: string): Promise<void> {
-  const temp = `${path}.${randomBytes(8).toString("hex")}.tmp`;
-  try {
-    await writeFile(temp, text, { flag: "wx" });
-    await rename(temp, path);
-  } catch (error) {
-    await rm(temp, { force: true });
     throw error;
   }
 }

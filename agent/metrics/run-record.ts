@@ -55,6 +55,24 @@ export const FIGURES = [
     help: "Of these and of the block maps, chunks that were stored already, by an earlier run or by this one.",
   },
   {
+    ...{
+      figure: "unchangedBytes",
+      prometheus: "run_unchanged_bytes",
+      emf: "UnchangedBytes",
+      unit: "Bytes" as const,
+    },
+    help: "Of the duplicates, chunks that the last backup of the same volume has at the same place.",
+  },
+  {
+    ...{
+      figure: "deduplicatedBytes",
+      prometheus: "run_deduplicated_bytes",
+      emf: "DeduplicatedBytes",
+      unit: "Bytes" as const,
+    },
+    help: "The other duplicates.",
+  },
+  {
     ...{ figure: "newBytes", prometheus: "run_new_bytes", emf: "NewBytes", unit: "Bytes" as const },
     help: "Of these and of the block maps, chunks that were new.",
   },

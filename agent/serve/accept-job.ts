@@ -1,6 +1,7 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { type Job, readJob } from "../../repository/jobs/job.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import { type JobKey, proveJob } from "./prove-job.js";
 
 /** Whether an agent on this worker has begun the job before. */
 export type JobHistory = "new" | "begun";
@@ -8,16 +9,18 @@ export type JobHistory = "new" | "begun";
 /**
  * Reads a job and checks that it may be done, here and now. Its expiry bounds the beginning alone: one that an agent here has
  * begun is gone on with, however long it takes.
- * @throws JobRefused, JobOutdated; what the storage throws
+ * @throws JobRefused, JobOutdated; what `proveJob` and the storage throw
  */
 export async function acceptJob(
   storage: Storage,
   id: string,
-  expected: { worker: string; repository: string; history: JobHistory },
+  expected: { worker: string; repository: string; history: JobHistory; key: JobKey | undefined },
 ): Promise<Job> {
-  const job = await readJob(storage, id).catch((error: unknown) => {
+  const stored = await readJob(storage, id).catch((error: unknown) => {
     throw isUnusable(error) ? refused(id, error.message, error) : error;
   });
+  const { job } = stored;
+  await proveJob(stored, { id, worker: expected.worker, repository: expected.repository }, expected.key);
   if (job.worker !== expected.worker) {
     throw refused(id, `It is for worker ${job.worker}, and this is ${expected.worker}.`);
   }

@@ -17,16 +17,21 @@ import { Heartbeat } from "./heartbeat.js";
 import { JobProgress } from "./job-progress.js";
 import { type JobStorage, storageFor } from "./job-storage.js";
 import { isPassing } from "./patience.js";
+import type { JobKey } from "./prove-job.js";
 import { provenPointOf } from "./proven-point.js";
 import { restoreVolumes } from "./restore-volumes.js";
 import type { ServiceMetrics } from "./service-metrics.js";
+import type { ServiceReports } from "./service-reports.js";
 
 /** Its signal ends the service, and the job with it. */
 export interface JobOptions extends DeviceSearch {
   metrics: ServiceMetrics;
+  reports: ServiceReports;
   /** For backups that do not say how many threads they want. */
   threads: number | "auto" | undefined;
   worker: string;
+  /** Without one, jobs are not signed. */
+  jobKey: JobKey | undefined;
   /** For the objects of jobs; its requests do not queue behind those of a backup. */
   control: Storage;
   statusIntervalMs: number;
@@ -49,14 +54,17 @@ export async function runJob(
   options: JobOptions,
 ): Promise<JobEnd> {
   const { id, objects } = listed;
-  const { control } = options;
+  const { control, jobKey } = options;
   if (objects.has("cancel")) return { outcome: failed(cancelled(id)), control };
   let job: Job;
   let storage: JobStorage;
   // Nobody but this worker writes the heartbeat of its job: where there is one, it has begun already.
   const history = objects.has("status") ? "begun" : "new";
   try {
-    job = await acceptJob(control, id, { worker: options.worker, repository: repository.config.id, history });
+    job = await acceptJob(control, id, {
+      ...{ worker: options.worker, repository: repository.config.id, history },
+      key: jobKey && { ...jobKey, signal: options.signal },
+    });
     storage = await storageFor(job, { repository, control }, options.signal);
   } catch (error) {
     if (isPassing(error)) throw error;
@@ -130,14 +138,20 @@ async function backUpVolumes(
     notice: options.watcher.notice,
     signal: options.signal,
   });
+  const started = performance.now();
+  const report = await options.reports.begin(job.id, options.watcher.notice);
   const point = await backup(repository, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
     lock: lockOf(job),
     origin: { instance: job.instance, job: job.id },
+    recorder: report.recorder,
     watcher: options.watcher,
     signal: options.signal,
-  });
+  }).finally(report.end);
   options.meter.volumes = point.volumes.map(volumeFigures);
+  const seconds = (performance.now() - started) / 1000;
+  const run = { point, repository: repository.storage.name, seconds, parallelism };
+  Object.assign(options.meter.figures, await report.write(run));
   return point.id;
 }
 

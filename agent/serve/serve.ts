@@ -30,7 +30,8 @@ export async function serve(location: StorageLocation, options: ServeOptions): P
   const repository = await patiently(options, () => openRepository(location, options.signal));
   const control = await openControl(repository.location, options.signal);
   const inbox = new Inbox(control, options.worker, options.log);
-  options.log.info(`Waiting for jobs for ${options.worker} in ${control.name}`, {
+  const signed = options.jobKey === undefined ? "" : `, signed with ${options.jobKey.arn}`;
+  options.log.info(`Waiting for jobs for ${options.worker} in ${control.name}${signed}`, {
     worker: options.worker,
     repository: repository.config.id,
   });

@@ -39,6 +39,12 @@ export function isPassing(error: unknown): boolean {
   return isTransient(error) || THROTTLED.test(name) || UNAVAILABLE.test(name) || EXPIRED.test(name);
 }
 
+/** Whether a device name that was asked for is in use at the instance. */
+export function isDeviceNameTaken(error: unknown): boolean {
+  const isAboutName = error instanceof Error && /already in use|device/i.test(error.message);
+  return awsCode(error) === "InvalidParameterValue" && isAboutName;
+}
+
 const DENIED = /^(UnauthorizedOperation|AccessDenied(Exception)?|Client\.UnauthorizedOperation)$/;
 const EXPIRED = /^(ExpiredToken(Exception)?|RequestExpired|CredentialsProviderError|TokenProviderError)$/;
 const CREDENTIALS = /^(InvalidClientTokenId|UnrecognizedClientException|InvalidToken|SignatureDoesNotMatch)$/;
@@ -88,7 +94,14 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
     return {
       code: "AwsOutOfCapacity",
       remedy:
-        "AWS has none of this type left in this Availability Zone; no quota helps. Run it again later, or choose another type (--worker-type, --volume-type) or a subnet in another zone (--worker-subnet).",
+        "AWS has none of this type left in this Availability Zone; no quota helps. Run it again later, or choose another type (--worker-type; of a backup's volumes --volume-type, of a restored instance --instance-type) or a subnet in another zone (--worker-subnet, --subnet).",
+    };
+  }
+  if (name === "AttachmentLimitExceeded") {
+    return {
+      code: "AwsLimitExceeded",
+      remedy:
+        "The instance takes no more volumes: detach some, or take one of a type with more attachments. No quota helps.",
     };
   }
   if (LIMIT.test(name)) {

@@ -21,13 +21,23 @@ const XEN_SLOTS = 40;
 
 /** Device names that an instance does not use, `sdf` and `xvdf` being one. */
 export function freeDeviceNames(instance: Instance): string[] {
-  const used = new Set(
-    (instance.BlockDeviceMappings ?? []).map(({ DeviceName = "" }) => sameName(DeviceName)),
-  );
-  return DEVICE_NAMES.filter((name) => !used.has(sameName(name)));
+  return DEVICE_NAMES.filter((name) => !usesDeviceName(instance, name));
 }
 
-function sameName(device: string): string {
+/** Whether an instance uses a device name, by whichever of its two spellings. */
+export function usesDeviceName(instance: Instance, device: string): boolean {
+  return (instance.BlockDeviceMappings ?? []).some(
+    ({ DeviceName = "" }) => sameName(DeviceName) === sameName(device),
+  );
+}
+
+/** Whether EC2 keeps a name for root volumes: `/dev/sda1` and `/dev/xvda`. */
+export function isRootDeviceName(device: string): boolean {
+  return sameName(device) === "a";
+}
+
+/** What the two spellings of a device name, and one with the number of a partition, have in common. */
+export function sameName(device: string): string {
   return device.replace(/^\/dev\/(sd|xvd)/, "").replace(/\d+$/, "");
 }
 

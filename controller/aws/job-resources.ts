@@ -4,7 +4,7 @@ import { type StepContext, waitFor } from "../steps/step.js";
 import { isNotFound } from "./aws-errors.js";
 import { poll } from "./poll.js";
 import { Sightings } from "./sightings.js";
-import { JOB_TAG, RESTORED_BY_TAG, tagOf } from "./tags.js";
+import { JOB_TAG, tagOf } from "./tags.js";
 
 /** A kind of resource that jobs make, in one account and Region. */
 export interface ResourceKind<T extends { Tags?: Tag[] | undefined }> {
@@ -30,21 +30,22 @@ export interface Undoing<T extends { Tags?: Tag[] | undefined }> {
 }
 
 /**
- * Undoes what a job has made: all that carries its tag, listed or known by its id. It looks again until what was made is visible
+ * Undoes what a job has made: all that carries its tag, listed or known by its id, but for what was handed over. It looks again until what was made is visible
  * for certain, and takes nothing as gone that has only not been seen for a moment.
  * @throws NotOfTheJob for ids in the journal that lack the tag, when all else is undone; WaitTimedOut
  */
 export async function undoEach<T extends { Tags?: Tag[] | undefined }>(
   context: StepContext,
-  { kind, known, what, timeoutMs, undo, removed = new Set() }: Undoing<T>,
+  { kind, known: journaled, what, timeoutMs, undo, removed = new Set() }: Undoing<T>,
 ): Promise<void> {
-  const { plan, timing } = context;
+  const { plan, timing, delivered } = context;
+  const known = journaled.filter((id) => !delivered.has(id));
   const sightings = new Sightings(timing.visibleMs);
   let strangers: string[] = [];
   const object = known.length > 0 ? known.join(", ") : `what is tagged ${JOB_TAG}=${plan.jobId}`;
   await poll(waitFor(context, what, object, timeoutMs + timing.visibleMs), async () => {
     const allVisible = performance.now() >= context.visibleBy;
-    const { ours, foreign, unseen } = await look(kind, plan.jobId, known);
+    const { ours, foreign, unseen } = await look(kind, plan.jobId, known, delivered);
     strangers = foreign;
     let isDone = allVisible;
     for (const resource of ours) isDone = (await isUndone(undo, resource)) && isDone;
@@ -71,7 +72,7 @@ async function isUndone<T>(undo: (resource: T) => Promise<boolean>, resource: T)
 interface Look<T> {
   /** With the tag of the job. */
   ours: T[];
-  /** Ids that are known and lack the tag, though they were not delivered. */
+  /** Ids that are known and lack the tag. */
   foreign: string[];
   /** Ids that are known and that EC2 does not show now. */
   unseen: string[];
@@ -81,17 +82,17 @@ async function look<T extends { Tags?: Tag[] | undefined }>(
   { idOf, list, describe }: ResourceKind<T>,
   jobId: string,
   known: string[],
+  delivered: ReadonlySet<string>,
 ): Promise<Look<T>> {
-  const listed = await list();
+  const listed = (await list()).filter((resource) => !delivered.has(idOf(resource)));
   const ids = new Set(listed.map(idOf));
   const unlisted = known.filter((id) => !ids.has(id));
   const described = unlisted.length === 0 ? [] : await describe(unlisted);
   const isOurs = ({ Tags }: T) => tagOf(Tags, JOB_TAG) === jobId;
-  const isDelivered = ({ Tags }: T) => tagOf(Tags, RESTORED_BY_TAG) === jobId;
   const shown = new Set(described.map(idOf));
   return {
     ours: [...listed, ...described.filter(isOurs)],
-    foreign: described.filter((resource) => !isOurs(resource) && !isDelivered(resource)).map(idOf),
+    foreign: described.filter((resource) => !isOurs(resource)).map(idOf),
     unseen: unlisted.filter((id) => !shown.has(id)),
   };
 }

@@ -2,7 +2,7 @@ import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { printResult } from "../../command-line/output.js";
 import { storageLocation } from "../../command-line/storage-options.js";
-import { openRepository } from "../../repository/repository.js";
+import { openRepository, profileOf } from "../../repository/repository.js";
 import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
 import { ROUTE_TABLE } from "../route.js";
@@ -38,10 +38,11 @@ export const backupCommand: Command<BackupArguments> = {
       ) as unknown as Argv<BackupArguments>,
   handler: async (args) => {
     const request = parseRequest(args);
-    const { config, storage } = await openRepository(storageLocation(args));
+    const location = storageLocation(args);
+    const { config, storage } = await openRepository(location);
     const display = stepDisplay(args.json);
     const signal = interruptSignal();
-    const parties = await openParties(request, signal);
+    const parties = await openParties(request, { profile: profileOf(location), signal });
     display.begin("Checking");
     const { plan, findings } = await preflight(request, parties, config.id);
     display.end(findings.problems.length === 0 ? "done" : "failed");

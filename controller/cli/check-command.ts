@@ -3,7 +3,7 @@ import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
 import { printResult } from "../../command-line/output.js";
 import { storageLocation } from "../../command-line/storage-options.js";
-import { openRepository } from "../../repository/repository.js";
+import { openRepository, profileOf } from "../../repository/repository.js";
 import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
 import { checkResult, describeCheck } from "./check-report.js";
@@ -27,8 +27,10 @@ export const checkCommand: Command<CheckArguments> = {
       ) as unknown as Argv<CheckArguments>,
   handler: async (args) => {
     const request = parseRequest(args);
-    const { config, storage } = await openRepository(storageLocation(args));
-    const result = await preflight(request, await openParties(request), config.id);
+    const location = storageLocation(args);
+    const { config, storage } = await openRepository(location);
+    const parties = await openParties(request, { profile: profileOf(location) });
+    const result = await preflight(request, parties, config.id);
     if (result.plan !== undefined) result.findings.notes.push(...(await queueNotes(storage, result.plan)));
     if (result.findings.problems.length > 0) process.exitCode = EXIT.failed;
     printResult(args.json, checkResult(result), describeCheck(result));

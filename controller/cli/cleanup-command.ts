@@ -8,7 +8,7 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { openRepository } from "../../repository/repository.js";
+import { openRepository, profileOf } from "../../repository/repository.js";
 import { type CleanupReport, cleanUp, unfinishedJobs } from "../cleanup.js";
 import { reopenParties } from "../parties.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
@@ -45,7 +45,8 @@ export const cleanupCommand: Command<CleanupArguments> = {
       ) as unknown as Argv<CleanupArguments>,
   handler: async (args) => {
     const olderThanMs = parseDuration("older-than", args.olderThan);
-    const { storage } = await openRepository(storageLocation(args));
+    const location = storageLocation(args);
+    const { storage } = await openRepository(location);
     if (args.dryRun) {
       const { abandoned, left, problems } = await unfinishedJobs(storage, olderThanMs);
       exitWithProblems(problems);
@@ -56,7 +57,8 @@ export const cleanupCommand: Command<CleanupArguments> = {
     }
     const report = await cleanUp({
       ...{ storage, olderThanMs, display: stepDisplay(args.json) },
-      reopenParties: (plan) => reopenParties(plan, withAccess(plan.request, args)),
+      reopenParties: (plan) =>
+        reopenParties(plan, withAccess(plan.request, args), { profile: profileOf(location) }),
     });
     exitWithProblems(report.problems);
     printResult(args.json, report, describeReport(report));

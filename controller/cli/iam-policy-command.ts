@@ -2,7 +2,7 @@ import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { once } from "../../command-line/options.js";
 import { storageLocation } from "../../command-line/storage-options.js";
-import { inspectRepository, kmsKeysOf } from "../../repository/repository.js";
+import { inspectRepository, kmsKeysOf, profileOf } from "../../repository/repository.js";
 import type { Party } from "../aws/party.js";
 import { passedRole } from "../iam-policy/passed-role.js";
 import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
@@ -39,8 +39,9 @@ export const iamPolicyCommand: Command<IamPolicyArguments> = {
       ) as unknown as Argv<IamPolicyArguments>,
   handler: async (args) => {
     const request = parseRequest(args);
-    const inspected = await inspectRepository(storageLocation(args));
-    const parties = await openParties(request);
+    const location = storageLocation(args);
+    const inspected = await inspectRepository(location);
+    const parties = await openParties(request, { profile: profileOf(location) });
     const { plan, findings } = await preflight(request, parties, inspected.config.id);
     if (plan === undefined) return findings.throwIfAny();
     const passesRole = args.for === "worker" || args.for === "controller";

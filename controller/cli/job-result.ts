@@ -18,8 +18,13 @@ export function jobResult({ job, plan, made, outcome }: JournalRecord): { json: 
 
 function volumesOf(plan: RestorePlan, made: Made) {
   const ids = restoredVolumeIds(plan, made);
-  const volumes = plan.volumes.map(({ name }) => ({ name, volumeId: ids[name] ?? null }));
-  const lines = volumes.map(({ name, volumeId }) => `  ${name}: ${volumeId}`);
+  const volumes = plan.volumes.map(({ name, unreadableBytes }) => ({
+    ...{ name, volumeId: ids[name] ?? null, device: made.restoredDevices?.[name] ?? null, unreadableBytes },
+  }));
+  const lines = volumes.map(
+    ({ name, volumeId, device, unreadableBytes }) =>
+      `  ${name}: ${volumeId}${device === null ? "" : ` as ${device}`}${butFor(unreadableBytes)}`,
+  );
   const { instanceId } = made;
   if (instanceId === undefined) return { json: { volumes }, lines };
   return { json: { volumes, instanceId }, lines: [`  instance ${instanceId}`, ...lines] };
@@ -27,6 +32,18 @@ function volumesOf(plan: RestorePlan, made: Made) {
 
 function snapshotsOf(plan: RestorePlan, made: Made) {
   const ids = restoredSnapshotIds(plan, made);
-  const snapshots = plan.volumes.map(({ name }) => ({ name, snapshotId: ids[name] ?? null }));
-  return { json: { snapshots }, lines: snapshots.map(({ name, snapshotId }) => `  ${name}: ${snapshotId}`) };
+  const snapshots = plan.volumes.map(({ name, unreadableBytes }) => ({
+    ...{ name, snapshotId: ids[name] ?? null, unreadableBytes },
+  }));
+  const lines = snapshots.map(
+    ({ name, snapshotId, unreadableBytes }) => `  ${name}: ${snapshotId}${butFor(unreadableBytes)}`,
+  );
+  return { json: { snapshots }, lines };
+}
+
+/** What the backup could not read is zeros. */
+function butFor(unreadableBytes: number): string {
+  return unreadableBytes === 0
+    ? ""
+    : ` (zeros in place of ${unreadableBytes} bytes that the backup could not read)`;
 }

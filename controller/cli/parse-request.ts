@@ -6,7 +6,7 @@ import { sourceAccess, workerAccess } from "./access-options.js";
 import { agentStorage, parseKey, parseRepository, wholeNumber } from "./parse-values.js";
 import type { RequestArguments } from "./request-options.js";
 import { parseVolumeKind } from "./volume-kind.js";
-import { parseWorker, refuseContradictions } from "./worker-options.js";
+import { parseSigning, parseWorker, refuseContradictions } from "./worker-options.js";
 
 /** @throws Usage */
 export function parseRequest(args: RequestArguments): BackupRequest {
@@ -23,6 +23,7 @@ export function parseRequest(args: RequestArguments): BackupRequest {
     worker: workerAccess(args),
     workerInstance: parseWorker(args),
     workerAccount: args.workerAccount,
+    ...parseSigning(args),
     ...{
       volumeKey: parseKey("volume-key", args.volumeKey),
       bridgeKey: parseKey("bridge-key", args.bridgeKey),

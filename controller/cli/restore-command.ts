@@ -5,7 +5,7 @@ import { once } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import { storageLocation } from "../../command-line/storage-options.js";
 import { findPoint } from "../../repository/recovery-point.js";
-import { inspectRepository, kmsKeysOf, openRepository } from "../../repository/repository.js";
+import { inspectRepository, kmsKeysOf, openRepository, profileOf } from "../../repository/repository.js";
 import { passedRole, restoredRole } from "../iam-policy/passed-role.js";
 import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
 import { openParties, type Parties } from "../parties.js";
@@ -53,11 +53,12 @@ export const restoreCommand: Command<RestoreCommandArguments> = {
       ) as unknown as Argv<RestoreCommandArguments>,
   handler: async (args) => {
     const request = parseRestoreRequest(args);
-    const { storage } = await openRepository(storageLocation(args));
+    const location = storageLocation(args);
+    const { storage } = await openRepository(location);
     const display = stepDisplay(args.json);
     const signal = interruptSignal();
     const point = await findPoint(storage.until(signal), request.point);
-    const parties = await openParties(request, signal);
+    const parties = await openParties(request, { profile: profileOf(location), signal });
     display.begin("Checking");
     const checked = await restorePreflight(request, point, parties);
     const { plan, findings } = checked;
@@ -67,7 +68,7 @@ export const restoreCommand: Command<RestoreCommandArguments> = {
     findings.throwIfAny();
     if (plan === undefined) throw new Error("The preflight found neither a plan nor a problem.");
     display.note(`job ${plan.jobId}, of recovery point ${plan.point}`);
-    for (const note of await queueNotes(storage, plan)) display.note(note);
+    for (const note of [...findings.notes, ...(await queueNotes(storage, plan))]) display.note(note);
     signal.throwIfAborted();
     const { json, text } = jobResult(await startJob(plan, { parties, storage, display, signal }));
     printResult(args.json, json, text);

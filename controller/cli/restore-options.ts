@@ -4,7 +4,13 @@ import { number, text, texts } from "../../command-line/text-option.js";
 import type { RestoreRequest } from "../request.js";
 import { type AccessArguments, accessOptions, sourceAccess, workerAccess } from "./access-options.js";
 import { agentStorage, parseKey, parseRepository, wholeNumber } from "./parse-values.js";
-import { parseWorker, refuseContradictions, type WorkerArguments, workerOptions } from "./worker-options.js";
+import {
+  parseSigning,
+  parseWorker,
+  refuseContradictions,
+  type WorkerArguments,
+  workerOptions,
+} from "./worker-options.js";
 
 export interface RestoreArguments extends StorageArguments, AccessArguments, WorkerArguments {
   point: string;
@@ -86,7 +92,7 @@ export function parseRestoreRequest(args: RestoreArguments): RestoreRequest {
   const request: RestoreRequest = {
     ...{ point: args.point, to: args.to, volumes: args.volume ?? [] },
     ...{ source: sourceAccess(args), worker: workerAccess(args), workerAccount: args.workerAccount },
-    workerInstance: parseWorker(args),
+    ...{ workerInstance: parseWorker(args), ...parseSigning(args) },
     volumeKey: parseKey("volume-key", args.volumeKey),
     ...{ targetKey: parseKey("target-key", args.targetKey), zone: args.zone ?? null },
     ...{ attachTo: args.attachTo ?? null, launch: parseLaunch(args) },

@@ -6,7 +6,7 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { openRepository } from "../../repository/repository.js";
+import { openRepository, profileOf } from "../../repository/repository.js";
 import { reopenParties } from "../parties.js";
 import { resumeJob } from "../start-job.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
@@ -32,10 +32,14 @@ export const resumeCommand: Command<ResumeArguments> = {
         "with the accounts that the job was started with",
       ) as unknown as Argv<ResumeArguments>,
   handler: async ({ job, json, ...args }) => {
-    const { storage } = await openRepository(storageLocation(args));
+    const location = storageLocation(args);
+    const { storage } = await openRepository(location);
     const record = await findJournal(storage, job);
     const signal = interruptSignal();
-    const parties = await reopenParties(record.plan, withAccess(record.plan.request, args), signal);
+    const parties = await reopenParties(record.plan, withAccess(record.plan.request, args), {
+      profile: profileOf(location),
+      signal,
+    });
     const display = stepDisplay(json);
     const result = jobResult(await resumeJob(job, { parties, storage, display, signal }));
     printResult(json, result.json, result.text);

@@ -1,4 +1,5 @@
 import { formatSeconds } from "../../command-line/format.js";
+import { printable } from "../../command-line/printable.js";
 import { type Display, NO_DISPLAY } from "../display.js";
 
 const REDRAW_MS = 250;
@@ -12,7 +13,7 @@ export function stepDisplay(json: boolean): Display {
 }
 
 function note(text: string): void {
-  process.stderr.write(`note: ${text}\n`);
+  process.stderr.write(`note: ${printable(text)}\n`);
 }
 
 interface Current {
@@ -23,7 +24,7 @@ interface Current {
 
 function describe({ title, progress, started }: Current): string {
   const elapsed = formatSeconds((performance.now() - started) / 1000);
-  return [title, progress, elapsed].filter((part) => part !== "").join(", ");
+  return printable([title, progress, elapsed].filter((part) => part !== "").join(", "));
 }
 
 function liveDisplay(): Display {

@@ -1,3 +1,4 @@
+import { jobKeyOption, parseJobKey } from "../../command-line/job-key-option.js";
 import { usage } from "../../command-line/options.js";
 import { text, texts } from "../../command-line/text-option.js";
 import { parseStorageLocation } from "../../repository/storage/open-storage.js";
@@ -11,6 +12,7 @@ export interface WorkerArguments {
   workerProfile: string | undefined;
   workerSecurityGroup: string[] | undefined;
   workerAccount: "source" | "worker";
+  jobKey: string | undefined;
 }
 
 const WORKER = "Worker:";
@@ -40,7 +42,18 @@ export const workerOptions = {
     default: "worker",
     describe: "Whose account the worker is in; `source` needs no sharing",
   },
+  "job-key": {
+    ...jobKeyOption,
+    group: WORKER,
+    describe: "ARN of the KMS key (HMAC_256) that the job is signed with; the agent is started with the same",
+  },
 } as const;
+
+/** @throws Usage */
+export function parseSigning(args: WorkerArguments): { jobKey?: string } {
+  const jobKey = parseJobKey(args.jobKey);
+  return jobKey === undefined ? {} : { jobKey };
+}
 
 /** @throws Usage */
 export function refuseContradictions(request: JobRequest): void {

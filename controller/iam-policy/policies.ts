@@ -5,6 +5,7 @@ import { preflightUses } from "../preflight/uses.js";
 import { ROUTE_TABLE } from "../route.js";
 import { stepsOf } from "../workflow.js";
 import { groupStatements } from "./group-statements.js";
+import { jobKeyStatements } from "./job-key-statements.js";
 import { keysOf } from "./keys.js";
 import type { Policy, Statement } from "./policy-document.js";
 import { repositoryKeyStatements } from "./repository-key-statements.js";
@@ -26,12 +27,12 @@ export function policyFor(party: PolicyParty, plan: PolicyPlan): Policy {
 
 function statementsFor(party: PolicyParty, plan: PolicyPlan): Statement[] {
   if (party === "source" || party === "worker") return partyStatements(party, plan);
-  if (party === "agent") return [...repositoryStatements(plan, "agent"), ...repositoryKeyStatements(plan)];
   if (party === "key-policy") return keyPolicyStatements(plan);
   return [
-    ...repositoryStatements(plan, "controller"),
+    ...repositoryStatements(plan, party),
     ...repositoryKeyStatements(plan),
-    ...ownStatements(plan),
+    ...jobKeyStatements(plan, party),
+    ...(party === "controller" ? ownStatements(plan) : []),
   ];
 }
 

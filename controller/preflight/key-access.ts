@@ -15,7 +15,7 @@ import { actionsLeftOut, isPrincipal, parseKeyPolicy } from "./key-policy.js";
  */
 export async function checkKeyAccess(plan: JobPlan, parties: Parties, findings: Findings): Promise<void> {
   for (const { key, user } of keyUsers(plan)) {
-    const owner = Object.values(parties).find(({ accountId }) => accountId === accountOf(key));
+    const owner = [parties.source, parties.worker].find(({ accountId }) => accountId === accountOf(key));
     await findings.attempt(async () => {
       const lacking = await actionsLacking(key, parties[user], owner);
       if (lacking === undefined) findings.notes.push(unknown(key, parties[user]));

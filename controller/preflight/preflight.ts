@@ -25,7 +25,8 @@ export async function preflight(
   repositoryId: string,
 ): Promise<Preflight> {
   const findings = new Findings();
-  const { source, worker } = parties;
+  const { source, worker, signer } = parties;
+  await findings.attempt(() => signer.check());
   const route = routeBetween(source, worker, request);
   const found = await findings.attempt(() => readSourceInstance(source, request));
   const place = await findings.attempt(() => findWorkerPlace(worker, request.workerInstance));

@@ -6,12 +6,13 @@ import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Parties } from "../parties.js";
 import type { RestorePlan } from "../plan.js";
 import type { RestoreRequest } from "../request.js";
+import { checkRoomAt, findAttachTo } from "./attach-target.js";
 import { Findings } from "./findings.js";
 import { checkKeyAccess } from "./key-access.js";
 import { defaultEbsKey, usableKey } from "./keys.js";
 import { identityOf } from "./preflight.js";
 import { tryRestoreCalls } from "./restore-dry-runs.js";
-import { restoredInstance, zoneOfInstance, zoneOfSubnet } from "./restored-instance.js";
+import { restoredInstance, zoneOfSubnet } from "./restored-instance.js";
 import { restoredVolumes } from "./restored-volumes.js";
 import { checkRoomFor, findWorkerPlace, type WorkerPlace } from "./worker.js";
 
@@ -30,7 +31,8 @@ export async function restorePreflight(
   parties: Parties,
 ): Promise<RestorePreflight> {
   const findings = new Findings();
-  const { source, worker } = parties;
+  const { source, worker, signer } = parties;
+  await findings.attempt(() => signer.check());
   const route = await findings.attempt(async () => routeTo(parties));
   const volumes = await findings.attempt(async () => restoredVolumes(point, request.volumes));
   const place = await findings.attempt(() => findWorkerPlace(worker, request.workerInstance));
@@ -39,12 +41,14 @@ export async function restorePreflight(
   if (volumeKey !== undefined && !isOneAccount(parties))
     await findings.attempt(() => usableKey(source, volumeKey.Arn));
   const targetKey = await findings.attempt(() => chooseTargetKey(request, parties));
-  const wantedZone = await findings.attempt(
-    async () =>
-      request.zone ??
-      (await zoneOfInstance(request, source)) ??
-      (await zoneOfSubnet(request, point, source)) ??
-      null,
+  const attachTo = await findings.attempt(() => findAttachTo(request, source));
+  const subnetZone = await findings.attempt(() => zoneOfSubnet(request, point, source));
+  const wantedZone = await findings.attempt(async () =>
+    theOneZone({
+      "--zone": request.zone ?? undefined,
+      "--attach-to": attachTo?.Placement?.AvailabilityZone,
+      "the subnet (--subnet)": subnetZone,
+    }),
   );
   const targetZone = await findings.attempt(async () =>
     chooseZone(wantedZone ?? null, point, parties, place),
@@ -56,6 +60,10 @@ export async function restorePreflight(
   );
   if (volumes !== undefined && place !== undefined)
     await findings.attempt(() => checkRoomFor(volumes.length, worker, place));
+  if (volumes !== undefined && attachTo !== undefined && attachTo !== null)
+    await findings.attempt(() => checkRoomAt(attachTo, volumes.length, source));
+  for (const { name, unreadableBytes } of volumes ?? [])
+    if (unreadableBytes > 0) findings.notes.push(unreadableNote(name, unreadableBytes, point));
   if (route === undefined || volumes === undefined || place === undefined || volumeKey === undefined)
     return { plan: undefined, findings };
   if (targetKey === undefined || targetZone === undefined || launch === undefined)
@@ -84,7 +92,7 @@ function routeTo({ source, worker }: Parties): RestorePlan["route"] {
   return isOneAccount({ source, worker }) ? "same-account" : "cross-account";
 }
 
-function isOneAccount({ source, worker }: Parties): boolean {
+function isOneAccount({ source, worker }: Omit<Parties, "signer">): boolean {
   return source.accountId === worker.accountId;
 }
 
@@ -106,6 +114,23 @@ async function chooseTargetKey({ targetKey }: RestoreRequest, parties: Parties):
     "--target-key is given, and the worker is in the account that is restored to.",
     "Give --volume-key instead: what the worker fills is what you get.",
   );
+}
+
+/** What is restored can be in one zone. @param zones by what asks for them @throws Usage where they differ */
+function theOneZone(zones: Record<string, string | undefined>): string | null {
+  const asked = Object.entries(zones).flatMap(([by, zone]) => (zone === undefined ? [] : [{ by, zone }]));
+  const [first, ...others] = asked;
+  const other = others.find(({ zone }) => zone !== first?.zone);
+  if (first === undefined || other === undefined) return first?.zone ?? null;
+  throw usage(
+    `What is restored is to be in ${first.zone} by ${first.by}, and in ${other.zone} by ${other.by}.`,
+    "Name places in one Availability Zone.",
+  );
+}
+
+/** A restore goes on all the same: the rest of the volume is what it was. */
+function unreadableNote(name: string, bytes: number, { id }: RecoveryPoint): string {
+  return `${bytes} bytes of ${name} could not be read when it was backed up, and are restored as zeros; \`blockferry show ${id}\` lists them`;
 }
 
 /**

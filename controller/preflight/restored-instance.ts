@@ -1,19 +1,22 @@
 import {
   DescribeImagesCommand,
-  DescribeInstancesCommand,
   DescribeInstanceTypesCommand,
   DescribeSecurityGroupsCommand,
   DescribeSubnetsCommand,
+  type Image,
+  type InstanceTypeInfo,
 } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Instance } from "../../repository/instance.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import { awsCode, isNotFound } from "../aws/aws-errors.js";
+import { freeSlots } from "../aws/devices.js";
 import type { Party } from "../aws/party.js";
 import type { RestoredVolume, RestorePlan } from "../plan.js";
 import type { RestoreRequest } from "../request.js";
+import { checkBoots } from "./boots.js";
 import type { Findings } from "./findings.js";
 import { ownTags } from "./restored-volumes.js";
+import { gone, unlessGone } from "./unless-gone.js";
 
 type Launch = NonNullable<RestorePlan["launch"]>;
 
@@ -42,10 +45,12 @@ export async function restoredInstance(
     keyName: unlessNone(chosen?.keyName ?? instance.keyName),
     ...{ rootVolume: root.name, tags: ownTags({ ...chosen?.tags, ...instance.tags, ...chosen?.tags }) },
   };
-  await findings.attempt(() => checkType(party, launch.instanceType));
+  const type = await findings.attempt(() => findType(party, launch.instanceType));
   await findings.attempt(() => checkGroups(party, launch.securityGroupIds));
-  const leftOutDevices = await findings.attempt(() => dataDevicesOf(party, imageId));
-  return { ...launch, leftOutDevices: leftOutDevices ?? [] };
+  const image = await findings.attempt(() => findImage(party, imageId));
+  await findings.attempt(async () => checkBoots(instance, image, type));
+  await findings.attempt(async () => checkSlots(volumes.length, launch.instanceType, type));
+  return { ...launch, leftOutDevices: image === undefined ? [] : dataDevicesOf(image) };
 }
 
 /** A user may want none of what was recorded. */
@@ -66,68 +71,44 @@ export async function zoneOfSubnet(
   return Subnets[0]?.AvailabilityZone;
 }
 
-/** The zone of the instance that volumes are attached to. @throws InstanceNotFound */
-export async function zoneOfInstance(
-  { attachTo }: RestoreRequest,
-  party: Party,
-): Promise<string | undefined> {
-  if (attachTo === null) return undefined;
-  const look = () => party.ec2(new DescribeInstancesCommand({ InstanceIds: [attachTo] }), attachTo);
-  const { Reservations = [] } = await unlessGone(look, "instance", attachTo, "--attach-to");
-  const instance = Reservations[0]?.Instances?.[0];
-  const state = instance?.State?.Name ?? "gone";
-  if (state === "running" || state === "stopped") return instance?.Placement?.AvailabilityZone;
-  throw new BlockferryError({
-    code: "InstanceNotFound",
-    message: `Instance ${attachTo}, which the volumes are to be attached to, is ${state}.`,
-    remedy: "Name one that runs or is stopped with --attach-to, or leave that out.",
-    object: attachTo,
-  });
+async function findImage(party: Party, imageId: string): Promise<Image> {
+  const look = () => party.ec2(new DescribeImagesCommand({ ImageIds: [imageId] }), imageId);
+  const { Images: [image] = [] } = await unlessGone(look, "image", imageId, "--ami");
+  if (image === undefined) throw gone("image", imageId, "--ami");
+  return image;
 }
 
 /** Volumes that the image would add besides its root. */
-async function dataDevicesOf(party: Party, imageId: string): Promise<string[]> {
-  const look = () => party.ec2(new DescribeImagesCommand({ ImageIds: [imageId] }), imageId);
-  const { Images = [] } = await unlessGone(look, "image", imageId, "--ami");
-  const [image] = Images;
-  if (image === undefined) throw gone("image", imageId, "--ami");
-  return (image.BlockDeviceMappings ?? []).flatMap(({ DeviceName, Ebs }) =>
-    DeviceName !== undefined && Ebs !== undefined && DeviceName !== image.RootDeviceName ? DeviceName : [],
+function dataDevicesOf({ BlockDeviceMappings = [], RootDeviceName }: Image): string[] {
+  return BlockDeviceMappings.flatMap(({ DeviceName, Ebs }) =>
+    DeviceName !== undefined && Ebs !== undefined && DeviceName !== RootDeviceName ? DeviceName : [],
   );
 }
 
-async function checkType(party: Party, type: string): Promise<void> {
+async function findType(party: Party, type: string): Promise<InstanceTypeInfo | undefined> {
   const command = new DescribeInstanceTypesCommand({ InstanceTypes: [type as never] });
-  await unlessGone(() => party.ec2(command, type), "instance type", type, "--instance-type");
+  const look = () => party.ec2(command, type);
+  const { InstanceTypes = [] } = await unlessGone(look, "instance type", type, "--instance-type");
+  return InstanceTypes[0];
+}
+
+/** @throws AttachFailed when the instance cannot take all volumes */
+function checkSlots(volumes: number, typeName: string, type: InstanceTypeInfo | undefined): void {
+  // Its root is one of them, which a new instance is counted with.
+  const slots = freeSlots(undefined, type) + 1;
+  if (type === undefined || volumes <= slots) return;
+  throw new BlockferryError({
+    code: "AttachFailed",
+    message: `${volumes} volumes are to be attached to the instance, and type ${typeName} has room for ${slots}.`,
+    remedy: "Choose a type with more attachments with --instance-type, or some of the volumes with --volume.",
+    object: typeName,
+  });
 }
 
 async function checkGroups(party: Party, GroupIds: string[]): Promise<void> {
   if (GroupIds.length === 0) return;
   const look = () => party.ec2(new DescribeSecurityGroupsCommand({ GroupIds }), GroupIds.join(", "));
   await unlessGone(look, "security group", GroupIds.join(", "), "--security-group");
-}
-
-/** In place of what EC2 says of an id that it does not know: with which option another one is chosen. */
-async function unlessGone<T>(look: () => Promise<T>, what: string, id: string, option: string): Promise<T> {
-  try {
-    return await look();
-  } catch (error) {
-    const isUnknown = isNotFound(error) || /^Invalid(InstanceType|AMIID)/.test(awsCode(error));
-    if (isUnknown) throw gone(what, id, option, error);
-    throw error;
-  }
-}
-
-function gone(what: string, id: string, option: string, cause?: unknown): BlockferryError {
-  return new BlockferryError(
-    {
-      code: "AwsResourceNotFound",
-      message: `The ${what} ${id} is not there, or not for this account and Region.`,
-      remedy: `Name another one with ${option}.`,
-      object: id,
-    },
-    cause,
-  );
 }
 
 function noInstance({ id }: RecoveryPoint): BlockferryError {

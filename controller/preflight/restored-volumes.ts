@@ -28,7 +28,7 @@ export function restoredVolumes(point: RecoveryPoint, names: string[]): Restored
   return point.volumes.filter(({ name }) => names.length === 0 || names.includes(name)).map(likeRecorded);
 }
 
-function likeRecorded({ name, sizeBytes, ebs }: RecoveryPointVolume): RestoredVolume {
+function likeRecorded({ name, sizeBytes, badRanges, ebs }: RecoveryPointVolume): RestoredVolume {
   const type = ebs?.type ?? DEFAULT_TYPE;
   return {
     ...{ name, type, sizeGib: Math.max(1, Math.ceil(sizeBytes / GIB)) },
@@ -36,6 +36,7 @@ function likeRecorded({ name, sizeBytes, ebs }: RecoveryPointVolume): RestoredVo
     throughput: WITH_THROUGHPUT.includes(type) ? (ebs?.throughput ?? null) : null,
     attachName: ebs?.attachName ?? null,
     deleteOnTermination: ebs?.deleteOnTermination ?? false,
+    unreadableBytes: badRanges.reduce((sum, { length }) => sum + length, 0),
     tags: ownTags(ebs?.tags ?? {}),
   };
 }

@@ -29,6 +29,8 @@ function sourceUses({ route }: Plan): ActionUse[] {
   ];
 }
 
+const ATTACH_LOOKS = ["ec2:DescribeInstances", "ec2:DescribeInstanceTypes"] as const;
+
 const LAUNCH_LOOKS = [
   "ec2:DescribeImages",
   "ec2:DescribeInstanceTypes",
@@ -39,7 +41,7 @@ const LAUNCH_LOOKS = [
 function targetUses(plan: RestorePlan): ActionUse[] {
   const { request } = plan;
   const places = [
-    ...(request.attachTo === null ? [] : use("source", "ec2:DescribeInstances", "any")),
+    ...(request.attachTo === null ? [] : ATTACH_LOOKS.flatMap((action) => use("source", action, "any"))),
     ...(plan.launch === null ? [] : LAUNCH_LOOKS.flatMap((action) => use("source", action, "any"))),
   ];
   if (plan.route === "same-account") return places;

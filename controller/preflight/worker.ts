@@ -53,18 +53,27 @@ async function findLaunchPlace(
 /** Whether all volumes can be attached at once. @throws WorkerNotUsable */
 export async function checkRoomFor(volumes: number, party: Party, place: WorkerPlace): Promise<void> {
   const { instanceType, instance } = place;
-  const command = new DescribeInstanceTypesCommand({ InstanceTypes: [instanceType as never] });
-  const { InstanceTypes = [] } = await party.ec2(command, instanceType);
-  const slots = freeSlots(instance, InstanceTypes[0]);
-  const names = freeDeviceNames(instance ?? {}).length;
-  if (volumes <= slots && volumes <= names) return;
+  const room = await roomAt(party, instanceType, instance);
+  if (volumes <= room) return;
   throw new BlockferryError({
     code: "WorkerNotUsable",
-    message: `${volumes} volumes are to be attached, and worker ${instance?.InstanceId ?? instanceType} has room for ${Math.max(0, Math.min(slots, names))} more.`,
+    message: `${volumes} volumes are to be attached, and worker ${instance?.InstanceId ?? instanceType} has room for ${room} more.`,
     remedy:
       "Take a worker of a type with more attachments, detach what it no longer needs, or leave volumes out: --exclude-volume of a backup, --volume of a restore.",
     object: instance?.InstanceId ?? instanceType,
   });
+}
+
+/** How many more volumes an instance takes. @param instance undefined for one that is still to be launched */
+export async function roomAt(
+  party: Party,
+  instanceType: string,
+  instance: Instance | undefined,
+): Promise<number> {
+  const command = new DescribeInstanceTypesCommand({ InstanceTypes: [instanceType as never] });
+  const { InstanceTypes = [] } = await party.ec2(command, instanceType);
+  const names = freeDeviceNames(instance ?? {}).length;
+  return Math.max(0, Math.min(freeSlots(instance, InstanceTypes[0]), names));
 }
 
 function notUsable({ accountId, region }: Party, instanceId: string, why: string): BlockferryError {

@@ -23,10 +23,11 @@ export const attachToInstance: Step<RestorePlan> = {
     const { plan, source, made } = context;
     const ids = restoredVolumeIds(plan, made);
     const volumes = plan.volumes.map(({ name, attachName }) => ({
-      ...{ volumeId: madeId(ids, name), name: attachName },
+      ...{ volumeId: madeId(ids, name), name: attachName, as: "data" as const },
     }));
-    await attachRestored(context, source, plan.request.attachTo ?? "", volumes);
-    return {};
+    const devices = await attachRestored(context, source, plan.request.attachTo ?? "", volumes);
+    const entries = plan.volumes.map(({ name }, index) => [name, devices[index] ?? ""]);
+    return { restoredDevices: Object.fromEntries(entries) };
   },
   wait: async () => ({}),
   undo: (context) =>

@@ -1,7 +1,7 @@
 import { AttachVolumeCommand, DetachVolumeCommand, type Volume } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use } from "../aws/action-use.js";
-import { awsCode } from "../aws/aws-errors.js";
+import { awsCode, isDeviceNameTaken } from "../aws/aws-errors.js";
 import { freeDeviceNames } from "../aws/devices.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { undoEach } from "../aws/job-resources.js";
@@ -117,7 +117,7 @@ async function attach(context: StepContext, VolumeId: string): Promise<string> {
     } catch (error) {
       // When EC2's answer was lost and the call repeated, the volume is attached already.
       if (awsCode(error) === "VolumeInUse") return deviceOf(context, VolumeId, error);
-      if (isNameTaken(error)) {
+      if (isDeviceNameTaken(error)) {
         taken.add(Device);
         continue;
       }
@@ -141,11 +141,6 @@ async function deviceOf(context: StepContext, volumeId: string, inUse: unknown):
     if (device === undefined && isVisible) throw inUse;
     return device;
   });
-}
-
-function isNameTaken(error: unknown): boolean {
-  const isAboutName = error instanceof Error && /already in use|device/i.test(error.message);
-  return awsCode(error) === "InvalidParameterValue" && isAboutName;
 }
 
 async function detach(party: Party, VolumeId: string, Force: boolean): Promise<void> {

@@ -1,20 +1,12 @@
-import { CreateTagsCommand, DeleteTagsCommand, type Tag } from "@aws-sdk/client-ec2";
+import { CreateTagsCommand, DeleteTagsCommand } from "@aws-sdk/client-ec2";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use } from "../aws/action-use.js";
-import { restoredInstanceKind } from "../aws/instances.js";
 import { poll } from "../aws/poll.js";
-import { snapshotKind } from "../aws/snapshots.js";
-import {
-  JOB_TAG,
-  jobName,
-  RESTORED_BY_TAG,
-  RESTORED_FROM_TAG,
-  ROLE_TAG,
-  SOURCE_VOLUME_TAG,
-  tagOf,
-} from "../aws/tags.js";
-import { volumeKind } from "../aws/volumes.js";
+import { Sightings } from "../aws/sightings.js";
+import { JOB_TAG, jobName, ROLE_TAG, SOURCE_VOLUME_TAG } from "../aws/tags.js";
 import type { RestorePlan } from "../plan.js";
-import { restoredSnapshotIds, restoredVolumeIds } from "../restored.js";
+import { DELIVERY } from "../restored.js";
+import { lookAtParcels, type Parcel, parcelsOf } from "./parcels.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /**
@@ -23,7 +15,7 @@ import { type Step, type StepContext, waitFor } from "./step.js";
  * which, whenever the run ends.
  */
 export const deliver: Step<RestorePlan> = {
-  name: "deliver",
+  name: DELIVERY,
   title: "Handing over what was restored",
   makes:
     "tags that say what was restored from where, in place of the job's: what carries them is removed no more",
@@ -41,87 +33,71 @@ export const deliver: Step<RestorePlan> = {
     ];
   },
   make: async (context) => {
-    const { plan, source } = context;
-    const parcels = parcelsOf(context);
-    const kept = await stillOurs(context);
-    for (const { id, tags } of parcels.filter((parcel) => kept.includes(parcel.id)))
-      await source.ec2(new CreateTagsCommand({ Resources: [id], Tags: tags }), id);
-    if (kept.length > 0) await source.ec2(handOver(plan, kept), kept.join(", "));
+    await handOverAll(context);
     return {};
   },
-  wait: async (context) => {
-    const ids = parcelsOf(context).map(({ id }) => id);
-    const wait = waitFor(context, "the tags to be changed", ids.join(", "), context.timing.resourceMs);
-    await poll(wait, async () => ((await stillOurs(context)).length === 0 ? true : undefined));
-    return {};
-  },
-  // Where the one call has taken effect, even on a part alone, there is no way back.
-  undo: async (context) => {
-    const kept = await stillOurs(context);
-    const isDelivered = kept.length < parcelsOf(context).length;
-    if (isDelivered && kept.length > 0)
-      await context.source.ec2(handOver(context.plan, kept), kept.join(", "));
-  },
+  wait: async () => ({}),
+  // Where the one call has taken effect, even on a part alone, there is no way back: see `findPoint`.
+  undo: async () => undefined,
+  mustUndoFirst: true,
   findPoint: async (context) => {
-    const parcels = parcelsOf(context);
-    const isDelivered = parcels.length > 0 && (await stillOurs(context)).length === 0;
-    return isDelivered ? context.plan.point : undefined;
+    const { plan, delivered } = context;
+    if (delivered.size > 0) return plan.point;
+    if (!(await isBegun(context))) return undefined;
+    await handOverAll(context);
+    return plan.point;
   },
 };
 
-/** Something to be delivered. */
-interface Parcel {
-  id: string;
-  tags: Tag[];
+/**
+ * Hands over what is still the job's, and waits until EC2 shows all of it as its owner's. What the owner has removed by then does
+ * not count. @throws AwsResourceNotFound when something is gone before anything was handed over; WaitTimedOut
+ */
+async function handOverAll(context: StepContext<RestorePlan>): Promise<void> {
+  const { plan, source, timing } = context;
+  const sightings = new Sightings(timing.visibleMs);
+  const labelled = new Set<string>();
+  const object = parcelsOf(context)
+    .map(({ id }) => id)
+    .join(", ");
+  await poll(waitFor(context, "the tags to be changed", object, timing.resourceMs), async () => {
+    const { ours, handedOver, unseen } = await lookAtParcels(context);
+    for (const { id } of [...ours, ...handedOver]) sightings.isGone(id, true);
+    const gone = unseen.filter(({ id }) => sightings.isGone(id, false));
+    if (gone.length > 0 && handedOver.length === 0) throw vanished(plan, gone);
+    if (gone.length < unseen.length) return undefined;
+    if (ours.length === 0) return true;
+    for (const { id, tags } of ours.filter((parcel) => !labelled.has(parcel.id))) {
+      await source.ec2(new CreateTagsCommand({ Resources: [id], Tags: tags }), id);
+      labelled.add(id);
+    }
+    const ids = ours.map(({ id }) => id);
+    await source.ec2(handOver(plan, ids), ids.join(", "));
+    return undefined;
+  });
 }
 
-function parcelsOf({ plan, made }: StepContext<RestorePlan>): Parcel[] {
-  const ids =
-    plan.request.to === "snapshot" ? restoredSnapshotIds(plan, made) : restoredVolumeIds(plan, made);
-  const parcels = plan.volumes.flatMap(({ name, tags }) =>
-    parcelOf(plan, ids[name], `${plan.point}/${name}`, tags),
-  );
-  return [...parcels, ...parcelOf(plan, made.instanceId, plan.point, plan.launch?.tags ?? {})];
-}
-
-/** @param id undefined where nothing was made yet */
-function parcelOf(
-  { jobId }: RestorePlan,
-  id: string | undefined,
-  from: string,
-  recorded: Record<string, string>,
-): Parcel[] {
-  if (id === undefined) return [];
-  const tags = { ...recorded, [RESTORED_FROM_TAG]: from, [RESTORED_BY_TAG]: jobId };
-  return [{ id, tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })) }];
-}
-
-/** Ids of those that are not delivered; what is not to be seen counts as one of them. */
-async function stillOurs(context: StepContext<RestorePlan>): Promise<string[]> {
-  const { plan } = context;
+/** Whether anything has been handed over; for certain, as tags that were just changed may not show yet. */
+async function isBegun(context: StepContext<RestorePlan>): Promise<boolean> {
   const ids = parcelsOf(context).map(({ id }) => id);
-  if (ids.length === 0) return [];
-  const found = await describeParcels(context, ids);
-  const delivered = found.filter(({ tags }) => isDelivered(plan, tags)).map(({ id }) => id);
-  return ids.filter((id) => !delivered.includes(id));
+  if (ids.length === 0) return false;
+  const { timing, visibleBy } = context;
+  const timeoutMs = timing.visibleMs + timing.resourceMs;
+  return poll(waitFor(context, "the tags to be visible", ids.join(", "), timeoutMs), async () => {
+    const isVisible = performance.now() >= visibleBy;
+    const { handedOver } = await lookAtParcels(context);
+    return handedOver.length > 0 || (isVisible ? false : undefined);
+  });
 }
 
-function isDelivered({ jobId }: RestorePlan, tags: Tag[]): boolean {
-  return tagOf(tags, RESTORED_BY_TAG) === jobId && tagOf(tags, JOB_TAG) === undefined;
-}
-
-async function describeParcels({ plan, source }: StepContext<RestorePlan>, ids: string[]): Promise<Parcel[]> {
-  const { jobId, request } = plan;
-  if (request.to === "snapshot") {
-    const place = { party: source, region: plan.source.region, role: "filled" } as const;
-    const found = await snapshotKind(place, jobId).describe(ids);
-    return found.map(({ SnapshotId = "", Tags = [] }) => ({ id: SnapshotId, tags: Tags }));
-  }
-  const found = await volumeKind(source, jobId).describe(ids);
-  const volumes = found.map(({ VolumeId = "", Tags = [] }) => ({ id: VolumeId, tags: Tags }));
-  if (request.to === "volumes") return volumes;
-  const instances = await restoredInstanceKind(source, jobId).describe(ids);
-  return [...volumes, ...instances.map(({ InstanceId = "", Tags = [] }) => ({ id: InstanceId, tags: Tags }))];
+function vanished({ point }: RestorePlan, gone: Parcel[]): BlockferryError {
+  const ids = gone.map(({ id }) => id).join(", ");
+  return new BlockferryError({
+    code: "AwsResourceNotFound",
+    message: `${ids}, restored of ${point}, vanished before it was handed over.`,
+    remedy: "Find out in CloudTrail who or what removed it, then restore again.",
+    object: ids,
+  });
 }
 
 function handOver({ jobId }: RestorePlan, Resources: string[]): DeleteTagsCommand {

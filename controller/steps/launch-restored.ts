@@ -63,10 +63,15 @@ export async function awaitState(
 ): Promise<Instance> {
   const { source, made, timing } = context;
   const id = made.instanceId ?? "";
+  let hasBegun = false;
   return poll(waitFor(context, `instance ${id} to be ${state}`, id, timing.resourceMs), async () => {
     const instance = await findInstance(source, id);
     const now = instance?.State?.Name;
     if (now === "terminated" || now === "shutting-down") throw ended(id, instance);
+    // As it does when EBS may not use the key of a volume. Until EC2 shows that it starts, it shows why it was stopped before.
+    const isByUser = instance?.StateReason?.Code === "Client.UserInitiatedShutdown";
+    if (state === "running" && now === "stopped" && (hasBegun || !isByUser)) throw ended(id, instance);
+    hasBegun ||= now === "pending";
     return now === state ? instance : undefined;
   });
 }
@@ -76,7 +81,7 @@ function ended(id: string, instance: Instance | undefined): BlockferryError {
     code: "InstanceNotFound",
     message: `Instance ${id} ended instead of starting: ${instance?.StateReason?.Message ?? "EC2 gives no reason"}.`,
     remedy:
-      "Mend what EC2 names, or choose others with --ami, --instance-type or --subnet; then restore again.",
+      "Mend what EC2 names (Client.InternalError: EBS may not use the key of a volume), or choose others with --ami, --instance-type or --subnet; then restore again.",
     object: id,
   });
 }

@@ -26,7 +26,7 @@ const runAnyJob = {
   uses: () => use("worker", "ec2:DescribeInstances", "any"),
   make: async (context: StepContext) => {
     try {
-      await writeJob(context.storage, jobOf(context, new Date()));
+      await writeJob(context.storage, jobOf(context, new Date()), context.signer, context.signal);
     } catch (error) {
       if (!(error instanceof BlockferryError) || error.code !== "ObjectExists") throw error;
     }

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import type { JobSigner } from "../../repository/jobs/job-signature.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { ActionUse } from "../aws/action-use.js";
 import type { Party } from "../aws/party.js";
@@ -20,6 +21,8 @@ export const MadeSchema = z.strictObject({
   /** Of a restore across accounts: what the account gets that it ends up in. */
   targetVolumes: z.optional(bySourceVolume),
   targetSnapshots: z.optional(bySourceVolume),
+  /** Device names of what is restored, at the instance that it is attached to. */
+  restoredDevices: z.optional(bySourceVolume),
   /** The instance that is restored. */
   instanceId: z.optional(z.string()),
   workerId: z.optional(z.string()),
@@ -38,6 +41,7 @@ export interface StepContext<P extends JobPlan = JobPlan> {
   made: Made;
   source: Party;
   worker: Party;
+  signer: JobSigner;
   storage: Storage;
   timing: Timing;
   signal: AbortSignal;
@@ -46,6 +50,8 @@ export interface StepContext<P extends JobPlan = JobPlan> {
    * not show may be there all the same.
    */
   visibleBy: number;
+  /** Ids of what a restore has handed over: undoing leaves it alone. */
+  delivered: ReadonlySet<string>;
   /** Shows how far the step is. */
   progress(text: string): void;
 }
@@ -67,6 +73,8 @@ export interface Step<P extends JobPlan = JobPlan> {
   wait(context: StepContext<P>): Promise<Made>;
   /** Removes what it made, and waits until that is gone. */
   undo(context: StepContext<P>): Promise<void>;
+  /** No earlier step is undone while this one cannot be. */
+  mustUndoFirst?: true;
   /** Id of the recovery point, if the job proves to have done what it was to do, after the step is undone. */
   findPoint?(context: StepContext<P>): Promise<string | undefined>;
 }

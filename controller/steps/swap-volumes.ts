@@ -6,6 +6,7 @@ import {
   StartInstancesCommand,
   StopInstancesCommand,
 } from "@aws-sdk/client-ec2";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use, useKeys } from "../aws/action-use.js";
 import { attachRestored } from "../aws/attach-restored.js";
 import { isNotFound } from "../aws/aws-errors.js";
@@ -40,10 +41,11 @@ export const swapVolumes: Step<RestorePlan> = {
     await source.ec2(new StopInstancesCommand({ InstanceIds: [InstanceId] }), InstanceId);
     const instance = await awaitState(context, "stopped");
     await removeImageVolumes(context, instance);
-    const root = instance.RootDeviceName ?? "";
-    await attachRestored(context, source, InstanceId, attachablesOf(context, root));
+    const volumes = attachablesOf(context, instance.RootDeviceName ?? "");
+    const devices = await attachRestored(context, source, InstanceId, volumes);
     await keepRecordedEnds(context);
-    return {};
+    const entries = volumes.map(({ of }, index) => [of, devices[index] ?? ""]);
+    return { restoredDevices: Object.fromEntries(entries) };
   },
   wait: async () => ({}),
   // The instance is terminated next, and the volumes are removed after it.
@@ -71,16 +73,21 @@ export const startRestored: Step<RestorePlan> = {
   undo: async () => undefined,
 };
 
-/** Those that the launch has made: they carry the tag of the job, and are none of the restored. */
+/**
+ * Those that the launch has made: they carry the tag of the job, and are none of the restored.
+ * @throws AttachFailed when the instance has others besides: it would start with what nobody has restored
+ */
 async function removeImageVolumes(context: StepContext<RestorePlan>, instance: Instance): Promise<void> {
   const { plan, source, made, timing } = context;
   const restored = Object.values(restoredVolumeIds(plan, made));
   const kind = volumeKind(source, plan.jobId);
   const attached = (instance.BlockDeviceMappings ?? []).flatMap(({ Ebs }) => Ebs?.VolumeId ?? []);
   const others = attached.filter((id) => !restored.includes(id));
-  const ours = others.length === 0 ? [] : await kind.describe(others);
-  for (const { VolumeId = "", Tags } of ours) {
-    if (tagOf(Tags, JOB_TAG) !== plan.jobId) continue;
+  const found = others.length === 0 ? [] : await kind.describe(others);
+  const ours = found.filter(({ Tags }) => tagOf(Tags, JOB_TAG) === plan.jobId);
+  const foreign = others.filter((id) => !ours.some(({ VolumeId }) => VolumeId === id));
+  if (foreign.length > 0) throw foreignVolumes(made.instanceId ?? "", foreign);
+  for (const { VolumeId = "" } of ours) {
     await source.ec2(new DetachVolumeCommand({ VolumeId }), VolumeId);
     const wait = waitFor(context, `volume ${VolumeId} to be detached`, VolumeId, timing.resourceMs);
     await poll(wait, async () => {
@@ -96,10 +103,15 @@ async function removeImageVolumes(context: StepContext<RestorePlan>, instance: I
 /** The root comes first, under the name that this instance boots from; that it had another one elsewhere does not matter. */
 function attachablesOf({ plan, made }: StepContext<RestorePlan>, root: string) {
   const ids = restoredVolumeIds(plan, made);
-  const attachable = (name: string, device: string | null) => ({ volumeId: madeId(ids, name), name: device });
+  const attachable = (of: string, name: string | null, as: "root" | "data") => ({
+    ...{ of, volumeId: madeId(ids, of), name, as },
+  });
   const rootName = plan.launch?.rootVolume ?? "";
   const data = plan.volumes.filter(({ name }) => name !== rootName);
-  return [attachable(rootName, root), ...data.map((volume) => attachable(volume.name, volume.attachName))];
+  return [
+    attachable(rootName, root, "root"),
+    ...data.map(({ name, attachName }) => attachable(name, attachName, "data")),
+  ];
 }
 
 /** A volume that is attached outlives its instance unless it is said otherwise. */
@@ -117,4 +129,13 @@ async function keepRecordedEnds({ plan, made, source }: StepContext<RestorePlan>
   if (mappings.length === 0) return;
   const command = new ModifyInstanceAttributeCommand({ InstanceId, BlockDeviceMappings: mappings });
   await source.ec2(command, InstanceId);
+}
+
+function foreignVolumes(instanceId: string, ids: string[]): BlockferryError {
+  return new BlockferryError({
+    code: "AttachFailed",
+    message: `Instance ${instanceId} has volumes that are neither restored nor of its image: ${ids.join(", ")}.`,
+    remedy: "Find out in CloudTrail who attached them, then restore again.",
+    object: instanceId,
+  });
 }

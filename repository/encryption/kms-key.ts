@@ -1,8 +1,6 @@
 import type { KeyObject } from "node:crypto";
-import type { KMSClient } from "@aws-sdk/client-kms";
 import * as z from "zod/mini";
-import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
-import { throwIfInterrupted } from "../../foundation/interrupted.js";
+import { askKms, type KmsCaller } from "./ask-kms.js";
 import { takeKey } from "./repository-key.js";
 
 /** A wrapping key that AWS KMS made and keeps nothing of: it comes with its own ciphertext, which KMS alone can decrypt. */
@@ -16,15 +14,9 @@ export const KmsKeySchema = z.strictObject({
 
 export type KmsKey = z.infer<typeof KmsKeySchema>;
 
-/** Its ARN, or that of an alias. (AWS: "KMS key identifiers") */
-export const KMS_ARN = /^arn:(aws[a-z-]*):kms:([a-z0-9-]+):\d{12}:(key|alias)\/[A-Za-z0-9/_-]+$/;
-
-export interface KmsAccess {
+export interface KmsAccess extends KmsCaller {
   /** UUID of the repository: it goes into the encryption context, which CloudTrail shows and a key's policy may demand. */
   repository: string;
-  /** Profile of the AWS configuration files. */
-  profile: string | undefined;
-  signal?: AbortSignal | undefined;
 }
 
 /** Has KMS make a wrapping key. @throws KeyNotUsable, CredentialsInvalid, AwsUnavailable */
@@ -32,7 +24,7 @@ export async function newKmsKey(
   arn: string,
   access: KmsAccess,
 ): Promise<{ from: KmsKey; wrapping: KeyObject }> {
-  return withKms("kms:GenerateDataKey", arn, access, async (client, sdk, options) => {
+  return askKms("kms:GenerateDataKey", arn, access, async (client, sdk, options) => {
     const { Plaintext, CiphertextBlob, KeyId } = await client.send(
       new sdk.GenerateDataKeyCommand({ KeyId: arn, KeySpec: "AES_256", EncryptionContext: context(access) }),
       options,
@@ -45,7 +37,7 @@ export async function newKmsKey(
 
 /** Has KMS decrypt a wrapping key. @throws KeyNotUsable, CredentialsInvalid, AwsUnavailable */
 export async function openKmsKey({ keyArn, ciphertext }: KmsKey, access: KmsAccess): Promise<KeyObject> {
-  return withKms("kms:Decrypt", keyArn, access, async (client, sdk, options) => {
+  return askKms("kms:Decrypt", keyArn, access, async (client, sdk, options) => {
     const { Plaintext } = await client.send(
       new sdk.DecryptCommand({
         KeyId: keyArn,
@@ -61,97 +53,4 @@ export async function openKmsKey({ keyArn, ciphertext }: KmsKey, access: KmsAcce
 
 function context({ repository }: KmsAccess): Record<string, string> {
   return { "blockferry:repository": repository };
-}
-
-/** The SDK's own default is to wait for ever, as in a subnet without a way to KMS. */
-const CONNECT_MS = 5000;
-const SILENCE_MS = 30_000;
-
-type Sdk = typeof import("@aws-sdk/client-kms");
-
-/** The client is loaded only where a key is in KMS, and asked in the key's own Region. */
-async function withKms<T>(
-  action: string,
-  arn: string,
-  { profile, signal }: KmsAccess,
-  ask: (client: KMSClient, sdk: Sdk, options: { abortSignal?: AbortSignal }) => Promise<T>,
-): Promise<T> {
-  const sdk = await import("@aws-sdk/client-kms");
-  const region = KMS_ARN.exec(arn)?.[2];
-  const client = new sdk.KMSClient({
-    ...(region === undefined ? {} : { region }),
-    ...(profile === undefined ? {} : { profile }),
-    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
-  });
-  try {
-    return await ask(client, sdk, signal === undefined ? {} : { abortSignal: signal });
-  } catch (error) {
-    if (signal !== undefined) throwIfInterrupted(signal);
-    throw kmsError(action, arn, error);
-  } finally {
-    client.destroy();
-  }
-}
-
-const CREDENTIALS =
-  /^(ExpiredToken(Exception)?|UnrecognizedClientException|InvalidClientTokenId|CredentialsProviderError|TokenProviderError|InvalidSignatureException|InvalidToken)$/;
-const UNAVAILABLE =
-  /^(KMSInternalException|DependencyTimeoutException|KeyUnavailableException|ThrottlingException|ServiceUnavailable|InternalFailure|TimeoutError)$/;
-
-function kmsError(action: string, arn: string, cause: unknown): BlockferryError {
-  const name = cause instanceof Error ? cause.name : "";
-  const reason = cause instanceof Error ? cause.message.replace(/\.$/, "") : String(cause);
-  const message = `${action} with ${arn} failed: ${name}: ${reason}.`;
-  const { code, remedy } = explain(name, action, arn, cause);
-  return new BlockferryError({ code, message, remedy, object: arn });
-}
-
-function explain(
-  name: string,
-  action: string,
-  arn: string,
-  cause: unknown,
-): { code: ErrorCode; remedy: string } {
-  switch (name) {
-    case "AccessDeniedException":
-      return {
-        code: "KeyNotUsable",
-        remedy: `Allow the role that the message names ${action} on ${arn}, in its own policy and in the key's policy or a grant.`,
-      };
-    case "DisabledException":
-      return { code: "KeyNotUsable", remedy: `Enable the key: aws kms enable-key --key-id ${arn}` };
-    case "KMSInvalidStateException":
-      return {
-        code: "KeyNotUsable",
-        remedy: `Look at its state: aws kms describe-key --key-id ${arn}. One that is to be deleted can still be saved: aws kms cancel-key-deletion, then enable-key.`,
-      };
-    case "NotFoundException":
-      return {
-        code: "KeyNotUsable",
-        remedy: "Check the ARN, its account and its Region. A key that was deleted cannot be brought back.",
-      };
-    case "InvalidCiphertextException":
-    case "IncorrectKeyException":
-      return {
-        code: "KeyNotUsable",
-        remedy: "This wrapped key was made for another repository or with another KMS key. Use another key.",
-      };
-  }
-  if (CREDENTIALS.test(name)) {
-    return {
-      code: "CredentialsInvalid",
-      remedy: "Get valid AWS credentials: log in again, or check the profile, the role and the environment.",
-    };
-  }
-  const isNetwork = cause instanceof Error && "code" in cause && /^E[A-Z]+$/.test(String(cause.code));
-  if (UNAVAILABLE.test(name) || isNetwork) {
-    return {
-      code: "AwsUnavailable",
-      remedy: "It was tried several times. Check the network and health.aws.amazon.com, then run it again.",
-    };
-  }
-  return {
-    code: "KeyNotUsable",
-    remedy: `Mend what AWS names above; see ${action} in the KMS API reference.`,
-  };
 }

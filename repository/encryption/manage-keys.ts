@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Storage } from "../storage/storage.js";
+import type { KmsCaller } from "./ask-kms.js";
 import { type KeyRecord, keyRecordKey, listKeys, removeKeyRecord, writeKeyRecord } from "./key-record.js";
 import { openKmsKey } from "./kms-key.js";
 import type { RepositoryKey } from "./repository-key.js";
-import { type KeyProtection, type KmsCaller, wrapKey } from "./wrap-key.js";
+import { type KeyProtection, wrapKey } from "./wrap-key.js";
 
 /** Wraps the data key once more. @throws what `wrapKey` and the storage throw */
 export async function addKey(

@@ -1,10 +1,11 @@
 import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
 import { CONFIG_KEY, type RepositoryConfig } from "../config.js";
 import type { Storage } from "../storage/storage.js";
+import type { KmsCaller } from "./ask-kms.js";
 import { type KeyRecord, keyRecordKey, listKeys } from "./key-record.js";
 import { type PassphraseSource, readPassphrase } from "./passphrase.js";
 import { keyCheck, type RepositoryKey } from "./repository-key.js";
-import { type KmsCaller, unwrapKey } from "./wrap-key.js";
+import { unwrapKey } from "./wrap-key.js";
 
 export interface UnlockOptions extends KmsCaller {
   passphrase: PassphraseSource | undefined;

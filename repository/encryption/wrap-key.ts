@@ -1,5 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { decrypt, encryptInto, ONLY_NONCE, TAG_BYTES } from "./aes-gcm.js";
+import type { KmsCaller } from "./ask-kms.js";
 import { type KeyRecord, newKeyId } from "./key-record.js";
 import { newKmsKey, openKmsKey } from "./kms-key.js";
 import {
@@ -16,13 +17,6 @@ export type KeyProtection =
   | { kind: "kms"; arn: string }
   /** `scryptN` only for tests, which have no 0.4 s to spare for each command. */
   | { kind: "passphrase"; source: PassphraseSource; scryptN?: number };
-
-/** Who asks KMS. */
-export interface KmsCaller {
-  /** Profile of the AWS configuration files. */
-  profile: string | undefined;
-  signal?: AbortSignal | undefined;
-}
 
 /**
  * Wraps the data key: encrypts it with a wrapping key that KMS makes, or that a passphrase stands for. Each wrapping key serves once.

@@ -2,12 +2,19 @@ import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { EbsVolumeSchema, InstanceSchema, tagsSchema } from "../instance.js";
-import { sealJson, unsealJson } from "../sealed-json.js";
+import { parseBody, sealJson, unsealText } from "../sealed-json.js";
 import { againIfDamaged } from "../storage/again-if-damaged.js";
 import { LockRecordSchema } from "../storage/object-lock.js";
 import type { Storage } from "../storage/storage.js";
 import { StorageChoicesSchema } from "../storage/storage-choices.js";
 import { jobKey } from "./job-key.js";
+import {
+  JobSignatureSchema,
+  type JobSigner,
+  jobMessage,
+  UNSIGNED,
+  withoutSignature,
+} from "./job-signature.js";
 
 /** Where a volume is attached to the worker. */
 const attachedVolume = {
@@ -42,6 +49,9 @@ const common = {
   worker: z.string().check(z.regex(/^i-[0-9a-f]+$/)),
 };
 
+/** The last field of all, as it is over the text of those before it. Left out of a job that is not signed. */
+const signature = z.optional(JobSignatureSchema);
+
 const DISTINCT = "two volumes have one name, id or attach name";
 
 const BackupJobSchema = z.strictObject({
@@ -62,6 +72,7 @@ const BackupJobSchema = z.strictObject({
     storage: z.optional(StorageChoicesSchema),
   }),
   tags: tagsSchema,
+  signature,
 });
 
 const RestoreJobSchema = z.strictObject({
@@ -76,6 +87,7 @@ const RestoreJobSchema = z.strictObject({
     /** As for a backup. */
     storage: z.optional(StorageChoicesSchema),
   }),
+  signature,
 });
 
 const JobSchema = z.discriminatedUnion("kind", [BackupJobSchema, RestoreJobSchema]);
@@ -91,16 +103,31 @@ export function newJobId(createdAt: Date): string {
   return `job-${seconds}Z-${randomBytes(4).toString("hex")}`;
 }
 
-/** @throws ObjectExists */
-export async function writeJob(storage: Storage, job: Job): Promise<void> {
-  await storage.put(jobKey(job.id, "job"), sealJson(JobSchema.parse(job)), { ifNoneMatch: "*" });
+/** @throws ObjectExists; what the signer throws */
+export async function writeJob(
+  storage: Storage,
+  job: Job,
+  signer: JobSigner = UNSIGNED,
+  signal?: AbortSignal,
+): Promise<void> {
+  const body = JobSchema.parse(job);
+  const signature = await signer.sign(jobMessage(body, JSON.stringify(body)), signal);
+  const signed = signature === undefined ? body : { ...body, signature };
+  await storage.put(jobKey(job.id, "job"), sealJson(signed), { ifNoneMatch: "*" });
+}
+
+/** A job, and the text that its signature is over, if it has one. */
+export interface StoredJob {
+  job: Job;
+  signedText: string;
 }
 
 /** @throws ObjectNotFound; ObjectCorrupt when it is damaged or bears another's name; RepositoryUnsupported */
-export async function readJob(storage: Storage, id: string): Promise<Job> {
+export async function readJob(storage: Storage, id: string): Promise<StoredJob> {
   const key = jobKey(id, "job");
-  const job = await againIfDamaged(async () => unsealJson(await storage.get(key), JobSchema, key));
-  if (job.id === id) return job;
+  const text = await againIfDamaged(async () => unsealText(await storage.get(key), key));
+  const job = parseBody(text, JobSchema, key);
+  if (job.id === id) return { job, signedText: withoutSignature(text) };
   throw new BlockferryError({
     code: "ObjectCorrupt",
     message: `${key} holds job ${job.id}: it was renamed or copied.`,

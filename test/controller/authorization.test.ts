@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { AddRoleToInstanceProfileCommand, CreateInstanceProfileCommand } from "@aws-sdk/client-iam";
 import { launchWorker, type Population, populate, REPOSITORY, startLab } from "../lab/lab.js";
 import type { LabRequest } from "../lab/lab-control.js";
-import { createKey } from "../lab/lab-keys.js";
+import { createJobKey, createKey } from "../lab/lab-keys.js";
 import type { SourceInstance } from "../lab/source-instance.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
 import { controller, startController } from "../support/controller.js";
@@ -27,6 +27,8 @@ const ACROSS = [
 ];
 
 let population: Promise<Population> | undefined;
+/** Jobs are signed with a key of who runs the controller; agents in either account verify them. */
+let jobKey = "";
 let openings: Promise<LabRequest[]> | undefined;
 
 /** Made by the first test, as it takes root. */
@@ -37,6 +39,8 @@ function populated(): Promise<Population> {
 
 /** The repository is encrypted, with a key that the agent may use in either account. */
 async function populateEncrypted(): Promise<Population> {
+  jobKey = await createJobKey(lab.worker, [lab.source.accountId]);
+  await lab.control.change({ jobKey });
   const key = await createKey(lab.worker, [lab.source.accountId]);
   const made = await populate(lab, SeededRandom.fresh(), ["--encrypt", `kms:${key}`]);
   openings = agentOpenings();
@@ -136,7 +140,7 @@ async function prove(source: SourceInstance, options: string[], shared: string[]
 }
 
 function instance({ instanceId }: SourceInstance): string[] {
-  return ["--instance", instanceId];
+  return ["--instance", instanceId, "--job-key", jobKey];
 }
 
 /** @returns the job */

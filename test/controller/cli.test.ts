@@ -14,6 +14,7 @@ const JOB = "job-20261124T120000Z-0123abcd";
 const COMMANDS = ["backup", "check", "status", "cancel", "resume", "cleanup", "points", "show", "iam-policy"];
 const INSTANCE = ["--instance", "i-0a1b2c3d4e5f60718"];
 const WORKER = ["--worker", "i-0f1e2d3c4b5a69788"];
+const KEY = "arn:aws:kms:us-east-1:111111111111:key/11111111-1111-4111-8111-111111111111";
 const ROLE = "arn:aws:iam::111111111111:role/blockferry";
 
 describe("help", () => {
@@ -85,6 +86,16 @@ describe("wrong usage", async () => {
       "a key that is none",
       ["check", ...INSTANCE, ...WORKER, "--bridge-key", "alias/x"],
       /no ARN of a KMS key/,
+    ],
+    [
+      "an alias to sign with, which could come to mean another key",
+      ["check", ...INSTANCE, ...WORKER, "--job-key", "arn:aws:kms:us-east-1:111111111111:alias/jobs"],
+      /--job-key .*no ARN of a KMS key itself/,
+    ],
+    [
+      "two keys to sign with",
+      ["restore", "--point", "latest", ...WORKER, "--job-key", KEY, "--job-key", KEY],
+      /--job-key is given 2 times/,
     ],
     [
       "too slow an initialization",

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { freeDeviceNames, freeSlots } from "../../controller/aws/devices.js";
+import {
+  freeDeviceNames,
+  freeSlots,
+  isRootDeviceName,
+  usesDeviceName,
+} from "../../controller/aws/devices.js";
 
 const instanceWith = (...names: string[]) => ({
   BlockDeviceMappings: names.map((DeviceName) => ({ DeviceName })),
@@ -14,6 +19,12 @@ describe("device names", () => {
 
   test("leave out what is taken, whether as sd or as xvd", () => {
     assert.equal(freeDeviceNames(instanceWith("/dev/xvda", "/dev/xvdf", "/dev/sdg"))[0], "/dev/sdh");
+  });
+
+  test("are in use under either spelling, and some are kept for roots", () => {
+    assert.ok(usesDeviceName(instanceWith("/dev/xvda"), "/dev/sda1"));
+    assert.ok(!usesDeviceName(instanceWith("/dev/xvda"), "/dev/sdb"));
+    assert.deepEqual(["/dev/sda1", "/dev/xvda", "/dev/sdf"].map(isRootDeviceName), [true, true, false]);
   });
 
   test("are more than any instance has slots", () => {

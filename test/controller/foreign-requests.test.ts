@@ -129,6 +129,52 @@ const cases: [what: string, party: Party, plan: PolicyPlan, allowed: Asked, fore
   ],
 ];
 
+const JOB_KEY = WORKER_KEY.replace(/key\/.*/, "key/44444444-4444-4444-8444-444444444444");
+const REPOSITORY_KEY = WORKER_KEY.replace(/key\/.*/, "key/55555555-5555-4555-8555-555555555555");
+const encrypted: PolicyPlan = {
+  ...planOf({}, { jobKey: JOB_KEY }),
+  workerRole: null,
+  repositoryKeys: [REPOSITORY_KEY],
+};
+const inRepository = (key: string) => `arn:aws:s3:::backups/fleet/${key}`;
+const opening = (repository: string) =>
+  ask("kms:Decrypt", REPOSITORY_KEY, { "kms:EncryptionContext:blockferry:repository": repository });
+
+/** The same of a worker that somebody has broken into. */
+const ofAgent: [what: string, allowed: Asked, foreign: Asked][] = [
+  ["signs no job", ask("kms:VerifyMac", JOB_KEY), ask("kms:GenerateMac", JOB_KEY)],
+  [
+    "opens no other repository",
+    opening(encrypted.repositoryId),
+    opening("00000000-0000-4000-8000-000000000000"),
+  ],
+  [
+    "removes no recovery point",
+    ask("s3:DeleteObject", inRepository("locks/one")),
+    ask("s3:DeleteObject", inRepository("points/one.json")),
+  ],
+  [
+    "removes no pack",
+    ask("s3:DeleteObject", inRepository("tmp/one")),
+    ask("s3:DeleteObject", inRepository("packs/00/one")),
+  ],
+  [
+    "removes no job's documents",
+    ask("s3:PutObject", inRepository("jobs/one/result.json")),
+    ask("s3:DeleteObject", inRepository("jobs/one/result.json")),
+  ],
+  [
+    "replaces neither config nor keys",
+    ask("s3:GetObject", inRepository("config.json")),
+    ask("s3:PutObject", inRepository("config.json")),
+  ],
+  [
+    "reads nothing of another repository in the bucket",
+    ask("s3:GetObject", inRepository("points/one.json")),
+    ask("s3:GetObject", "arn:aws:s3:::backups/other/points/one.json"),
+  ],
+];
+
 describe("the policy", () => {
   for (const [what, party, plan, allowed, foreign] of cases) {
     test(`of the ${party} ${what}`, async () => {
@@ -136,10 +182,17 @@ describe("the policy", () => {
       assert.equal(await decide(party, plan, foreign), false, "what it does not");
     });
   }
+
+  for (const [what, allowed, foreign] of ofAgent) {
+    test(`of the agent ${what}`, async () => {
+      assert.equal(await decide("agent", encrypted, allowed), true, "what the job does");
+      assert.equal(await decide("agent", encrypted, foreign), false, "what it does not");
+    });
+  }
 });
 
-function decide(party: Party, plan: PolicyPlan, asked: Asked): Promise<boolean> {
-  const owner = ACCOUNTS[party];
+function decide(party: Party | "agent", plan: PolicyPlan, asked: Asked): Promise<boolean> {
+  const owner = ACCOUNTS[party === "agent" ? "worker" : party];
   const principal = `arn:aws:iam::${owner}:role/blockferry-${party}`;
   const Principal = { AWS: `arn:aws:iam::${owner}:root` };
   const leaveToAccount = { Effect: "Allow", Principal, Action: "kms:*", Resource: "*" };

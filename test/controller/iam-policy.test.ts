@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { policyFor, usesOf } from "../../controller/iam-policy/policies.js";
+import { POLICY_PARTIES, type PolicyParty, policyFor, usesOf } from "../../controller/iam-policy/policies.js";
 import type { Statement } from "../../controller/iam-policy/policy-document.js";
 import { ROUTES } from "../../controller/route.js";
 import { planOf as backupPlanOf, SOURCE_KEY, WORKER_KEY } from "./plans.js";
@@ -142,6 +142,21 @@ describe("policies", () => {
     assert.ok(
       Statement.flatMap(({ Resource }) => Resource).every((arn) => arn.startsWith("arn:aws:s3:::backups")),
     );
+  });
+
+  test("let the controller alone sign jobs, and the agent only see that they are signed", () => {
+    const jobKey = "arn:aws:kms:us-east-1:222222222222:key/44444444-4444-4444-8444-444444444444";
+    const plan = planOf({}, { jobKey });
+    const allowed = (party: PolicyParty, of = plan) =>
+      policyFor(party, of).Statement.filter(
+        ({ Action, Resource }) => Resource.includes(jobKey) || Action.some((action) => /Mac$/.test(action)),
+      );
+    const statement = (Action: string[]) => [{ Effect: "Allow", Action, Resource: [jobKey] }];
+    assert.deepEqual(allowed("controller"), statement(["kms:DescribeKey", "kms:GenerateMac"]));
+    assert.deepEqual(allowed("agent"), statement(["kms:VerifyMac"]));
+    for (const party of ["source", "worker", "key-policy"] as const) assert.deepEqual(allowed(party), []);
+    for (const party of POLICY_PARTIES)
+      assert.deepEqual(allowed(party, planOf()), [], "where jobs are not signed");
   });
 
   test("let controller and agent use the key that S3 encrypts the repository with, through S3 alone", () => {

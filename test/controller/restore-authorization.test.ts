@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AddRoleToInstanceProfileCommand, CreateInstanceProfileCommand } from "@aws-sdk/client-iam";
-import type { Lab } from "../lab/lab.js";
-import { createKey } from "../lab/lab-keys.js";
+import { type Lab, launchWorker } from "../lab/lab.js";
+import { createJobKey, createKey } from "../lab/lab-keys.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
 import { controller } from "../support/controller.js";
 import { rootTest } from "../support/root-test.js";
@@ -22,8 +22,14 @@ rootTest("policies for restoring volumes in one account are enough, and none of 
 
 rootTest("policies for restoring a snapshot across accounts are", async () => {
   const stage = await restoreStage();
-  const target = ["--target-key", await createKey(stage.lab.source)];
-  const run = await prove(stage, [...across(stage), ...target, "--to", "snapshot"], [stage.workerKey]);
+  const { lab } = stage;
+  const jobKey = await createJobKey(lab.worker);
+  await lab.control.change({ jobKey });
+  const worker = await launchWorker(lab, lab.worker);
+  await lab.control.change({ jobKey: null });
+  const options = [...across({ ...stage, worker }), "--to", "snapshot", "--job-key", jobKey];
+  const target = ["--target-key", await createKey(lab.source)];
+  const run = await prove(stage, [...options, ...target], [stage.workerKey]);
   await failOnce(stage, run);
   await run.assertExact(["controller", "source", "worker"]);
 });

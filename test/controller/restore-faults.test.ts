@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { DeleteVolumeCommand } from "@aws-sdk/client-ec2";
 import type { LabFault } from "../lab/lab-control.js";
+import { describeVolume } from "../lab/waits.js";
 import { rootTest } from "../support/root-test.js";
+import { ENDLESS } from "./fault-kinds.js";
 import { killAt } from "./kill.js";
 import {
   assertRestored,
@@ -40,16 +43,46 @@ rootTest("a restore that is killed when its volumes are filled leaves what clean
   assert.deepEqual(await besides(), before);
 });
 
-rootTest("a restore that is killed when it has just been delivered keeps what it has made", async () => {
+rootTest(
+  "a restore that is killed when it has just been delivered keeps what its owner has kept",
+  async () => {
+    const stage = await restoreStage();
+    const { control, source } = stage.lab;
+    const before = await besides();
+    const job = await killAt(stage, { action: "DeleteTags" }, () => restore(stage));
+    const { made } = JSON.parse(await succeed(start("status", job)));
+    const { root, sdf } = made.volumes as { root: string; sdf: string };
+
+    await control.addFault({ action: "DescribeVolumes", times: ENDLESS, error: DENIED });
+    const { code } = await start("cleanup", "--older-than", "0s").result;
+    await control.clearFaults();
+    assert.equal(code, 1);
+    assert.ok((await describeVolume(source, sdf)) !== undefined, "what may have been delivered was removed");
+
+    await source.ec2.send(new DeleteVolumeCommand({ VolumeId: root }));
+    await control.addFault({ action: "DescribeVolumes", times: 2, effect: "stale-tags" });
+    await succeed(start("cleanup", "--older-than", "0s"));
+    assert.deepEqual(await control.metFaults(), [2]);
+    await control.clearFaults();
+    const { outcome } = JSON.parse(await succeed(start("status", job)));
+    assert.deepEqual(outcome, { ok: true, point: stage.point });
+    await assertRestored(stage, [{ name: "sdf", volumeId: sdf }]);
+    assert.deepEqual(await besides([sdf]), before);
+  },
+);
+
+rootTest("what a restore has delivered stays, though EC2 shows it as the job's all the time", async () => {
   const stage = await restoreStage();
+  const { control } = stage.lab;
   const before = await besides();
-  const job = await killAt(stage, { action: "DeleteTags" }, () => restore(stage, "--volume", "sdf"));
-  await succeed(start("cleanup", "--older-than", "0s"));
-  const { outcome, made } = JSON.parse(await succeed(start("status", job)));
-  assert.deepEqual(outcome, { ok: true, point: stage.point });
-  const volumes = [{ name: "sdf", volumeId: made.volumes.sdf as string }];
+  const since = { action: "PutObject", body: '"name":"deliver","state":"done"' };
+  await control.addFault({ action: "DescribeVolumes", times: ENDLESS, since, effect: "stale-tags" });
+  const { volumes } = JSON.parse(await succeed(restore(stage))) as Restored;
+  assert.ok(((await control.metFaults())[0] ?? 0) > 0);
+  await control.clearFaults();
+  assert.equal(volumes.length, 2);
   await assertRestored(stage, volumes);
-  assert.deepEqual(await besides([made.volumes.sdf]), before);
+  assert.deepEqual(await besides(volumes.map(({ volumeId }) => volumeId)), before);
 });
 
 for (const [action, to] of [

@@ -148,7 +148,8 @@ rootTest("restored volumes are attached to an instance under names that it does 
   const { volumes } = JSON.parse(
     await succeed(start(...args, "--attach-to", instance.instanceId)),
   ) as Restored;
-  const [{ volumeId } = { volumeId: "" }] = volumes;
+  const [{ volumeId, device } = { volumeId: "", device: null }] = volumes;
+  assert.equal(device, "/dev/sdg");
   const [attachment] = (await describeVolume(lab.source, volumeId))?.Attachments ?? [];
   assert.deepEqual(
     [attachment?.InstanceId, attachment?.State, attachment?.Device],
@@ -171,7 +172,7 @@ async function toSnapshots(...args: string[]): Promise<{ name: string; snapshotI
 rootTest(
   "a restore that cannot be is refused with all that stands in the way, and makes nothing",
   async () => {
-    const { worker } = await restoreStage();
+    const { worker, instance } = await restoreStage();
     const before = await besides();
     const restore = ["restore", "--point", "latest", ...ACROSS, "--worker", worker];
     const refusals: [string[], string[]][] = [
@@ -185,7 +186,11 @@ rootTest(
         ["--to", "instance"],
         ["ami-0123456789abcdef0", "--ami"],
       ],
-      [["--attach-to", "i-00000000000000000"], ["--attach-to"]],
+      [["--attach-to", "i-00000000000000000", "--zone", "us-east-1b"], ["--attach-to"]],
+      [
+        ["--attach-to", instance.instanceId, "--zone", "us-east-1f"],
+        ["in us-east-1f by --zone", "by --attach-to"],
+      ],
     ];
     for (const [options, said] of refusals) {
       const { code, stdout } = await start(...restore, ...options).result;

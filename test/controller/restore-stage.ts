@@ -33,7 +33,7 @@ export interface RestoreStage {
 export interface Restored {
   job: string;
   point: string;
-  volumes: { name: string; volumeId: string }[];
+  volumes: { name: string; volumeId: string; device?: string | null }[];
   instanceId?: string;
 }
 

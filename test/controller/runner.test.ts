@@ -12,6 +12,7 @@ import type { Step } from "../../controller/steps/step.js";
 import { timing } from "../../controller/timing.js";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { requestCancel } from "../../repository/jobs/cancel.js";
+import { UNSIGNED } from "../../repository/jobs/job-signature.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
 import { tempFolder } from "../support/temp-folder.js";
 import { waitUntil } from "../support/wait-until.js";
@@ -30,7 +31,7 @@ async function workshop() {
   const steps = NAMES.map((name) => fileStep(name, world, log));
   const party = { limitedTo: () => party } as unknown as Party;
   const base = {
-    ...{ plan, storage, source: party, worker: party },
+    ...{ plan, storage, source: party, worker: party, signer: UNSIGNED },
     timing: timing({ BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "60", BLOCKFERRY_POLL_MS: "5" }),
   };
   const journal = await Journal.create(storage, plan, NAMES);

@@ -8,6 +8,7 @@ import { runInstances } from "../../controller/steps/launch-worker.js";
 import { runJob } from "../../controller/steps/run-job.js";
 import { timing } from "../../controller/timing.js";
 import { type Job, readJob } from "../../repository/jobs/job.js";
+import { UNSIGNED } from "../../repository/jobs/job-signature.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
 import { tempFolder } from "../support/temp-folder.js";
 import { planOf } from "./plans.js";
@@ -42,9 +43,10 @@ async function jobOf(request: BackupRequest): Promise<Job> {
   };
   await runJob.make({
     ...{ plan, made, storage, source: party, worker: party, timing: timing() },
+    ...{ signer: UNSIGNED, delivered: new Set<string>() },
     ...{ signal: new AbortController().signal, visibleBy: 0, progress: () => undefined },
   });
-  return readJob(storage, plan.jobId);
+  return (await readJob(storage, plan.jobId)).job;
 }
 
 test("how the repository is to be written reaches the agent in its job, and not in a worker's user data", async () => {

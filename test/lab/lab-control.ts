@@ -20,7 +20,7 @@ export interface LabFault {
   effect?: CallEffect | WorkerEffect;
 }
 
-/** `list-nothing` and `list-one`: a Describe call sees no resource, or one alone. The last two: the call is served, and its connection closed, or kept without an answer until faults are cleared. */
+/** `list-nothing` and `list-one`: a Describe call sees no resource, or one alone; `stale-tags`: it sees removed tags as they were. The last two: the call is served, and its connection closed, or kept without an answer until faults are cleared. */
 type CallEffect =
   | "throttle"
   | "volume-error"
@@ -29,6 +29,7 @@ type CallEffect =
   | "disable-key"
   | "list-nothing"
   | "list-one"
+  | "stale-tags"
   | "lose-answer"
   | "withhold-answer";
 
@@ -101,6 +102,8 @@ export interface LabSettings {
   attachLimit: number | null;
   /** From the interruption notice of a spot instance to its end. */
   spotNoticeMs: number;
+  /** The job key that images give to the agents of instances that start from now on; null for none. */
+  jobKey: string | null;
 }
 
 /** The lab's own API. */

@@ -21,6 +21,21 @@ export async function createKey(owner: Party, users: string[] = []): Promise<str
   return KeyMetadata?.Arn ?? "";
 }
 
+/**
+ * Makes a key that jobs are signed with, which the account's own policies rule, and with which `verifiers`, account ids, may only
+ * verify. @returns its ARN
+ */
+export async function createJobKey(owner: Party, verifiers: string[] = []): Promise<string> {
+  const statements = [
+    allow(owner.accountId, "kms:*"),
+    ...verifiers.map((account) => allow(account, "kms:VerifyMac")),
+  ];
+  const Policy = JSON.stringify({ Version: "2012-10-17", Statement: statements });
+  const command = new CreateKeyCommand({ Policy, KeyUsage: "GENERATE_VERIFY_MAC", KeySpec: "HMAC_256" });
+  const { KeyMetadata } = await owner.kms.send(command);
+  return KeyMetadata?.Arn ?? "";
+}
+
 function allow(account: string, action: string | string[]) {
   return {
     Effect: "Allow",

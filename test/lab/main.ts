@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { AGENT } from "../support/agent.js";
 import { type Lab, openLab, type Population, populate, REPOSITORY } from "./lab.js";
 
-const CONTROLLER = fileURLToPath(new URL("../../controller/main.js", import.meta.url));
+const CONTROLLER = fileURLToPath(new URL("../../programs/controller/main.js", import.meta.url));
 
 console.log("Starting AWS in a box: two accounts, three instances with two volumes each, two workers ...");
 const lab = await openLab();

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { type ProgramResult, type RunningProgram, startProgram } from "./start-program.js";
 
 /** The agent as it is installed: a process of its own. */
-export const AGENT = fileURLToPath(new URL("../../agent/main.cjs", import.meta.url));
+export const AGENT = fileURLToPath(new URL("../../programs/agent/main.cjs", import.meta.url));
 
 /** Starts `blockferry-agent`; the caller may kill it. */
 export function startAgent(args: string[], env: NodeJS.ProcessEnv = {}): RunningProgram {

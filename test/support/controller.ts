@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { type ProgramResult, type RunningProgram, startProgram } from "./start-program.js";
 
 /** The controller as it is installed: a process of its own. */
-const CONTROLLER = fileURLToPath(new URL("../../controller/main.js", import.meta.url));
+const CONTROLLER = fileURLToPath(new URL("../../programs/controller/main.js", import.meta.url));
 
 /** Starts `blockferry`; the caller may kill it. @param onStderr sees everything that it has printed there so far */
 export function startController(

@@ -56,6 +56,15 @@ describe("metrics", async () => {
     );
   });
 
+  test("of a second backup tell what is unchanged and what was known otherwise, but for block maps", async () => {
+    const { code, stderr } = await agent("backup", "--repo", repo, "--device", `${image}=root`, ...options);
+    assert.equal(code, 0, stderr);
+    const figure = async (name: string) =>
+      Number(new RegExp(`^blockferry_run_${name}_bytes.* (\\d+)$`, "m").exec(await text())?.[1]);
+    assert.equal(await figure("unchanged"), 3 * MIB);
+    assert.equal((await figure("unchanged")) + (await figure("deduplicated")), await figure("duplicate"));
+  });
+
   test("of a run that failed name the error, and keep when it last succeeded", async () => {
     const [success] =
       /blockferry_last_success_timestamp_seconds\{command="backup"\} .*/.exec(await text()) ?? [];

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { truncate } from "node:fs/promises";
+import { readFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import type { BackupFigures } from "../../../agent/report/backup-figures.js";
+import { figuresOf } from "../../../agent/report/page.js";
 import { requestCancel } from "../../../repository/jobs/cancel.js";
 import { type BackupJob, newJobId } from "../../../repository/jobs/job.js";
 import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
@@ -45,8 +47,14 @@ describe("a service", () => {
       await devices.attachXen("xvdg", images[1]);
       const before = await Promise.all(images.map(sha256File));
       const job = await served.addJob([...volumes]);
-      const { code, stdout, stderr } = await served.serveOnce(devices.options);
+      const metrics = join(folder, "metrics.prom");
+      const telling = ["--report-folder", folder, "--metrics-file", metrics];
+      const { code, stdout, stderr } = await served.serveOnce([...devices.options, ...telling]);
       assert.equal(code, 0, stdout + stderr);
+      const report = figuresOf(await readFile(join(folder, `${job.id}.html`), "utf8")) as BackupFigures;
+      assert.equal(report.machine, INSTANCE.instanceId);
+      assert.equal(report.volumes.length, volumes.length);
+      assert.match(await readFile(metrics, "utf8"), /^blockferry_run_unchanged_bytes\{.*\} 0$/m);
 
       const point = await agentJson<RecoveryPoint>(
         "show",

@@ -7,6 +7,7 @@ import { timing } from "../../../controller/timing.js";
 import { BlockferryError } from "../../../foundation/blockferry-error.js";
 import { isCancelled } from "../../../repository/jobs/cancel.js";
 import { writeResult } from "../../../repository/jobs/job-result.js";
+import { UNSIGNED } from "../../../repository/jobs/job-signature.js";
 import { type JobStatus, readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
 import { LocalDirectory } from "../../../repository/storage/local-directory.js";
 import { tempFolder } from "../../support/temp-folder.js";
@@ -26,8 +27,10 @@ async function undoneJob(env: NodeJS.ProcessEnv, ec2: () => Promise<object> = RU
   const context = {
     ...{ plan, storage, source: party, worker: party, progress: () => undefined },
     made: { volumes: { [volumeId]: "vol-0fedcba9876543210" }, attachments: { [volumeId]: "/dev/sdf" } },
+    signer: UNSIGNED,
     signal: new AbortController().signal,
     visibleBy: 0,
+    delivered: new Set<string>(),
     timing: timing({ BLOCKFERRY_POLL_MS: "5", ...env }),
   };
   await runJob.make(context);

@@ -253,7 +253,7 @@ async function readPoint({ storage }: Sample): Promise<void> {
 async function readsJob({ storage, config }: Sample): Promise<void> {
   await tolerate(() => readJobWorker(storage, JOB));
   await tolerate(() => readJob(storage, JOB));
-  await acceptJob(storage, JOB, { worker: WORKER, repository: config.id, history: "new" });
+  await acceptJob(storage, JOB, { worker: WORKER, repository: config.id, history: "new", key: undefined });
 }
 
 async function readLeases({ storage }: Sample): Promise<void> {

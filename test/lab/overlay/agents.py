@@ -10,6 +10,7 @@ from moto.ec2.models.instances import Instance
 
 from .imds import Imds
 from .instance_files import InstanceFiles
+from .settings import Settings
 
 _END_SECONDS = 10
 
@@ -21,8 +22,9 @@ class _Agent:
 
 
 class Agents:
-    def __init__(self, files: InstanceFiles, endpoint_url: str, command: list[str]) -> None:
+    def __init__(self, files: InstanceFiles, endpoint_url: str, command: list[str], settings: Settings) -> None:
         self._files = files
+        self._settings = settings
         self._endpoint_url = endpoint_url
         self._command = command
         self._running: dict[str, _Agent] = {}
@@ -45,9 +47,14 @@ class Agents:
                     "AWS_ENDPOINT_URL": self._endpoint_url,
                     "AWS_REGION": instance.region_name,
                     "AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url,
-                },
+                }
+                | self._image_environment(),
             )
         self._running[instance.id] = _Agent(process, imds)
+
+    def _image_environment(self) -> dict[str, str]:
+        job_key = self._settings.job_key
+        return {} if job_key is None else {"BLOCKFERRY_JOB_KEY": job_key}
 
     def stop(self, instance_id: str) -> None:
         """As a machine that is switched off."""

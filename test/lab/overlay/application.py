@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +17,7 @@ from .lab import Lab
 from .named_resources import named_resources
 from .needed_actions import needed_actions
 from .policies import Request, identity_allows
+from .tags import tags_as_before
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -88,7 +90,8 @@ class LabApplication:
     def _perform(self, call: AwsCall, environ: dict[str, Any]) -> Answer:
         token = CURRENT_CALL.set(call)
         try:
-            answer = self._ask_moto(environ)
+            with tags_as_before() if "stale-tags" in call.effects else nullcontext():
+                answer = self._ask_moto(environ)
         finally:
             CURRENT_CALL.reset(token)
         if error_in(answer[0], answer[2]) is None:

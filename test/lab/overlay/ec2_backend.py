@@ -6,11 +6,12 @@ from .attachments import LabAttachmentBackend
 from .instances import LabInstanceBackend
 from .lab import Lab
 from .snapshots import LabSnapshotBackend
+from .tags import LabTagBackend
 from .volumes import LabVolumeBackend
 
 
 def ec2_backend_of(lab: Lab) -> type[EC2Backend]:
     """Moto makes the backends itself, so the lab is an attribute of their class."""
-    bases = (LabAttachmentBackend, LabVolumeBackend, LabSnapshotBackend, LabInstanceBackend, EC2Backend)
+    bases = (LabAttachmentBackend, LabVolumeBackend, LabSnapshotBackend, LabInstanceBackend, LabTagBackend, EC2Backend)
     # Moto finds a service's URLs by the module of its backend.
     return type("LabEc2Backend", bases, {"lab": lab, "__module__": EC2Backend.__module__})

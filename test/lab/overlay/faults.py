@@ -9,7 +9,7 @@ from .aws_call import AwsCall
 WORKER_EFFECTS = ("kill-agent", "hang-agent", "terminate-worker", "spot-interrupt")
 CALL_EFFECTS = (
     *("volume-error", "snapshot-error", "never-attach", "disable-key"),
-    *("list-nothing", "list-one", "lose-answer", "withhold-answer"),
+    *("list-nothing", "list-one", "stale-tags", "lose-answer", "withhold-answer"),
 )
 _EFFECTS = (*WORKER_EFFECTS, *CALL_EFFECTS, "throttle")
 

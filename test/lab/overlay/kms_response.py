@@ -9,7 +9,10 @@ from moto.kms.responses import KmsResponse
 from .aws_call import CURRENT_CALL
 from .key_access import find_key, may_use
 
-_CRYPTOGRAPHIC_ACTIONS = ("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext")
+_CRYPTOGRAPHIC_ACTIONS = (
+    *("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"),
+    *("GenerateMac", "VerifyMac"),
+)
 """Moto does these with a disabled key, too."""
 
 

@@ -29,7 +29,7 @@ class Lab:
         self.disks = Disks(folder / "disks")
         self.loop_devices = LoopDevices()
         self.instance_files = InstanceFiles(folder / "instances")
-        self.agents = Agents(self.instance_files, endpoint_url, agent_command)
+        self.agents = Agents(self.instance_files, endpoint_url, agent_command, self.settings)
 
     def soon(self, action: Callable[[], None]) -> None:
         """Does something after the time that a pending state takes."""

@@ -9,6 +9,7 @@ _NAMES = {
     "unusableKey": "unusable_key",
     "attachLimit": "attach_limit",
     "spotNoticeMs": "spot_notice_ms",
+    "jobKey": "job_key",
 }
 
 
@@ -24,6 +25,8 @@ class Settings:
     """Volumes that an instance takes, instead of what its type says."""
     spot_notice_ms: int = 500
     """Time between the interruption notice of a spot instance, two minutes in AWS, and its end."""
+    job_key: str | None = None
+    """What the images of instances that start from now on have for BLOCKFERRY_JOB_KEY; None for nothing."""
 
     @property
     def latency_seconds(self) -> float:

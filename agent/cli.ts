@@ -1,21 +1,21 @@
-import { withEpilogue } from "../../command-line/command.js";
-import { listCommand } from "../../command-line/list-command.js";
-import { type Program, runCommandLine } from "../../command-line/run-command-line.js";
-import { showCommand } from "../../command-line/show-command.js";
-import { backupCommand } from "./backup-command.js";
-import { copyCommand } from "./copy-command.js";
-import { exportCommand } from "./export-command.js";
-import { forgetCommand } from "./forget-command.js";
-import { initCommand } from "./init-command.js";
-import { keyCommand } from "./key-command.js";
-import { nbdCommand } from "./nbd-command.js";
-import { pruneCommand } from "./prune-command.js";
-import { repairCommand } from "./repair-command.js";
-import { restoreCommand } from "./restore-command.js";
-import { serveCommand } from "./serve-command.js";
-import { statsCommand } from "./stats-command.js";
-import { tuneCommand } from "./tune-command.js";
-import { verifyCommand } from "./verify-command.js";
+import { withEpilogue } from "../command-line/command.js";
+import { listCommand } from "../command-line/list-command.js";
+import { type Program, runCommandLine } from "../command-line/run-command-line.js";
+import { showCommand } from "../command-line/show-command.js";
+import { backupCommand } from "./cli/backup-command.js";
+import { copyCommand } from "./cli/copy-command.js";
+import { exportCommand } from "./cli/export-command.js";
+import { forgetCommand } from "./cli/forget-command.js";
+import { initCommand } from "./cli/init-command.js";
+import { keyCommand } from "./cli/key-command.js";
+import { nbdCommand } from "./cli/nbd-command.js";
+import { pruneCommand } from "./cli/prune-command.js";
+import { repairCommand } from "./cli/repair-command.js";
+import { restoreCommand } from "./cli/restore-command.js";
+import { serveCommand } from "./cli/serve-command.js";
+import { statsCommand } from "./cli/stats-command.js";
+import { tuneCommand } from "./cli/tune-command.js";
+import { verifyCommand } from "./cli/verify-command.js";
 
 const AGENT: Program = {
   name: "blockferry-agent",

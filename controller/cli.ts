@@ -1,15 +1,15 @@
-import { withEpilogue } from "../../command-line/command.js";
-import { listCommand } from "../../command-line/list-command.js";
-import { type Program, runCommandLine } from "../../command-line/run-command-line.js";
-import { showCommand } from "../../command-line/show-command.js";
-import { backupCommand } from "./backup-command.js";
-import { cancelCommand } from "./cancel-command.js";
-import { checkCommand } from "./check-command.js";
-import { cleanupCommand } from "./cleanup-command.js";
-import { iamPolicyCommand } from "./iam-policy-command.js";
-import { restoreCommand } from "./restore-command.js";
-import { resumeCommand } from "./resume-command.js";
-import { statusCommand } from "./status-command.js";
+import { withEpilogue } from "../command-line/command.js";
+import { listCommand } from "../command-line/list-command.js";
+import { type Program, runCommandLine } from "../command-line/run-command-line.js";
+import { showCommand } from "../command-line/show-command.js";
+import { backupCommand } from "./cli/backup-command.js";
+import { cancelCommand } from "./cli/cancel-command.js";
+import { checkCommand } from "./cli/check-command.js";
+import { cleanupCommand } from "./cli/cleanup-command.js";
+import { iamPolicyCommand } from "./cli/iam-policy-command.js";
+import { restoreCommand } from "./cli/restore-command.js";
+import { resumeCommand } from "./cli/resume-command.js";
+import { statusCommand } from "./cli/status-command.js";
 
 const CONTROLLER: Program = {
   name: "blockferry",

@@ -1,0 +1,30 @@
+import { once } from "../../command-line/options.js";
+import { hasMetrics } from "../metrics/metrics-files.js";
+import { type BackupReport, NO_REPORT, outcomeReport, pageReport } from "../report/backup-report.js";
+import { ReportFile } from "../report/report-file.js";
+import { type MetricsArguments, metricsFiles } from "./metrics-options.js";
+
+export interface ReportArguments {
+  report: string | undefined;
+}
+
+export const reportOption = {
+  report: {
+    type: "string",
+    requiresArg: true,
+    coerce: once("report"),
+    describe: "HTML file for a report: a map of each volume, and where the time went",
+  },
+} as const;
+
+/**
+ * What the options ask for: with a report all is recorded, with metrics what they tell.
+ * @throws ReportNotWritable, before anything is backed up
+ */
+export async function beginReport(
+  args: ReportArguments & MetricsArguments,
+  notice: (message: string) => void,
+): Promise<BackupReport> {
+  if (args.report !== undefined) return pageReport(await ReportFile.prepare(args.report), notice);
+  return hasMetrics(metricsFiles(args)) ? outcomeReport(notice) : NO_REPORT;
+}

@@ -1,0 +1,168 @@
+import { formatBytes, formatPercent, formatSeconds } from "../../command-line/format.js";
+import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import type { BackupStep } from "../backup/recorder.js";
+import { addSeconds, noSeconds, STAGES, type Stage, type StageSeconds } from "../backup/stage-times.js";
+import type { BackupFigures, VolumeReport } from "./backup-figures.js";
+import { bars, dividedBar } from "./charts/bars.js";
+import { type Markup, markup } from "./charts/markup.js";
+import { ratesOverTime, sharesOverTime } from "./charts/time-charts.js";
+import { volumeMap } from "./charts/volume-map.js";
+import { OUTCOMES } from "./chunk-outcomes.js";
+import { MAP_KINDS } from "./map-cells.js";
+import { figure, keyFigures, legend, page } from "./page.js";
+
+const STEP_NAMES: Record<BackupStep, string> = {
+  prepare: "open devices, take the lease",
+  index: "load the index",
+  holes: "find the holes",
+  read: "read and store",
+  maps: "store the block maps",
+  commit: "commit the recovery point",
+  compare: "compare with the point before",
+};
+
+const STAGE_NAMES: Record<Stage, string> = {
+  device: "waiting for the device",
+  read: "issuing reads",
+  zeros: "looking for zeros",
+  hash: "hashing",
+  compress: "compressing, packing",
+  send: "sending",
+  storage: "waiting for the storage",
+};
+
+/** The report of a backup: a map of each volume, and where the time went. */
+export function backupPage(figures: BackupFigures): Markup {
+  const { point, machine, repository, createdAt, seconds, stats, tags } = figures;
+  const told = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
+  return page({
+    title: `Backup ${point}`,
+    figures,
+    content: [
+      markup`<h1>Backup of <bdi>${machine}</bdi></h1><p class="quiet">Recovery point ${point} in <bdi>${repository}</bdi>, ${createdAt.slice(0, 19).replace("T", " ")} UTC${told.length === 0 ? "" : `; ${told.join(", ")}`}</p>`,
+      keyFigures([
+        ["read", formatBytes(stats.sourceBytes)],
+        ["in", formatSeconds(seconds)],
+        ["per second", formatBytes(stats.sourceBytes / seconds)],
+        ["new", formatBytes(stats.newBytes)],
+        ["stored", formatBytes(stats.storedBytes)],
+      ]),
+      markup`<h2>What was found</h2>`,
+      ...(figures.compared
+        ? []
+        : [
+            markup`<p>The recovery point before could not be read: what is unchanged is told as deduplicated.</p>`,
+          ]),
+      ...figures.volumes.map(volumeSection),
+      markup`<h2>Where the time went</h2>`,
+      ...timeSection(figures),
+    ],
+  });
+}
+
+function volumeSection(volume: VolumeReport): Markup {
+  const { name, source, sizeBytes, parent, bytes, unreadableBytes, cells, chunksPerCell } = volume;
+  const cellBytes = chunksPerCell * CHUNK_BYTES;
+  const compared =
+    parent === null ? "No backup of this volume was there to compare it with." : `Compared with ${parent}.`;
+  const entries = OUTCOMES.map((outcome) => ({
+    tone: outcome,
+    name: outcome,
+    value: `${formatBytes(bytes[outcome])} (${formatPercent(bytes[outcome], sizeBytes)})`,
+  }));
+  const bad = { tone: "bad", name: "unreadable", value: formatBytes(unreadableBytes) };
+  const kinds = MAP_KINDS.map((kind) => ({
+    name: kind === "bad" ? "with unreadable blocks" : kind,
+    tone: kind,
+  }));
+  return markup`<section><h3><bdi>${name}</bdi>, ${formatBytes(sizeBytes)}</h3><p class="quiet">Read from <bdi>${source}</bdi>. ${compared} Each column is ${formatBytes(cellBytes)}; what is there at all is drawn so high that it can be seen.</p>${figure(
+    volumeMap(
+      "Map of the volume",
+      kinds,
+      cells.map((counts) => ({ counts })),
+      cellBytes,
+    ),
+  )}${legend(unreadableBytes > 0 ? [...entries, bad] : entries)}</section>`;
+}
+
+function timeSection(figures: BackupFigures): Markup[] {
+  const steps = figures.steps.map(({ step, start, end }) => ({
+    ...{ label: STEP_NAMES[step], tone: step === "read" ? "hash" : "other" },
+    ...{ start, value: end - start, text: duration(end - start) },
+  }));
+  return [
+    figure(bars("The steps of the backup", steps)),
+    markup`<h3>Threads, while they read and stored</h3><p class="quiet">Threads: ${figures.threads}, reads in flight of each: ${figures.queueDepth}.</p>`,
+    ...threadCharts(figures),
+  ];
+}
+
+/** What the threads of a backup did, and how fast that was; for the report of a benchmark, too. */
+export function threadCharts({ stages, timeline, threads }: BackupFigures): Markup[] {
+  const together = stages.reduce(addSeconds, noSeconds());
+  const whole = STAGES.reduce((sum, stage) => sum + together[stage], 0);
+  const ends = timeline.map(({ seconds }) => seconds);
+  const lengths = ends.map((end, span) => end - (ends[span - 1] ?? 0));
+  const curve = (name: string, tone: string, amountIn: (span: number) => number) => ({
+    ...{ name, tone },
+    values: lengths.map((length, span) => amountIn(span) / Math.max(length, Number.EPSILON)),
+  });
+  return [
+    markup`<p>${verdict(together)}</p>`,
+    figure(
+      dividedBar(
+        "What the threads did",
+        STAGES.map((stage) => ({ name: STAGE_NAMES[stage], tone: stage, value: together[stage] })),
+      ),
+      legend(
+        STAGES.map((stage) => ({
+          ...{ tone: stage, name: STAGE_NAMES[stage] },
+          value: formatPercent(together[stage], whole),
+        })),
+      ),
+    ),
+    figure(
+      sharesOverTime(
+        "What the threads did, over time",
+        ends,
+        STAGES.map((stage) =>
+          curve(STAGE_NAMES[stage], stage, (span) => (timeline[span]?.stages[stage] ?? 0) / threads),
+        ),
+      ),
+    ),
+    markup`<h3>Throughput</h3>`,
+    figure(
+      ratesOverTime("Throughput over time", ends, [
+        curve("read", "first", (span) => timeline[span]?.readBytes ?? 0),
+        curve("stored", "second", (span) => timeline[span]?.storedBytes ?? 0),
+      ]),
+      legend([
+        { tone: "first", name: "read, zeros and holes included" },
+        { tone: "second", name: "stored" },
+      ]),
+    ),
+  ];
+}
+
+/** Steps of milliseconds are told as such. */
+function duration(seconds: number): string {
+  return seconds < 0.95 ? `${Math.round(seconds * 1000)} ms` : formatSeconds(seconds);
+}
+
+/** Says in words what held the threads up: what took most of their time, if anything did. */
+function verdict({ device, storage, ...work }: StageSeconds): string {
+  const working = Object.values(work).reduce((sum, seconds) => sum + seconds, 0);
+  const whole = device + storage + working;
+  if (whole === 0) return "The threads had nothing to do.";
+  const share = (seconds: number) => formatPercent(seconds, whole);
+  const shares = `The threads were at work for ${share(working)} of their time; they waited for the device for ${share(device)} and for the storage for ${share(storage)}.`;
+  const most = [
+    { seconds: working, advice: "The processor was the limit: more cores would make it faster." },
+    {
+      seconds: device,
+      advice: "The device was the limit: a faster one would help, and more reads in flight may.",
+    },
+    { seconds: storage, advice: "The storage was the limit: a faster way to the repository would help." },
+  ].find(({ seconds }) => seconds > whole / 2);
+  return most === undefined ? shares : `${shares} ${most.advice}`;
+}

@@ -1,0 +1,66 @@
+import { open, rm, stat } from "node:fs/promises";
+import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { replaceFile, tempName } from "../replace-file.js";
+import type { Markup } from "./charts/markup.js";
+import { DOCTYPE } from "./page.js";
+
+/** Where a report goes once there is something to report. */
+export class ReportFile {
+  private constructor(private readonly path: string) {}
+
+  /**
+   * Finds out whether a page can be written there, and leaves nothing behind. What is there already is replaced later only if it is a
+   * page: a name that was mistyped may be that of a disk image.
+   * @throws ReportNotWritable
+   */
+  static async prepare(path: string): Promise<ReportFile> {
+    const temp = tempName(path);
+    try {
+      await refuseOther(path);
+      await (await open(temp, "wx")).close();
+      await rm(temp);
+    } catch (error) {
+      throw error instanceof BlockferryError ? error : notWritable(path, reasonOf(error), error);
+    }
+    return new ReportFile(path);
+  }
+
+  async write(page: Markup): Promise<void> {
+    await replaceFile(this.path, page.text);
+  }
+}
+
+/** @throws ReportNotWritable when what has the name is no page */
+async function refuseOther(path: string): Promise<void> {
+  const found = await stat(path).catch((error) => {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
+  });
+  if (found === undefined || (found.isFile() && found.size === 0)) return;
+  if (!found.isFile()) throw notWritable(path, "what is there is no file");
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(DOCTYPE.length), 0, DOCTYPE.length, 0);
+    const beginning = buffer.toString("latin1", 0, bytesRead);
+    if (beginning.toLowerCase() !== DOCTYPE) throw notWritable(path, "the file that is there is no web page");
+  } finally {
+    await file.close();
+  }
+}
+
+function notWritable(path: string, reason: string, cause?: unknown): BlockferryError {
+  return new BlockferryError(
+    {
+      code: "ReportNotWritable",
+      message: `The report cannot be written to ${path}: ${reason}.`,
+      remedy:
+        "Nothing was backed up yet. Name a new file in a folder that exists and may be written to, as in --report backup.html",
+      object: path,
+    },
+    cause,
+  );
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

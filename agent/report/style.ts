@@ -1,0 +1,65 @@
+/** Of every tone that charts draw in: its colour on light ground, and on dark. */
+const TONES: Record<string, [light: string, dark: string]> = {
+  zero: ["#dcdad3", "#3a3f45"],
+  unchanged: ["#9db4ca", "#4f6b87"],
+  deduplicated: ["#35857f", "#45a79f"],
+  new: ["#dd8327", "#eb9b4b"],
+  bad: ["#b4123f", "#ff5d80"],
+  device: ["#c3d0dd", "#3c4d5e"],
+  read: ["#8297ab", "#71879d"],
+  zeros: ["#5b7896", "#8fa9c4"],
+  hash: ["#35857f", "#45a79f"],
+  compress: ["#dd8327", "#eb9b4b"],
+  send: ["#85649f", "#a886c4"],
+  storage: ["#dccbb8", "#5c4b39"],
+  first: ["#35857f", "#45a79f"],
+  second: ["#dd8327", "#eb9b4b"],
+  third: ["#85649f", "#a886c4"],
+  fourth: ["#5b7896", "#8fa9c4"],
+  other: ["#b9b7ae", "#5a6068"],
+};
+
+const tonesOf = (ground: 0 | 1) =>
+  Object.entries(TONES)
+    .map(([tone, colours]) => `.t-${tone}{--tone:${colours[ground]}}`)
+    .join("");
+
+/** One sheet for all reports: light or dark as the reader's system is, and no font or picture from elsewhere. */
+export const STYLE = `
+:root{color-scheme:light dark;--ground:#fdfdfb;--text:#1c1f22;--quiet:#5a5f66;--rule:#dddcd5}
+${tonesOf(0)}
+@media(prefers-color-scheme:dark){:root{--ground:#15181b;--text:#e7e6e2;--quiet:#a4a9b0;--rule:#343a40}${tonesOf(1)}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--ground);color:var(--text);font:15px/1.55 system-ui,-apple-system,"Segoe UI","Liberation Sans","DejaVu Sans",sans-serif;font-variant-numeric:tabular-nums}
+main{max-width:60rem;margin:0 auto;padding:2.5rem 1.5rem 4rem}
+h1{font-size:1.7rem;font-weight:600;line-height:1.25;margin:0 0 .3rem;overflow-wrap:anywhere}
+h2{font-size:1.15rem;font-weight:600;margin:2.8rem 0 .8rem;padding-top:1rem;border-top:1px solid var(--rule)}
+h3{font-size:1rem;font-weight:600;margin:1.6rem 0 .5rem;overflow-wrap:anywhere}
+p{margin:.4rem 0;max-width:46rem}
+.quiet{color:var(--quiet);font-size:.87rem;overflow-wrap:anywhere}
+bdi{overflow-wrap:anywhere}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:1rem 1.5rem;margin:1.5rem 0 0}
+dt{color:var(--quiet);font-size:.8rem}
+dd{margin:0;font-size:1.35rem;font-weight:600;line-height:1.3}
+figure{margin:1rem 0 1.4rem;overflow-x:auto}
+svg{display:block;width:100%;min-width:40rem;height:auto}
+svg text{font:12px system-ui,-apple-system,"Segoe UI","Liberation Sans","DejaVu Sans",sans-serif;fill:var(--quiet)}
+svg text.value{fill:var(--text)}
+.grid{stroke:var(--rule)}
+.axis{stroke:var(--quiet)}
+.area{fill:var(--tone)}
+.line{fill:none;stroke:var(--tone);stroke-width:1.8;stroke-linejoin:round}
+.roof{fill:none;stroke:var(--text);stroke-width:2.4;stroke-linejoin:round}
+.dot{fill:var(--tone);stroke:var(--ground);stroke-width:1.5}
+.cell{fill:transparent}
+.cell:hover{stroke:var(--text)}
+.legend{display:flex;flex-wrap:wrap;gap:.25rem 1.4rem;margin:.6rem 0 0;padding:0;list-style:none;font-size:.87rem}
+.legend i{display:inline-block;width:.8rem;height:.8rem;margin-right:.45rem;border-radius:2px;background:var(--tone);vertical-align:-1px}
+.legend b{font-weight:600}
+.table{overflow-x:auto}
+table{border-collapse:collapse;margin:1rem 0;font-size:.9rem}
+th,td{padding:.3rem 1.4rem .3rem 0;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
+th{color:var(--quiet);font-weight:400}
+th:first-child,td:first-child{text-align:left}
+footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--rule)}
+`;

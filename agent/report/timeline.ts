@@ -1,0 +1,92 @@
+import {
+  addSeconds,
+  noSeconds,
+  type StageSeconds,
+  type StageTimes,
+  stageSeconds,
+} from "../backup/stage-times.js";
+import type { CounterTotals } from "../counters.js";
+
+const FIRST_INTERVAL_MS = 200;
+/** Then every second sample is dropped, and samples are taken half as often: enough for a chart, however long the run is. */
+const MOST_SAMPLES = 400;
+
+/** What the threads did between two samples. */
+export interface Span {
+  /** When it ended, since the threads began. */
+  seconds: number;
+  /** Of the volumes, holes and zeros included. */
+  readBytes: number;
+  storedBytes: number;
+  /** Of all threads together. */
+  stages: StageSeconds;
+}
+
+interface Sample {
+  atMs: number;
+  readBytes: number;
+  storedBytes: number;
+  /** Of each thread. */
+  rows: Float64Array[];
+}
+
+/** Looks at counters and stages of the threads now and then, from outside. */
+export class Timeline {
+  private samples: Sample[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private readonly startedMs = performance.now();
+
+  constructor(
+    private readonly stages: StageTimes,
+    private readonly totals: () => CounterTotals,
+    private intervalMs = FIRST_INTERVAL_MS,
+  ) {
+    this.take();
+    this.schedule();
+  }
+
+  /** Takes the last sample; further calls do nothing. */
+  end(): void {
+    if (this.timer === undefined) return;
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.take();
+  }
+
+  get spans(): Span[] {
+    return this.samples.slice(1).map((sample, number) => spanBetween(this.samples[number] as Sample, sample));
+  }
+
+  /** Of each thread, over the whole time. */
+  get threads(): StageSeconds[] {
+    const [first, last] = [this.samples[0] as Sample, this.samples.at(-1) as Sample];
+    return last.rows.map((row, thread) => stageSeconds(first.rows[thread] as Float64Array, row));
+  }
+
+  private schedule(): void {
+    this.timer = setTimeout(() => {
+      this.take();
+      this.schedule();
+    }, this.intervalMs).unref();
+  }
+
+  private take(): void {
+    const { doneBytes, storedBytes } = this.totals();
+    const rows = Array.from({ length: this.stages.threads }, (_, thread) => this.stages.snapshot(thread));
+    this.samples.push({ atMs: performance.now() - this.startedMs, readBytes: doneBytes, storedBytes, rows });
+    if (this.samples.length < MOST_SAMPLES) return;
+    this.samples = this.samples.filter((_, number) => number % 2 === 0);
+    this.intervalMs *= 2;
+  }
+}
+
+function spanBetween(before: Sample, after: Sample): Span {
+  return {
+    seconds: after.atMs / 1000,
+    readBytes: after.readBytes - before.readBytes,
+    storedBytes: after.storedBytes - before.storedBytes,
+    stages: after.rows
+      .map((row, thread) => stageSeconds(before.rows[thread] as Float64Array, row))
+      .reduce(addSeconds, noSeconds()),
+  };
+}

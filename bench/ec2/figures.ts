@@ -1,0 +1,56 @@
+import type { BackupFigures } from "../../agent/report/backup-figures.js";
+import type { SpeedAt } from "../../agent/tune/advise.js";
+import type { Tuning } from "../../agent/tune/tune.js";
+import type { describeMachine } from "../measure.js";
+import { median } from "../report.js";
+
+/** Seconds that a command took, in each round. */
+export interface Timed {
+  wallSeconds: number[];
+  cpuSeconds: number[];
+}
+
+export interface SweptBackup extends Timed {
+  threads: number;
+  /** Reads in flight, for each thread. */
+  queueDepth: number;
+}
+
+export interface SweptRestore extends Timed {
+  threads: number;
+}
+
+interface ToolTimes {
+  name: string;
+  backup: Timed;
+  /** Of the same once more, when nothing has changed. */
+  again: Timed;
+  restore: Timed;
+}
+
+/** All that a run found; it is in its page as JSON. */
+export interface DeviceFigures {
+  version: 1;
+  kind: "bench";
+  startedAt: string;
+  machine: ReturnType<typeof describeMachine> & { cores: number };
+  device: string;
+  sizeBytes: number;
+  repository: string;
+  rounds: number;
+  fio: SpeedAt[];
+  tuning: Tuning;
+  backups: SweptBackup[];
+  /** The fastest of these, as its own report tells it. */
+  best: BackupFigures;
+  restores: SweptRestore[];
+  /** Ours with the best options, then the others. */
+  tools: ToolTimes[];
+}
+
+/** The one that took least, by its median. */
+export function fastest<T extends Timed>(all: T[]): T {
+  const [first] = all.toSorted((a, b) => median(a.wallSeconds) - median(b.wallSeconds));
+  if (first === undefined) throw new RangeError("nothing was measured");
+  return first;
+}

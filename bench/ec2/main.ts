@@ -1,0 +1,75 @@
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import yargs from "yargs";
+import { ReportFile } from "../../agent/report/report-file.js";
+import { print } from "../report.js";
+import { measureDevice } from "./measure-device.js";
+import { ownPlaces } from "./own-place.js";
+import { benchPage } from "./page.js";
+
+const options = await yargs(process.argv.slice(2))
+  .scriptName("npm run bench:ec2 --")
+  .options({
+    device: { type: "string", demandOption: true, describe: "Device to back up; it is only read" },
+    repo: {
+      type: "string",
+      demandOption: true,
+      describe: "Folder or s3://BUCKET/PREFIX, below which repositories are made and removed again",
+    },
+    region: { type: "string", describe: "Region of the bucket" },
+    "endpoint-url": { type: "string", describe: "URL of a server other than AWS" },
+    "force-path-style": { type: "boolean", default: false, describe: "Address the bucket by path" },
+    "restore-to": {
+      type: "string",
+      describe:
+        "Device, which is OVERWRITTEN, or new file for restores  [default: a file in the work folder]",
+    },
+    report: { type: "string", default: "bench-ec2.html", describe: "HTML file for the report" },
+    rounds: { type: "number", default: 3, describe: "Rounds; medians count" },
+    threads: { type: "number", array: true, describe: "Threads to try  [default: 1, half the cores, all]" },
+    "queue-depths": { type: "number", array: true, describe: "Reads in flight to try  [default: 4 16 64]" },
+    "work-dir": { type: "string", default: tmpdir(), describe: "Folder for caches and restored files" },
+    small: { type: "boolean", default: false, describe: "One round, short and with few steps: a try" },
+  })
+  .strict()
+  .parseAsync();
+
+const cores = availableParallelism();
+const steps = options.small
+  ? { rounds: 1, queueDepths: [4, 16], fioDepths: [1, 16], fioSeconds: 1, tuneSeconds: 2 }
+  : {
+      rounds: options.rounds,
+      queueDepths: [4, 16, 64],
+      fioDepths: [1, 4, 16, 64],
+      fioSeconds: 10,
+      tuneSeconds: 30,
+    };
+const report = await ReportFile.prepare(options.report);
+const workFolder = await mkdtemp(join(resolve(options.workDir), "blockferry-bench-"));
+const target = options.restoreTo ?? join(workFolder, "restored");
+await refuseTarget(target, options.device);
+const places = await ownPlaces(options);
+print(`repositories: ${places.name}, which is removed at the end`);
+try {
+  const figures = await measureDevice({
+    ...steps,
+    ...{ device: options.device, target, places, repository: options.repo, workFolder },
+    threads: options.threads ?? [...new Set([1, Math.ceil(cores / 2), cores])],
+    queueDepths: options.queueDepths ?? steps.queueDepths,
+  });
+  await report.write(benchPage(figures));
+  print(`report: ${options.report}`);
+} finally {
+  await places.remove();
+  await rm(workFolder, { recursive: true, force: true });
+}
+
+/** A file that is there may be dear to somebody; a device is named to be overwritten. */
+async function refuseTarget(path: string, device: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isFile()) throw new Error(`--restore-to ${path}: there is a file already. Name a new one.`);
+  const source = await stat(device);
+  const isSame = found !== undefined && found.rdev === source.rdev && found.isBlockDevice();
+  if (isSame) throw new Error(`--restore-to ${path} is the device that is to be backed up.`);
+}

@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, test } from "node:test";
+import { STAGES } from "../../../agent/backup/stage-times.js";
+import { beginReport } from "../../../agent/cli/report-option.js";
+import type { BackupFigures, VolumeReport } from "../../../agent/report/backup-figures.js";
+import { figuresOf } from "../../../agent/report/page.js";
+import { ReportFile } from "../../../agent/report/report-file.js";
+import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
+import { findPoint, type RecoveryPoint } from "../../../repository/recovery-point.js";
+import { openRepository } from "../../../repository/repository.js";
+import { FIXTURES } from "../../fixtures/fixtures.js";
+import { assertSoundReport, chartNamed } from "../../support/charts.js";
+import { Chromium } from "../../support/chromium.js";
+import { deviceWithBadBlocks, withNbdDevice } from "../../support/nbd-device.js";
+import { SeededRandom } from "../../support/random.js";
+import { agentFails, backUp, newRepository, pointIds } from "../../support/repositories.js";
+import { rootTest } from "../../support/root-test.js";
+import { tempFolder } from "../../support/temp-folder.js";
+
+/** Letters name the content of a chunk; `.` is a chunk of zeros. */
+const BEFORE = "AABBCD......EFGH";
+const AFTER = "AAXXCD....D.EFHG";
+
+test("a report that cannot be written when the backup is stored is told in a note, and is no failure", async () => {
+  const folder = join(await tempFolder(), "reports");
+  await mkdir(folder);
+  const notes: string[] = [];
+  const args = { report: join(folder, "a.html"), metricsFile: undefined, emfFile: undefined };
+  const report = await beginReport(args, (note) => notes.push(note));
+  await rm(folder, { recursive: true });
+  const point = await somePoint();
+  await report.write({ point, repository: "repo", seconds: 1, parallelism: { threads: 1, queueDepth: 1 } });
+  assert.match(notes.join(), /the report could not be written: ENOENT/);
+});
+
+describe("backup --report", async () => {
+  const folder = await tempFolder();
+  const image = join(folder, "disk.img");
+  const random = SeededRandom.fresh();
+  const contents = new Map<string, Buffer>([[".", Buffer.alloc(CHUNK_BYTES)]]);
+  const write = (path: string, chunks: string) => {
+    for (const letter of chunks) if (!contents.has(letter)) contents.set(letter, random.bytes(CHUNK_BYTES));
+    return writeFile(path, Buffer.concat([...chunks].map((letter) => contents.get(letter) as Buffer)));
+  };
+  const reports = { first: join(folder, "first.html"), second: join(folder, "second.html") };
+  let repo: string;
+  let previous: string;
+  let current: string;
+  before(async () => {
+    repo = await newRepository(folder);
+    await write(image, BEFORE);
+    previous = (await backUp(repo, `${image}=root`, "--report", reports.first)).point;
+    await write(image, AFTER);
+    const hostile = `--tag=note=</script><script>document.title = "taken"</script><img src=x onerror=alert(1)>`;
+    current = (await backUp(repo, `${image}=root`, "--report", reports.second, hostile)).point;
+  });
+
+  test("tells of each chunk whether it is zeros, unchanged, deduplicated or new", async () => {
+    const first = await volumeIn(reports.first);
+    assert.equal(first.parent, null);
+    assert.equal(kindsIn(first), "ndndnn......nnnn");
+    const second = await volumeIn(reports.second);
+    assert.equal(second.parent, previous);
+    assert.equal(kindsIn(second), "==nd==....d.==dd");
+    assert.deepEqual(second.bytes, bytesOf({ zero: 5, unchanged: 6, deduplicated: 4, new: 1 }));
+  });
+
+  test("tells steps that follow each other, and a time of each thread that they leave room for", async () => {
+    const { steps, stages, timeline, seconds } = await figuresIn(reports.second);
+    const names = ["prepare", "index", "holes", "read", "maps", "commit", "compare"];
+    assert.deepEqual(
+      steps.map(({ step }) => step),
+      names,
+    );
+    for (const [number, { start, end }] of steps.entries()) {
+      assert.ok(
+        end >= start && start >= (steps[number - 1]?.end ?? 0) && end <= seconds,
+        JSON.stringify(steps),
+      );
+    }
+    const reading = steps.find(({ step }) => step === "read");
+    for (const thread of stages) {
+      const sum = STAGES.reduce((total, stage) => total + thread[stage], 0);
+      assert.ok(
+        thread.hash > 0 && sum <= (reading?.end ?? 0) - (reading?.start ?? 0),
+        JSON.stringify(thread),
+      );
+    }
+    const read = timeline.reduce((sum, { readBytes }) => sum + readBytes, 0);
+    assert.equal(read, AFTER.length * CHUNK_BYTES);
+  });
+
+  test("is drawn soundly by a browser, loads and runs nothing, and takes no harm from hostile names", async () => {
+    await Chromium.with(async (browser) => {
+      const charts = await assertSoundReport(browser, reports.second, "backup");
+      const map = chartNamed(charts, "Map of the volume");
+      assert.deepEqual(map.shapes, { area: 4, cell: AFTER.length });
+      assert.equal(chartNamed(charts, "The steps of the backup").shapes.bar, 7);
+      assert.equal(chartNamed(charts, "What the threads did, over time").shapes.area, STAGES.length);
+      assert.equal(chartNamed(charts, "Throughput over time").shapes.line, 2);
+      assert.equal(await browser.evaluate("document.title"), `Backup ${current}`);
+      assert.match(
+        await browser.evaluate<string>("document.body.innerText"),
+        /<img src=x onerror=alert\(1\)>/,
+      );
+      assert.equal(await browser.evaluate("document.images.length"), 0);
+    });
+  });
+
+  test("replaces the report of another backup", async () => {
+    await backUp(repo, `${image}=root`, "--report", reports.first);
+    assert.equal(kindsIn(await volumeIn(reports.first)), "======....=.====");
+  });
+
+  rootTest("shows where blocks could not be read", async () => {
+    const offset = 5 * CHUNK_BYTES + 4096;
+    const bad = deviceWithBadBlocks(image, AFTER.length * CHUNK_BYTES, [{ offset, length: 4096 }]);
+    const report = join(folder, "bad.html");
+    await withNbdDevice(join(folder, "device"), bad, async (device) => {
+      await backUp(repo, `${device}=root`, "--skip-bad-blocks", "--report", report);
+    });
+    const volume = await volumeIn(report);
+    assert.equal(kindsIn(volume), "=====!....=.====");
+    assert.equal(volume.unreadableBytes, 4096);
+  });
+
+  test("takes all for new when what was before is lost, and is written all the same", async () => {
+    const lost = await newRepository(folder, "lost");
+    await backUp(lost, `${image}=root`);
+    await rm(join(lost, "packs"), { recursive: true });
+    const report = join(folder, "lost.html");
+    await backUp(lost, `${image}=root`, "--report", report);
+    assert.equal(kindsIn(await volumeIn(report)), "ndndnn....d.nnnn");
+  });
+
+  test("is refused before the backup where it cannot be written, and never replaces what is no page", async () => {
+    const points = await pointIds(repo);
+    const content = await readFile(image);
+    const args = ["backup", "--repo", repo, "--device", image, "--report", image];
+    assert.equal((await agentFails(1, ...args)).code, "ReportNotWritable");
+    for (const path of [join(folder, "none", "a.html"), folder, "/dev/null"]) {
+      await assert.rejects(ReportFile.prepare(path), { code: "ReportNotWritable" });
+    }
+    assert.deepEqual(await pointIds(repo), points);
+    assert.ok(content.equals(await readFile(image)));
+    assert.deepEqual(
+      (await readdir(folder)).filter((name) => name.endsWith(".tmp")),
+      [],
+    );
+  });
+});
+
+async function somePoint(): Promise<RecoveryPoint> {
+  const { storage } = await openRepository({
+    kind: "directory",
+    path: join(FIXTURES, "format-1", "repository"),
+  });
+  return findPoint(storage, "latest");
+}
+
+async function figuresIn(path: string): Promise<BackupFigures> {
+  return figuresOf(await readFile(path, "utf8")) as BackupFigures;
+}
+
+async function volumeIn(path: string): Promise<VolumeReport> {
+  const [volume, ...others] = (await figuresIn(path)).volumes;
+  assert.ok(volume !== undefined && others.length === 0);
+  return volume;
+}
+
+/** Of a volume that is drawn with a cell for each chunk: `=` unchanged, `d` deduplicated, `n` new, `!` unreadable. */
+function kindsIn({ chunksPerCell, cells }: VolumeReport): string {
+  assert.equal(chunksPerCell, 1);
+  return cells.map((counts) => ".=dn!"[counts.indexOf(1)]).join("");
+}
+
+function bytesOf(chunks: VolumeReport["bytes"]): VolumeReport["bytes"] {
+  const bytes = Object.entries(chunks).map(([outcome, count]) => [outcome, count * CHUNK_BYTES]);
+  return Object.fromEntries(bytes) as VolumeReport["bytes"];
+}

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { createHash, createHmac, randomUUID } from "node:crypto";
+import { describe, test } from "node:test";
+import { type Job, newJobId, readJob, writeJob } from "../../../repository/jobs/job.js";
+import { jobKey } from "../../../repository/jobs/job-key.js";
+import { type JobPlace, type JobSigner, jobMessage } from "../../../repository/jobs/job-signature.js";
+import { sealJson } from "../../../repository/sealed-json.js";
+import { LocalDirectory } from "../../../repository/storage/local-directory.js";
+import { jobVolume, makeJob } from "../../support/jobs.js";
+import { tempFolder } from "../../support/temp-folder.js";
+
+const MIB = 1024 * 1024;
+const keyArn = "arn:aws:kms:us-east-1:111111111111:key/11111111-1111-4111-8111-111111111111";
+
+/** What KMS computes with an HMAC_256 key, computed here. */
+const mac = (message: Buffer) => createHmac("sha256", "a key of KMS").update(message).digest("base64");
+const signer: JobSigner = { sign: async (message) => ({ keyArn, mac: mac(message) }) };
+const placeOf = ({ repository, id, worker }: Job): JobPlace => ({ repository, id, worker });
+
+async function signedJob() {
+  const storage = new LocalDirectory(await tempFolder());
+  const written = makeJob(randomUUID(), [jobVolume(0, MIB), jobVolume(1, 2 * MIB)]);
+  await writeJob(storage, written, signer);
+  return { storage, written, ...(await readJob(storage, written.id)) };
+}
+
+/** As `sealJson`, of a text that no object has. */
+function sealText(body: string): Buffer {
+  const sha256 = createHash("sha256").update(body, "utf8").digest("hex");
+  return Buffer.from(`{"sha256":"${sha256}","body":${body}}\n`);
+}
+
+type Fields = Record<string, unknown>;
+
+/** A document with each of its values changed or left out, by itself. */
+function* changes(document: Fields): Generator<[what: string, changed: Fields]> {
+  for (const path of pathsIn(document)) {
+    const name = path.at(-1) ?? "";
+    const left = structuredClone(document);
+    delete parentIn(left, path)[name];
+    yield [`${path.join("/")} left out`, left];
+    const changed = structuredClone(document);
+    const parent = parentIn(changed, path);
+    parent[name] = otherThan(parent[name]);
+    yield [`${path.join("/")} changed`, changed];
+  }
+}
+
+function* pathsIn(value: unknown, path: string[] = []): Generator<string[]> {
+  if (typeof value !== "object" || value === null) return;
+  for (const [name, inner] of Object.entries(value)) {
+    yield [...path, name];
+    yield* pathsIn(inner, [...path, name]);
+  }
+}
+
+function parentIn(document: Fields, path: string[]): Fields {
+  return path.slice(0, -1).reduce((value, name) => value[name] as Fields, document);
+}
+
+function otherThan(value: unknown): unknown {
+  if (typeof value === "string") return `${value}0`;
+  if (typeof value === "number") return value + 1;
+  if (typeof value === "boolean") return !value;
+  return Array.isArray(value) ? [...value, ...value] : 1;
+}
+
+describe("the signature of a job", () => {
+  test("is over every byte of it, and stands for itself alone", async () => {
+    const { storage, job, written, signedText } = await signedJob();
+    const { signature, ...rest } = job;
+    assert.deepEqual(rest, written);
+    assert.deepEqual(signature, { keyArn, mac: mac(jobMessage(placeOf(job), signedText)) });
+    assert.deepEqual(JSON.parse(signedText), written);
+    const stored = await storage.get(jobKey(job.id, "job"));
+    assert.ok(stored.toString().includes(`"body":${signedText.slice(0, -1)},"signature":{`), "to the byte");
+  });
+
+  test("fits no document in which anything is changed, added or left out", async () => {
+    const { storage, job, written } = await signedJob();
+    const { signature, ...rest } = job;
+    const place = placeOf(written);
+    const tried = [...changes(rest), ["a field more", { ...rest, priority: 1 }] as const];
+    assert.ok(tried.length > 100, `${tried.length} changes`);
+    for (const [what, changed] of tried) {
+      await storage.put(jobKey(job.id, "job"), sealJson({ ...changed, signature }));
+      const read = await readJob(storage, job.id).catch(() => undefined);
+      if (read !== undefined) assert.notEqual(mac(jobMessage(place, read.signedText)), signature?.mac, what);
+    }
+    await storage.put(jobKey(job.id, "job"), sealJson({ ...rest, signature }));
+    const { signedText } = await readJob(storage, job.id);
+    assert.equal(mac(jobMessage(place, signedText)), signature?.mac, "unchanged, it fits");
+  });
+
+  test("fits no other job, worker or repository", async () => {
+    const { job, signedText } = await signedJob();
+    const place = placeOf(job);
+    for (const other of [
+      { repository: randomUUID() },
+      { id: newJobId(new Date(0)) },
+      { worker: "i-0ccccccccccccccc3" },
+    ]) {
+      assert.notEqual(mac(jobMessage({ ...place, ...other }, signedText)), job.signature?.mac);
+    }
+  });
+
+  test("fits nothing when it stands anywhere but at the end, or twice", async () => {
+    const { storage, job } = await signedJob();
+    const { signature, ...rest } = job;
+    const key = jobKey(job.id, "job");
+    await storage.put(key, sealJson({ signature, ...rest }));
+    const moved = await readJob(storage, job.id);
+    assert.notEqual(mac(jobMessage(placeOf(job), moved.signedText)), signature?.mac);
+    const twice = JSON.stringify({ signature, ...rest, again: signature }).replace('"again"', '"signature"');
+    await storage.put(key, sealText(twice));
+    const read = await readJob(storage, job.id);
+    assert.notEqual(mac(jobMessage(placeOf(job), read.signedText)), signature?.mac);
+  });
+
+  test("is left out of a job that is not signed, so that older agents take it", async () => {
+    const storage = new LocalDirectory(await tempFolder());
+    const job = makeJob(randomUUID(), [jobVolume(0, MIB)]);
+    await writeJob(storage, job);
+    const stored = await storage.get(jobKey(job.id, "job"));
+    assert.deepEqual(JSON.parse(stored.toString()).body, job);
+  });
+
+  test("is a message that KMS takes, however long the job is", async () => {
+    const { job } = await signedJob();
+    assert.ok(jobMessage(placeOf(job), "x".repeat(1_000_000)).length < 4096);
+  });
+});
