@@ -28,7 +28,7 @@ describe("what the fuzzer starts from", async () => {
   });
 
   for (const { target, what, change, code } of REGRESSIONS) {
-    test(`changed to a ${target} with ${what} is answered by ${code}`, async () => {
+    test(`that is changed (${target}: ${what}) is answered by ${code}`, async () => {
       const { seeds, run } = targets.find(({ name }) => name === target) as FuzzTarget;
       await assert.rejects(async () => run(change(seeds[0] as Buffer)), { code });
     });
