@@ -57,7 +57,7 @@ export const RequestSchema = z.strictObject({
   snapshots: z.enum(["delete", "keep"]),
   options: z.strictObject({
     compression: z.enum(["lz4", "none"]),
-    threads: z.nullable(z.int()),
+    threads: z.nullable(z.union([z.literal("auto"), z.int()])),
     queueDepth: z.nullable(z.int()),
     badBlocks: z.enum(["fail", "skip"]),
     lock: z.optional(LockRecordSchema),

@@ -1,3 +1,5 @@
+import { CHUNK_BYTES } from "./chunk-id.js";
+
 /**
  * How a chunk is described wherever it is listed: in the footer of its pack, in index segments (which add the
  * number of the pack) and, in those very bytes, in the memory of the chunk index.
@@ -49,6 +51,20 @@ export function readChunkRecord(from: Buffer, at: number): ChunkRecord {
     crc32: from.readUInt32LE(at + RECORD.crc32),
     encoding: from.readUInt32LE(at + RECORD.encoding),
   };
+}
+
+/**
+ * Whether a pack can hold what a record says. Readers make room for as much as it says, so it must be asked before anybody believes it.
+ * @param payloadEnd where the pack's payloads end at the latest
+ * @param tagBytes that follow each payload
+ */
+export function canStandIn(payloadEnd: number, tagBytes: number, from: Buffer, at: number): boolean {
+  const storedBytes = from.readUInt32LE(at + RECORD.storedBytes);
+  return (
+    storedBytes <= CHUNK_BYTES + tagBytes &&
+    from.readUInt32LE(at + RECORD.rawBytes) <= CHUNK_BYTES &&
+    from.readUInt32LE(at + RECORD.offset) + storedBytes <= payloadEnd
+  );
 }
 
 /** The `offset` of a record alone, for where it is asked for often. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_ID_BYTES } from "./chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "./chunk-index.js";
-import { CHUNK_RECORD_BYTES, recordOffset } from "./chunk-record.js";
+import { CHUNK_RECORD_BYTES, canStandIn, recordOffset } from "./chunk-record.js";
 import type { Cipher } from "./encryption/cipher.js";
 import { PACK_ID_BYTES } from "./pack-format.js";
 import { rowOrder } from "./row-order.js";
@@ -61,9 +61,14 @@ export function decodeIndexSegment(stored: Buffer, key: string, cipher: Cipher):
   const isNamedSo = key === `index/${sha256Hex(stored)}`;
   const bytes = isNamedSo ? cipher.decryptObject(ENCRYPTED_AS, stored) : undefined;
   if (bytes === undefined) throw corrupt(key, stored.length);
-  if (!bytes.subarray(0, 8).equals(MAGIC) || bytes.readUInt32LE(8) !== FORMAT_VERSION) throw unsupported(key);
+  const isKnown =
+    bytes.length >= HEADER_BYTES &&
+    bytes.subarray(0, 8).equals(MAGIC) &&
+    bytes.readUInt32LE(8) === FORMAT_VERSION;
+  if (!isKnown) throw unsupported(key);
   const packCount = bytes.readUInt32LE(12);
   const entriesStart = HEADER_BYTES + packCount * PACK_ROW_BYTES;
+  if (entriesStart + bytes.readUInt32LE(16) * INDEX_ENTRY_BYTES !== bytes.length) throw malformed(key);
   const packs = Array.from({ length: packCount }, (_, number) => {
     const at = HEADER_BYTES + number * PACK_ROW_BYTES;
     return {
@@ -71,7 +76,17 @@ export function decodeIndexSegment(stored: Buffer, key: string, cipher: Cipher):
       sizeBytes: Number(bytes.readBigUInt64LE(at + PACK_ID_BYTES)),
     };
   });
-  return { packs, entries: bytes.subarray(entriesStart) };
+  const segment = { packs, entries: bytes.subarray(entriesStart) };
+  if (!areEntriesPossible(segment, cipher)) throw malformed(key);
+  return segment;
+}
+
+function areEntriesPossible({ packs, entries }: IndexSegment, { layout }: Cipher): boolean {
+  for (let at = 0; at < entries.length; at += INDEX_ENTRY_BYTES) {
+    const pack = packs[entries.readUInt32LE(at + CHUNK_RECORD_BYTES)];
+    if (pack === undefined || !canStandIn(pack.sizeBytes, layout.tagBytes, entries, at)) return false;
+  }
+  return true;
 }
 
 /** The packs of a segment, each with the records of its chunks in the order in which they stand in the pack. */
@@ -156,9 +171,18 @@ function sha256Hex(bytes: Buffer): string {
 }
 
 function corrupt(key: string, sizeBytes: number): BlockferryError {
+  return damaged(key, `the SHA-256 of its bytes 0 to ${sizeBytes} is not its name`);
+}
+
+/** A name can be right for what no blockferry has written. */
+function malformed(key: string): BlockferryError {
+  return damaged(key, "it lists chunks that cannot stand where it says, or has not the length that it says");
+}
+
+function damaged(key: string, reason: string): BlockferryError {
   return new BlockferryError({
     code: "ObjectCorrupt",
-    message: `${key} is damaged: the SHA-256 of its bytes 0 to ${sizeBytes} is not its name.`,
+    message: `${key} is damaged: ${reason}.`,
     remedy:
       "Nothing is lost: every pack lists its own chunks. Run `blockferry-agent repair index`, which replaces it.",
     object: key,

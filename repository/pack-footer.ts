@@ -1,4 +1,4 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecord, readChunkRecord } from "./chunk-record.js";
+import { CHUNK_RECORD_BYTES, type ChunkRecord, canStandIn, readChunkRecord } from "./chunk-record.js";
 import type { IndexedPack } from "./index-segment.js";
 import { checkFooter, locateFooter, PACK_TRAILER_BYTES, packCorrupt, packKey } from "./pack-format.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
@@ -24,6 +24,11 @@ async function readFooterOnce(storage: Storage, id: string, sizeBytes: number): 
   const footer = cipher.pack(id).decrypt("footer", stored, range.offset);
   if (footer === undefined) {
     throw packCorrupt(id, range.offset, "its footer does not match its authentication tag");
+  }
+  const { tagBytes } = cipher.layout;
+  for (let at = 0; at < footer.length; at += CHUNK_RECORD_BYTES) {
+    if (!canStandIn(range.offset, tagBytes, footer, at))
+      throw packCorrupt(id, range.offset, "its footer lists a chunk that cannot stand in it");
   }
   return { id, sizeBytes, footer: Buffer.from(footer) };
 }

@@ -86,7 +86,8 @@ export function locateFooter(
     offset: trailer.readUInt32LE(TRAILER.footerOffset),
     length: trailer.readUInt32LE(TRAILER.chunkCount) * CHUNK_RECORD_BYTES + layout.tagBytes,
   };
-  if (footer.offset + footer.length !== offset) {
+  const maxBytes = MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES + layout.tagBytes;
+  if (footer.length > maxBytes || footer.offset + footer.length !== offset) {
     throw packCorrupt(id, offset, "its trailer does not fit its size");
   }
   return footer;

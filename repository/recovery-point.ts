@@ -10,12 +10,15 @@ import { LockRecordSchema } from "./storage/object-lock.js";
 import type { Storage } from "./storage/storage.js";
 import { saysNothing, wasNotAnswered } from "./storage/storage-errors.js";
 
+/** 256 TiB, four times the largest EBS volume: what a reader must be ready to make room for (4 bytes a chunk, taken as they are needed). */
+export const MAX_VOLUME_BYTES = 2 ** 48;
+
 const VolumeSchema = z.strictObject({
   /** Unique within the point; `restore --target NAME=PATH` refers to it. */
   name: z.string(),
   /** Where it was read from. */
   source: z.string(),
-  sizeBytes: byteCount,
+  sizeBytes: byteCount.check(z.maximum(MAX_VOLUME_BYTES)),
   /** Root id of the block map. */
   root: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   /** Ranges that could not be read and stand as zeros in the point (`--skip-bad-blocks`). */

@@ -8,7 +8,7 @@ if [ "$(id -u)" -eq 0 ]; then
   bash scripts/need.sh mke2fs:e2fsprogs mkfs.btrfs:btrfs-progs losetup:mount mksquashfs:squashfs-tools nbdkit:nbdkit nbdfuse:libnbd-bin \
     setpriv:util-linux addpart:util-linux script:bsdutils fio:fio borg:borgbackup restic:restic
 fi
-bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils promtool:prometheus chromium:chromium
+bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils chromium:chromium
 bash scripts/s3-servers.sh
 case "$*" in
   "" | *test/packer/*)
@@ -21,4 +21,20 @@ if [ $# -eq 0 ]; then
 else
   files=("$@")
 fi
-exec node --test --test-reporter=spec --test-concurrency="$(($(nproc) + 1))" "${files[@]}"
+run_tests() {
+  node --test --test-reporter=spec --test-concurrency="$(($(nproc) + 1))" "${files[@]}"
+}
+if [ $# -gt 0 ]; then
+  run_tests
+  exit
+fi
+# The fuzzer takes the time that the tests leave: its seconds are of CPU time.
+[ "${CI:-}" = true ] && export BLOCKFERRY_FUZZ_SECONDS="${BLOCKFERRY_FUZZ_SECONDS:-300}"
+nice -n 19 node dist/test/fuzz/main.js >dist/fuzz.log 2>&1 &
+fuzzer=$!
+trap 'kill "$fuzzer" 2>/dev/null || true' EXIT
+failed=0
+run_tests || failed=$?
+wait "$fuzzer" || failed=$?
+cat dist/fuzz.log
+exit "$failed"

@@ -6,6 +6,7 @@ import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { mapNodeCount } from "../../repository/block-map.js";
 import { chunkCount } from "../../repository/chunk-id.js";
 import type { EbsVolume } from "../../repository/instance.js";
+import { MAX_VOLUME_BYTES } from "../../repository/recovery-point.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
 import { chunksOfRanges } from "../chunks-of-ranges.js";
 import type { RunWatcher } from "../run-watcher.js";
@@ -39,7 +40,7 @@ export interface NamedSource {
 
 /**
  * Opens all devices; whoever calls this closes them. When this throws, none is open.
- * @throws SourceNotFound, SourceUnreadable; Usage when two volumes have one name
+ * @throws SourceNotFound, SourceUnreadable; Usage when two volumes have one name, or one is too large for the format
  */
 export async function openSources(devices: DeviceRequest[], watcher: RunWatcher): Promise<NamedSource[]> {
   const names = devices.map(({ path, name }) => name ?? defaultName(path));
@@ -50,6 +51,7 @@ export async function openSources(devices: DeviceRequest[], watcher: RunWatcher)
     for (const [number, { path, ebs }] of devices.entries()) {
       const source = await BlockSource.open(resolve(path));
       sources.push({ name: names[number] as string, source, ebs });
+      if (source.sizeBytes > MAX_VOLUME_BYTES) throw tooLarge(source);
       if (source.sizeBytes === 0) watcher.notice(`${source.path} is empty: its volume has 0 bytes.`);
       if (!source.direct) watcher.notice(readsBuffered(source));
     }
@@ -106,6 +108,15 @@ async function planVolume(named: NamedSource): Promise<VolumePlan> {
 
 function readsBuffered({ path }: BlockSource): string {
   return `${path}: O_DIRECT is not supported there; reading through the page cache, which is slower.`;
+}
+
+function tooLarge({ path, sizeBytes }: BlockSource): BlockferryError {
+  return new BlockferryError({
+    code: "Usage",
+    message: `${path} has ${sizeBytes} bytes; a volume may have ${MAX_VOLUME_BYTES} (256 TiB).`,
+    remedy: "Back up the devices that it is made of.",
+    object: path,
+  });
 }
 
 function nameTaken(name: string): BlockferryError {

@@ -89,7 +89,9 @@ export const backupCommand: Command<BackupArguments> = {
       const lock = parseLock(args);
       const watcher = meter.watch(progressWatcher(args.json));
       const report = await beginReport(args, watcher.notice);
-      const repository = await openRepository(storageLocation(args));
+      const location = storageLocation(args);
+      meter.countRetries(location);
+      const repository = await openRepository(location);
       const started = performance.now();
       const signal = interruptSignal();
       const parallelism = await chosenParallelism(args, {

@@ -73,7 +73,9 @@ export const pruneCommand: Command<PruneArguments> = {
         compression: "lz4" as const,
         signal: interruptSignal(),
       };
-      const repository = await openRepository(storageLocation(args));
+      const location = storageLocation(args);
+      meter.countRetries(location);
+      const repository = await openRepository(location);
       if (dryRun) {
         const plan = await planPrune(repository, options);
         return printResult(

@@ -73,7 +73,9 @@ export const restoreCommand: Command<RestoreArguments> = {
     withMetrics("restore", args, async (meter) => {
       const threads = chooseThreads(args.threads);
       const signal = interruptSignal();
-      const repository = await openRepository(storageLocation(args), signal);
+      const location = storageLocation(args);
+      meter.countRetries(location);
+      const repository = await openRepository(location, signal);
       const watcher = meter.watch(progressWatcher(args.json));
       const started = performance.now();
       const { point, targets, lost } = await withReadLease(

@@ -57,7 +57,9 @@ export const verifyCommand: Command<VerifyArguments> = {
   handler: (args) =>
     withMetrics("verify", args, async (meter) => {
       refuseSampleOfPoint(args);
-      const repository = await openRepository(storageLocation(args));
+      const location = storageLocation(args);
+      meter.countRetries(location);
+      const repository = await openRepository(location);
       const started = performance.now();
       const report = await verify(repository, {
         point: args.point,

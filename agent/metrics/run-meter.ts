@@ -1,4 +1,6 @@
 import { asBlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
+import { RetryCount } from "../../repository/storage/s3/retry-count.js";
+import type { StorageLocation } from "../../repository/storage/storage.js";
 import type { RunWatcher, WatchedRun } from "../run-watcher.js";
 import type { MeteredCommand, RunRecord, VolumeFigures } from "./run-record.js";
 
@@ -10,6 +12,7 @@ export class RunMeter {
   problem: ErrorCode | undefined;
   private readonly startedAt = new Date();
   private watched: WatchedRun | undefined;
+  private retries: (() => number) | undefined;
 
   constructor(
     private readonly command: MeteredCommand,
@@ -28,6 +31,14 @@ export class RunMeter {
     };
   }
 
+  /** Counts the requests to this repository that are tried again from now on, in whichever thread. */
+  countRetries(location: StorageLocation): void {
+    if (location.kind !== "s3") return;
+    const retries = RetryCount.attach(location.retries);
+    const before = retries.count;
+    this.retries = () => retries.count - before;
+  }
+
   /** @param thrown what ended the run, undefined when nothing did */
   end(thrown: unknown): RunRecord {
     return this.finish(thrown === undefined ? this.problem : asBlockferryError(thrown).code);
@@ -38,8 +49,12 @@ export class RunMeter {
       ...{ command: this.command, instance: this.instance, volumes: this.volumes },
       ...{ startedAt: this.startedAt, endedAt: new Date() },
       errorCode,
-      figures: { ...this.watchedFigures(), ...this.figures },
+      figures: { ...this.watchedFigures(), ...this.retryFigure(), ...this.figures },
     };
+  }
+
+  private retryFigure(): RunRecord["figures"] {
+    return this.retries === undefined ? {} : { retries: this.retries() };
   }
 
   private watchedFigures(): RunRecord["figures"] {

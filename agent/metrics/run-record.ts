@@ -110,6 +110,10 @@ export const FIGURES = [
     ...{ figure: "keptBytes", prometheus: "run_kept_bytes", emf: "KeptBytes", unit: "Bytes" as const },
     help: "Packs that stay after a prune.",
   },
+  {
+    ...{ figure: "retries", prometheus: "run_retries", emf: "Retries", unit: "Count" as const },
+    help: "Requests to S3 that were tried again.",
+  },
 ] as const;
 
 export function durationSeconds({ startedAt, endedAt }: RunRecord): number {

@@ -72,6 +72,7 @@ export async function runJob(
   }
   const run = { ...options, control: storage.control };
   const meter = new RunMeter(job.kind, job.kind === "backup" ? job.instance.instanceId : undefined);
+  meter.countRetries(storage.repository.location);
   const outcome = await runAccepted(storage.repository, job, history, { ...run, meter });
   await options.metrics.tell(meter.finish(outcome.ok ? undefined : outcome.error.code));
   return { outcome, control: storage.control };

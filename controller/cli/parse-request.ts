@@ -36,7 +36,7 @@ export function parseRequest(args: RequestArguments): BackupRequest {
     repository: parseRepository(args),
     options: {
       compression: args.compression,
-      threads: wholeNumber("threads", args.threads, 1, 256),
+      threads: args.threads ?? null,
       queueDepth: wholeNumber("queue-depth", args.queueDepth, 1, 256),
       badBlocks: args.skipBadBlocks ? "skip" : "fail",
       ...(lock === undefined ? {} : { lock: toLockRecord(lock) }),

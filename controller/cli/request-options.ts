@@ -1,4 +1,5 @@
 import { type LockArguments, lockOptions } from "../../command-line/lock-options.js";
+import { threadsOrAutoOption } from "../../command-line/options.js";
 import { type StorageArguments, storageOptions } from "../../command-line/storage-options.js";
 import { number, text, texts } from "../../command-line/text-option.js";
 import { type AccessArguments, accessOptions } from "./access-options.js";
@@ -17,7 +18,7 @@ export interface RequestArguments extends StorageArguments, AccessArguments, Wor
   initializationRate: number | undefined;
   keepSnapshot: boolean;
   compression: "lz4" | "none";
-  threads: number | undefined;
+  threads: number | "auto" | undefined;
   queueDepth: number | undefined;
   skipBadBlocks: boolean;
   tag: string[] | undefined;
@@ -75,7 +76,12 @@ export const requestOptions = {
     default: "lz4",
     describe: "How new chunks are stored",
   },
-  threads: number(AGENT, "threads", "Threads of the agent  [default: one for each core of the worker]"),
+  threads: {
+    ...threadsOrAutoOption,
+    group: AGENT,
+    describe:
+      "Threads of the agent, or `auto`: it measures volumes and cores first  [default: one for each core of the worker]",
+  },
   "queue-depth": number(AGENT, "queue-depth", "Reads that each of the agent's threads keeps in flight"),
   "skip-bad-blocks": {
     type: "boolean",

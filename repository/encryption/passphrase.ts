@@ -64,18 +64,22 @@ async function readPassphraseFile(path: string): Promise<string> {
 const COST = { N: 2 ** 17, r: 8, p: 1 };
 const SALT_BYTES = 32;
 
-export const ScryptSchema = z.strictObject({
-  kind: z.literal("passphrase"),
-  /** Base64. */
-  salt: z.string(),
-  N: z.int().check(
-    z.minimum(2),
-    z.maximum(2 ** 20),
-    z.refine((N) => Number.isInteger(Math.log2(N)), "N is no power of two"),
-  ),
-  r: z.int().check(z.minimum(1), z.maximum(16)),
-  p: z.int().check(z.minimum(1), z.maximum(16)),
-});
+/** Of N × r × p, twice what is written: 256 MiB and some 0.8 s. Whoever may write a key could ask every reader for more. */
+const MAX_COST = 2 * COST.N * COST.r * COST.p;
+
+export const ScryptSchema = z
+  .strictObject({
+    kind: z.literal("passphrase"),
+    /** Base64. */
+    salt: z.string(),
+    N: z.int().check(
+      z.minimum(2),
+      z.refine((N) => Number.isInteger(Math.log2(N)), "N is no power of two"),
+    ),
+    r: z.int().check(z.positive()),
+    p: z.int().check(z.positive()),
+  })
+  .check(z.refine(({ N, r, p }) => N * r * p <= MAX_COST, "it asks for too much work"));
 
 export type ScryptParameters = z.infer<typeof ScryptSchema>;
 

@@ -61,8 +61,8 @@ const BackupJobSchema = z.strictObject({
   instance: InstanceSchema,
   options: z.strictObject({
     compression: z.enum(["lz4", "none"]),
-    /** Null for the agent's default. */
-    threads: z.nullable(z.int().check(z.positive())),
+    /** `auto` where the agent is to measure first; null for the agent's default. */
+    threads: z.nullable(z.union([z.literal("auto"), z.int().check(z.positive())])),
     /** Reads in flight for each thread; null for the agent's default. */
     queueDepth: z.nullable(z.int().check(z.positive())),
     badBlocks: z.enum(["fail", "skip"]),

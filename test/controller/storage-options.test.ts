@@ -3,10 +3,11 @@ import { test } from "node:test";
 import type { Party } from "../../controller/aws/party.js";
 import { parseRequest } from "../../controller/cli/parse-request.js";
 import type { RequestArguments } from "../../controller/cli/request-options.js";
+import type { BackupRequest } from "../../controller/request.js";
 import { runInstances } from "../../controller/steps/launch-worker.js";
 import { runJob } from "../../controller/steps/run-job.js";
 import { timing } from "../../controller/timing.js";
-import { readJob } from "../../repository/jobs/job.js";
+import { type Job, readJob } from "../../repository/jobs/job.js";
 import { UNSIGNED } from "../../repository/jobs/job-signature.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
 import { tempFolder } from "../support/temp-folder.js";
@@ -30,6 +31,24 @@ function argumentsWith(options: Partial<RequestArguments>): RequestArguments {
   return { ...minimum, ...options } as unknown as RequestArguments;
 }
 
+/** The job that the agent is given for a request. */
+async function jobOf(request: BackupRequest): Promise<Job> {
+  const plan = planOf({}, request);
+  const storage = new LocalDirectory(await tempFolder());
+  const party = {} as Party;
+  const made = {
+    volumes: { "vol-0123456789abcdef0": "vol-0fedcba9876543210" },
+    attachments: { "vol-0123456789abcdef0": "/dev/sdf" },
+    workerId: "i-0aaaaaaaaaaaaaaa1",
+  };
+  await runJob.make({
+    ...{ plan, made, storage, source: party, worker: party, timing: timing() },
+    ...{ signer: UNSIGNED, delivered: new Set<string>() },
+    ...{ signal: new AbortController().signal, visibleBy: 0, progress: () => undefined },
+  });
+  return (await readJob(storage, plan.jobId)).job;
+}
+
 test("how the repository is to be written reaches the agent in its job, and not in a worker's user data", async () => {
   const request = parseRequest(
     argumentsWith({
@@ -44,24 +63,7 @@ test("how the repository is to be written reaches the agent in its job, and not 
     }),
   );
   const plan = planOf({}, request);
-  const storage = new LocalDirectory(await tempFolder());
-  const party = {} as Party;
-  const made = {
-    volumes: { "vol-0123456789abcdef0": "vol-0fedcba9876543210" },
-    attachments: { "vol-0123456789abcdef0": "/dev/sdf" },
-    workerId: "i-0aaaaaaaaaaaaaaa1",
-  };
-  await runJob.make({
-    ...{ plan, made, storage, source: party, worker: party, timing: timing() },
-    signer: UNSIGNED,
-    ...{
-      signal: new AbortController().signal,
-      visibleBy: 0,
-      delivered: new Set<string>(),
-      progress: () => undefined,
-    },
-  });
-  const { job } = await readJob(storage, plan.jobId);
+  const job = await jobOf(request);
   assert.deepEqual(job.options.storage, {
     storageClass: "STANDARD_IA",
     encryption: { algorithm: "aws:kms", kmsKey: KMS_KEY },
@@ -72,6 +74,17 @@ test("how the repository is to be written reaches the agent in its job, and not 
   assert.deepEqual(job.options.lock, { mode: "compliance", until: "2999-01-01T23:59:59.000Z" });
   const userData = Buffer.from(runInstances(plan).input.UserData ?? "", "base64").toString();
   assert.deepEqual(JSON.parse(userData), { blockferry: { repo: "s3://backups/fleet", region: "us-east-1" } });
+});
+
+test("threads reach the agent as they were given: a number, auto, or nothing", async () => {
+  for (const [given, expected] of [
+    [3, 3],
+    ["auto", "auto"],
+    [undefined, null],
+  ] as const) {
+    const job = await jobOf(parseRequest(argumentsWith({ threads: given })));
+    assert.equal(job.options.threads, expected);
+  }
 });
 
 test("a job says nothing of it where nothing was chosen, so that older agents take it", () => {

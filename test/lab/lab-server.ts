@@ -4,10 +4,10 @@ import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AGENT } from "../support/agent.js";
+import { PYTHON } from "../support/python.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const PYTHON = join(ROOT, ".tools", "moto", "bin", "python3");
 const START_TIMEOUT_MS = 60_000;
 
 /** An account as the server made it. */

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
+import { CHUNK_BYTES, CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "../../repository/chunk-index.js";
-import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
+import { CHUNK_RECORD_BYTES, writeChunkRecord } from "../../repository/chunk-record.js";
 import { NO_CIPHER } from "../../repository/encryption/no-cipher.js";
 import {
   decodeIndexSegment,
@@ -19,10 +19,22 @@ import { tempFolder } from "../support/temp-folder.js";
 
 const bytes = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map((array) => Buffer.from(array));
+const u32 = (max = 2 ** 32 - 1) => fc.integer({ min: 0, max });
+/** Of a chunk that stands in the first half of what a pack can have. */
+const record = fc
+  .record({
+    ...{ id: bytes(CHUNK_ID_BYTES), offset: u32(2 ** 31), storedBytes: u32(CHUNK_BYTES) },
+    ...{ rawBytes: u32(CHUNK_BYTES), crc32: u32(), encoding: u32() },
+  })
+  .map((fields) => {
+    const written = Buffer.alloc(CHUNK_RECORD_BYTES);
+    writeChunkRecord(fields, written, 0);
+    return written;
+  });
 const pack = fc.record({
   id: bytes(16).map((id) => id.toString("hex")),
-  sizeBytes: fc.maxSafeNat(),
-  footer: fc.array(bytes(CHUNK_RECORD_BYTES), { maxLength: 20 }).map((records) => Buffer.concat(records)),
+  sizeBytes: fc.integer({ min: 2 ** 32, max: Number.MAX_SAFE_INTEGER }),
+  footer: fc.array(record, { maxLength: 20 }).map((records) => Buffer.concat(records)),
 });
 const packs = fc.array(pack, { maxLength: 5 });
 

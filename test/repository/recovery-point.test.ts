@@ -7,6 +7,7 @@ import fc from "fast-check";
 import {
   findPoint,
   listPoints,
+  MAX_VOLUME_BYTES,
   newPointId,
   pointKey,
   type RecoveryPoint,
@@ -59,7 +60,7 @@ const volume = fc.record(
   {
     name: fc.string(),
     source: fc.string({ unit: "grapheme" }),
-    sizeBytes: byteCount,
+    sizeBytes: fc.maxSafeNat().map((size) => size % (MAX_VOLUME_BYTES + 1)),
     root: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((id) => Buffer.from(id).toString("hex")),
     badRanges: fc.array(fc.record({ offset: byteCount, length: byteCount }, plain)),
   },

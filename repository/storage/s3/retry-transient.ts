@@ -7,6 +7,8 @@ const MAX_DELAY_MS = 10_000;
 export interface RetryOptions {
   /** How long it may fail without a break, in milliseconds; asked after each failure. */
   patienceMs(): number;
+  /** Is told before each try but the first. */
+  onRetry?(): void;
   /** Ends the waiting between two tries at once. What is under way when it fires is not tried again. */
   signal: AbortSignal | undefined;
 }
@@ -17,7 +19,7 @@ export interface RetryOptions {
  */
 export async function retryTransient<T>(
   operation: () => Promise<T>,
-  { patienceMs, signal }: RetryOptions,
+  { patienceMs, onRetry, signal }: RetryOptions,
 ): Promise<T> {
   let failingSince: number | undefined;
   for (let failures = 1; ; failures++) {
@@ -34,6 +36,7 @@ export async function retryTransient<T>(
         undefined,
         signal === undefined ? {} : { signal },
       );
+      onRetry?.();
     }
   }
 }

@@ -1,6 +1,7 @@
 import { isMainThread } from "node:worker_threads";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { BandwidthLimit } from "../bandwidth-limit.js";
+import { RetryCount } from "./retry-count.js";
 import { retryTransient } from "./retry-transient.js";
 import { createS3Client } from "./s3-client.js";
 import type { S3Location } from "./s3-location.js";
@@ -25,6 +26,7 @@ export class S3Connection {
   private readonly client: S3Client;
   private readonly limit: BandwidthLimit | undefined;
   private readonly outageMs: number;
+  private readonly retries: RetryCount;
   /** Other threads are started only when the main thread has been answered. */
   private hasAnswered = !isMainThread;
 
@@ -32,6 +34,7 @@ export class S3Connection {
     this.client = createS3Client(location);
     this.limit = location.bandwidthLimit && BandwidthLimit.attach(location.bandwidthLimit);
     this.outageMs = location.outageMs;
+    this.retries = RetryCount.attach(location.retries);
   }
 
   /** Sends a request, again and again while it fails with what passes. The limit is waited for before each try, never in one. */
@@ -44,7 +47,8 @@ export class S3Connection {
       this.hasAnswered = true;
       return answer;
     };
-    return retryTransient(attempt, { patienceMs: () => this.patienceMs, signal });
+    const onRetry = () => this.retries.increment();
+    return retryTransient(attempt, { patienceMs: () => this.patienceMs, onRetry, signal });
   }
 
   /** Charges bytes that are coming already: whoever asks next waits for them. */

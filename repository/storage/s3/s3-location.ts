@@ -1,5 +1,6 @@
 import { BlockferryError } from "../../../foundation/blockferry-error.js";
 import type { BandwidthLimitMemory } from "../bandwidth-limit.js";
+import { RetryCount } from "./retry-count.js";
 
 /** Classes whose objects can be read at once; GLACIER and DEEP_ARCHIVE would have to be thawed before a restore. */
 export const STORAGE_CLASSES = [
@@ -35,6 +36,8 @@ export interface S3Location {
   timeoutMs: number;
   /** A request is tried again until it has failed for so long without a break, if it fails with what passes. */
   outageMs: number;
+  /** A `RetryCount`. */
+  retries: SharedArrayBuffer;
 }
 
 /** `s3://bucket/prefix`, for messages. */
@@ -87,6 +90,7 @@ export function parseS3Location(repo: string, options: S3Options): S3Location {
     bandwidthLimit: options.bandwidthLimit,
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     outageMs: OUTAGE_MS,
+    retries: RetryCount.create().memory,
   };
 }
 

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { agentJson, startAgent } from "../../support/agent.js";
 import { type FaultProxy, type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
+import { prometheusFamilies } from "../../support/prometheus-families.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
 import { assertRestores, assertWhole, backUp, failure, pointIds } from "../../support/repositories.js";
@@ -48,9 +50,15 @@ describe("an outage of S3", { skip }, async () => {
       failures.set(request.url, (failures.get(request.url) ?? 0) + 1);
       return "cut-request";
     };
-    const { code, stdout } = await start(proxy, ["backup", "--repo", repo, "--device", image]).result;
+    const metrics = join(folder, "waited-out.prom");
+    const args = ["backup", "--repo", repo, "--device", image, "--metrics-file", metrics];
+    const { code, stdout } = await start(proxy, args).result;
     assert.equal(code, 0, stdout);
     assert.ok(isOver(), "the outage was met");
+    const families = await prometheusFamilies(await readFile(metrics, "utf8"));
+    const retries = families.find((family) => family.name === "blockferry_run_retries");
+    const failed = [...failures.values()].reduce((sum, count) => sum + count, 0);
+    assert.equal(retries?.samples[0]?.value, failed, "each failure is counted, in every thread");
     await assertRestores(repo, "latest", image, join(folder, "waited-out.img"));
   });
 

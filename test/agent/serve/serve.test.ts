@@ -113,6 +113,27 @@ describe("a service", () => {
     assert.equal((await pointIds(served.repo)).length, 3);
   });
 
+  rootTest("measures first where it or a job says so, and not where the job names a number", async () => {
+    const served = await emptyRepository();
+    const devices = await TestDevices.create();
+    const image = join(await tempFolder(), "disk.img");
+    await writeRandomFile(image, MIB, SeededRandom.fresh());
+    const volume = jobVolume(0, MIB);
+    await devices.attachNvme("nvme1n1", serial(volume), image);
+    const jobs: [BackupJob["options"]["threads"], string[], string[]][] = [
+      [null, ["--threads", "auto"], ["--threads auto: threads"]],
+      [1, ["--threads", "auto"], []],
+      ["auto", ["--threads", "1"], ["--threads auto: threads"]],
+    ];
+    for (const [threads, options, expected] of jobs) {
+      const fields = { compression: "lz4", queueDepth: null, badBlocks: "fail" } as const;
+      const job = await served.addJob([volume], { options: { ...fields, threads } });
+      const { stdout } = await served.serveOnce([...devices.options, ...options]);
+      await served.pointOf(job.id);
+      assert.deepEqual(stdout.match(/--threads auto: threads/g) ?? [], expected, stdout);
+    }
+  });
+
   rootTest("waits for a device that is attached late, with a heartbeat meanwhile", async () => {
     const served = await emptyRepository();
     const devices = await TestDevices.create();

@@ -1,0 +1,96 @@
+import type { SeededRandom } from "../support/random.js";
+import { mutateBytes } from "./mutate-bytes.js";
+
+const MAX_CHANGES = 3;
+const DEPTH = 20_000;
+/** A longer one may be so deep that it could not be written again. */
+const MAX_DOCUMENT_CHARACTERS = 30_000;
+const LONG_BYTES = 100_000;
+
+/** What no document should hold, and what its numbers, dates, ids and names could be at most. */
+const ODD: readonly (() => string)[] = [
+  ...[0, -1, 1, 0.5, 1e21, -0, 2 ** 31, 2 ** 32, 2 ** 48, 2 ** 48 + 1, 2 ** 53 - 1, 2 ** 53].map(
+    (n) => () => JSON.stringify(n),
+  ),
+  ...["1e999", "true", "null", "[]", "{}", '{"__proto__":{"a":1}}', '{"constructor":1,"toString":null}'].map(
+    (text) => () => text,
+  ),
+  ...["", "/", "../../../etc/passwd", "\0", "\ud800", "0".repeat(64), "f".repeat(32), "__proto__", "%s"].map(
+    (text) => () => JSON.stringify(text),
+  ),
+  ...["9999-12-31T23:59:59.999Z", "2026-02-30T00:00:00Z", "+275760-09-13T00:00:00.000Z", "/dev/sdb"].map(
+    (text) => () => JSON.stringify(text),
+  ),
+  () => JSON.stringify("x".repeat(LONG_BYTES)),
+  () => JSON.stringify(Array.from({ length: 1000 }, (_, n) => n)),
+  () => "[".repeat(DEPTH) + "]".repeat(DEPTH),
+  () => '{"a":'.repeat(DEPTH) + 0 + "}".repeat(DEPTH),
+];
+
+/**
+ * Changes a JSON document: values become odd ones or those of another place, fields go, come or double. One time in four it
+ * changes the bytes instead, so that it may be no JSON any more.
+ */
+export function mutateJson(input: Buffer, others: readonly Buffer[], random: SeededRandom): Buffer {
+  const other = parse(random.pick(others));
+  let text = input.toString("utf8");
+  for (let left = 1 + random.below(MAX_CHANGES); left > 0; left--) {
+    const document = parse(Buffer.from(text));
+    if (document === undefined || random.below(4) === 0) {
+      return mutateBytes(Buffer.from(text), others, random);
+    }
+    text = changeOne(document, other ?? document, random);
+  }
+  return Buffer.from(text);
+}
+
+type Json = { [key: string]: unknown };
+
+/** Odd values go in as text: no object of JavaScript stands for a number of too many digits or a name given twice. */
+function changeOne(document: unknown, other: unknown, random: SeededRandom): string {
+  const MARK = "\u{10fff0}fuzz";
+  const places = placesIn(document);
+  if (places.length === 0) return random.pick(ODD)();
+  const { parent, key } = random.pick(places);
+  let odd = random.pick(ODD)();
+  switch (random.below(6)) {
+    case 0:
+      if (Array.isArray(parent)) parent.splice(Number(key), 1);
+      else delete parent[key];
+      break;
+    case 1:
+      parent[`${key}2`] = parent[key];
+      break;
+    case 2: {
+      const from = random.pick(placesIn(other).concat(places));
+      odd = JSON.stringify(from.parent[from.key]) ?? "null";
+      parent[key] = MARK;
+      break;
+    }
+    case 3:
+      if (Array.isArray(parent[key])) parent[key] = [...parent[key], ...parent[key]];
+      else parent[key] = [parent[key]];
+      break;
+    default:
+      parent[key] = MARK;
+  }
+  return (JSON.stringify(document) ?? "null").replace(JSON.stringify(MARK), () => odd);
+}
+
+/** Every place of a value below the top. It goes no deeper than documents do. */
+function placesIn(value: unknown, depth = 0): { parent: Json; key: string }[] {
+  if (typeof value !== "object" || value === null || depth > 12) return [];
+  return Object.entries(value).flatMap(([key, below]) => [
+    { parent: value as Json, key },
+    ...placesIn(below, depth + 1),
+  ]);
+}
+
+function parse(bytes: Buffer): unknown {
+  if (bytes.length > MAX_DOCUMENT_CHARACTERS) return undefined;
+  try {
+    return JSON.parse(bytes.toString("utf8"));
+  } catch {
+    return undefined;
+  }
+}

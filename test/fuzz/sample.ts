@@ -1,0 +1,36 @@
+import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { openRepository, type Repository } from "../../repository/repository.js";
+import { FIXTURE_PASSPHRASE, FIXTURES } from "../fixtures/fixtures.js";
+
+/** What inputs are made of: real repositories, whose ids never change, so that an input that was kept means the same ever after. */
+export type SampleKind = "plain" | "encrypted";
+
+/** A copy of a sample, whose files a target may replace. */
+export interface Sample extends Repository {
+  /** Puts bytes under a key as they are: an attacker needs no permission of ours. */
+  replace(key: string, bytes: Uint8Array): Promise<void>;
+  remove(key: string): Promise<void>;
+}
+
+/** Copies a sample into a folder of its own below `folder`. */
+export async function copySample(folder: string, kind: SampleKind, name: string): Promise<Sample> {
+  const path = join(folder, `${kind}-${name.replaceAll(/[^a-z0-9]+/g, "-")}`);
+  await rm(path, { recursive: true, force: true });
+  await cp(join(FIXTURES, kind === "plain" ? "format-1" : "format-2", "repository"), path, {
+    recursive: true,
+  });
+  const replace = async (key: string, bytes: Uint8Array) => {
+    await mkdir(dirname(join(path, key)), { recursive: true });
+    await writeFile(join(path, key), bytes);
+  };
+  const remove = (key: string) => rm(join(path, key), { force: true });
+  return { ...(await openCopy(folder, kind, path)), replace, remove };
+}
+
+async function openCopy(folder: string, kind: SampleKind, path: string): Promise<Repository> {
+  if (kind === "plain") return openRepository(path);
+  const passphrase = join(folder, "passphrase");
+  await writeFile(passphrase, FIXTURE_PASSPHRASE);
+  return openRepository({ kind: "directory", path, passphrase: { kind: "file", path: passphrase } });
+}

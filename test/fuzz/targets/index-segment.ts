@@ -1,0 +1,46 @@
+import { createHash } from "node:crypto";
+import { salvagePack } from "../../../agent/repair/salvage-pack.js";
+import { packsOf, readIndexSegment } from "../../../repository/index-segment.js";
+import { loadIndex } from "../../../repository/load-index.js";
+import { readChunk } from "../../../repository/read-chunk.js";
+import { copySample, type SampleKind } from "../sample.js";
+import { type FuzzTarget, tolerate } from "../target.js";
+
+const CHUNKS_READ = 4;
+
+/** An index segment before encryption, under the name that its bytes have then. */
+export async function indexTarget(folder: string, kind: SampleKind): Promise<FuzzTarget> {
+  const name = `index segment, ${kind}`;
+  const sample = await copySample(folder, kind, name);
+  const { storage } = sample;
+  const seeds: Buffer[] = [];
+  for (const { key } of await storage.list("index/")) {
+    seeds.push(storage.cipher.decryptObject("index", await storage.get(key)) as Buffer);
+    await sample.remove(key);
+  }
+  return {
+    name,
+    seeds,
+    run: async (input) => {
+      const stored = storage.cipher.encryptObject("index", input);
+      const key = `index/${createHash("sha256").update(stored).digest("hex")}`;
+      await sample.replace(key, stored);
+      try {
+        await readAll(key);
+      } finally {
+        await sample.remove(key);
+      }
+    },
+  };
+
+  async function readAll(key: string): Promise<void> {
+    const { index, packs, lost } = await loadIndex(storage, { condemned: "last" });
+    for (let entry = 0; entry < Math.min(index.size, CHUNKS_READ); entry++) {
+      lost.packOf(index.id(entry));
+      await tolerate(() => readChunk(storage, index, packs, entry));
+    }
+    for (const pack of packsOf(await readIndexSegment(storage, key)).slice(0, 2)) {
+      await tolerate(() => salvagePack(storage, pack, pack.sizeBytes));
+    }
+  }
+}
