@@ -8,6 +8,7 @@ import { exportCommand } from "./cli/export-command.js";
 import { forgetCommand } from "./cli/forget-command.js";
 import { initCommand } from "./cli/init-command.js";
 import { keyCommand } from "./cli/key-command.js";
+import { limitsCommand } from "./cli/limits-command.js";
 import { nbdCommand } from "./cli/nbd-command.js";
 import { pruneCommand } from "./cli/prune-command.js";
 import { repairCommand } from "./cli/repair-command.js";
@@ -37,7 +38,8 @@ const AGENT: Program = {
       .command(withEpilogue(pruneCommand, epilogue))
       .command(withEpilogue(repairCommand, epilogue))
       .command(withEpilogue(keyCommand, epilogue))
-      .command(withEpilogue(serveCommand, epilogue)),
+      .command(withEpilogue(serveCommand, epilogue))
+      .command(withEpilogue(limitsCommand, epilogue)),
 };
 
 /** Runs one command line and ends the process with its exit code. */

@@ -1,6 +1,8 @@
 import { checkWholeNumber, chooseThreads, usage } from "../command-line/options.js";
 
 export const DEFAULT_QUEUE_DEPTH = 16;
+/** libuv takes no more (MAX_THREADPOOL_SIZE in src/threadpool.c). */
+export const MAX_IO_THREADS = 1024;
 
 /** How much of a backup goes on at once. */
 export interface Parallelism {
@@ -25,9 +27,9 @@ export function chooseParallelism(
   const needed = threads * queueDepth + reservedIoThreads(threads);
   throw usage(
     `${threads} threads with ${queueDepth} reads each need ${needed} I/O threads; this process has ${ioThreads()}.`,
-    needed <= 1024
+    needed <= MAX_IO_THREADS
       ? `Lower --queue-depth or --threads, or set the environment variable UV_THREADPOOL_SIZE=${needed}`
-      : "Lower --queue-depth or --threads: Node has no more than 1024 I/O threads.",
+      : `Lower --queue-depth or --threads: Node has no more than ${MAX_IO_THREADS} I/O threads.`,
   );
 }
 
@@ -37,11 +39,11 @@ export function mostReads(threads: number): number {
 }
 
 /** Of libuv's pool. */
-function ioThreads(): number {
+export function ioThreads(): number {
   return Number(process.env.UV_THREADPOOL_SIZE);
 }
 
 /** For all that is not a read of a device: writes, look-ups of names, and the like. */
-function reservedIoThreads(threads: number): number {
+export function reservedIoThreads(threads: number): number {
   return 8 + 4 * threads;
 }

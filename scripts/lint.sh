@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Style, dead code and the direction of imports.
+# Style, dead code, the direction of imports, and shell scripts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 npx --no-install biome ci .
 npx --no-install knip
 npx --no-install depcruise agent bench command-line controller demo foundation native-free-io repository test
+bash scripts/need.sh shellcheck:shellcheck
+shellcheck packer/*.sh scripts/*.sh .ci/run

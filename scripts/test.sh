@@ -10,6 +10,12 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils chromium:chromium
 bash scripts/s3-servers.sh
+case "$*" in
+  "" | *test/packer/*)
+    bash scripts/packer.sh
+    bash scripts/worker-parts.sh
+    ;;
+esac
 if [ $# -eq 0 ]; then
   mapfile -t files < <(find dist/test -name '*.test.js' | sort)
 else

@@ -10,6 +10,7 @@ import {
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
 import type { SpeedAt } from "../tune/advise.js";
+import { USUAL_PART_BYTES } from "../tune/expected-memory.js";
 import { type Tuning, tune } from "../tune/tune.js";
 import { interruptSignal } from "./signals.js";
 
@@ -19,9 +20,6 @@ interface TuneArguments extends Omit<StorageArguments, "repo"> {
   seconds: number;
   json: boolean;
 }
-
-/** Of a repository in S3, the usual one. */
-const USUAL_PART_BYTES = 8 * 1024 * 1024;
 
 export const tuneCommand: Command<TuneArguments> = {
   command: "tune",

@@ -2,6 +2,8 @@ import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { PART_BUFFERS } from "../../repository/pack-writer.js";
 
 const MIB = 2 ** 20;
+/** Of a repository in S3, the usual one. */
+export const USUAL_PART_BYTES = 8 * MIB;
 /** Node, V8, the agent's code and the SDK's, once; and what each thread has of them. */
 const PROCESS_BYTES = 70 * MIB;
 const THREAD_BYTES = 32 * MIB;

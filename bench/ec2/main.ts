@@ -4,6 +4,8 @@ import { join, resolve } from "node:path";
 import yargs from "yargs";
 import { ReportFile } from "../../agent/report/report-file.js";
 import { print } from "../report.js";
+import { cold } from "../tools.js";
+import { warm } from "./device-tools.js";
 import { measureDevice } from "./measure-device.js";
 import { ownPlaces } from "./own-place.js";
 import { benchPage } from "./page.js";
@@ -37,8 +39,9 @@ const options = await yargs(process.argv.slice(2))
 
 const cores = availableParallelism();
 const steps = options.small
-  ? { rounds: 1, queueDepths: [4, 16], fioDepths: [1, 16], fioSeconds: 1, tuneSeconds: 2 }
+  ? { measuring: warm, rounds: 1, queueDepths: [4, 16], fioDepths: [1, 16], fioSeconds: 1, tuneSeconds: 2 }
   : {
+      measuring: cold,
       rounds: options.rounds,
       queueDepths: [4, 16, 64],
       fioDepths: [1, 4, 16, 64],

@@ -11,7 +11,7 @@ import { describeMachine, type Measured, measure } from "../measure.js";
 import type { Place } from "../place.js";
 import { print } from "../report.js";
 import { AGENT } from "../tools.js";
-import { blockferryOnDevice, type DeviceTool, otherTools } from "./device-tools.js";
+import { blockferryOnDevice, type DeviceTool, type Measuring, otherTools } from "./device-tools.js";
 import { type DeviceFigures, fastest, type SweptBackup, type SweptRestore, type Timed } from "./figures.js";
 import { sweepWithFio } from "./fio.js";
 import type { OwnPlaces } from "./own-place.js";
@@ -27,6 +27,7 @@ export interface DeviceBenchOptions {
   /** As the user names it. */
   repository: string;
   workFolder: string;
+  measuring: Measuring;
   rounds: number;
   threads: number[];
   queueDepths: number[];
@@ -38,7 +39,7 @@ export interface DeviceBenchOptions {
 
 /** Measures the device by itself, then backups and restores of it, ours with several options and those of other tools. */
 export async function measureDevice(options: DeviceBenchOptions): Promise<DeviceFigures> {
-  const { device, places, rounds, workFolder } = options;
+  const { device, places, rounds, workFolder, measuring } = options;
   const startedAt = new Date().toISOString();
   const sizeBytes = await sizeOf(device);
   print("fio");
@@ -49,8 +50,8 @@ export async function measureDevice(options: DeviceBenchOptions): Promise<Device
   const { threads, queueDepth } = fastest(backups);
   print(`the fastest: ${threads} threads, ${queueDepth} reads in flight each`);
   const place = places.place("best");
-  const ours = blockferryOnDevice(place, { backup: flagsOf(threads, queueDepth), restore: [] });
-  const others = otherTools(places.kind, places.place, workFolder);
+  const ours = blockferryOnDevice(place, { measuring, backup: flagsOf(threads, queueDepth), restore: [] });
+  const others = otherTools(places.kind, places.place, { workFolder, measuring });
   const tools = await compare([ours, ...others], options, sizeBytes);
   return {
     ...{ version: 1, kind: "bench", startedAt, device, sizeBytes, rounds, fio, tuning, backups, tools },
@@ -80,7 +81,7 @@ async function tuneOn(place: Place, { device, tuneSeconds }: DeviceBenchOptions)
 async function sweepBackups(
   options: DeviceBenchOptions,
 ): Promise<{ backups: SweptBackup[]; reports: Map<string, BackupFigures> }> {
-  const { device, places, rounds, workFolder } = options;
+  const { device, places, rounds, workFolder, measuring } = options;
   const place = places.place("sweep");
   const path = join(workFolder, "sweep.html");
   const reports = new Map<string, BackupFigures>();
@@ -91,7 +92,7 @@ async function sweepBackups(
     for (const backup of backups) {
       const { threads, queueDepth } = backup;
       const flags = [...flagsOf(threads, queueDepth), "--report", path];
-      const tool = blockferryOnDevice(place, { backup: flags, restore: [] });
+      const tool = blockferryOnDevice(place, { measuring, backup: flags, restore: [] });
       await tool.reset();
       add(backup, await tool.backup(device));
       reports.set(keyOf(threads, queueDepth), figuresOf(await readFile(path, "utf8")) as BackupFigures);
@@ -106,7 +107,7 @@ async function sweepBackups(
 
 async function sweepRestores(
   place: Place,
-  { device, target, threads, rounds }: DeviceBenchOptions,
+  { device, target, threads, rounds, measuring }: DeviceBenchOptions,
   sizeBytes: number,
 ): Promise<SweptRestore[]> {
   const restores: SweptRestore[] = threads.map((count) => ({
@@ -117,7 +118,7 @@ async function sweepRestores(
   for (let round = 0; round < rounds; round++) {
     for (const restore of restores) {
       const flags = ["--threads", String(restore.threads)];
-      const tool = blockferryOnDevice(place, { backup: [], restore: flags });
+      const tool = blockferryOnDevice(place, { measuring, backup: [], restore: flags });
       add(restore, await tool.restore(target));
       await expectSame(device, target, sizeBytes);
       print(`restore: ${restore.threads} threads: ${restore.wallSeconds.at(-1)?.toFixed(2)} s`);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { figuresOf } from "../../../agent/report/page.js";
-import { borgOnDevice } from "../../../bench/ec2/device-tools.js";
+import { borgOnDevice, warm } from "../../../bench/ec2/device-tools.js";
 import type { DeviceFigures } from "../../../bench/ec2/figures.js";
 import { attainable } from "../../../bench/ec2/roofline.js";
 import { folderPlace } from "../../../bench/place.js";
@@ -85,7 +85,7 @@ describe("the benchmark of a device", async () => {
     "has borg read a device, and restore the same to a file",
     seeded(async (random) => {
       await writeMixedImage(image, 4 * MIB, random);
-      const borg = borgOnDevice(folderPlace(join(folder, "borg-repo")), folder);
+      const borg = borgOnDevice(folderPlace(join(folder, "borg-repo")), folder, warm);
       const target = join(folder, "restored.img");
       await withLoopDevice(image, SECTOR, async (device) => {
         await borg.reset();

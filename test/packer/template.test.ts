@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { runTool } from "../support/run-tool.js";
+import { tempFolder } from "../support/temp-folder.js";
+
+const KEY = "kms_key_id=arn:aws:kms:eu-central-1:111111111111:key/12345678-1234-1234-1234-123456789012";
+
+/** A file is never read by `validate`, but must be there. */
+async function validate(folder: string, packer: string, ...variables: string[]) {
+  const env = [
+    "CHECKPOINT_DISABLE=1",
+    `PACKER_CONFIG_DIR=${await mkdtemp(join(folder, "packer-"))}`,
+    `PACKER_PLUGIN_PATH=${join(packer, "plugins")}`,
+  ];
+  const given = ["region=eu-central-1", `package=${join(folder, "blockferry-0.1.0.tgz")}`, ...variables];
+  const args = given.flatMap((variable) => ["-var", variable]);
+  return runTool("env", ...env, join(packer, "packer"), "validate", ...args, "packer").then(
+    (output) => ({ code: 0, output }),
+    ({ code, stdout, stderr }) => ({ code, output: `${stdout}${stderr}` }),
+  );
+}
+
+describe("the template of the worker AMI", async () => {
+  const folder = await tempFolder();
+  const packer = join(process.cwd(), ".tools/packer");
+  const isMissing = !existsSync(packer);
+  const skip = isMissing && process.env.CI !== "true" ? "needs Packer, which needs Go" : false;
+  await runTool("npm", "pack", "--silent", "--pack-destination", folder);
+
+  for (const base of ["al2023", "debian12"])
+    for (const architecture of ["x86_64", "arm64"])
+      test(`is valid for ${base} on ${architecture}`, { skip }, async () => {
+        const variables = [`base=${base}`, `architecture=${architecture}`];
+        const { code, output } = await validate(folder, packer, ...variables);
+        assert.equal(code, 0, output);
+      });
+
+  test("may be shared when it is encrypted with a key of one's own, and with the default key not", {
+    skip,
+  }, async () => {
+    const shared = 'share_accounts=["222222222222"]';
+    const { code, output } = await validate(folder, packer, shared, KEY, "subnet_id=subnet-0123");
+    assert.equal(code, 0, output);
+    const refused = await validate(folder, packer, shared);
+    assert.equal(refused.code, 1);
+    assert.match(refused.output, /Cannot share AMI encrypted with default KMS key/);
+  });
+
+  for (const [variable, message] of [
+    ["base=ubuntu", /The base must be/],
+    ["architecture=mips", /The architecture must be/],
+    ["node_version=20.19.0", /must be 24\.x\.y/],
+    ['share_accounts=["me"]', /account id of 12 digits/],
+    ["jobs=everything", /The jobs must be/],
+    ["package=left-pad-1.0.0.tgz", /The package must be/],
+  ] as const) {
+    test(`refuses ${variable}`, { skip }, async () => {
+      const { code, output } = await validate(folder, packer, variable);
+      assert.equal(code, 1);
+      assert.match(output.replace(/\s+/g, " "), message);
+    });
+  }
+
+  test("is formatted as Packer formats it", { skip }, async () => {
+    await runTool(join(packer, "packer"), "fmt", "-check", "packer");
+  });
+});

@@ -1,0 +1,183 @@
+import assert from "node:assert/strict";
+import { access, appendFile, mkdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { before, describe } from "node:test";
+import { newJobId, writeJob } from "../../repository/jobs/job.js";
+import { agentJson } from "../support/agent.js";
+import { BootedWorker } from "../support/booted-worker.js";
+import { TestDevices } from "../support/device-tree.js";
+import { writeMixedImage } from "../support/images.js";
+import { jobVolume, WORKER } from "../support/jobs.js";
+import { startMetadataServer } from "../support/metadata-server.js";
+import { newRepository } from "../support/repositories.js";
+import { rootTest } from "../support/root-test.js";
+import { runTool } from "../support/run-tool.js";
+import { seeded } from "../support/seeded.js";
+import { ServedRepository } from "../support/served-repository.js";
+import { tempFolder } from "../support/temp-folder.js";
+import { WorkerRoot } from "../support/worker-root.js";
+
+const MIB = 1024 * 1024;
+const UNIT = "blockferry-agent.service";
+const isRoot = process.getuid?.() === 0;
+
+describe("a worker made by packer/provision.sh", async () => {
+  const folder = await tempFolder();
+  let root: WorkerRoot;
+
+  before(async () => {
+    if (isRoot) root = await WorkerRoot.create(join(folder, "root"));
+  });
+
+  rootTest("is not made with a Node.js whose hash is another", async () => {
+    const { code, stderr } = await root.provision({ NODE_SHA256: "0".repeat(64) });
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /\/node\.tar has not the SHA-256 0{64}/);
+    await assert.rejects(access(root.file("/opt/node")), "nothing of it was unpacked");
+  });
+
+  rootTest("has both command lines on Node.js 24, and no compiler", async () => {
+    const { code, stdout, stderr } = await root.provision();
+    assert.equal(code, 0, `${stdout}\n${stderr}`);
+    const { version } = JSON.parse(await readFile("package.json", "utf8"));
+    for (const program of ["blockferry-agent", "blockferry"]) {
+      const printed = await root.run(program, ["--version"]);
+      assert.equal(printed.stdout.trim(), version, printed.stderr);
+    }
+    assert.match((await root.run("node", ["--version"])).stdout, /^v24\./);
+    for (const tool of ["g++", "make", "python3"]) {
+      assert.notEqual((await root.run("sh", ["-c", `command -v ${tool}`])).code, 0, tool);
+    }
+    await assert.rejects(access(root.file("/payload")), "what was uploaded is gone");
+  });
+
+  rootTest(
+    "has a bill of materials: every package that it runs, with version and hash, and no other",
+    async () => {
+      const { components } = JSON.parse(
+        await readFile(root.file("/opt/blockferry/sbom.cdx.json"), "utf8"),
+      ) as {
+        components: { name: string; version: string; hashes?: unknown[] }[];
+      };
+      const { dependencies } = JSON.parse(await readFile("package.json", "utf8"));
+      const names = components.map(({ name }) => name);
+      for (const name of [...Object.keys(dependencies), "@smithy/core"])
+        assert.ok(names.includes(name), name);
+      for (const { name, version, hashes = [] } of components) {
+        assert.match(version, /^\d+\.\d+\.\d+/, name);
+        assert.ok(hashes.length > 0, name);
+      }
+      assert.ok(!names.includes("typescript"), "nothing that only developers need");
+    },
+  );
+
+  rootTest("can be reached by no SSH, and is a machine of its own", async () => {
+    for (const unit of ["ssh.service", "ssh.socket", "sshd.service"]) {
+      const { stdout } = await root.run("systemctl", ["is-enabled", unit]);
+      assert.equal(stdout.trim(), "masked", unit);
+    }
+    assert.equal(await readFile(root.file("/etc/machine-id"), "utf8"), "");
+  });
+
+  rootTest("has a service that systemd takes, and that is exposed by less than 3.0", async () => {
+    const { code, stderr } = await root.run("systemd-analyze", ["verify", UNIT]);
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stderr, /blockferry/);
+    const file = `/etc/systemd/system/${UNIT}`;
+    const security = ["security", "--offline=yes", "--threshold=30", "--no-pager", file];
+    const judged = await root.run("systemd-analyze", security);
+    console.log(/Overall exposure level.*/.exec(judged.stdout)?.[0]);
+    assert.equal(judged.code, 0, judged.stdout);
+  });
+
+  rootTest(
+    "backs up an image, and restores it bit for bit",
+    seeded(async (random) => {
+      await writeMixedImage(root.file("/disk.img"), 24 * MIB + 512, random);
+      for (const args of [
+        ["init", "--repo", "/repo"],
+        ["backup", "--repo", "/repo", "--device", "/disk.img=disk"],
+        ["restore", "--repo", "/repo", "--point", "latest", "--target", "disk=/restored.img"],
+        ["verify", "--repo", "/repo", "--read-data"],
+      ]) {
+        const { code, stderr } = await root.run("blockferry-agent", args);
+        assert.equal(code, 0, `${args[0]}\n${stderr}`);
+      }
+      await runTool("cmp", root.file("/disk.img"), root.file("/restored.img"));
+    }),
+  );
+
+  rootTest(
+    "serves jobs as soon as it is booted: as a user without capabilities, within the agent's limits",
+    seeded(async (random) => {
+      const devices = await TestDevices.create();
+      const [source, blank] = [join(folder, "source.img"), join(folder, "blank.img")];
+      await writeMixedImage(source, 16 * MIB, random);
+      await writeFile(blank, "");
+      await truncate(blank, 16 * MIB);
+      const [full, empty] = [jobVolume(0, 16 * MIB), jobVolume(1, 16 * MIB)];
+      const loops = [
+        await devices.attachNvme("nvme1n1", full.volumeId.replace("-", ""), source),
+        await devices.attachNvme("nvme2n1", empty.volumeId.replace("-", ""), blank),
+      ];
+
+      const state = root.file("/var/lib/blockferry");
+      await mkdir(state);
+      const repo = await newRepository(state);
+      const backup = ["backup", "--repo", repo, "--device", `${source}=${empty.name}`];
+      const { point } = await agentJson<{ point: string }>(...backup);
+      const served = await ServedRepository.open(repo);
+      const backupJob = await served.addJob([full]);
+      const { origin: _, ...target } = empty;
+      const { tags: __, instance: ___, ...common } = backupJob;
+      const restoreJob = newJobId(new Date());
+      await writeJob(served.repository.storage, {
+        ...common,
+        ...{ kind: "restore", id: restoreJob, point, volumes: [target], options: { threads: null } },
+      });
+      await runTool("chroot", root.path, "chown", "-R", "blockferry:", "/var/lib/blockferry");
+
+      const inside = `/var/lib/blockferry/${basename(repo)}`;
+      const { env } = await startMetadataServer({
+        instanceId: WORKER,
+        userData: JSON.stringify({ blockferry: { repo: inside } }),
+      });
+      await mkdir(root.file("/etc/blockferry"));
+      await writeFile(
+        root.file("/etc/blockferry/agent.env"),
+        [
+          `AWS_EC2_METADATA_SERVICE_ENDPOINT=${env.AWS_EC2_METADATA_SERVICE_ENDPOINT}`,
+          "SERVE_OPTIONS=--poll-interval 0.1 --sysfs /srv/sys --dev /srv/dev",
+          "VOLUMES=40\nDATA=1T\n",
+        ].join("\n"),
+      );
+      // Devices of the test are no NVMe ones.
+      const dropIns = root.file(`/etc/systemd/system/${UNIT}.d`);
+      await mkdir(dropIns, { recursive: true });
+      await writeFile(join(dropIns, "test.conf"), "[Service]\nDeviceAllow=block-loop rw\n");
+      await appendFile(
+        root.file("/etc/tmpfiles.d/loops.conf"),
+        loops.map((loop) => `b ${loop} 660 root disk - 7:${loop.replace(/\D/g, "")}\n`).join(""),
+      );
+
+      const { sysfs, dev } = devices.tree;
+      const worker = await BootedWorker.boot(root, [`${sysfs}:/srv/sys`, `${dev}:/srv/dev`]);
+      await served.pointOf(backupJob.id);
+      assert.equal(await served.pointOf(restoreJob), point);
+      await runTool("cmp", source, blank);
+
+      const pid = await worker.property(UNIT, "MainPID");
+      const status = await worker.run("cat", `/proc/${pid}/status`);
+      assert.match(status, /^CapEff:\t0+$/m);
+      assert.match(status, /^CapBnd:\t0+$/m);
+      assert.match(status, /^NoNewPrivs:\t1$/m);
+      assert.match(status, /^Seccomp:\t2$/m);
+      assert.equal(await worker.run("stat", "--format=%U", `/proc/${pid}`), "blockferry");
+      const limits = await worker.run("blockferry-agent", "limits", "--volumes=40", "--data=1T");
+      assert.ok(limits.includes(`MemoryMax=${await worker.property(UNIT, "MemoryMax")}`), limits);
+      const environment = (await worker.run("cat", `/proc/${pid}/environ`)).split("\0");
+      const threads = environment.find((variable) => variable.startsWith("UV_THREADPOOL_SIZE="));
+      assert.equal(threads, limits.split("\n")[0]);
+    }),
+  );
+});

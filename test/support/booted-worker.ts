@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { after } from "node:test";
+import { runTool } from "./run-tool.js";
+import { waitUntil } from "./wait-until.js";
+import type { WorkerRoot } from "./worker-root.js";
+
+const BOOT_MS = 120_000;
+
+/** A worker's root as a machine that runs: systemd and its services, in namespaces of their own. Needs root. */
+export class BootedWorker {
+  private constructor(private readonly init: string) {}
+
+  /** @param binds `HOST:INSIDE` folders, read-only there. It is switched off when the test or suite ends, at the latest. */
+  static async boot(root: WorkerRoot, binds: string[]): Promise<BootedWorker> {
+    const machine = ["--directory", root.path, "--register=no", "--keep-unit", "--quiet", "--console=pipe"];
+    const options = [...machine, ...binds.map((bind) => `--bind-ro=${bind}`), "--boot"];
+    const nspawn = spawn("systemd-nspawn", options, { stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [nspawn.stdout, nspawn.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+      });
+    }
+    after(() => switchOff(nspawn));
+    let init = "";
+    const isUp = async () => {
+      assert.equal(nspawn.exitCode, null, `systemd-nspawn ended\n${output}`);
+      // Before it has its own namespaces, nspawn's child may be another process at each look.
+      init = await runTool("pgrep", "--parent", String(nspawn.pid)).catch(() => "");
+      if (!/^\d+$/.test(init)) return false;
+      const state = await inside(init, "systemctl", "is-system-running").catch(({ stdout }) =>
+        String(stdout),
+      );
+      return ["starting", "running", "degraded"].includes(state.trim());
+    };
+    await waitUntil(`a booted worker\n${output}`, isUp, BOOT_MS);
+    return new BootedWorker(init);
+  }
+
+  run(command: string, ...args: string[]): Promise<string> {
+    return inside(this.init, command, ...args);
+  }
+
+  /** Of a unit, as `systemctl show` has it. */
+  property(unit: string, name: string): Promise<string> {
+    return this.run("systemctl", "show", "--value", "--property", name, unit);
+  }
+}
+
+function inside(init: string, command: string, ...args: string[]): Promise<string> {
+  return runTool("nsenter", "--target", init, "--all", command, ...args);
+}
+
+/** Twice SIGTERM ends all that is in it at once (systemd-nspawn(1)). */
+async function switchOff(nspawn: ChildProcess): Promise<void> {
+  if (nspawn.exitCode !== null || nspawn.signalCode !== null) return;
+  const ended = once(nspawn, "exit");
+  nspawn.kill("SIGTERM");
+  nspawn.kill("SIGTERM");
+  const insist = setInterval(() => nspawn.kill("SIGTERM"), 1000);
+  await ended;
+  clearInterval(insist);
+}
