@@ -2,6 +2,7 @@ import yargs, { type Argv } from "yargs";
 import { asBlockferryError, BlockferryError } from "../foundation/blockferry-error.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { exitNow, outliveReaders, printError } from "./output.js";
+import { packageVersion } from "./version.js";
 
 /** A program of several commands. */
 export interface Program {
@@ -60,7 +61,7 @@ function parser(program: Program, args: string[]): Argv {
       return true;
     })
     .wrap(Math.min(110, process.stdout.columns ?? 110))
-    .version()
+    .version(packageVersion())
     .help()
     .alias("help", "h")
     .epilogue(EPILOGUE)
