@@ -85,7 +85,7 @@ export const restoreCommand: Command<RestoreArguments> = {
           const point = await findPoint(repository.storage.until(signal), args.point);
           const targets = chooseTargets(point, args.target);
           const lost = await restore(repository, {
-            ...{ point, targets, threads, watcher, signal },
+            ...{ targets, threads, watcher, signal },
             existing: args.force ? "replace" : "refuse",
             missing: args.allowMissing ? "zeros" : "refuse",
           });

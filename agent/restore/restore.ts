@@ -3,7 +3,7 @@ import { BlockTarget } from "../../native-free-io/block-target.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
-import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
+import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import { Counters } from "../counters.js";
 import { ExtentQueue } from "../extent-queue.js";
@@ -14,7 +14,6 @@ import { type LoadedVolume, loadVolume, type MissingData } from "./load-volume.j
 import type { LostChunk, RestoreTask } from "./messages.js";
 
 export interface RestoreOptions {
-  point: RecoveryPoint;
   /** The volumes to restore, and where to. */
   targets: { volume: RecoveryPointVolume; path: string }[];
   /** What to do with a file that already holds data. */

@@ -34,7 +34,6 @@ export async function restoreVolumes(
     await restore(repository, {
       targets: found.map(({ path, volume: { name } }) => ({ path, volume: volumes.get(name) as never })),
       ...{
-        point,
         watcher,
         signal,
         existing: "refuse",

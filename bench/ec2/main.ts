@@ -54,6 +54,12 @@ const target = options.restoreTo ?? join(workFolder, "restored");
 await refuseTarget(target, options.device);
 const places = await ownPlaces(options);
 print(`repositories: ${places.name}, which is removed at the end`);
+const removeAll = async () => {
+  await places.remove();
+  await rm(workFolder, { recursive: true, force: true });
+};
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.once(signal, () => void removeAll().finally(() => process.exit(130)));
 try {
   const figures = await measureDevice({
     ...steps,
@@ -64,8 +70,7 @@ try {
   await report.write(benchPage(figures));
   print(`report: ${options.report}`);
 } finally {
-  await places.remove();
-  await rm(workFolder, { recursive: true, force: true });
+  await removeAll();
 }
 
 /** A file that is there may be dear to somebody; a device is named to be overwritten. */

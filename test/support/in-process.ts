@@ -14,12 +14,11 @@ export function verifyInProcess(repository: Repository, readPercent: number): Pr
   return verify(repository, { point: undefined, readPercent, ...QUIETLY });
 }
 
-/** Restores a point of one volume to a new file. */
+/** Restores points of one volume each to new files, at once: starting threads for each costs more than their work. */
 export async function restoreInProcess(
   repository: Repository,
-  point: RecoveryPoint,
-  path: string,
+  restores: { point: RecoveryPoint; path: string }[],
 ): Promise<void> {
-  const targets = point.volumes.map((volume) => ({ volume, path }));
-  await restore(repository, { point, targets, existing: "refuse", missing: "refuse", ...QUIETLY });
+  const targets = restores.flatMap(({ point, path }) => point.volumes.map((volume) => ({ volume, path })));
+  await restore(repository, { targets, existing: "refuse", missing: "refuse", ...QUIETLY });
 }

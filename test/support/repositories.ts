@@ -90,7 +90,7 @@ export async function assertRestores(
   target: string,
 ): Promise<void> {
   const repository = await openWithPassphrase(repo);
-  await restoreInProcess(repository, await findPoint(repository.storage, point), target);
+  await restoreInProcess(repository, [{ point: await findPoint(repository.storage, point), path: target }]);
   await assertSameContent(target, expected);
 }
 

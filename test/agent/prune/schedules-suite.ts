@@ -193,15 +193,15 @@ class Schedules {
     const repository = await openRepository(repo);
     const { points, damaged } = await listPoints(repository.storage);
     assert.deepEqual(damaged, [], after);
-    for (const point of points) {
-      const target = join(this.folder, "check.img");
-      await restoreInProcess(repository, point, target);
-      const restored = await sha256(target);
+    const restores = points.map((point) => ({ point, path: join(this.folder, `check-${point.id}.img`) }));
+    if (restores.length > 0) await restoreInProcess(repository, restores);
+    for (const { point, path } of restores) {
+      const restored = await sha256(path);
       const expected = this.contents.get(point.id);
       const isRight = expected === undefined ? this.everBackedUp.has(restored) : restored === expected;
       assert.ok(isRight, `point ${point.id} of ${repo} ${after}`);
       this.contents.set(point.id, restored);
-      await rm(target);
+      await rm(path);
     }
     const { problems, damaged: ranges } = await verifyInProcess(repository, 100);
     assert.deepEqual({ problems, ranges }, { problems: [], ranges: [] }, after);
