@@ -9,7 +9,7 @@ import { stepsOfWay, WAYS, type Way } from "./ways.js";
 
 describeWays("a controller that is killed", (way, workshop) => {
   const places = placesOf(way);
-  /** Each step is killed in the first way that has it; the last test kills every step of every way. */
+  /** Each step is killed in the first way that has it; the last test kills every step of the ways that have one first. */
   const own = places.filter(({ step }) => firstWith(step) === way);
 
   for (const { step } of own) {
@@ -45,6 +45,7 @@ describeWays("a controller that is killed", (way, workshop) => {
     });
   }
 
+  if (own.length === 0) return;
   rootTest("in every step, and in undoing each, is taken up by resume time after time", async () => {
     const { stage, worker } = await workshop();
     const before = await stage.lab.control.resources();
