@@ -61,7 +61,7 @@ async function readExtents(
   });
   // Chunks that wait for a stalled upload would not learn of the stop before it fails.
   const stopWatch = setInterval(() => stop.isSet && pipeline.resume(), POLL_MS);
-  const noting = setInterval(() => clock.note(), NOTE_MS).unref();
+  const noting = task.stages === undefined ? undefined : setInterval(() => clock.note(), NOTE_MS).unref();
   try {
     await pipeline.run();
   } finally {
