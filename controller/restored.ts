@@ -15,6 +15,11 @@ export function restoredSnapshotIds({ route }: RestorePlan, made: Made): Record<
   return (route === "same-account" ? made.snapshots : made.targetSnapshots) ?? {};
 }
 
+/** Those of the two that a restore is to end with. */
+export function restoredIds(plan: RestorePlan, made: Made): Record<string, string> {
+  return plan.request.to === "snapshot" ? restoredSnapshotIds(plan, made) : restoredVolumeIds(plan, made);
+}
+
 /**
  * Ids of what a restore has handed over for certain. It is its owner's, whatever EC2 shows of its tags at the moment: undoing the
  * rest leaves it alone.
@@ -23,9 +28,8 @@ export function deliveredIds({ plan, made, steps, outcome }: JournalRecord): Rea
   if (plan.kind !== "restore") return new Set();
   const isDone = steps.some(({ name, state }) => name === DELIVERY && state === "done");
   if (!isDone && outcome?.ok !== true) return new Set();
-  const idsOf = plan.request.to === "snapshot" ? restoredSnapshotIds : restoredVolumeIds;
   return new Set([
-    ...Object.values(idsOf(plan, made)),
+    ...Object.values(restoredIds(plan, made)),
     ...(made.instanceId === undefined ? [] : [made.instanceId]),
   ]);
 }

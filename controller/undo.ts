@@ -10,8 +10,8 @@ const ATTEMPTS = 4;
 const GROWTH = 3;
 
 /**
- * Undoes every step that may have made something, the last one first, and goes on to the next where one fails and need not be undone first. It is bounded by
- * its own timeouts; whoever interrupts it a second time ends the process.
+ * Undoes every step that may have made something, the last one first, and goes on to the next where one fails and need not be
+ * undone first. It is bounded by its own timeouts; whoever interrupts it a second time ends the process.
  * @param visibleBy by step, when what it has made is visible; for those that this run has taken
  * @throws JobRunning when another run has taken the job over
  */

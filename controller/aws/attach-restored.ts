@@ -10,6 +10,8 @@ import { volumeKind } from "./volumes.js";
 
 /** A volume that is to be attached to an instance that is no worker. */
 export interface Attachable {
+  /** Name of the volume in the recovery point. */
+  of: string;
   volumeId: string;
   /** The device name that it had; null where that is not known. */
   name: string | null;
@@ -19,7 +21,7 @@ export interface Attachable {
 
 /**
  * Attaches volumes to an instance that is no worker. What is attached there already is left as it is.
- * @returns their device names, in the order of the volumes
+ * @returns the device name of each, by the volume's name in the recovery point
  * @throws AttachFailed, WaitTimedOut
  */
 export async function attachRestored(
@@ -27,7 +29,7 @@ export async function attachRestored(
   party: Party,
   instanceId: string,
   volumes: Attachable[],
-): Promise<string[]> {
+): Promise<Record<string, string>> {
   for (const volume of volumes) {
     if ((await attachmentOf(context, party, instanceId, volume.volumeId)) === undefined)
       await attach(context, party, instanceId, volume);
@@ -35,14 +37,14 @@ export async function attachRestored(
   const ids = volumes.map(({ volumeId }) => volumeId).join(", ");
   const what = `the volumes to be attached to ${instanceId}`;
   return poll(waitFor(context, what, ids, context.timing.resourceMs), async () => {
-    const devices: string[] = [];
+    const devices: Record<string, string> = {};
     for (const volume of volumes) {
       const found = await attachmentOf(context, party, instanceId, volume.volumeId);
       if (found?.State !== "attached") return undefined;
       const device = found.Device ?? "";
       if (volume.as === "root" && sameName(device) !== sameName(volume.name ?? ""))
-        throw notAsRoot(instanceId, volume, `is attached as ${device}`);
-      devices.push(device);
+        throw notAsRoot(instanceId, volume, device);
+      devices[volume.of] = device;
     }
     return devices;
   });
@@ -55,29 +57,36 @@ async function attachmentOf({ plan }: StepContext, party: Party, instanceId: str
   );
 }
 
-async function attach(context: StepContext, party: Party, InstanceId: string, volume: Attachable) {
+/** @throws AttachFailed when no name is free; WaitTimedOut when the root's is not, which may have been detached a moment ago */
+async function attach(context: StepContext, party: Party, instanceId: string, volume: Attachable) {
+  const isAttached = () => attachUnderFreeName(party, instanceId, volume);
+  if (volume.as === "data") {
+    if (!(await isAttached())) throw noName(instanceId);
+    return;
+  }
+  const what = `a device name for ${volume.volumeId}`;
+  const wait = waitFor(context, what, instanceId, context.timing.visibleMs);
+  await poll(wait, async () => (await isAttached()) || undefined);
+}
+
+/** Takes the first name that is free; where somebody else is faster, the next one. @returns whether one was */
+async function attachUnderFreeName(party: Party, InstanceId: string, volume: Attachable): Promise<boolean> {
   const { volumeId: VolumeId } = volume;
   const tried: string[] = [];
-  const wait = waitFor(context, `a device name for ${VolumeId}`, InstanceId, context.timing.visibleMs);
-  await poll(wait, async () => {
-    for (;;) {
-      const instance = (await findInstance(party, InstanceId)) ?? {};
-      const Device = namesFor(instance, volume).find((one) => !tried.includes(one));
-      if (Device === undefined && volume.as === "data") throw noName(InstanceId);
-      // The volume that had the name was detached a moment ago.
-      if (Device === undefined) return undefined;
-      try {
-        await party.ec2(new AttachVolumeCommand({ VolumeId, InstanceId, Device }), VolumeId);
-        return true;
-      } catch (error) {
-        // EC2's answer was lost and the call repeated.
-        if (awsCode(error) === "VolumeInUse") return true;
-        if (!isDeviceNameTaken(error)) throw error;
-        if (volume.as === "root") return undefined;
-        tried.push(Device);
-      }
+  for (;;) {
+    const instance = (await findInstance(party, InstanceId)) ?? {};
+    const Device = namesFor(instance, volume).find((one) => !tried.includes(one));
+    if (Device === undefined) return false;
+    try {
+      await party.ec2(new AttachVolumeCommand({ VolumeId, InstanceId, Device }), VolumeId);
+      return true;
+    } catch (error) {
+      // EC2's answer was lost and the call repeated.
+      if (awsCode(error) === "VolumeInUse") return true;
+      if (!isDeviceNameTaken(error)) throw error;
+      tried.push(Device);
     }
-  });
+  }
 }
 
 /** A data volume never asks for a name of root volumes: an instance that is stopped without its root would boot from it. */
@@ -87,10 +96,10 @@ function namesFor(instance: Instance, { name, as }: Attachable): string[] {
   return [...(isFree && !isRootDeviceName(name) ? [name] : []), ...freeDeviceNames(instance)];
 }
 
-function notAsRoot(instanceId: string, { volumeId, name }: Attachable, what: string): BlockferryError {
+function notAsRoot(instanceId: string, { volumeId, name }: Attachable, device: string): BlockferryError {
   return new BlockferryError({
     code: "AttachFailed",
-    message: `Volume ${volumeId} ${what}, and instance ${instanceId} boots from ${name}.`,
+    message: `Volume ${volumeId} is attached as ${device}, and instance ${instanceId} boots from ${name}.`,
     remedy: "Find out in CloudTrail who attached it, then restore again.",
     object: volumeId,
   });

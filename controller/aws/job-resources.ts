@@ -30,8 +30,8 @@ export interface Undoing<T extends { Tags?: Tag[] | undefined }> {
 }
 
 /**
- * Undoes what a job has made: all that carries its tag, listed or known by its id, but for what was handed over. It looks again until what was made is visible
- * for certain, and takes nothing as gone that has only not been seen for a moment.
+ * Undoes what a job has made: all that carries its tag, listed or known by its id, but for what was handed over. It looks again
+ * until what was made is visible for certain, and takes nothing as gone that has only not been seen for a moment.
  * @throws NotOfTheJob for ids in the journal that lack the tag, when all else is undone; WaitTimedOut
  */
 export async function undoEach<T extends { Tags?: Tag[] | undefined }>(

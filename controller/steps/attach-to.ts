@@ -23,11 +23,9 @@ export const attachToInstance: Step<RestorePlan> = {
     const { plan, source, made } = context;
     const ids = restoredVolumeIds(plan, made);
     const volumes = plan.volumes.map(({ name, attachName }) => ({
-      ...{ volumeId: madeId(ids, name), name: attachName, as: "data" as const },
+      ...{ of: name, volumeId: madeId(ids, name), name: attachName, as: "data" as const },
     }));
-    const devices = await attachRestored(context, source, plan.request.attachTo ?? "", volumes);
-    const entries = plan.volumes.map(({ name }, index) => [name, devices[index] ?? ""]);
-    return { restoredDevices: Object.fromEntries(entries) };
+    return { restoredDevices: await attachRestored(context, source, plan.request.attachTo ?? "", volumes) };
   },
   wait: async () => ({}),
   undo: (context) =>

@@ -4,7 +4,7 @@ import { snapshotKind } from "../aws/snapshots.js";
 import { JOB_TAG, RESTORED_BY_TAG, RESTORED_FROM_TAG, tagOf } from "../aws/tags.js";
 import { volumeKind } from "../aws/volumes.js";
 import type { RestorePlan } from "../plan.js";
-import { restoredSnapshotIds, restoredVolumeIds } from "../restored.js";
+import { restoredIds } from "../restored.js";
 import type { StepContext } from "./step.js";
 
 /** A resource that is to be delivered, with the tags that its owner finds on it. */
@@ -15,8 +15,7 @@ export interface Parcel {
 
 /** What a restore ends with, as far as it is made. */
 export function parcelsOf({ plan, made }: StepContext<RestorePlan>): Parcel[] {
-  const ids =
-    plan.request.to === "snapshot" ? restoredSnapshotIds(plan, made) : restoredVolumeIds(plan, made);
+  const ids = restoredIds(plan, made);
   const parcels = plan.volumes.flatMap(({ name, tags }) =>
     parcelOf(plan, ids[name], `${plan.point}/${name}`, tags),
   );

@@ -42,10 +42,9 @@ export const swapVolumes: Step<RestorePlan> = {
     const instance = await awaitState(context, "stopped");
     await removeImageVolumes(context, instance);
     const volumes = attachablesOf(context, instance.RootDeviceName ?? "");
-    const devices = await attachRestored(context, source, InstanceId, volumes);
+    const restoredDevices = await attachRestored(context, source, InstanceId, volumes);
     await keepRecordedEnds(context);
-    const entries = volumes.map(({ of }, index) => [of, devices[index] ?? ""]);
-    return { restoredDevices: Object.fromEntries(entries) };
+    return { restoredDevices };
   },
   wait: async () => ({}),
   // The instance is terminated next, and the volumes are removed after it.
