@@ -96,11 +96,14 @@ async function measureRounds(options: CompareOptions, rounds: number): Promise<M
 
 export async function backupWithEach(tools: Tool[], image: string): Promise<Measured[]> {
   const measured: Measured[] = [];
-  for (const tool of tools) {
-    await tool.reset();
-    measured.push(await tool.backup(image));
-  }
+  for (const tool of tools) measured.push(await backUpAnew(tool, image));
   return measured;
+}
+
+/** Into an empty repository. */
+export async function backUpAnew(tool: Tool, image: string): Promise<Measured> {
+  await tool.reset();
+  return tool.backup(image);
 }
 
 export async function restoreAndCompare(tool: Tool, image: string, workFolder: string): Promise<Measured> {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { restoreAndCompare } from "./compare-backups.js";
+import { backUpAnew, restoreAndCompare } from "./compare-backups.js";
 import type { Measured } from "./measure.js";
 import { folderPlace } from "./place.js";
 import { heading, medianRatio, print, type Report } from "./report.js";
@@ -55,11 +55,6 @@ async function each(tools: Tool[], measureOne: (tool: Tool) => Promise<Measured>
 /** Whoever comes first in a round may find the machine otherwise than the second, so they take turns. @returns the plain one first */
 function inPlace(order: Tool[], plain: Tool, measured: Measured[]): Measured[] {
   return order[0] === plain ? measured : measured.toReversed();
-}
-
-async function backUpAnew(tool: Tool, image: string): Promise<Measured> {
-  await tool.reset();
-  return tool.backup(image);
 }
 
 function reportRuns(report: Report, name: string, rounds: Measured[][]): void {

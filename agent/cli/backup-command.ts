@@ -96,7 +96,7 @@ export const backupCommand: Command<BackupArguments> = {
       const signal = interruptSignal();
       const parallelism = await chosenParallelism(args, {
         devices: devices.map(({ path }) => path),
-        partBytes: repository.storage.partBytes,
+        storage: repository.storage,
         notice: watcher.notice,
         signal,
       });

@@ -10,7 +10,6 @@ import {
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
 import type { SpeedAt } from "../tune/advise.js";
-import { USUAL_PART_BYTES } from "../tune/expected-memory.js";
 import { type Tuning, tune } from "../tune/tune.js";
 import { interruptSignal } from "./signals.js";
 
@@ -62,7 +61,6 @@ export const tuneCommand: Command<TuneArguments> = {
     const tuning = await tune({
       devices: args.device,
       storage: repository?.storage,
-      partBytes: USUAL_PART_BYTES,
       seconds: args.seconds,
       signal,
     });

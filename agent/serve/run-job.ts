@@ -134,7 +134,7 @@ async function backUpVolumes(
   const devices = found.map(({ path, volume: { name, origin } }) => ({ path, name, ebs: origin }));
   const parallelism = await chosenParallelism(wanted, {
     devices: devices.map(({ path }) => path),
-    partBytes: repository.storage.partBytes,
+    storage: repository.storage,
     notice: options.watcher.notice,
     signal: options.signal,
   });

@@ -17,6 +17,8 @@ export interface Figures {
   mostReads(threads: number): number;
   sourceBytes: number;
   partBytes: number;
+  /** `bytesPerThread` of the repository's cipher. */
+  cipherBytes: number;
   /** Of all devices together; at least one. */
   read: SpeedAt[];
   /** Of one core; infinite where there was nothing to hash. */
@@ -64,10 +66,9 @@ export function advise(figures: Figures): Advice {
     network === bytesPerSecond ? Math.ceil(neededInFlight(figures.upload) / PART_BUFFERS) : 1,
   );
   const { threads, queueDepth } = fitIntoMemory(figures, Math.max(1, Math.min(wanted, MAX_THREADS)));
-  const { partBytes, sourceBytes } = figures;
   return {
-    ...{ threads, queueDepth, partBytes, bytesPerSecond },
-    memoryBytes: Math.ceil(expectedMemoryBytes({ threads, queueDepth, partBytes, sourceBytes })),
+    ...{ threads, queueDepth, bytesPerSecond, partBytes: figures.partBytes },
+    memoryBytes: Math.ceil(expectedMemoryBytes({ ...figures, threads, queueDepth })),
     bottleneck: network === bytesPerSecond ? "network" : device === bytesPerSecond ? "device" : "cpu",
     limits: { device, cpu, network },
   };

@@ -1,3 +1,4 @@
+import type { Storage } from "../../repository/storage/storage.js";
 import { chooseParallelism, mostReads, type Parallelism } from "../parallelism.js";
 import { measuredParallelism } from "./tune.js";
 
@@ -22,7 +23,7 @@ export async function chosenParallelism(
     devices,
     notice,
     ...measuring
-  }: { devices: string[]; notice(message: string): void; partBytes: number; signal: AbortSignal },
+  }: { devices: string[]; notice(message: string): void; storage: Storage; signal: AbortSignal },
 ): Promise<Parallelism> {
   if (threads !== "auto") return chooseParallelism(threads, queueDepth);
   const found = await measuredParallelism(devices, measuring);

@@ -16,12 +16,15 @@ export interface BackupSize {
   queueDepth: number;
   partBytes: number;
   sourceBytes: number;
+  /** `bytesPerThread` of the repository's cipher. */
+  cipherBytes: number;
 }
 
 /** What a backup takes in bytes, by the formula of docs/architecture.md. The main thread writes packs of block maps, too. */
-export function expectedMemoryBytes({ threads, queueDepth, partBytes, sourceBytes }: BackupSize): number {
+export function expectedMemoryBytes({ threads, queueDepth, ...size }: BackupSize): number {
+  const { partBytes, sourceBytes, cipherBytes } = size;
   const slots = threads * queueDepth * CHUNK_BYTES;
   const parts = (threads + 1) * PART_BUFFERS * (partBytes + CHUNK_BYTES);
   const index = (sourceBytes / CHUNK_BYTES) * BYTES_PER_CHUNK;
-  return PROCESS_BYTES + threads * THREAD_BYTES + slots + parts + index;
+  return PROCESS_BYTES + threads * (THREAD_BYTES + cipherBytes) + slots + parts + index;
 }

@@ -3,11 +3,13 @@ import { availableParallelism } from "node:os";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import type { BlockSource } from "../../native-free-io/block-source.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
+import { CIPHERTEXT_BYTES } from "../../repository/encryption/aes-gcm-cipher.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { mostReads, type Parallelism } from "../parallelism.js";
 import { type Advice, advise, type Figures } from "./advise.js";
 import { hashAndCompress } from "./compute-speed.js";
 import { readSample, sweepDepths } from "./device-speed.js";
+import { USUAL_PART_BYTES } from "./expected-memory.js";
 import { placesOf, withSources } from "./sources.js";
 import { sweepUploads } from "./upload-speed.js";
 
@@ -23,13 +25,13 @@ const QUICK_DEPTHS = [8, 32, 64];
 const QUICK_STEP_MS = 300;
 /** The rest stays for the page cache, the service and whatever else the machine does. */
 const MEMORY_SHARE = 0.5;
+/** One in S3, encrypted: it takes the most memory. */
+const USUAL_REPOSITORY = { partBytes: USUAL_PART_BYTES, cipherBytes: CIPHERTEXT_BYTES };
 
 export interface TuneOptions {
   devices: string[];
   /** Where a backup would go; without one the way there is not measured. */
   storage: Storage | undefined;
-  /** Parts of the uploads, where no storage says so. */
-  partBytes: number;
   /** For all measurements together, about. */
   seconds: number;
   signal: AbortSignal;
@@ -56,7 +58,7 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
   const machine = await withSources(options.devices, (sources) =>
     measureMachine(sources, SAMPLE_CHUNKS, { depths, stepMs, signal }),
   );
-  const figures = { ...machine, upload, partBytes: storage?.partBytes ?? options.partBytes };
+  const figures = { ...machine, ...(storage === undefined ? USUAL_REPOSITORY : costsOf(storage)), upload };
   return { figures, advice: advise({ ...figures, mostReads }) };
 }
 
@@ -66,7 +68,7 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
  */
 export async function measuredParallelism(
   devices: string[],
-  { partBytes, signal }: { partBytes: number; signal: AbortSignal },
+  { storage, signal }: { storage: Storage; signal: AbortSignal },
 ): Promise<Parallelism> {
   const depths = possibleOf(QUICK_DEPTHS);
   const machine = await withSources(devices, (sources) =>
@@ -74,8 +76,13 @@ export async function measuredParallelism(
       ...{ depths, stepMs: QUICK_STEP_MS, signal },
     }),
   );
-  const { threads, queueDepth } = advise({ ...machine, partBytes, upload: [], mostReads });
+  const { threads, queueDepth } = advise({ ...machine, ...costsOf(storage), upload: [], mostReads });
   return { threads, queueDepth };
+}
+
+/** What the memory of a backup depends on. */
+function costsOf({ partBytes, cipher }: Storage): Pick<Figures, "partBytes" | "cipherBytes"> {
+  return { partBytes, cipherBytes: cipher.bytesPerThread };
 }
 
 /** Those depths for which this process has the I/O threads. */
@@ -88,7 +95,7 @@ async function measureMachine(
   sources: BlockSource[],
   sampleChunks: number,
   sweep: Parameters<typeof sweepDepths>[1],
-): Promise<Omit<Figures, "mostReads" | "upload" | "partBytes">> {
+): Promise<Omit<Figures, "mostReads" | "upload" | "partBytes" | "cipherBytes">> {
   const places = placesOf(sources);
   const chunks = sources.reduce((sum, { sizeBytes }) => sum + chunkCount(sizeBytes), 0);
   // A chunk that came twice would seem to be a duplicate.

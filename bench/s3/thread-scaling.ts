@@ -1,13 +1,20 @@
 import { copyFile, rm, stat, statfs } from "node:fs/promises";
 import { availableParallelism, freemem } from "node:os";
 import { basename, join } from "node:path";
+import { expectedMemoryBytes } from "../../agent/tune/expected-memory.js";
+import { CIPHERTEXT_BYTES } from "../../repository/encryption/aes-gcm-cipher.js";
+import { backUpAnew } from "../compare-backups.js";
+import type { Measured } from "../measure.js";
 import { heading, medianRatio, print, type Report } from "../report.js";
 import { blockferry } from "../tools.js";
 import { startNullSink } from "./servers.js";
+import { PART_BYTES } from "./upload-ways.js";
 
 const THREADS = [1, 2, 4, 8, 16];
 /** Files there are in memory. */
 const MEMORY_FOLDER = "/dev/shm";
+const QUEUE_DEPTH = 16;
+const MIB = 2 ** 20;
 
 export interface ScalingOptions {
   report: Report;
@@ -19,46 +26,82 @@ export interface ScalingOptions {
 export async function measureScaling({ report, image, rounds }: ScalingOptions): Promise<void> {
   heading("threads, ext4 image in memory to a null sink");
   const threads = THREADS.filter((count) => count <= availableParallelism());
-  const seconds = new Map<number, number[]>(threads.map((count) => [count, []]));
+  const plain = new Map<number, Measured[]>(threads.map((count) => [count, []]));
+  const encrypted = new Map<number, Measured[]>(threads.map((count) => [count, []]));
   const onOneCore: number[] = [];
   const source = await inMemory(image);
   const sink = await startNullSink();
   try {
     for (let round = 0; round < rounds; round++) {
       for (const count of threads) {
-        const tool = blockferry(sink.place(`${count}-threads`), { backup: ["--threads", String(count)] });
-        await tool.reset();
-        seconds.get(count)?.push((await tool.backup(source.path)).wallSeconds);
+        const backup = ["--threads", String(count), "--queue-depth", String(QUEUE_DEPTH)];
+        const tool = blockferry(sink.place(`${count}-threads`), { backup });
+        plain.get(count)?.push(await backUpAnew(tool, source.path));
+        const place = sink.place(`${count}-threads-encrypted`);
+        const env = { ...place.env, BLOCKFERRY_PASSPHRASE: "a passphrase for the benchmark" };
+        const encrypting = blockferry({ ...place, env }, { init: ["--encrypt", "passphrase"], backup });
+        encrypted.get(count)?.push(await backUpAnew(encrypting, source.path));
       }
       const pinned = blockferry(sink.place("one-core"), {
         backup: ["--threads", "1"],
         launcher: ["taskset", "--cpu-list", "0"],
       });
-      await pinned.reset();
-      onOneCore.push((await pinned.backup(source.path)).wallSeconds);
+      onOneCore.push((await backUpAnew(pinned, source.path)).wallSeconds);
     }
   } finally {
     await sink.stop();
     await source.remove();
   }
-  for (const [count, samples] of seconds) {
-    report.addSeries({ name: `S3, ${count} threads: backup to a null sink`, unit: "s", samples });
+  const wall = (runs: Measured[] = []) => runs.map(({ wallSeconds }) => wallSeconds);
+  for (const [count, runs] of plain) {
+    report.addSeries({ name: `S3, ${count} threads: backup to a null sink`, unit: "s", samples: wall(runs) });
   }
   report.addSeries({ name: "S3, 1 thread on one core: the same", unit: "s", samples: onOneCore });
-  const one = seconds.get(1) ?? [];
+  const one = wall(plain.get(1));
   const addRatio = (name: string, count: number, slower: number[]) => {
-    const samples = slower.map((alone, round) => alone / (seconds.get(count)?.[round] ?? Number.NaN));
+    const samples = slower.map(
+      (alone, round) => alone / (plain.get(count)?.[round]?.wallSeconds ?? Number.NaN),
+    );
     report.addSeries({ name: `S3, ${count} threads, times faster than ${name}`, unit: "x", samples });
   };
   for (const count of threads.filter((more) => more > 2)) addRatio("one", count, one);
   if (threads.length > 1) addRatio("one on one core", threads.at(-1) ?? 1, onOneCore);
+  const { size: sourceBytes } = await stat(image);
+  addMemory(report, { kind: "plain", runs: plain, sourceBytes, cipherBytes: 0 });
+  addMemory(report, { kind: "encrypted", runs: encrypted, sourceBytes, cipherBytes: CIPHERTEXT_BYTES });
   if (!threads.includes(2)) return print("  left out: two threads need two cores");
   report.addBar({
     name: "S3, two threads, times faster than one",
-    value: medianRatio(one, seconds.get(2) ?? []),
+    value: medianRatio(one, wall(plain.get(2))),
     target: 1.8,
     bound: "at least",
     unit: "x",
+  });
+}
+
+interface MemoryRuns {
+  kind: string;
+  /** By the number of threads. */
+  runs: Map<number, Measured[]>;
+  sourceBytes: number;
+  cipherBytes: number;
+}
+
+/** The most memory of all rounds, and what the formula of docs/architecture.md says. */
+function addMemory(report: Report, { kind, runs, ...size }: MemoryRuns): void {
+  const shares = [...runs].map(([threads, rounds]) => {
+    const name = `S3, ${threads} threads, ${kind}`;
+    const peaks = rounds.map(({ peakRssBytes }) => peakRssBytes / MIB);
+    const expected =
+      expectedMemoryBytes({ ...size, threads, queueDepth: QUEUE_DEPTH, partBytes: PART_BYTES }) / MIB;
+    report.addSeries({ name: `${name}: peak memory`, unit: "MiB", samples: peaks });
+    report.addSeries({ name: `${name}: memory by the formula`, unit: "MiB", samples: [expected] });
+    return Math.max(...peaks) / expected;
+  });
+  report.addBar({
+    name: `S3, peak memory against the formula, ${kind}`,
+    value: Math.max(...shares),
+    ...{ target: 1, bound: "at most", unit: "x" },
   });
 }
 

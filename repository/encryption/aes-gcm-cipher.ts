@@ -10,12 +10,19 @@ import { deriveKey, type RepositoryKey } from "./repository-key.js";
 /** A chunk or a footer. */
 const MAX_PIECE_BYTES = Math.max(CHUNK_BYTES, MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES);
 
+/**
+ * Node gives each piece of ciphertext a buffer of its own, and V8 collects such buffers when they come to this much, whatever the
+ * limits of its heap (`AllocateExternalBackingStore` in src/heap/heap.cc).
+ */
+export const CIPHERTEXT_BYTES = 32 * 2 ** 20;
+
 /** More packs than a thread has in hand at once. */
 const MAX_CACHED_PACKS = 64;
 
 /** Of an encrypted repository; docs/format.md tells which key encrypts what. */
 export class AesGcmCipher implements Cipher {
   readonly layout = ENCRYPTED_LAYOUT;
+  readonly bytesPerThread = CIPHERTEXT_BYTES;
   private readonly idKey: KeyObject;
   private readonly packs = new Map<string, PackCipher>();
   private readonly scratch = Buffer.allocUnsafeSlow(MAX_PIECE_BYTES);

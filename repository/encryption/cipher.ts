@@ -6,6 +6,8 @@ import type { PackLayout } from "../pack-format.js";
  */
 export interface Cipher {
   readonly layout: PackLayout;
+  /** Memory that it takes in each thread that writes packs. */
+  readonly bytesPerThread: number;
   /** A chunk's name: 32 bytes that only its plaintext determines, and in an encrypted repository the key. */
   chunkId(payload: Buffer): Buffer;
   /** What a pack is encrypted with. */

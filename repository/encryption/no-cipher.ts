@@ -12,6 +12,7 @@ const PLAIN_PACK: PackCipher = {
 /** Of a repository that is not encrypted: everything stays as it is. */
 export const NO_CIPHER: Cipher = {
   layout: PLAIN_LAYOUT,
+  bytesPerThread: 0,
   chunkId,
   pack: () => PLAIN_PACK,
   encryptObject: (_name, body) => Buffer.from(body.buffer, body.byteOffset, body.byteLength),

@@ -2,11 +2,20 @@ import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { expectedMemoryBytes } from "../../agent/tune/expected-memory.js";
 import { assertSameArea } from "../support/areas.js";
+import { initEncrypted, openWithPassphrase } from "../support/encryption.js";
 import { withExt4 } from "../support/mounts.js";
 import { runMeasured } from "../support/peak-memory.js";
-import { writeSparseFile } from "../support/random-files.js";
-import { agentFails, assertWhole, backUp, newRepository, restoreTo } from "../support/repositories.js";
+import { writeRandomFile, writeSparseFile } from "../support/random-files.js";
+import {
+  agentFails,
+  assertWhole,
+  backUp,
+  initPlain,
+  newRepository,
+  restoreTo,
+} from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
 import { seeded } from "../support/seeded.js";
 import { tempFolder } from "../support/temp-folder.js";
@@ -89,6 +98,33 @@ test(
       assert.ok(peak > 50 * MIB && peak <= MAX_RSS_BYTES, `${args[0]} took ${(peak / MIB).toFixed(0)} MiB`);
     }
     for (const area of areas) await assertSameArea(join(folder, "restored.img"), image, area);
+  }),
+);
+
+test(
+  "a backup takes no more memory than the formula says, into an encrypted repository neither",
+  seeded(async (random) => {
+    const folder = await tempFolder();
+    const image = join(folder, "disk.img");
+    const size = { threads: 4, queueDepth: 16, sourceBytes: 256 * MIB };
+    await writeRandomFile(image, size.sourceBytes, random);
+    for (const init of [initPlain, initEncrypted]) {
+      const repo = join(folder, init.name);
+      await init(repo);
+      const { storage } = await openWithPassphrase(repo);
+      const { partBytes, cipher } = storage;
+      const { peakBytes } = await runMeasured([
+        "backup",
+        "--repo",
+        repo,
+        "--device",
+        image,
+        "--threads",
+        "4",
+      ]);
+      const expected = expectedMemoryBytes({ ...size, partBytes, cipherBytes: cipher.bytesPerThread });
+      assert.ok(peakBytes <= expected, `${init.name}: ${peakBytes} bytes of ${expected}`);
+    }
   }),
 );
 

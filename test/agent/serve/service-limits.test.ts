@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { totalmem } from "node:os";
 import { describe, test } from "node:test";
 import { expectedMemoryBytes } from "../../../agent/tune/expected-memory.js";
+import { CIPHERTEXT_BYTES } from "../../../repository/encryption/aes-gcm-cipher.js";
 import { agent, agentJson, startAgent } from "../../support/agent.js";
 
 describe("the limits of a service", () => {
@@ -24,7 +25,12 @@ describe("the limits of a service", () => {
       const options = ["--volumes=27", "--threads=8", `--data=${data}`];
       return (await agentJson<{ memoryBytes: number }>("limits", ...options)).memoryBytes;
     };
-    const size = { threads: 8, queueDepth: (27 * 16) / 8, partBytes: 8 * 2 ** 20 };
+    const size = {
+      threads: 8,
+      queueDepth: (27 * 16) / 8,
+      partBytes: 8 * 2 ** 20,
+      cipherBytes: CIPHERTEXT_BYTES,
+    };
     const neededBytes = expectedMemoryBytes({ ...size, sourceBytes: 2 ** 40 });
     assert.equal(await memoryOf("1T"), Math.ceil(Math.min(neededBytes, totalmem() * 0.9)));
     assert.equal(await memoryOf("100000T"), Math.ceil(totalmem() * 0.9));

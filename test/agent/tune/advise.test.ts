@@ -12,6 +12,7 @@ const MACHINE: Figures = {
   mostReads: (threads) => Math.floor((256 - 8 - 4 * threads) / threads),
   sourceBytes: 100 * GIB,
   partBytes: 8 * 2 ** 20,
+  cipherBytes: 0,
   read: [
     { inFlight: 8, bytesPerSecond: 900 * MB },
     { inFlight: 32, bytesPerSecond: 2350 * MB },
