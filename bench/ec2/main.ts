@@ -3,6 +3,11 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import yargs from "yargs";
 import { ReportFile } from "../../agent/report/report-file.js";
+import { exitCodeOf } from "../../command-line/exit-codes.js";
+import { checkWholeNumber, usage } from "../../command-line/options.js";
+import { printError } from "../../command-line/output.js";
+import { asBlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockSource } from "../../native-free-io/block-source.js";
 import { print } from "../report.js";
 import { cold } from "../tools.js";
 import { warm } from "./device-tools.js";
@@ -10,8 +15,10 @@ import { measureDevice } from "./measure-device.js";
 import { ownPlaces } from "./own-place.js";
 import { benchPage } from "./page.js";
 
+const PROGRAM = "npm run bench:ec2 --";
+
 const options = await yargs(process.argv.slice(2))
-  .scriptName("npm run bench:ec2 --")
+  .scriptName(PROGRAM)
   .options({
     device: { type: "string", demandOption: true, describe: "Device to back up; it is only read" },
     repo: {
@@ -37,47 +44,81 @@ const options = await yargs(process.argv.slice(2))
   .strict()
   .parseAsync();
 
-const cores = availableParallelism();
-const steps = options.small
-  ? { measuring: warm, rounds: 1, queueDepths: [4, 16], fioDepths: [1, 16], fioSeconds: 1, tuneSeconds: 2 }
-  : {
-      measuring: cold,
-      rounds: options.rounds,
-      queueDepths: [4, 16, 64],
-      fioDepths: [1, 4, 16, 64],
-      fioSeconds: 10,
-      tuneSeconds: 30,
-    };
-const report = await ReportFile.prepare(options.report);
-const workFolder = await mkdtemp(join(resolve(options.workDir), "blockferry-bench-"));
-const target = options.restoreTo ?? join(workFolder, "restored");
-await refuseTarget(target, options.device);
-const places = await ownPlaces(options);
-print(`repositories: ${places.name}, which is removed at the end`);
-const removeAll = async () => {
-  await places.remove();
-  await rm(workFolder, { recursive: true, force: true });
-};
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-  process.once(signal, () => void removeAll().finally(() => process.exit(130)));
 try {
-  const figures = await measureDevice({
-    ...steps,
-    ...{ device: options.device, target, places, repository: options.repo, workFolder },
-    threads: options.threads ?? [...new Set([1, Math.ceil(cores / 2), cores])],
-    queueDepths: options.queueDepths ?? steps.queueDepths,
-  });
-  await report.write(benchPage(figures));
-  print(`report: ${options.report}`);
-} finally {
-  await removeAll();
+  await benchmark();
+} catch (thrown) {
+  const error = asBlockferryError(thrown);
+  printError(error, { program: PROGRAM, json: false, verbose: error.code === "Unexpected" });
+  process.exitCode = exitCodeOf(error);
 }
 
-/** A file that is there may be dear to somebody; a device is named to be overwritten. */
-async function refuseTarget(path: string, device: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isFile()) throw new Error(`--restore-to ${path}: there is a file already. Name a new one.`);
-  const source = await stat(device);
-  const isSame = found !== undefined && found.rdev === source.rdev && found.isBlockDevice();
-  if (isSame) throw new Error(`--restore-to ${path} is the device that is to be backed up.`);
+/** Measures, writes the report, and removes all else. */
+async function benchmark(): Promise<void> {
+  refuseNumbers();
+  const cores = availableParallelism();
+  const steps = options.small
+    ? { measuring: warm, rounds: 1, queueDepths: [4, 16], fioDepths: [1, 16], fioSeconds: 1, tuneSeconds: 2 }
+    : {
+        measuring: cold,
+        rounds: options.rounds,
+        queueDepths: [4, 16, 64],
+        fioDepths: [1, 4, 16, 64],
+        fioSeconds: 10,
+        tuneSeconds: 30,
+      };
+  await refuseDevices();
+  const report = await ReportFile.prepare(options.report);
+  const places = await ownPlaces(options);
+  const workFolder = await mkdtemp(join(resolve(options.workDir), "blockferry-bench-"));
+  const removeAll = async () => {
+    await places.remove();
+    await rm(workFolder, { recursive: true, force: true });
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.once(signal, () => void removeAll().finally(() => process.exit(130)));
+  print(`repositories: ${places.name}, which is removed at the end`);
+  try {
+    const figures = await measureDevice({
+      ...steps,
+      ...{ device: options.device, places, repository: options.repo, workFolder },
+      target: options.restoreTo ?? join(workFolder, "restored"),
+      threads: options.threads ?? [...new Set([1, Math.ceil(cores / 2), cores])],
+      queueDepths: options.queueDepths ?? steps.queueDepths,
+    });
+    await report.write(benchPage(figures));
+    print(`report: ${options.report}`);
+  } finally {
+    await removeAll();
+  }
+}
+
+/** @throws Usage */
+function refuseNumbers(): void {
+  checkWholeNumber("rounds", options.rounds, 1, 100);
+  for (const threads of options.threads ?? []) checkWholeNumber("threads", threads, 1, 128);
+  for (const depth of options.queueDepths ?? []) checkWholeNumber("queue-depths", depth, 1, 256);
+}
+
+/**
+ * A file that is there may be dear to somebody; a device is named to be overwritten.
+ * @throws Usage, SourceNotFound, SourceUnreadable
+ */
+async function refuseDevices(): Promise<void> {
+  const { device, restoreTo } = options;
+  await (await BlockSource.open(device)).close();
+  if (restoreTo === undefined) return;
+  const found = await stat(restoreTo).catch(() => undefined);
+  if (found?.isFile()) {
+    throw usage(
+      `--restore-to ${restoreTo} is a file that is there already.`,
+      "Name a new file, or a device.",
+    );
+  }
+  const isSame = found?.isBlockDevice() && found.rdev === (await stat(device)).rdev;
+  if (isSame) {
+    throw usage(
+      `--restore-to ${restoreTo} is the device that is to be backed up.`,
+      "Name another one: it is overwritten.",
+    );
+  }
 }

@@ -74,11 +74,36 @@ describe("the benchmark of a device", async () => {
         const report = join(folder, "refused.html");
         const args = ["--device", device, "--repo", repo, "--restore-to", target, "--report", report];
         const { code, stderr } = await runBench(args);
-        assert.equal(code, 1);
+        assert.equal(code, 2);
         assert.match(stderr, /--restore-to/);
       }
     });
     assert.ok((await readFile(image)).equals(Buffer.alloc(MIB, "x")));
+  });
+
+  test("refuses what cannot be measured in words, and leaves nothing behind", async () => {
+    const empty = await tempFolder();
+    const common = [
+      "--repo",
+      join(empty, "repo"),
+      "--report",
+      join(empty, "bench.html"),
+      "--work-dir",
+      empty,
+    ];
+    const refusals: [string[], number, RegExp][] = [
+      [["--device", join(empty, "nothing")], 1, /nothing.*\n {2}\S/],
+      [["--device", image, "--rounds=0"], 2, /--rounds/],
+      [["--device", image, "--threads=x"], 2, /--threads/],
+      [["--device", image, "--queue-depths=-1"], 2, /--queue-depths/],
+    ];
+    for (const [args, exit, says] of refusals) {
+      const { code, stderr } = await runBench([...args, ...common]);
+      assert.equal(code, exit, stderr);
+      assert.match(stderr, says);
+      assert.doesNotMatch(stderr, /\n {4}at /);
+    }
+    assert.deepEqual(await readdir(empty), []);
   });
 
   rootTest(
