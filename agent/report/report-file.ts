@@ -1,6 +1,6 @@
-import { open, rm, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
-import { replaceFile, tempName } from "../replace-file.js";
+import { replaceFile, tryReplacing } from "../replace-file.js";
 import type { Markup } from "./charts/markup.js";
 import { DOCTYPE } from "./page.js";
 
@@ -14,11 +14,9 @@ export class ReportFile {
    * @throws ReportNotWritable
    */
   static async prepare(path: string): Promise<ReportFile> {
-    const temp = tempName(path);
     try {
       await refuseOther(path);
-      await (await open(temp, "wx")).close();
-      await rm(temp);
+      await tryReplacing(path);
     } catch (error) {
       throw error instanceof BlockferryError ? error : notWritable(path, reasonOf(error), error);
     }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { STAGES } from "../../../agent/backup/stage-times.js";
@@ -112,6 +112,18 @@ describe("backup --report", async () => {
   test("replaces the report of another backup", async () => {
     await backUp(repo, `${image}=root`, "--report", reports.first);
     assert.equal(kindsIn(await volumeIn(reports.first)), "======....=.====");
+  });
+
+  test("is written where a symbolic link leads to, also when nothing is there yet, and the link stays", async () => {
+    await mkdir(join(folder, "pages"));
+    const [latest, page] = [join(folder, "latest.html"), join(folder, "pages", "page.html")];
+    await symlink("pages/page.html", latest);
+    for (const _ of ["new", "replaced"]) {
+      const { point } = await backUp(repo, `${image}=root`, "--report", latest);
+      assert.equal((await figuresIn(page)).point, point);
+      assert.ok((await lstat(latest)).isSymbolicLink());
+    }
+    assert.deepEqual(await readdir(join(folder, "pages")), ["page.html"]);
   });
 
   rootTest("shows where blocks could not be read", async () => {
