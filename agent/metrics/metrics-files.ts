@@ -1,9 +1,14 @@
-import { appendFile, readFile } from "node:fs/promises";
+import { type FileHandle, open, readFile } from "node:fs/promises";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
+import { canonicalPath } from "../../foundation/canonical-path.js";
+import { createFile } from "../create-file.js";
 import { replaceFile } from "../replace-file.js";
 import { emfLines } from "./emf.js";
 import { type JobCounts, lastSuccesses, prometheusText } from "./prometheus.js";
 import type { RunRecord } from "./run-record.js";
+
+/** Collectors run as users of their own, so that everybody may read new files, whatever the umask. */
+const METRICS_MODE = 0o644;
 
 /** Where metrics go; nowhere without either. */
 export interface MetricsFiles {
@@ -30,13 +35,32 @@ export async function writeMetrics(
   if (files.emf !== undefined) await appendLines(files.emf, emfLines(record));
   if (files.prometheus === undefined) return;
   const earlier = lastSuccesses(await readIfThere(files.prometheus));
-  await replaceFile(files.prometheus, prometheusText(last, earlier, jobs));
+  await replaceFile(files.prometheus, prometheusText(last, earlier, jobs), METRICS_MODE);
 }
 
 async function appendLines(path: string, lines: string[]): Promise<void> {
   const text = lines.map((line) => `${line}\n`).join("");
   if (path === "-") process.stdout.write(text);
-  else await appendFile(path, text);
+  else await appendToFile(path, text);
+}
+
+async function appendToFile(path: string, text: string): Promise<void> {
+  const file = await openToAppend(path);
+  try {
+    await file.appendFile(text);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A file that is there keeps its mode. */
+async function openToAppend(path: string): Promise<FileHandle> {
+  try {
+    return await createFile(await canonicalPath(path), METRICS_MODE);
+  } catch (error) {
+    if (systemErrorCode(error) !== "EEXIST") throw error;
+    return open(path, "a");
+  }
 }
 
 async function readIfThere(path: string): Promise<string> {

@@ -1,5 +1,6 @@
 import { open, stat } from "node:fs/promises";
 import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { PRIVATE_FILE_MODE } from "../../foundation/private-modes.js";
 import { replaceFile, tryReplacing } from "../replace-file.js";
 import type { Markup } from "./charts/markup.js";
 import { DOCTYPE } from "./page.js";
@@ -23,8 +24,9 @@ export class ReportFile {
     return new ReportFile(path);
   }
 
+  /** It shows tags, paths and maps of the volumes: a new one is for its owner alone. */
   async write(page: Markup): Promise<void> {
-    await replaceFile(this.path, page.text);
+    await replaceFile(this.path, page.text, PRIVATE_FILE_MODE);
   }
 }
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { prometheusText } from "../../../agent/metrics/prometheus.js";
 import type { RunRecord } from "../../../agent/metrics/run-record.js";
 import { FIXTURES } from "../../fixtures/fixtures.js";
-import { agent } from "../../support/agent.js";
+import { AGENT, agent } from "../../support/agent.js";
 import { jobVolume } from "../../support/jobs.js";
 import { prometheusFamilies } from "../../support/prometheus-families.js";
 import { PYTHON } from "../../support/python.js";
@@ -98,6 +98,18 @@ describe("metrics", async () => {
     for (const line of lines) assertTargetsAreThere(JSON.parse(line) as EmfDocument);
     const failed = lines.map((line) => JSON.parse(line) as EmfDocument).find(({ Failed }) => Failed === 1);
     assert.equal(failed?.ErrorCode, "SourceNotFound");
+  });
+
+  test("can be read by everybody whatever the umask, and keep the mode of files that are there", async () => {
+    const places = [join(folder, "modes.prom"), join(folder, "modes.log")] as const;
+    const [prometheus, emf] = places;
+    const verify = ["verify", "--repo", repo, "--metrics-file", prometheus, "--emf-file", emf];
+    const modes = () => Promise.all(places.map(async (path) => (await stat(path)).mode & 0o777));
+    await runTool("sh", "-c", 'umask 077; exec "$@"', "sh", process.execPath, AGENT, ...verify);
+    assert.deepEqual(await modes(), [0o644, 0o644]);
+    for (const path of places) await chmod(path, 0o640);
+    assert.equal((await agent(...verify)).code, 0);
+    assert.deepEqual(await modes(), [0o640, 0o640]);
   });
 
   test("that cannot be written do not fail the run, and a note says so", async () => {

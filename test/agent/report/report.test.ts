@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { STAGES } from "../../../agent/backup/stage-times.js";
@@ -124,6 +124,15 @@ describe("backup --report", async () => {
       assert.ok((await lstat(latest)).isSymbolicLink());
     }
     assert.deepEqual(await readdir(join(folder, "pages")), ["page.html"]);
+  });
+
+  test("is for its owner alone when it is new, and keeps the mode of a page that it replaces", async () => {
+    const report = join(folder, "mode.html");
+    await backUp(repo, `${image}=root`, "--report", report);
+    assert.equal((await stat(report)).mode & 0o777, 0o600);
+    await chmod(report, 0o664);
+    await backUp(repo, `${image}=root`, "--report", report);
+    assert.equal((await stat(report)).mode & 0o777, 0o664);
   });
 
   rootTest("shows where blocks could not be read", async () => {
