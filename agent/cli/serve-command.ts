@@ -17,7 +17,12 @@ import { type ServeReport, serve } from "../serve/serve.js";
 import { ServiceMetrics } from "../serve/service-metrics.js";
 import { ServiceReports } from "../serve/service-reports.js";
 import { instanceId, repositoryFromUserData } from "../serve/worker-identity.js";
-import { type MetricsArguments, metricsFiles, metricsOptions } from "./metrics-options.js";
+import {
+  type MetricsArguments,
+  metricsFiles,
+  metricsOptions,
+  refuseMetricsFiles,
+} from "./metrics-options.js";
 import { serviceLog } from "./service-log.js";
 import { interruptSignal } from "./signals.js";
 
@@ -91,6 +96,7 @@ export const serveCommand: Command<ServeArguments> = {
       statusIntervalMs: milliseconds("status-interval", args.statusInterval),
       deviceTimeoutMs: milliseconds("device-timeout", args.deviceTimeout),
     };
+    await refuseMetricsFiles(args);
     const arn = parseJobKey(args.jobKey);
     const location = await repositoryLocation(args);
     const worker = await workerId(args.workerId);
