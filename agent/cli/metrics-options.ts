@@ -65,14 +65,8 @@ export async function withMetrics(
     thrown = error;
   }
   const record = meter.end(thrown);
-  try {
-    await writeMetrics(metricsFiles(args), record, [record]);
-  } catch (error) {
-    process.stderr.write(`note: ${describeFailure(error)}\n`);
+  for (const { message } of await writeMetrics(metricsFiles(args), record, [record])) {
+    process.stderr.write(`note: ${message}\n`);
   }
   if (thrown !== undefined) throw thrown;
-}
-
-function describeFailure(error: unknown): string {
-  return `the metrics could not be written: ${error instanceof Error ? error.message : error}`;
 }

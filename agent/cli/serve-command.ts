@@ -97,18 +97,24 @@ export const serveCommand: Command<ServeArguments> = {
       deviceTimeoutMs: milliseconds("device-timeout", args.deviceTimeout),
     };
     await refuseMetricsFiles(args);
+    const files = metricsFiles(args);
     const arn = parseJobKey(args.jobKey);
     const location = await repositoryLocation(args);
     const worker = await workerId(args.workerId);
     const jobKey = arn === undefined ? undefined : { arn, profile: profileOf(location) };
+    const metrics = await ServiceMetrics.prepare(files, log);
+    const reports = await ServiceReports.prepare(
+      args.reportFolder,
+      hasMetrics(files) ? "written" : "none",
+      log,
+    );
     const report = await serveUntilStopped(args, () =>
       serve(location, {
         jobKey,
         ...{ worker, log, ...intervals, signal: interruptSignal() },
         devices: { sysfs: args.sysfs, dev: args.dev },
         threads: args.threads,
-        metrics: new ServiceMetrics(metricsFiles(args), log),
-        reports: new ServiceReports(args.reportFolder, hasMetrics(metricsFiles(args)) ? "written" : "none"),
+        ...{ metrics, reports },
         until: args.once ? "no-job-is-left" : "stopped",
       }),
     );

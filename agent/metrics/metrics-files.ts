@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
 import { appendToFile } from "../append-to-file.js";
 import { type OwnFile, whyForeign } from "../own-file.js";
-import { replaceFile } from "../replace-file.js";
+import { replaceFile, tryReplacing } from "../replace-file.js";
 import { emfLines } from "./emf.js";
 import { type JobCounts, lastSuccesses, prometheusText } from "./prometheus.js";
 import type { RunRecord } from "./run-record.js";
@@ -50,28 +50,55 @@ export async function refuseForeignFiles({ prometheus, emf }: MetricsFiles): Pro
 /**
  * Tells of a run that has ended. What is there is looked at again: a restore may just have made a file of that name.
  * @param last the last run of each command and instance, this one included
+ * @returns why not, for each file that could not be written; the other one is all the same
  */
 export async function writeMetrics(
-  { prometheus, emf }: MetricsFiles,
+  files: MetricsFiles,
   record: RunRecord,
   last: RunRecord[],
   jobs?: JobCounts,
-): Promise<void> {
-  if (emf !== undefined) await appendLines(emf, emfLines(record));
-  if (prometheus === undefined) return;
-  await refuseForeign(prometheus, PROMETHEUS);
-  const earlier = lastSuccesses(await readIfThere(prometheus));
-  await replaceFile(prometheus, prometheusText(last, earlier, jobs), NEW_MODE);
+): Promise<BlockferryError[]> {
+  const lines = emfLines(record)
+    .map((line) => `${line}\n`)
+    .join("");
+  if (files.emf === "-") process.stdout.write(lines);
+  return writeEach(files, {
+    emf: (path) => appendToFile(path, lines, NEW_MODE),
+    prometheus: async (path) => {
+      const earlier = lastSuccesses(await readIfThere(path));
+      await replaceFile(path, prometheusText(last, earlier, jobs), NEW_MODE);
+    },
+  });
 }
 
-async function appendLines(path: string, lines: string[]): Promise<void> {
-  const text = lines.map((line) => `${line}\n`).join("");
-  if (path === "-") {
-    process.stdout.write(text);
-    return;
+/** Finds out whether metrics can be written, as `writeMetrics` tells it. */
+export function tryMetrics(files: MetricsFiles): Promise<BlockferryError[]> {
+  return writeEach(files, { emf: (path) => appendToFile(path, "", NEW_MODE), prometheus: tryReplacing });
+}
+
+async function writeEach(
+  { prometheus, emf }: MetricsFiles,
+  write: Record<keyof MetricsFiles, (path: string) => Promise<void>>,
+): Promise<BlockferryError[]> {
+  const failures: BlockferryError[] = [];
+  if (emf !== undefined && emf !== "-") failures.push(...(await failureOf(emf, EMF, write.emf)));
+  if (prometheus !== undefined) failures.push(...(await failureOf(prometheus, PROMETHEUS, write.prometheus)));
+  return failures;
+}
+
+async function failureOf(
+  path: string,
+  kind: MetricsKind,
+  write: (path: string) => Promise<void>,
+): Promise<BlockferryError[]> {
+  try {
+    await refuseForeign(path, kind);
+    await write(path);
+    return [];
+  } catch (error) {
+    if (error instanceof BlockferryError) return [error];
+    return [notWritable(path, kind, error instanceof Error ? error.message : String(error), error)];
   }
-  await refuseForeign(path, EMF);
-  await appendToFile(path, text, NEW_MODE);
 }
 
 async function readIfThere(path: string): Promise<string> {
@@ -86,13 +113,24 @@ async function readIfThere(path: string): Promise<string> {
 /** @throws MetricsNotWritable; what `whyForeign` throws */
 async function refuseForeign(path: string, kind: MetricsKind): Promise<void> {
   const reason = await whyForeign(path, kind);
-  if (reason === undefined) return;
-  throw new BlockferryError({
-    code: "MetricsNotWritable",
-    message: `Metrics cannot be written to ${path}: ${reason}.`,
-    remedy: `Name a new file, as in ${kind.example}`,
-    object: path,
-  });
+  if (reason !== undefined) throw notWritable(path, kind, reason);
+}
+
+function notWritable(
+  path: string,
+  { example }: MetricsKind,
+  reason: string,
+  cause?: unknown,
+): BlockferryError {
+  return new BlockferryError(
+    {
+      code: "MetricsNotWritable",
+      message: `Metrics cannot be written to ${path}: ${reason}.`,
+      remedy: `Name a new file in a folder that exists and may be written to, as in ${example}`,
+      object: path,
+    },
+    cause,
+  );
 }
 
 function throwRefusal(error: unknown): void {

@@ -112,16 +112,35 @@ describe("metrics", async () => {
     assert.deepEqual(await modes(), [0o640, 0o640]);
   });
 
-  test("that cannot be written do not fail the run, and a note says so", async () => {
-    const { code, stderr } = await agent(
-      "verify",
-      "--repo",
-      repo,
-      "--metrics-file",
-      join(image, "no-folder"),
-    );
-    assert.equal(code, 0);
-    assert.match(stderr, /note: the metrics could not be written: ENOTDIR/);
+  test("that cannot be written do not fail the run, and a note names each file; the other one is written", async () => {
+    const nowhere = join(image, "no-folder");
+    for (const [option, other] of [
+      ["--metrics-file", "--emf-file"],
+      ["--emf-file", "--metrics-file"],
+    ] as const) {
+      const written = join(folder, `beside${option}`);
+      const { code, stderr } = await agent("verify", "--repo", repo, option, nowhere, other, written);
+      assert.equal(code, 0);
+      assert.match(stderr, /note: Metrics cannot be written to .*no-folder: ENOTDIR/);
+      assert.match(await readFile(written, "utf8"), /verify/);
+    }
+    const both = ["--metrics-file", nowhere, "--emf-file", `${nowhere}.log`];
+    const { stderr } = await agent("verify", "--repo", repo, ...both);
+    assert.equal(stderr.match(/note: Metrics cannot be written/g)?.length, 2, stderr);
+  });
+
+  test("and reports that a service cannot write are told when it begins", async () => {
+    const served = await ServedRepository.open(await newRepository(await tempFolder()));
+    const nowhere = join(folder, "none", "file");
+    const lost = ["--metrics-file", nowhere, "--emf-file", `${nowhere}.log`, "--report-folder", nowhere];
+    const { code, stdout } = await served.serveOnce(lost);
+    assert.equal(code, 0, stdout);
+    const codes = [...stdout.matchAll(/"code":"(\w+)"/g)].map(([, found]) => found);
+    assert.deepEqual(codes.sort(), ["MetricsNotWritable", "MetricsNotWritable", "ReportNotWritable"]);
+    const fine = ["--metrics-file", metricsFile, "--emf-file", emfFile, "--report-folder", folder];
+    const before = await readdir(folder);
+    assert.doesNotMatch((await served.serveOnce(fine)).stdout, /NotWritable/);
+    assert.deepEqual(await readdir(folder), before, "nothing is left of the try");
   });
 
   test("survive names with every special character of the format", async () => {
