@@ -49,7 +49,7 @@ export async function refuseForeignFiles({ prometheus, emf }: MetricsFiles): Pro
 
 /**
  * Tells of a run that has ended. What is there is looked at again: a restore may just have made a file of that name.
- * @param last the last run of each command and instance, this one included
+ * @param last the last run of each command and instance
  * @returns why not, for each file that could not be written; the other one is all the same
  */
 export async function writeMetrics(

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { prometheusText } from "../../../agent/metrics/prometheus.js";
 import type { RunRecord } from "../../../agent/metrics/run-record.js";
+import { requestCancel } from "../../../repository/jobs/cancel.js";
 import { FIXTURES } from "../../fixtures/fixtures.js";
 import { AGENT, agent } from "../../support/agent.js";
 import { jobVolume } from "../../support/jobs.js";
@@ -86,6 +87,36 @@ describe("metrics", async () => {
     await prometheusFamilies(await text());
     assert.match(await text(), /blockferry_serve_jobs_total\{outcome="failed"\} 1\n/);
     assert.match(await text(), /run_success\{command="backup",instance_id="i-[0-9a-f]+"\} 0\n/);
+  });
+
+  test("of a service count jobs that it refuses and that were cancelled before they began, too, by their errors", async () => {
+    const served = await ServedRepository.open(await newRepository(await tempFolder()));
+    await served.addJob([jobVolume(0, MIB)], { expiresAt: new Date(0).toISOString() });
+    for (const _ of ["one", "another"]) {
+      const { id } = await served.addJob([jobVolume(0, MIB)]);
+      await requestCancel(served.repository.storage, id);
+    }
+    const { code } = await served.serveOnce(options);
+    assert.equal(code, 1);
+    await prometheusFamilies(await text());
+    for (const line of [
+      'jobs_total{outcome="succeeded"} 0',
+      'jobs_total{outcome="failed"} 3',
+      'job_errors_total{code="JobOutdated"} 1',
+      'job_errors_total{code="Cancelled"} 2',
+    ]) {
+      assert.ok((await text()).includes(`blockferry_serve_${line}\n`), `${line} in\n${await text()}`);
+    }
+    assert.doesNotMatch(
+      await text(),
+      /command="serve"/,
+      "which would look like a failure until the service ends",
+    );
+    const lines = (await readFile(emfFile, "utf8")).trim().split("\n").slice(-3);
+    const documents = lines.map((line) => JSON.parse(line) as EmfDocument);
+    for (const { Command, Failed } of documents) assert.deepEqual([Command, Failed], ["serve", 1]);
+    const errors = documents.map(({ ErrorCode }) => ErrorCode);
+    assert.deepEqual(errors.sort(), ["Cancelled", "Cancelled", "JobOutdated"]);
   });
 
   test("in the embedded metric format satisfy the schema of AWS, every line of them", async () => {
