@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
+import { emfLines } from "../../../agent/metrics/emf.js";
 import { prometheusText } from "../../../agent/metrics/prometheus.js";
 import type { RunRecord } from "../../../agent/metrics/run-record.js";
 import { requestCancel } from "../../../repository/jobs/cancel.js";
@@ -18,6 +19,10 @@ import { ServedRepository } from "../../support/served-repository.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
+const EMPTY_RUN: RunRecord = {
+  ...{ command: "backup", startedAt: new Date(0), endedAt: new Date(1), errorCode: undefined },
+  ...{ figures: {}, volumes: [] },
+};
 
 describe("metrics", async () => {
   const folder = await tempFolder();
@@ -176,13 +181,7 @@ describe("metrics", async () => {
 
   test("survive names with every special character of the format", async () => {
     const record: RunRecord = {
-      ...{
-        command: "backup",
-        startedAt: new Date(0),
-        endedAt: new Date(1),
-        errorCode: undefined,
-        figures: {},
-      },
+      ...EMPTY_RUN,
       volumes: [{ name: 'a"b\\c\nd{}=,é', sizeBytes: 1, unreadableBytes: 0 }],
     };
     const families = await prometheusFamilies(prometheusText([record], new Map()));
@@ -191,6 +190,16 @@ describe("metrics", async () => {
       size?.samples.map(({ labels }) => labels),
       [{ command: "backup", volume: record.volumes[0]?.name }],
     );
+  });
+
+  test("of volumes with different names have different dimensions, which are ASCII", () => {
+    const names = ["数据.img", "系统.img", "a b.img", "50%.img", "50%25.img", "\u0007", "??.img"];
+    const volumes = names.map((name) => ({ name, sizeBytes: 1, unreadableBytes: 0 }));
+    const [, ...lines] = emfLines({ ...EMPTY_RUN, volumes });
+    const values = lines.map((line) => String((JSON.parse(line) as EmfDocument).Volume));
+    assert.equal(new Set(values).size, names.length, values.join());
+    for (const value of values) assert.match(value, /^[\x20-\x7e]+$/);
+    assert.deepEqual(values.map(decodeURIComponent), names);
   });
 
   for (const [what, broken] of [
