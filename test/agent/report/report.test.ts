@@ -147,6 +147,15 @@ describe("backup --report", async () => {
     assert.equal(volume.unreadableBytes, 4096);
   });
 
+  test("of an empty image says that there was nothing to read, and blames nothing for it", async () => {
+    const [empty, report] = [join(folder, "empty.img"), join(folder, "empty.html")];
+    await writeFile(empty, "");
+    await backUp(repo, `${empty}=root`, "--report", report);
+    const html = await readFile(report, "utf8");
+    assert.match(html, /The volumes are empty: there was nothing to read\./);
+    assert.doesNotMatch(html, /was the limit/);
+  });
+
   test("takes all for new when what was before is lost, and is written all the same", async () => {
     const lost = await newRepository(folder, "lost");
     await backUp(lost, `${image}=root`);
