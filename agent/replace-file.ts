@@ -1,19 +1,53 @@
 import { randomBytes } from "node:crypto";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
+import { systemErrorCode } from "../foundation/blockferry-error.js";
+import { canonicalPath } from "../foundation/canonical-path.js";
+import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
+import { createFile } from "./create-file.js";
 
-/** Writes a file as a whole: nobody reads half of it, and the one before stays until the new one is complete. */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  const temp = tempName(path);
+/**
+ * Writes a file as a whole: nobody reads half of it, and the one before stays until the new one is complete. A symbolic link
+ * stays, too: what it leads to is replaced.
+ * @param newMode of a file that was not there before, whatever the umask; one that is replaced keeps its own
+ */
+export async function replaceFile(path: string, text: string, newMode: number): Promise<void> {
+  const file = await canonicalPath(path);
+  const temp = tempName(file);
   try {
-    await writeFile(temp, text, { flag: "wx" });
-    await rename(temp, path);
+    await writeNew(temp, text, (await modeOf(file)) ?? newMode);
+    await rename(temp, file);
   } catch (error) {
     await rm(temp, { force: true });
     throw error;
   }
 }
 
+/** Finds out whether `replaceFile` could write there, and leaves nothing behind. @throws why not */
+export async function tryReplacing(path: string): Promise<void> {
+  const temp = tempName(await canonicalPath(path));
+  await writeNew(temp, "", PRIVATE_FILE_MODE);
+  await rm(temp);
+}
+
+async function modeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).mode & 0o777;
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function writeNew(path: string, text: string, mode: number): Promise<void> {
+  const file = await createFile(path, mode);
+  try {
+    await file.writeFile(text);
+  } finally {
+    await file.close();
+  }
+}
+
 /** A name beside the file, which collectors of `*.prom` and the like pass over. */
-export function tempName(path: string): string {
+function tempName(path: string): string {
   return `${path}.${randomBytes(8).toString("hex")}.tmp`;
 }

@@ -44,6 +44,7 @@ export const ERROR_CODES = [
   "TargetNotEmpty",
   "TargetWriteFailed",
   "ReportNotWritable",
+  "MetricsNotWritable",
   "ListenFailed",
   "ToolMissing",
   "ExportFailed",

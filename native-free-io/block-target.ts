@@ -1,7 +1,8 @@
 import { constants, openSync } from "node:fs";
-import { chmod, chown, type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { chmod, chown, type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
+import { canonicalPath } from "../foundation/canonical-path.js";
 import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
 import { syncFolder } from "../foundation/sync-folder.js";
 import { allocateAligned } from "./aligned-memory.js";
@@ -117,11 +118,6 @@ export class BlockTarget {
 export function openBlockTarget(target: TargetDescription, mode: "direct" | "buffered"): number {
   const direct = mode === "direct" && target.direct ? constants.O_DIRECT : 0;
   return openSync(target.writePath, constants.O_WRONLY | direct);
-}
-
-/** The path without symbolic links; the file itself need not exist yet. */
-async function canonicalPath(path: string): Promise<string> {
-  return realpath(path).catch(async () => join(await realpath(dirname(path)), basename(path)));
 }
 
 /** A file that is replaced keeps its owner and mode. */

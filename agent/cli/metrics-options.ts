@@ -1,7 +1,8 @@
 import { once, usage } from "../../command-line/options.js";
-import { type MetricsFiles, writeMetrics } from "../metrics/metrics-files.js";
+import { type MetricsFiles, refuseForeignFiles, writeMetrics } from "../metrics/metrics-files.js";
 import { RunMeter } from "../metrics/run-meter.js";
 import type { MeteredCommand } from "../metrics/run-record.js";
+import { refuseSameFile } from "./same-file.js";
 
 export interface MetricsArguments {
   metricsFile: string | undefined;
@@ -29,12 +30,24 @@ export function metricsFiles({ metricsFile, emfFile }: MetricsArguments): Metric
 }
 
 /**
+ * Refuses files of metrics that must not be written to.
+ * @param report another file that the command writes
+ * @throws Usage, MetricsNotWritable
+ */
+export async function refuseMetricsFiles(args: MetricsArguments, report?: string): Promise<void> {
+  const { metricsFile, emfFile } = args;
+  const logFile = emfFile === "-" ? undefined : emfFile;
+  await refuseSameFile({ "--metrics-file": metricsFile, "--emf-file": logFile, "--report": report });
+  await refuseForeignFiles(metricsFiles(args));
+}
+
+/**
  * Runs a command and tells the metrics files of it, however it ends. That they cannot be written is no failure of the run.
- * @throws Usage; what `run` throws
+ * @throws Usage, MetricsNotWritable; what `run` throws
  */
 export async function withMetrics(
   command: MeteredCommand,
-  args: MetricsArguments & { json: boolean },
+  args: MetricsArguments & { json: boolean; report?: string | undefined },
   run: (meter: RunMeter) => Promise<void>,
 ): Promise<void> {
   if (args.json && args.emfFile === "-") {
@@ -43,6 +56,7 @@ export async function withMetrics(
       "Give --emf-file a file, or leave --json out.",
     );
   }
+  await refuseMetricsFiles(args, args.report);
   const meter = new RunMeter(command);
   let thrown: unknown;
   try {
@@ -51,14 +65,8 @@ export async function withMetrics(
     thrown = error;
   }
   const record = meter.end(thrown);
-  try {
-    await writeMetrics(metricsFiles(args), record, [record]);
-  } catch (error) {
-    process.stderr.write(`note: ${describeFailure(error)}\n`);
+  for (const { message } of await writeMetrics(metricsFiles(args), record, [record])) {
+    process.stderr.write(`note: ${message}\n`);
   }
   if (thrown !== undefined) throw thrown;
-}
-
-function describeFailure(error: unknown): string {
-  return `the metrics could not be written: ${error instanceof Error ? error.message : error}`;
 }

@@ -17,7 +17,12 @@ import { type ServeReport, serve } from "../serve/serve.js";
 import { ServiceMetrics } from "../serve/service-metrics.js";
 import { ServiceReports } from "../serve/service-reports.js";
 import { instanceId, repositoryFromUserData } from "../serve/worker-identity.js";
-import { type MetricsArguments, metricsFiles, metricsOptions } from "./metrics-options.js";
+import {
+  type MetricsArguments,
+  metricsFiles,
+  metricsOptions,
+  refuseMetricsFiles,
+} from "./metrics-options.js";
 import { serviceLog } from "./service-log.js";
 import { interruptSignal } from "./signals.js";
 
@@ -91,18 +96,25 @@ export const serveCommand: Command<ServeArguments> = {
       statusIntervalMs: milliseconds("status-interval", args.statusInterval),
       deviceTimeoutMs: milliseconds("device-timeout", args.deviceTimeout),
     };
+    await refuseMetricsFiles(args);
+    const files = metricsFiles(args);
     const arn = parseJobKey(args.jobKey);
     const location = await repositoryLocation(args);
     const worker = await workerId(args.workerId);
     const jobKey = arn === undefined ? undefined : { arn, profile: profileOf(location) };
+    const metrics = await ServiceMetrics.prepare(files, log);
+    const reports = await ServiceReports.prepare(
+      args.reportFolder,
+      hasMetrics(files) ? "written" : "none",
+      log,
+    );
     const report = await serveUntilStopped(args, () =>
       serve(location, {
         jobKey,
         ...{ worker, log, ...intervals, signal: interruptSignal() },
         devices: { sysfs: args.sysfs, dev: args.dev },
         threads: args.threads,
-        metrics: new ServiceMetrics(metricsFiles(args), log),
-        reports: new ServiceReports(args.reportFolder, hasMetrics(metricsFiles(args)) ? "written" : "none"),
+        ...{ metrics, reports },
         until: args.once ? "no-job-is-left" : "stopped",
       }),
     );

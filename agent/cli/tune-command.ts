@@ -69,6 +69,9 @@ export const tuneCommand: Command<TuneArguments> = {
 };
 
 function describe({ figures, advice }: Tuning): string {
+  if (advice.bottleneck === null) {
+    return "There is nothing to measure: the devices are empty. Name one that holds data like those to be backed up.";
+  }
   const { limits } = advice;
   const rate = (bytesPerSecond: number) => `${formatBytes(bytesPerSecond)}/s`;
   const sweep = (speeds: SpeedAt[]) =>

@@ -73,7 +73,15 @@ function emfLine(record: RunRecord, sets: Record<string, string>[], metrics: Met
   });
 }
 
-/** CloudWatch takes ASCII alone, no control characters, and something besides white space. */
+/**
+ * CloudWatch takes ASCII alone, no control characters, and something besides white space. All else, and the percent sign, is
+ * percent-encoded, so that different names stay different.
+ */
 function dimensionValue(value: string): string {
-  return value.replace(/[^\x20-\x7e]/g, "?").slice(0, MAX_DIMENSION_CHARACTERS);
+  return value.replace(/[^\x20-\x24\x26-\x7e]/gu, percentEncoded).slice(0, MAX_DIMENSION_CHARACTERS);
+}
+
+/** As URLs have it: each byte of UTF-8 (RFC 3986, 2.1). */
+function percentEncoded(character: string): string {
+  return Buffer.from(character).toString("hex").toUpperCase().replace(/../g, "%$&");
 }

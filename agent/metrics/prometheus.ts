@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../foundation/blockferry-error.js";
 import { durationSeconds, FIGURES, type RunRecord, throughput } from "./run-record.js";
 
 const PREFIX = "blockferry_";
@@ -13,10 +14,11 @@ interface Family {
   samples: { labels: Labels; value: number }[];
 }
 
-/** Jobs that a service has done since it began. */
+/** Jobs that a service has ended since it began. */
 export interface JobCounts {
   succeeded: number;
-  failed: number;
+  /** Jobs that failed or were refused, by what they ended with. */
+  failed: ReadonlyMap<ErrorCode, number>;
 }
 
 /**
@@ -59,7 +61,7 @@ export function prometheusText(records: RunRecord[], earlier: Map<string, number
       records,
       "unreadableBytes",
     ),
-    ...(jobs === undefined ? [] : [jobCounter(jobs)]),
+    ...(jobs === undefined ? [] : jobCounters(jobs)),
   ];
   const text = families.filter(({ samples }) => samples.length > 0).map(familyText);
   return [...text, successText(records, earlier)].join("");
@@ -112,14 +114,25 @@ function volumeGauge(
   return { name, type: "gauge", help, samples };
 }
 
-function jobCounter({ succeeded, failed }: JobCounts): Family {
-  return {
-    ...{ name: "serve_jobs_total", type: "counter", help: "Jobs that the service has done since it began." },
-    samples: [
-      { labels: { outcome: "succeeded" }, value: succeeded },
-      { labels: { outcome: "failed" }, value: failed },
-    ],
-  };
+function jobCounters({ succeeded, failed }: JobCounts): Family[] {
+  const errors = [...failed].map(([code, value]) => ({ labels: { code }, value }));
+  return [
+    {
+      ...{
+        name: "serve_jobs_total",
+        type: "counter",
+        help: "Jobs that the service has ended since it began.",
+      },
+      samples: [
+        { labels: { outcome: "succeeded" }, value: succeeded },
+        { labels: { outcome: "failed" }, value: errors.reduce((sum, { value }) => sum + value, 0) },
+      ],
+    },
+    {
+      ...{ name: "serve_job_errors_total", type: "counter", samples: errors },
+      help: "Jobs that failed or were refused, by the error code of their result.",
+    },
+  ];
 }
 
 function labelsOf({ command, instance }: RunRecord): Labels {

@@ -1,7 +1,8 @@
 import type { ErrorCode } from "../../foundation/blockferry-error.js";
 import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
 
-export type MeteredCommand = "backup" | "restore" | "verify" | "prune";
+/** `serve` stands for jobs that a service ended before they began: those that it refused, and those that were cancelled. */
+export type MeteredCommand = "backup" | "restore" | "verify" | "prune" | "serve";
 
 /** What is told of a run that has ended, well or not. */
 export interface RunRecord {

@@ -98,7 +98,7 @@ function timeSection(figures: BackupFigures): Markup[] {
 }
 
 /** What the threads of a backup did, and how fast that was; for the report of a benchmark, too. */
-export function threadCharts({ stages, timeline, threads }: BackupFigures): Markup[] {
+export function threadCharts({ stats, stages, timeline, threads }: BackupFigures): Markup[] {
   const together = stages.reduce(addSeconds, noSeconds());
   const whole = STAGES.reduce((sum, stage) => sum + together[stage], 0);
   const ends = timeline.map(({ seconds }) => seconds);
@@ -108,7 +108,7 @@ export function threadCharts({ stages, timeline, threads }: BackupFigures): Mark
     values: lengths.map((length, span) => amountIn(span) / Math.max(length, Number.EPSILON)),
   });
   return [
-    markup`<p>${verdict(together)}</p>`,
+    markup`<p>${verdict(stats, together)}</p>`,
     figure(
       dividedBar(
         "What the threads did",
@@ -150,7 +150,11 @@ function duration(seconds: number): string {
 }
 
 /** Says in words what held the threads up: what took most of their time, if anything did. */
-function verdict({ device, storage, ...work }: StageSeconds): string {
+function verdict(
+  { sourceBytes }: BackupFigures["stats"],
+  { device, storage, ...work }: StageSeconds,
+): string {
+  if (sourceBytes === 0) return "The volumes are empty: there was nothing to read.";
   const working = Object.values(work).reduce((sum, seconds) => sum + seconds, 0);
   const whole = device + storage + working;
   if (whole === 0) return "The threads had nothing to do.";

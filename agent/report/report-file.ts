@@ -1,8 +1,11 @@
-import { open, rm, stat } from "node:fs/promises";
-import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
-import { replaceFile, tempName } from "../replace-file.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { PRIVATE_FILE_MODE } from "../../foundation/private-modes.js";
+import { type OwnFile, whyForeign } from "../own-file.js";
+import { replaceFile, tryReplacing } from "../replace-file.js";
 import type { Markup } from "./charts/markup.js";
 import { DOCTYPE } from "./page.js";
+
+const PAGE: OwnFile = { what: "web page", beginning: new RegExp(`^${DOCTYPE}`, "i") };
 
 /** Where a report goes once there is something to report. */
 export class ReportFile {
@@ -14,37 +17,19 @@ export class ReportFile {
    * @throws ReportNotWritable
    */
   static async prepare(path: string): Promise<ReportFile> {
-    const temp = tempName(path);
     try {
-      await refuseOther(path);
-      await (await open(temp, "wx")).close();
-      await rm(temp);
+      const reason = await whyForeign(path, PAGE);
+      if (reason !== undefined) throw notWritable(path, reason);
+      await tryReplacing(path);
     } catch (error) {
       throw error instanceof BlockferryError ? error : notWritable(path, reasonOf(error), error);
     }
     return new ReportFile(path);
   }
 
+  /** It shows tags, paths and maps of the volumes: a new one is for its owner alone. */
   async write(page: Markup): Promise<void> {
-    await replaceFile(this.path, page.text);
-  }
-}
-
-/** @throws ReportNotWritable when what has the name is no page */
-async function refuseOther(path: string): Promise<void> {
-  const found = await stat(path).catch((error) => {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
-  });
-  if (found === undefined || (found.isFile() && found.size === 0)) return;
-  if (!found.isFile()) throw notWritable(path, "what is there is no file");
-  const file = await open(path);
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(DOCTYPE.length), 0, DOCTYPE.length, 0);
-    const beginning = buffer.toString("latin1", 0, bytesRead);
-    if (beginning.toLowerCase() !== DOCTYPE) throw notWritable(path, "the file that is there is no web page");
-  } finally {
-    await file.close();
+    await replaceFile(this.path, page.text, PRIVATE_FILE_MODE);
   }
 }
 

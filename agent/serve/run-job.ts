@@ -55,7 +55,11 @@ export async function runJob(
 ): Promise<JobEnd> {
   const { id, objects } = listed;
   const { control, jobKey } = options;
-  if (objects.has("cancel")) return { outcome: failed(cancelled(id)), control };
+  const refuse = async (error: unknown): Promise<JobEnd> => {
+    await options.metrics.tell(new RunMeter("serve").end(error));
+    return { outcome: failed(error), control };
+  };
+  if (objects.has("cancel")) return refuse(cancelled(id));
   let job: Job;
   let storage: JobStorage;
   // Nobody but this worker writes the heartbeat of its job: where there is one, it has begun already.
@@ -68,7 +72,7 @@ export async function runJob(
     storage = await storageFor(job, { repository, control }, options.signal);
   } catch (error) {
     if (isPassing(error)) throw error;
-    return { outcome: failed(error), control };
+    return refuse(error);
   }
   const run = { ...options, control: storage.control };
   const meter = new RunMeter(job.kind, job.kind === "backup" ? job.instance.instanceId : undefined);

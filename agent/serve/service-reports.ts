@@ -2,27 +2,48 @@ import { join } from "node:path";
 import { asBlockferryError } from "../../foundation/blockferry-error.js";
 import { type BackupReport, NO_REPORT, outcomeReport, pageReport } from "../report/backup-report.js";
 import { ReportFile } from "../report/report-file.js";
+import type { ServiceLog } from "./service-log.js";
 
 /** What a service tells of each of its backups besides the result. */
 export class ServiceReports {
-  /**
-   * @param folder for a page of each job, if there are to be any
-   * @param metrics whether they are written
-   */
-  constructor(
+  private constructor(
     private readonly folder: string | undefined,
     private readonly metrics: "written" | "none",
   ) {}
+
+  /**
+   * Warns where pages cannot be written, before there is any.
+   * @param folder for a page of each job, if there are to be any
+   * @param metrics whether they are written
+   */
+  static async prepare(
+    folder: string | undefined,
+    metrics: "written" | "none",
+    log: ServiceLog,
+  ): Promise<ServiceReports> {
+    try {
+      if (folder !== undefined) await pageFile(folder, "JOB");
+    } catch (error) {
+      const { message, code } = asBlockferryError(error);
+      log.warn(message, { code });
+    }
+    return new ServiceReports(folder, metrics);
+  }
 
   /** Never fails: a job is done whether there can be a page of it or not. */
   async begin(job: string, notice: (message: string) => void): Promise<BackupReport> {
     if (this.folder !== undefined) {
       try {
-        return pageReport(await ReportFile.prepare(join(this.folder, `${job}.html`)), notice);
+        return pageReport(await pageFile(this.folder, job), notice);
       } catch (error) {
         notice(asBlockferryError(error).message);
       }
     }
     return this.metrics === "written" ? outcomeReport(notice) : NO_REPORT;
   }
+}
+
+/** @throws ReportNotWritable */
+function pageFile(folder: string, job: string): Promise<ReportFile> {
+  return ReportFile.prepare(join(folder, `${job}.html`));
 }

@@ -39,7 +39,8 @@ export interface Advice {
   partBytes: number;
   /** What a backup with these takes. */
   memoryBytes: number;
-  bottleneck: Bottleneck;
+  /** Null where the devices are empty, so that there was nothing to measure. */
+  bottleneck: Bottleneck | null;
   /** Bytes of the source that each could do per second by itself; null where it was not measured. */
   limits: { device: number; cpu: number; network: number | null };
   /** What a first backup should reach: the least of these. */
@@ -69,9 +70,17 @@ export function advise(figures: Figures): Advice {
   return {
     ...{ threads, queueDepth, bytesPerSecond, partBytes: figures.partBytes },
     memoryBytes: Math.ceil(expectedMemoryBytes({ ...figures, threads, queueDepth })),
-    bottleneck: network === bytesPerSecond ? "network" : device === bytesPerSecond ? "device" : "cpu",
+    bottleneck: figures.sourceBytes === 0 ? null : bottleneckOf({ device, network }, bytesPerSecond),
     limits: { device, cpu, network },
   };
+}
+
+function bottleneckOf(
+  { device, network }: Pick<Advice["limits"], "device" | "network">,
+  bytesPerSecond: number,
+): Bottleneck {
+  if (network === bytesPerSecond) return "network";
+  return device === bytesPerSecond ? "device" : "cpu";
 }
 
 /** Fewer reads first, down to half, then fewer threads: a thread more costs as much as a hundred reads. */

@@ -4,6 +4,7 @@ import { closeSync, constants, writeSync } from "node:fs";
 import {
   chmod,
   chown,
+  lstat,
   mkdir,
   open,
   readdir,
@@ -98,6 +99,15 @@ test("a new file is for its owner alone, whatever the umask", async () => {
   } finally {
     process.umask(umask);
   }
+});
+
+test("a file is made where a link leads to that has nothing behind it yet, and the link stays a link", async () => {
+  const folder = await tempFolder();
+  await symlink("disk.img", join(folder, "link.img"));
+  const target = await BlockTarget.prepare(join(folder, "link.img"), refuse(5000));
+  await target.commit();
+  assert.equal((await stat(join(folder, "disk.img"))).size, 5000);
+  assert.ok((await lstat(join(folder, "link.img"))).isSymbolicLink());
 });
 
 test("a file that is replaced keeps its mode, and a link to it stays a link", async () => {

@@ -142,12 +142,14 @@ describe("a worker made by packer/provision.sh", async () => {
         instanceId: WORKER,
         userData: JSON.stringify({ blockferry: { repo: inside } }),
       });
+      const metrics = ["/var/lib/blockferry/agent.prom", "/var/lib/blockferry/metrics.log"] as const;
+      const told = ["--metrics-file", metrics[0], "--emf-file", metrics[1]];
       await mkdir(root.file("/etc/blockferry"));
       await writeFile(
         root.file("/etc/blockferry/agent.env"),
         [
           `AWS_EC2_METADATA_SERVICE_ENDPOINT=${env.AWS_EC2_METADATA_SERVICE_ENDPOINT}`,
-          "SERVE_OPTIONS=--poll-interval 0.1 --sysfs /srv/sys --dev /srv/dev",
+          `SERVE_OPTIONS=--poll-interval 0.1 --sysfs /srv/sys --dev /srv/dev ${told.join(" ")}`,
           "VOLUMES=40\nDATA=1T\n",
         ].join("\n"),
       );
@@ -165,6 +167,10 @@ describe("a worker made by packer/provision.sh", async () => {
       await served.pointOf(backupJob.id);
       assert.equal(await served.pointOf(restoreJob), point);
       await runTool("cmp", source, blank);
+      for (const file of metrics) {
+        const read = await worker.run("setpriv", "--reuid=nobody", "--clear-groups", "cat", file);
+        assert.match(read, /restore/, `${file} is for its collector`);
+      }
 
       const pid = await worker.property(UNIT, "MainPID");
       const status = await worker.run("cat", `/proc/${pid}/status`);

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
+import { emfLines } from "../../../agent/metrics/emf.js";
 import { prometheusText } from "../../../agent/metrics/prometheus.js";
 import type { RunRecord } from "../../../agent/metrics/run-record.js";
+import { requestCancel } from "../../../repository/jobs/cancel.js";
 import { FIXTURES } from "../../fixtures/fixtures.js";
-import { agent } from "../../support/agent.js";
+import { AGENT, agent } from "../../support/agent.js";
 import { jobVolume } from "../../support/jobs.js";
 import { prometheusFamilies } from "../../support/prometheus-families.js";
 import { PYTHON } from "../../support/python.js";
@@ -17,6 +19,10 @@ import { ServedRepository } from "../../support/served-repository.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
+const EMPTY_RUN: RunRecord = {
+  ...{ command: "backup", startedAt: new Date(0), endedAt: new Date(1), errorCode: undefined },
+  ...{ figures: {}, volumes: [] },
+};
 
 describe("metrics", async () => {
   const folder = await tempFolder();
@@ -88,6 +94,36 @@ describe("metrics", async () => {
     assert.match(await text(), /run_success\{command="backup",instance_id="i-[0-9a-f]+"\} 0\n/);
   });
 
+  test("of a service count jobs that it refuses and that were cancelled before they began, too, by their errors", async () => {
+    const served = await ServedRepository.open(await newRepository(await tempFolder()));
+    await served.addJob([jobVolume(0, MIB)], { expiresAt: new Date(0).toISOString() });
+    for (const _ of ["one", "another"]) {
+      const { id } = await served.addJob([jobVolume(0, MIB)]);
+      await requestCancel(served.repository.storage, id);
+    }
+    const { code } = await served.serveOnce(options);
+    assert.equal(code, 1);
+    await prometheusFamilies(await text());
+    for (const line of [
+      'jobs_total{outcome="succeeded"} 0',
+      'jobs_total{outcome="failed"} 3',
+      'job_errors_total{code="JobOutdated"} 1',
+      'job_errors_total{code="Cancelled"} 2',
+    ]) {
+      assert.ok((await text()).includes(`blockferry_serve_${line}\n`), `${line} in\n${await text()}`);
+    }
+    assert.doesNotMatch(
+      await text(),
+      /command="serve"/,
+      "which would look like a failure until the service ends",
+    );
+    const lines = (await readFile(emfFile, "utf8")).trim().split("\n").slice(-3);
+    const documents = lines.map((line) => JSON.parse(line) as EmfDocument);
+    for (const { Command, Failed } of documents) assert.deepEqual([Command, Failed], ["serve", 1]);
+    const errors = documents.map(({ ErrorCode }) => ErrorCode);
+    assert.deepEqual(errors.sort(), ["Cancelled", "Cancelled", "JobOutdated"]);
+  });
+
   test("in the embedded metric format satisfy the schema of AWS, every line of them", async () => {
     const lines = (await readFile(emfFile, "utf8")).trim().split("\n");
     assert.ok(lines.length >= 7, "runs, and the volumes of backup and restore");
@@ -100,27 +136,52 @@ describe("metrics", async () => {
     assert.equal(failed?.ErrorCode, "SourceNotFound");
   });
 
-  test("that cannot be written do not fail the run, and a note says so", async () => {
-    const { code, stderr } = await agent(
-      "verify",
-      "--repo",
-      repo,
-      "--metrics-file",
-      join(image, "no-folder"),
-    );
-    assert.equal(code, 0);
-    assert.match(stderr, /note: the metrics could not be written: ENOTDIR/);
+  test("can be read by everybody whatever the umask, and keep the mode of files that are there", async () => {
+    const places = [join(folder, "modes.prom"), join(folder, "modes.log")] as const;
+    const [prometheus, emf] = places;
+    const verify = ["verify", "--repo", repo, "--metrics-file", prometheus, "--emf-file", emf];
+    const modes = () => Promise.all(places.map(async (path) => (await stat(path)).mode & 0o777));
+    await runTool("sh", "-c", 'umask 077; exec "$@"', "sh", process.execPath, AGENT, ...verify);
+    assert.deepEqual(await modes(), [0o644, 0o644]);
+    for (const path of places) await chmod(path, 0o640);
+    assert.equal((await agent(...verify)).code, 0);
+    assert.deepEqual(await modes(), [0o640, 0o640]);
+  });
+
+  test("that cannot be written do not fail the run, and a note names each file; the other one is written", async () => {
+    const nowhere = join(image, "no-folder");
+    for (const [option, other] of [
+      ["--metrics-file", "--emf-file"],
+      ["--emf-file", "--metrics-file"],
+    ] as const) {
+      const written = join(folder, `beside${option}`);
+      const { code, stderr } = await agent("verify", "--repo", repo, option, nowhere, other, written);
+      assert.equal(code, 0);
+      assert.match(stderr, /note: Metrics cannot be written to .*no-folder: ENOTDIR/);
+      assert.match(await readFile(written, "utf8"), /verify/);
+    }
+    const both = ["--metrics-file", nowhere, "--emf-file", `${nowhere}.log`];
+    const { stderr } = await agent("verify", "--repo", repo, ...both);
+    assert.equal(stderr.match(/note: Metrics cannot be written/g)?.length, 2, stderr);
+  });
+
+  test("and reports that a service cannot write are told when it begins", async () => {
+    const served = await ServedRepository.open(await newRepository(await tempFolder()));
+    const nowhere = join(folder, "none", "file");
+    const lost = ["--metrics-file", nowhere, "--emf-file", `${nowhere}.log`, "--report-folder", nowhere];
+    const { code, stdout } = await served.serveOnce(lost);
+    assert.equal(code, 0, stdout);
+    const codes = [...stdout.matchAll(/"code":"(\w+)"/g)].map(([, found]) => found);
+    assert.deepEqual(codes.sort(), ["MetricsNotWritable", "MetricsNotWritable", "ReportNotWritable"]);
+    const fine = ["--metrics-file", metricsFile, "--emf-file", emfFile, "--report-folder", folder];
+    const before = await readdir(folder);
+    assert.doesNotMatch((await served.serveOnce(fine)).stdout, /NotWritable/);
+    assert.deepEqual(await readdir(folder), before, "nothing is left of the try");
   });
 
   test("survive names with every special character of the format", async () => {
     const record: RunRecord = {
-      ...{
-        command: "backup",
-        startedAt: new Date(0),
-        endedAt: new Date(1),
-        errorCode: undefined,
-        figures: {},
-      },
+      ...EMPTY_RUN,
       volumes: [{ name: 'a"b\\c\nd{}=,é', sizeBytes: 1, unreadableBytes: 0 }],
     };
     const families = await prometheusFamilies(prometheusText([record], new Map()));
@@ -129,6 +190,16 @@ describe("metrics", async () => {
       size?.samples.map(({ labels }) => labels),
       [{ command: "backup", volume: record.volumes[0]?.name }],
     );
+  });
+
+  test("of volumes with different names have different dimensions, which are ASCII", () => {
+    const names = ["数据.img", "系统.img", "a b.img", "50%.img", "50%25.img", "\u0007", "??.img"];
+    const volumes = names.map((name) => ({ name, sizeBytes: 1, unreadableBytes: 0 }));
+    const [, ...lines] = emfLines({ ...EMPTY_RUN, volumes });
+    const values = lines.map((line) => String((JSON.parse(line) as EmfDocument).Volume));
+    assert.equal(new Set(values).size, names.length, values.join());
+    for (const value of values) assert.match(value, /^[\x20-\x7e]+$/);
+    assert.deepEqual(values.map(decodeURIComponent), names);
   });
 
   for (const [what, broken] of [

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, lstat, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { STAGES } from "../../../agent/backup/stage-times.js";
@@ -114,6 +114,27 @@ describe("backup --report", async () => {
     assert.equal(kindsIn(await volumeIn(reports.first)), "======....=.====");
   });
 
+  test("is written where a symbolic link leads to, also when nothing is there yet, and the link stays", async () => {
+    await mkdir(join(folder, "pages"));
+    const [latest, page] = [join(folder, "latest.html"), join(folder, "pages", "page.html")];
+    await symlink("pages/page.html", latest);
+    for (const _ of ["new", "replaced"]) {
+      const { point } = await backUp(repo, `${image}=root`, "--report", latest);
+      assert.equal((await figuresIn(page)).point, point);
+      assert.ok((await lstat(latest)).isSymbolicLink());
+    }
+    assert.deepEqual(await readdir(join(folder, "pages")), ["page.html"]);
+  });
+
+  test("is for its owner alone when it is new, and keeps the mode of a page that it replaces", async () => {
+    const report = join(folder, "mode.html");
+    await backUp(repo, `${image}=root`, "--report", report);
+    assert.equal((await stat(report)).mode & 0o777, 0o600);
+    await chmod(report, 0o664);
+    await backUp(repo, `${image}=root`, "--report", report);
+    assert.equal((await stat(report)).mode & 0o777, 0o664);
+  });
+
   rootTest("shows where blocks could not be read", async () => {
     const offset = 5 * CHUNK_BYTES + 4096;
     const bad = deviceWithBadBlocks(image, AFTER.length * CHUNK_BYTES, [{ offset, length: 4096 }]);
@@ -124,6 +145,15 @@ describe("backup --report", async () => {
     const volume = await volumeIn(report);
     assert.equal(kindsIn(volume), "=====!....=.====");
     assert.equal(volume.unreadableBytes, 4096);
+  });
+
+  test("of an empty image says that there was nothing to read, and blames nothing for it", async () => {
+    const [empty, report] = [join(folder, "empty.img"), join(folder, "empty.html")];
+    await writeFile(empty, "");
+    await backUp(repo, `${empty}=root`, "--report", report);
+    const html = await readFile(report, "utf8");
+    assert.match(html, /The volumes are empty: there was nothing to read\./);
+    assert.doesNotMatch(html, /was the limit/);
   });
 
   test("takes all for new when what was before is lost, and is written all the same", async () => {

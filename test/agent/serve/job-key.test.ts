@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
@@ -91,8 +92,18 @@ describe("a service with a job key", () => {
       }),
       "another key": (await addSigned(served, {}, await newKey())).id,
     };
-    const { code, stdout } = await served.serveOnce([...devices.options, "--job-key", key]);
+    const metrics = join(await tempFolder(), "agent.prom");
+    const { code, stdout } = await served.serveOnce([
+      ...[...devices.options, "--job-key", key, "--metrics-file", metrics],
+    ]);
     assert.equal(code, 1, stdout);
+    const told = await readFile(metrics, "utf8");
+    assert.match(told, /^blockferry_serve_job_errors_total\{code="JobUnsigned"\} 1$/m);
+    const count = Object.keys(invalid).length;
+    assert.match(
+      told,
+      new RegExp(`^blockferry_serve_job_errors_total{code="JobSignatureInvalid"} ${count}$`, "m"),
+    );
     assert.deepEqual(await pointIds(served.repo), [await served.pointOf(good.id)]);
     const refused = await served.errorOf(unsigned.id);
     assert.deepEqual([refused.code, refused.object], ["JobUnsigned", unsigned.id]);

@@ -26,7 +26,7 @@ describe("tune", async () => {
     assert.ok(figures.read.length > 3 && figures.upload.length > 3);
     for (const { bytesPerSecond } of [...figures.read, ...figures.upload]) assert.ok(bytesPerSecond > 0);
     assert.ok(figures.storedShare > 0.9, "random bytes do not get smaller");
-    assert.ok(["device", "cpu", "network"].includes(advice.bottleneck));
+    assert.ok(["device", "cpu", "network"].includes(String(advice.bottleneck)));
     assert.equal(advice.bytesPerSecond, Math.min(...Object.values(advice.limits).map(Number)));
     assert.deepEqual(await filesIn(repo), before.files);
     assert.equal(await sha256File(image), before.image);
@@ -41,14 +41,25 @@ describe("tune", async () => {
     assert.deepEqual(await filesIn(repo), before);
   });
 
-  test("takes a device of zeros, and one that is empty", async () => {
+  test("takes a device of zeros", async () => {
     const zeros = join(folder, "zeros.img");
     await writeFile(zeros, "");
-    for (const sizeBytes of [0, MIB]) {
-      await truncate(zeros, sizeBytes);
-      const { advice } = await agentJson<Tuning>("tune", "--device", zeros, "--seconds", "0.5");
-      assert.ok(advice.threads >= 1 && advice.queueDepth >= 1);
-    }
+    await truncate(zeros, MIB);
+    const { advice } = await agentJson<Tuning>("tune", "--device", zeros, "--seconds", "0.5");
+    assert.ok(advice.threads >= 1 && advice.queueDepth >= 1 && advice.bottleneck !== null);
+  });
+
+  test("says of an empty device that there is nothing to measure, and names no bottleneck", async () => {
+    const empty = join(folder, "empty.img");
+    await writeFile(empty, "");
+    const measureEmpty = ["tune", "--device", empty, "--seconds", "0.5"];
+    const { code, stdout } = await agent(...measureEmpty);
+    assert.equal(code, 0);
+    assert.match(stdout, /^There is nothing to measure: the devices are empty\./);
+    assert.doesNotMatch(stdout, /bottleneck|Run:/);
+    const { advice } = await agentJson<Tuning>(...measureEmpty);
+    assert.equal(advice.bottleneck, null);
+    assert.ok(advice.threads >= 1 && advice.queueDepth >= 1);
   });
 
   test("backup --threads auto measures first, and says what it chose", async () => {
