@@ -5,12 +5,12 @@ import type { Place } from "./fault-kinds.js";
 import { amid, amidUndoing, doneWith, killAt } from "./kill.js";
 import { describeWays } from "./lanes.js";
 import { hasPoint, journalOf, type Stage, startAfterwards, startBackup } from "./stage.js";
-import { stepsOfWay, WAYS, type Way } from "./ways.js";
+import { firstWayWith, stepsOfWay, type Way } from "./ways.js";
 
 describeWays("a controller that is killed", (way, workshop) => {
   const places = placesOf(way);
   /** Each step is killed in the first way that has it; the last test kills every step of the ways that have one first. */
-  const own = places.filter(({ step }) => firstWith(step) === way);
+  const own = places.filter(({ step }) => firstWayWith(step) === way);
 
   for (const { step } of own) {
     rootTest(`after ${step} is taken up by resume`, async () => {
@@ -64,10 +64,6 @@ describeWays("a controller that is killed", (way, workshop) => {
 function placesOf(way: Way): Place[] {
   const names = stepsOfWay(way).map(({ name }) => name);
   return names.map((step, index) => ({ step, next: names[index + 1] }));
-}
-
-function firstWith(step: string): Way | undefined {
-  return WAYS.find((way) => stepsOfWay(way).some(({ name }) => name === step));
 }
 
 type Journal = Awaited<ReturnType<typeof journalOf>>;

@@ -14,7 +14,7 @@ export interface FaultCase {
   settings?: Partial<LabSettings>;
   /** Whether the worker comes to harm, so that it must be one of the case's own. */
   strikes?: true;
-  /** The ways that it can happen on; all without it. */
+  /** The ways that it can happen on; without it the first way of each route that has the step. */
   on?(way: Way): boolean;
 }
 

@@ -16,7 +16,7 @@ import {
   whenUndone,
 } from "./fault-kinds.js";
 import type { Stage } from "./stage.js";
-import type { Way } from "./ways.js";
+import { firstWayWith, type Way } from "./ways.js";
 
 interface StepFaults {
   /** The call that makes what the step makes, and the one that removes it: moments to be killed at. */
@@ -199,7 +199,7 @@ const JOURNAL_REFUSED: FaultCase = {
   on: onOneWay,
 };
 
-/** Everything that can go wrong in a step of a way. */
+/** Everything that can go wrong in a step of a way; what does not depend on the way, once for each route. */
 export function casesOf(step: string, way: Way): FaultCase[] {
   const { making, undoing, others } = STEP_FAULTS[step] as StepFaults;
   const calls = Object.keys(making);
@@ -210,7 +210,8 @@ export function casesOf(step: string, way: Way): FaultCase[] {
     ...others,
     JOURNAL_REFUSED,
   ];
-  return cases.filter(({ on }) => on?.(way) ?? true);
+  const isFirst = firstWayWith(step, way.route) === way;
+  return cases.filter(({ on }) => on?.(way) ?? isFirst);
 }
 
 function copyFaults(copyKey: (stage: Stage) => string): FaultCase[] {

@@ -69,6 +69,12 @@ export function stepsOfWay(way: Way) {
   return stepsOf(plan).map((step) => ({ name: step.name, uses: step.uses(plan) }));
 }
 
+/** The first way that has a step; of a route's ways, if one is given. */
+export function firstWayWith(step: string, route?: Route): Way | undefined {
+  const ways = WAYS.filter((way) => route === undefined || way.route === route);
+  return ways.find((way) => stepsOfWay(way).some(({ name }) => name === step));
+}
+
 function planOfWay({ route, volumes, worker }: Way): Plan {
   const plan = planOf({ route });
   const workerInstance =
