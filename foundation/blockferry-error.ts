@@ -53,6 +53,7 @@ export const ERROR_CODES = [
   "JobUnsigned",
   "JobSignatureInvalid",
   "JobOutdated",
+  "JobGivenUp",
   "Cancelled",
   "MetadataUnavailable",
   "UserDataInvalid",

@@ -153,7 +153,8 @@ const KINDS: DocumentKind[] = [
         newBytes: 5,
         storedBytes: 3,
       };
-      const state = { state: "running", sequence: 3, updatedAt: NOW, ...bytes } as const;
+      const starts = { count: 1, furthestBytes: 7 };
+      const state = { state: "running", sequence: 3, updatedAt: NOW, starts, ...bytes } as const;
       await writeStatus(storage, { version: 1, job: JOB, worker: WORKER, ...state });
       return [jobKey(JOB, "status")];
     },
