@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import { jobSigner } from "../../../controller/aws/job-signer.js";
-import { type BackupJob, newJobId, readJob, writeJob } from "../../../repository/jobs/job.js";
+import { type BackupJob, newJobId, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey } from "../../../repository/jobs/job-key.js";
 import { sealJson } from "../../../repository/sealed-json.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { startFaultProxy } from "../../support/fault-proxy.js";
-import { jobVolume, makeJob, WORKER } from "../../support/jobs.js";
+import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
 import { agentFails, newRepository, pointIds } from "../../support/repositories.js";
@@ -53,10 +53,9 @@ async function addSigned(
 async function forge(
   { repository: { storage } }: ServedRepository,
   signed: BackupJob,
-  changes: Partial<BackupJob>,
+  changes: object,
 ): Promise<string> {
-  const { job } = await readJob(storage, signed.id);
-  const { signature, ...rest } = job;
+  const { signature, ...rest } = await readJob(storage, signed.id);
   const forged = { ...rest, ...changes, signature };
   await storage.delete([jobKey(signed.id, "job")]);
   await storage.put(jobKey(forged.id, "job"), sealJson(forged));
@@ -75,6 +74,8 @@ describe("a service with a job key", () => {
     const elsewhere = { repository: "00000000-0000-4000-8000-000000000000" };
     const invalid = {
       "other tags": await forge(served, await addSigned(served), { tags: { env: "prod" } }),
+      "an unknown field": await forge(served, await addSigned(served), { shell: "true" }),
+      "another version": await forge(served, await addSigned(served), { version: 2 }),
       "other volumes": await forge(served, await addSigned(served), { volumes: [jobVolume(1, MIB)] }),
       "a later expiry": await forge(
         ...[served, await addSigned(served)],
@@ -91,12 +92,17 @@ describe("a service with a job key", () => {
       }),
       "another key": (await addSigned(served, {}, await newKey())).id,
     };
+    const { config, storage } = served.repository;
+    const extended = { ...makeJob(config.id, [volume]), shell: "true" };
+    await storage.put(jobKey(extended.id, "job"), sealJson(extended));
     const { code, stdout } = await served.serveOnce([...devices.options, "--job-key", key]);
     assert.equal(code, 1, stdout);
     assert.deepEqual(await pointIds(served.repo), [await served.pointOf(good.id)]);
-    const refused = await served.errorOf(unsigned.id);
-    assert.deepEqual([refused.code, refused.object], ["JobUnsigned", unsigned.id]);
-    assert.ok(refused.remedy.includes(`--job-key ${key}`), refused.remedy);
+    for (const { id } of [unsigned, extended]) {
+      const refused = await served.errorOf(id);
+      assert.deepEqual([refused.code, refused.object], ["JobUnsigned", id]);
+      assert.ok(refused.remedy.includes(`--job-key ${key}`), refused.remedy);
+    }
     for (const [what, id] of Object.entries(invalid)) {
       const error = await served.errorOf(id);
       assert.deepEqual([error.code, error.object], ["JobSignatureInvalid", id], what);
