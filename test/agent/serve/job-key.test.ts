@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import { jobSigner } from "../../../controller/aws/job-signer.js";
 import { type BackupJob, newJobId, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey } from "../../../repository/jobs/job-key.js";
 import { sealJson } from "../../../repository/sealed-json.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { startFaultProxy } from "../../support/fault-proxy.js";
+import { newJobKey } from "../../support/job-keys.js";
 import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
@@ -23,14 +23,7 @@ const OTHER_WORKER = "i-0ccccccccccccccc3";
 const volume = jobVolume(0, MIB);
 
 const { endpointUrl } = await startS3Server("moto");
-const kms = new KMSClient();
-
-async function newKey(): Promise<string> {
-  const command = new CreateKeyCommand({ KeyUsage: "GENERATE_VERIFY_MAC", KeySpec: "HMAC_256" });
-  return (await kms.send(command)).KeyMetadata?.Arn ?? "";
-}
-
-const key = await newKey();
+const key = await newJobKey();
 /** A job that is accepted ends with DeviceNotFound. */
 const NO_DEVICES = [...(await TestDevices.create()).options, "--device-timeout=0.1"];
 
@@ -90,7 +83,7 @@ describe("a service with a job key", () => {
       "the same, renamed": await forge(served, await addSigned(served, elsewhere), {
         repository: served.repository.config.id,
       }),
-      "another key": (await addSigned(served, {}, await newKey())).id,
+      "another key": (await addSigned(served, {}, await newJobKey())).id,
     };
     const { config, storage } = served.repository;
     const extended = { ...makeJob(config.id, [volume]), shell: "true" };
