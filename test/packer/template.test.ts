@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { runTool } from "../support/run-tool.js";
@@ -79,6 +79,17 @@ describe("the template of the worker AMI", async () => {
       assert.match(output.replace(/\s+/g, " "), message);
     });
   }
+
+  test("makes an image whose instances give their metadata to IMDSv2 alone, as the one that builds it", async () => {
+    const template = (await readFile("packer/worker.pkr.hcl", "utf8")).replace(/ +/g, " ");
+    assert.match(template, /^ imds_support = "v2.0"$/m);
+    const builder = /metadata_options \{\n([^}]*)\}/.exec(template)?.[1]?.trim().split(/\n ?/);
+    assert.deepEqual(builder?.toSorted(), [
+      'http_endpoint = "enabled"',
+      "http_put_response_hop_limit = 1",
+      'http_tokens = "required"',
+    ]);
+  });
 
   test("is formatted as Packer formats it", { skip }, async () => {
     await runTool(join(packer, "packer"), "fmt", "-check", "packer");
