@@ -17,12 +17,14 @@ import { serveCommand } from "./cli/serve-command.js";
 import { statsCommand } from "./cli/stats-command.js";
 import { tuneCommand } from "./cli/tune-command.js";
 import { verifyCommand } from "./cli/verify-command.js";
+import { checkIoThreads } from "./parallelism.js";
 
 const AGENT: Program = {
   name: "blockferry-agent",
   describe: "Backs up block devices into a repository, and restores them bit for bit.",
   addCommands: (parser, epilogue) =>
     parser
+      .middleware(checkIoThreads)
       .command(withEpilogue(initCommand, epilogue))
       .command(withEpilogue(backupCommand, epilogue))
       .command(withEpilogue(restoreCommand, epilogue))

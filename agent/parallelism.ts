@@ -38,6 +38,16 @@ export function mostReads(threads: number): number {
   return Math.floor((ioThreads() - reservedIoThreads(threads)) / threads);
 }
 
+/** libuv takes what is no number for 1, and more for the most, and neither would be seen but as slowness. @throws Usage */
+export function checkIoThreads(): void {
+  const given = process.env.UV_THREADPOOL_SIZE ?? "";
+  if (/^\d{1,4}$/.test(given) && Number(given) >= 1 && Number(given) <= MAX_IO_THREADS) return;
+  throw usage(
+    `UV_THREADPOOL_SIZE is "${given}" in the environment; it must be a whole number from 1 to ${MAX_IO_THREADS}.`,
+    "Set it to such a number, or unset it: the agent then takes what suits the machine.",
+  );
+}
+
 /** Of libuv's pool. */
 export function ioThreads(): number {
   return Number(process.env.UV_THREADPOOL_SIZE);

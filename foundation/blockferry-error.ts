@@ -54,6 +54,7 @@ export const ERROR_CODES = [
   "JobUnsigned",
   "JobSignatureInvalid",
   "JobOutdated",
+  "JobGivenUp",
   "Cancelled",
   "MetadataUnavailable",
   "UserDataInvalid",

@@ -5,10 +5,14 @@
 #   NODE_ARCHIVE  archive of Node.js as nodejs.org has it, a URL or a path
 #   NODE_SHA256   of that archive; empty: as SHASUMS256.txt beside it says, over HTTPS
 #   JOBS          backup-and-restore (the default) or backup-only
+#   JOB_KEY       ARN of the KMS key that jobs must be signed with; empty: jobs are not signed
+#   SERVE_OPTIONS options of `blockferry-agent serve`
 set -euo pipefail
 : "${PAYLOAD:?}" "${NODE_ARCHIVE:?}"
 NODE_SHA256="${NODE_SHA256:-}"
 JOBS="${JOBS:-backup-and-restore}"
+JOB_KEY="${JOB_KEY:-}"
+SERVE_OPTIONS="${SERVE_OPTIONS:-}"
 PATH="/usr/local/sbin:/usr/local/bin:$PATH:/usr/sbin:/sbin"
 AGENT=/opt/blockferry
 # The binding of lz4 is compiled while it is installed.
@@ -151,7 +155,17 @@ install_service() {
       exit 1
       ;;
   esac
+  write_settings
   systemctl enable --quiet blockferry-agent.service
+}
+
+# A job key that is set and empty would be an error.
+write_settings() {
+  mkdir -p /etc/blockferry
+  {
+    [ -z "$JOB_KEY" ] || echo "BLOCKFERRY_JOB_KEY=$JOB_KEY"
+    [ -z "$SERVE_OPTIONS" ] || echo "SERVE_OPTIONS=\"$SERVE_OPTIONS\""
+  } >/etc/blockferry/agent.env
 }
 
 # A masked unit cannot be started, whatever asks for it; the one that Packer is using runs on until the machine stops.

@@ -117,6 +117,30 @@ variable "jobs" {
   }
 }
 
+variable "job_key" {
+  type        = string
+  default     = ""
+  description = "ARN of the KMS key that jobs must be signed with. Default: jobs are not signed."
+  validation {
+    condition     = can(regex("^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?$", var.job_key))
+    error_message = "The job_key must be the ARN of a key itself, not of an alias."
+  }
+}
+
+variable "serve_options" {
+  type        = string
+  default     = ""
+  description = "Options of `blockferry-agent serve` for all workers of the AMI, as \"--threads auto\"."
+  validation {
+    condition     = can(regex("^(--[a-z][A-Za-z0-9 ,./:=_@+-]*)?$", var.serve_options))
+    error_message = "The serve_options must be options as they are typed, without quotes and other characters of a shell."
+  }
+  validation {
+    condition     = !can(regex("--job-key", var.serve_options))
+    error_message = "The --job-key of serve_options has a variable of its own: job_key."
+  }
+}
+
 locals {
   version = regex("blockferry-([0-9][^/]*)[.]tgz$", var.package)[0]
   name    = "blockferry-worker-${local.version}-${var.base}-${var.architecture}"
@@ -223,6 +247,8 @@ build {
       "NODE_ARCHIVE=https://nodejs.org/dist/v${var.node_version}/${local.node_archive}",
       "NODE_SHA256=${var.node_sha256}",
       "JOBS=${var.jobs}",
+      "JOB_KEY=${var.job_key}",
+      "SERVE_OPTIONS=${var.serve_options}",
     ]
     execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"
   }

@@ -1,5 +1,5 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { type Job, readJob } from "../../repository/jobs/job.js";
+import { type Job, parseJob, readJobText } from "../../repository/jobs/job.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { type JobKey, proveJob } from "./prove-job.js";
 
@@ -7,7 +7,8 @@ import { type JobKey, proveJob } from "./prove-job.js";
 export type JobHistory = "new" | "begun";
 
 /**
- * Reads a job and checks that it may be done, here and now. Its expiry bounds the beginning alone: one that an agent here has
+ * Reads a job and checks that it may be done, here and now. Who has written it is proven before it is parsed: what is forged is
+ * told as such, however it looks. Its expiry bounds the beginning alone: one that an agent here has
  * begun is gone on with, however long it takes.
  * @throws JobRefused, JobOutdated; what `proveJob` and the storage throw
  */
@@ -16,11 +17,9 @@ export async function acceptJob(
   id: string,
   expected: { worker: string; repository: string; history: JobHistory; key: JobKey | undefined },
 ): Promise<Job> {
-  const stored = await readJob(storage, id).catch((error: unknown) => {
-    throw isUnusable(error) ? refused(id, error.message, error) : error;
-  });
-  const { job } = stored;
-  await proveJob(stored, { id, worker: expected.worker, repository: expected.repository }, expected.key);
+  const text = await usable(id, () => readJobText(storage, id));
+  await proveJob(text, { id, worker: expected.worker, repository: expected.repository }, expected.key);
+  const job = await usable(id, () => parseJob(id, text));
   if (job.worker !== expected.worker) {
     throw refused(id, `It is for worker ${job.worker}, and this is ${expected.worker}.`);
   }
@@ -29,6 +28,14 @@ export async function acceptJob(
   }
   if (expected.history === "new" && Date.parse(job.expiresAt) <= Date.now()) throw outdated(job);
   return job;
+}
+
+async function usable<T>(id: string, read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw isUnusable(error) ? refused(id, error.message, error) : error;
+  }
 }
 
 function isUnusable(error: unknown): error is BlockferryError {

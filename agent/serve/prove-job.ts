@@ -1,11 +1,12 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { askKms, type KmsCaller } from "../../repository/encryption/ask-kms.js";
-import type { StoredJob } from "../../repository/jobs/job.js";
 import {
   type JobPlace,
   type JobSignature,
   jobMessage,
   MAC_ALGORITHM,
+  signatureOf,
+  withoutSignature,
 } from "../../repository/jobs/job-signature.js";
 
 /** The key that jobs must be signed with, and who asks KMS about it. */
@@ -18,20 +19,17 @@ export interface JobKey extends KmsCaller {
  * Proves that a controller with the right to sign has written the job, as it is, for this place: every word of it, this id, this
  * worker, this repository. Without a key nothing can be proven, and a job that was signed is not done either: whoever signs
  * relies on it that forged jobs are refused, and must hear that this agent would do them.
+ * @param text of the job, of which nothing but the signature is looked at
  * @throws JobUnsigned, JobSignatureInvalid, JobRefused; CredentialsInvalid, AwsUnavailable, which may pass; Interrupted
  */
-export async function proveJob(
-  { job, signedText }: StoredJob,
-  place: JobPlace,
-  key: JobKey | undefined,
-): Promise<void> {
-  const { signature } = job;
+export async function proveJob(text: string, place: JobPlace, key: JobKey | undefined): Promise<void> {
+  const signature = signatureOf(text);
   if (key === undefined) {
     if (signature !== undefined) throw cannotVerify(place);
     return;
   }
   if (signature === undefined) throw unsigned(place, key);
-  if (!(await isValid(signature, jobMessage(place, signedText), place, key))) {
+  if (!(await isValid(signature, jobMessage(place, withoutSignature(text)), place, key))) {
     throw invalid(place, signature, key);
   }
 }

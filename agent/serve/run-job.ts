@@ -96,10 +96,12 @@ async function runAccepted(
     ...{ storage: options.control, job: job.id, worker: options.worker, progress, log },
     intervalMs: options.statusIntervalMs,
     onCancel: () => cancel.abort(),
+    signal: options.signal,
   });
   const signal = AbortSignal.any([options.signal, cancel.signal]);
   let isWorking = false;
   try {
+    await heartbeat.begin();
     if (job.kind === "restore") {
       isWorking = true;
       const point = await restoreVolumes(repository, job, history, { ...options, progress: watcher, signal });
@@ -115,7 +117,10 @@ async function runAccepted(
     if (cancel.signal.aborted) return failed(cancelled(job.id));
     throwIfInterrupted(options.signal);
     // A point that may be there already is asked for again, by the service, as a job that cannot be read is.
-    if (!isWorking && isPassing(error)) throw error;
+    if (!isWorking && isPassing(error)) {
+      await heartbeat.leave();
+      throw error;
+    }
     return failed(error);
   } finally {
     await heartbeat.end();

@@ -43,6 +43,17 @@ export function jobMessage({ repository, id, worker }: JobPlace, text: string): 
   );
 }
 
+const SignedSchema = z.object({ signature: JobSignatureSchema });
+
+/** Of a text that is to be proven yet, so it may be anything. @returns undefined where it bears no signature of this form */
+export function signatureOf(text: string): JobSignature | undefined {
+  try {
+    return SignedSchema.parse(JSON.parse(text)).signature;
+  } catch {
+    return undefined;
+  }
+}
+
 const SIGNATURE_AT_END = /,"signature":\{[^{}]*\}\}$/;
 
 /** The body's text as it was signed: its last field, the signature, taken away. */

@@ -6,6 +6,15 @@ import { undefinedIfAbsent } from "../storage/if-absent.js";
 import type { Storage } from "../storage/storage.js";
 import { jobKey } from "./job-key.js";
 
+const JobStartsSchema = z.strictObject({
+  /** How often the job was begun since it got further than ever before, but for starts that an agent has ended itself. */
+  count: z.int().check(z.nonnegative()),
+  /** The most that `doneBytes` has been. */
+  furthestBytes: byteCount,
+});
+
+export type JobStarts = z.infer<typeof JobStartsSchema>;
+
 const JobStatusSchema = z.strictObject({
   version: z.literal(1),
   job: z.string(),
@@ -14,6 +23,8 @@ const JobStatusSchema = z.strictObject({
   /** Grows with every heartbeat, also over restarts of the agent: it tells that the agent lives, whatever the clocks say. */
   sequence: z.int().check(z.nonnegative()),
   updatedAt: z.iso.datetime(),
+  /** Left out by agents that did not count. */
+  starts: z.optional(JobStartsSchema),
   totalBytes: byteCount,
   doneBytes: byteCount,
   zeroBytes: byteCount,

@@ -8,13 +8,7 @@ import { LockRecordSchema } from "../storage/object-lock.js";
 import type { Storage } from "../storage/storage.js";
 import { StorageChoicesSchema } from "../storage/storage-choices.js";
 import { jobKey } from "./job-key.js";
-import {
-  JobSignatureSchema,
-  type JobSigner,
-  jobMessage,
-  UNSIGNED,
-  withoutSignature,
-} from "./job-signature.js";
+import { JobSignatureSchema, type JobSigner, jobMessage, UNSIGNED } from "./job-signature.js";
 
 /** Where a volume is attached to the worker. */
 const attachedVolume = {
@@ -116,18 +110,20 @@ export async function writeJob(
   await storage.put(jobKey(job.id, "job"), sealJson(signed), { ifNoneMatch: "*" });
 }
 
-/** A job, and the text that its signature is over, if it has one. */
-export interface StoredJob {
-  job: Job;
-  signedText: string;
+/**
+ * A job as it stands in the repository: its signature, if it has one, is over this text, and nothing of it is to be believed before.
+ * @throws ObjectNotFound, ObjectCorrupt
+ */
+export function readJobText(storage: Storage, id: string): Promise<string> {
+  const key = jobKey(id, "job");
+  return againIfDamaged(async () => unsealText(await storage.get(key), key));
 }
 
-/** @throws ObjectNotFound; ObjectCorrupt when it is damaged or bears another's name; RepositoryUnsupported */
-export async function readJob(storage: Storage, id: string): Promise<StoredJob> {
+/** @throws ObjectCorrupt when it bears another's name; RepositoryUnsupported */
+export function parseJob(id: string, text: string): Job {
   const key = jobKey(id, "job");
-  const text = await againIfDamaged(async () => unsealText(await storage.get(key), key));
   const job = parseBody(text, JobSchema, key);
-  if (job.id === id) return { job, signedText: withoutSignature(text) };
+  if (job.id === id) return job;
   throw new BlockferryError({
     code: "ObjectCorrupt",
     message: `${key} holds job ${job.id}: it was renamed or copied.`,

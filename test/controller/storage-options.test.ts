@@ -7,9 +7,10 @@ import type { BackupRequest } from "../../controller/request.js";
 import { runInstances } from "../../controller/steps/launch-worker.js";
 import { runJob } from "../../controller/steps/run-job.js";
 import { timing } from "../../controller/timing.js";
-import { type Job, readJob } from "../../repository/jobs/job.js";
+import type { Job } from "../../repository/jobs/job.js";
 import { UNSIGNED } from "../../repository/jobs/job-signature.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
+import { readJob } from "../support/jobs.js";
 import { tempFolder } from "../support/temp-folder.js";
 import { planOf } from "./plans.js";
 
@@ -46,7 +47,7 @@ async function jobOf(request: BackupRequest): Promise<Job> {
     ...{ signer: UNSIGNED, delivered: new Set<string>() },
     ...{ signal: new AbortController().signal, visibleBy: 0, progress: () => undefined },
   });
-  return (await readJob(storage, plan.jobId)).job;
+  return readJob(storage, plan.jobId);
 }
 
 test("how the repository is to be written reaches the agent in its job, and not in a worker's user data", async () => {

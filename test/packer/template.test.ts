@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { runTool } from "../support/run-tool.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 const KEY = "kms_key_id=arn:aws:kms:eu-central-1:111111111111:key/12345678-1234-1234-1234-123456789012";
+
+const JOB_KEY = KEY.replace("kms_key_id=", "");
 
 /** A file is never read by `validate`, but must be there. */
 async function validate(folder: string, packer: string, ...variables: string[]) {
@@ -49,12 +51,26 @@ describe("the template of the worker AMI", async () => {
     assert.match(refused.output, /Cannot share AMI encrypted with default KMS key/);
   });
 
+  test("takes a job key and options for all workers", { skip }, async () => {
+    const { code, output } = await validate(
+      ...[folder, packer, `job_key=${JOB_KEY}`],
+      "serve_options=--threads auto --metrics-file /var/lib/blockferry/agent.prom",
+    );
+    assert.equal(code, 0, output);
+  });
+
   for (const [variable, message] of [
     ["base=ubuntu", /The base must be/],
     ["architecture=mips", /The architecture must be/],
     ["node_version=20.19.0", /must be 24\.x\.y/],
     ['share_accounts=["me"]', /account id of 12 digits/],
     ["jobs=everything", /The jobs must be/],
+    [`job_key=${JOB_KEY.replace("key/", "alias/")}`, /not of an alias/],
+    ["job_key=mac-key", /must be the ARN of a key/],
+    ["serve_options=threads auto", /must be options/],
+    ['serve_options=--repo "s3://a"', /without quotes/],
+    ["serve_options=--repo $(id)", /other characters of a shell/],
+    [`serve_options=--job-key ${JOB_KEY}`, /has a variable of its own/],
     ["package=left-pad-1.0.0.tgz", /The package must be/],
   ] as const) {
     test(`refuses ${variable}`, { skip }, async () => {
@@ -63,6 +79,17 @@ describe("the template of the worker AMI", async () => {
       assert.match(output.replace(/\s+/g, " "), message);
     });
   }
+
+  test("makes an image whose instances give their metadata to IMDSv2 alone, as the one that builds it", async () => {
+    const template = (await readFile("packer/worker.pkr.hcl", "utf8")).replace(/ +/g, " ");
+    assert.match(template, /^ imds_support = "v2.0"$/m);
+    const builder = /metadata_options \{\n([^}]*)\}/.exec(template)?.[1]?.trim().split(/\n ?/);
+    assert.deepEqual(builder?.toSorted(), [
+      'http_endpoint = "enabled"',
+      "http_put_response_hop_limit = 1",
+      'http_tokens = "required"',
+    ]);
+  });
 
   test("is formatted as Packer formats it", { skip }, async () => {
     await runTool(join(packer, "packer"), "fmt", "-check", "packer");

@@ -1,17 +1,20 @@
 import assert from "node:assert/strict";
-import { access, appendFile, mkdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { access, appendFile, mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { before, describe } from "node:test";
+import { jobSigner } from "../../controller/aws/job-signer.js";
 import { newJobId, writeJob } from "../../repository/jobs/job.js";
 import { agentJson } from "../support/agent.js";
 import { BootedWorker } from "../support/booted-worker.js";
 import { TestDevices } from "../support/device-tree.js";
 import { writeMixedImage } from "../support/images.js";
-import { jobVolume, WORKER } from "../support/jobs.js";
+import { newJobKey } from "../support/job-keys.js";
+import { jobVolume, makeJob, WORKER } from "../support/jobs.js";
 import { startMetadataServer } from "../support/metadata-server.js";
 import { newRepository } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
 import { runTool } from "../support/run-tool.js";
+import { S3_ENVIRONMENT, startS3Server } from "../support/s3-server.js";
 import { seeded } from "../support/seeded.js";
 import { ServedRepository } from "../support/served-repository.js";
 import { tempFolder } from "../support/temp-folder.js";
@@ -19,10 +22,16 @@ import { WorkerRoot } from "../support/worker-root.js";
 
 const MIB = 1024 * 1024;
 const UNIT = "blockferry-agent.service";
+/** Where the devices of the test are in the booted worker. */
+const DEVICES = "--poll-interval 0.1 --sysfs /srv/sys --dev /srv/dev";
+const METRICS = ["/var/lib/blockferry/agent.prom", "/var/lib/blockferry/metrics.log"] as const;
+const SERVE_OPTIONS = `${DEVICES} --metrics-file ${METRICS[0]} --emf-file ${METRICS[1]}`;
 const isRoot = process.getuid?.() === 0;
 
 describe("a worker made by packer/provision.sh", async () => {
   const folder = await tempFolder();
+  const { endpointUrl } = await startS3Server("moto");
+  const jobKey = await newJobKey();
   let root: WorkerRoot;
 
   before(async () => {
@@ -37,7 +46,8 @@ describe("a worker made by packer/provision.sh", async () => {
   });
 
   rootTest("has both command lines on Node.js 24, and no compiler", async () => {
-    const { code, stdout, stderr } = await root.provision();
+    const fields = { JOBS: "backup-only", JOB_KEY: jobKey, SERVE_OPTIONS };
+    const { code, stdout, stderr } = await root.provision(fields);
     assert.equal(code, 0, `${stdout}\n${stderr}`);
     const { version } = JSON.parse(await readFile("package.json", "utf8"));
     for (const program of ["blockferry-agent", "blockferry"]) {
@@ -79,6 +89,11 @@ describe("a worker made by packer/provision.sh", async () => {
     assert.equal(await readFile(root.file("/etc/machine-id"), "utf8"), "");
   });
 
+  rootTest("has the job key and the options of its image", async () => {
+    const settings = await readFile(root.file("/etc/blockferry/agent.env"), "utf8");
+    assert.equal(settings, `BLOCKFERRY_JOB_KEY=${jobKey}\nSERVE_OPTIONS="${SERVE_OPTIONS}"\n`);
+  });
+
   rootTest("has a service that systemd takes, and that is exposed by less than 3.0", async () => {
     const { code, stderr } = await root.run("systemd-analyze", ["verify", UNIT]);
     assert.equal(code, 0, stderr);
@@ -108,7 +123,7 @@ describe("a worker made by packer/provision.sh", async () => {
   );
 
   rootTest(
-    "serves jobs as soon as it is booted: as a user without capabilities, within the agent's limits",
+    "serves signed jobs as soon as it is booted, without capabilities, within the agent's limits, and writes where it may",
     seeded(async (random) => {
       const devices = await TestDevices.create();
       const [source, blank] = [join(folder, "source.img"), join(folder, "blank.img")];
@@ -127,36 +142,42 @@ describe("a worker made by packer/provision.sh", async () => {
       const backup = ["backup", "--repo", repo, "--device", `${source}=${empty.name}`];
       const { point } = await agentJson<{ point: string }>(...backup);
       const served = await ServedRepository.open(repo);
-      const backupJob = await served.addJob([full]);
+      const { config, storage } = served.repository;
+      const signer = jobSigner(jobKey, { profile: undefined });
+      const unsigned = await served.addJob([full]);
+      const backupJob = makeJob(config.id, [full]);
+      await writeJob(storage, backupJob, signer);
       const { origin: _, ...target } = empty;
       const { tags: __, instance: ___, ...common } = backupJob;
-      const restoreJob = newJobId(new Date());
-      await writeJob(served.repository.storage, {
-        ...common,
-        ...{ kind: "restore", id: restoreJob, point, volumes: [target], options: { threads: null } },
-      });
-      await runTool("chroot", root.path, "chown", "-R", "blockferry:", "/var/lib/blockferry");
+      const addRestore = async () => {
+        const id = newJobId(new Date());
+        const job = { id, point, volumes: [target], options: { threads: null } };
+        await writeJob(storage, { ...common, ...job, kind: "restore" }, signer);
+        await runTool("chroot", root.path, "chown", "-R", "blockferry:", "/var/lib/blockferry");
+        return id;
+      };
+      const forbidden = await addRestore();
 
       const inside = `/var/lib/blockferry/${basename(repo)}`;
       const { env } = await startMetadataServer({
         instanceId: WORKER,
         userData: JSON.stringify({ blockferry: { repo: inside } }),
       });
-      const metrics = ["/var/lib/blockferry/agent.prom", "/var/lib/blockferry/metrics.log"] as const;
-      const told = ["--metrics-file", metrics[0], "--emf-file", metrics[1]];
-      await mkdir(root.file("/etc/blockferry"));
-      await writeFile(
-        root.file("/etc/blockferry/agent.env"),
+      const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION } = S3_ENVIRONMENT;
+      const settings = root.file("/etc/blockferry/agent.env");
+      await appendFile(
+        settings,
         [
           `AWS_EC2_METADATA_SERVICE_ENDPOINT=${env.AWS_EC2_METADATA_SERVICE_ENDPOINT}`,
-          `SERVE_OPTIONS=--poll-interval 0.1 --sysfs /srv/sys --dev /srv/dev ${told.join(" ")}`,
+          `AWS_ENDPOINT_URL=${endpointUrl}\nAWS_REGION=${AWS_REGION}`,
+          `AWS_ACCESS_KEY_ID=${AWS_ACCESS_KEY_ID}\nAWS_SECRET_ACCESS_KEY=${AWS_SECRET_ACCESS_KEY}`,
           "VOLUMES=40\nDATA=1T\n",
         ].join("\n"),
       );
-      // Devices of the test are no NVMe ones.
-      const dropIns = root.file(`/etc/systemd/system/${UNIT}.d`);
-      await mkdir(dropIns, { recursive: true });
-      await writeFile(join(dropIns, "test.conf"), "[Service]\nDeviceAllow=block-loop rw\n");
+      // Devices of the test are no NVMe ones: they are allowed before backup-only.conf, and for reading again after it.
+      const dropIn = (name: string) => root.file(`/etc/systemd/system/${UNIT}.d/${name}.conf`);
+      await writeFile(dropIn("allow"), "[Service]\nDeviceAllow=block-loop rw\n");
+      await writeFile(dropIn("read"), "[Service]\nDeviceAllow=block-loop r\n");
       await appendFile(
         root.file("/etc/tmpfiles.d/loops.conf"),
         loops.map((loop) => `b ${loop} 660 root disk - 7:${loop.replace(/\D/g, "")}\n`).join(""),
@@ -165,12 +186,11 @@ describe("a worker made by packer/provision.sh", async () => {
       const { sysfs, dev } = devices.tree;
       const worker = await BootedWorker.boot(root, [`${sysfs}:/srv/sys`, `${dev}:/srv/dev`]);
       await served.pointOf(backupJob.id);
-      assert.equal(await served.pointOf(restoreJob), point);
-      await runTool("cmp", source, blank);
-      for (const file of metrics) {
-        const read = await worker.run("setpriv", "--reuid=nobody", "--clear-groups", "cat", file);
-        assert.match(read, /restore/, `${file} is for its collector`);
-      }
+      assert.equal((await served.errorOf(unsigned.id)).code, "JobUnsigned");
+      const denied = await served.errorOf(forbidden);
+      assert.equal(denied.code, "TargetNotUsable");
+      assert.match(denied.message, /EPERM/);
+      await runTool("cmp", "--bytes", String(16 * MIB), blank, "/dev/zero");
 
       const pid = await worker.property(UNIT, "MainPID");
       const status = await worker.run("cat", `/proc/${pid}/status`);
@@ -184,6 +204,25 @@ describe("a worker made by packer/provision.sh", async () => {
       const environment = (await worker.run("cat", `/proc/${pid}/environ`)).split("\0");
       const threads = environment.find((variable) => variable.startsWith("UV_THREADPOOL_SIZE="));
       assert.equal(threads, limits.split("\n")[0]);
+
+      // As an image with jobs=backup-and-restore has it, and with a wrong setting.
+      await worker.run("systemctl", "stop", UNIT);
+      for (const name of ["backup-only", "read"]) await rm(dropIn(name));
+      await appendFile(settings, "VOLUMES=many\n");
+      const restoreJob = await addRestore();
+      await worker.run("systemctl", "daemon-reload");
+      await worker.run("systemctl", "start", UNIT);
+      assert.equal(await served.pointOf(restoreJob), point);
+      await runTool("cmp", source, blank);
+      for (const file of METRICS) {
+        const read = await worker.run("setpriv", "--reuid=nobody", "--clear-groups", "cat", file);
+        assert.match(read, /restore/, `${file} is for its collector`);
+      }
+      const usual = await worker.run("blockferry-agent", "limits");
+      assert.ok(usual.includes(`MemoryMax=${await worker.property(UNIT, "MemoryMax")}`), usual);
+      const journal = await worker.run("journalctl", "--unit", UNIT, "--no-pager");
+      assert.match(journal, /--volumes must be a whole number/);
+      assert.match(journal, /VOLUMES=many and DATA=1T of .* are left out/);
     }),
   );
 });

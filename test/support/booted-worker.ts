@@ -16,7 +16,11 @@ export class BootedWorker {
   static async boot(root: WorkerRoot, binds: string[]): Promise<BootedWorker> {
     const machine = ["--directory", root.path, "--register=no", "--keep-unit", "--quiet", "--console=pipe"];
     const options = [...machine, ...binds.map((bind) => `--bind-ro=${bind}`), "--boot"];
-    const nspawn = spawn("systemd-nspawn", options, { stdio: ["ignore", "pipe", "pipe"] });
+    // systemd enforces a unit's DeviceAllow= and SocketBindDeny= by BPF programs of control groups of version 2.
+    const nspawn = spawn("systemd-nspawn", ["--system-call-filter=bpf", ...options], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, UNIFIED_CGROUP_HIERARCHY: "1" },
+    });
     let output = "";
     for (const stream of [nspawn.stdout, nspawn.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => {

@@ -1,5 +1,6 @@
 import type { Instance } from "../../repository/instance.js";
-import { type BackupJob, newJobId } from "../../repository/jobs/job.js";
+import { type BackupJob, type Job, newJobId, parseJob, readJobText } from "../../repository/jobs/job.js";
+import type { Storage } from "../../repository/storage/storage.js";
 
 export const WORKER = "i-0aaaaaaaaaaaaaaa1";
 
@@ -58,4 +59,9 @@ export function makeJob(
     tags: { env: "test" },
     ...fields,
   };
+}
+
+/** @throws what reading or parsing it throws */
+export async function readJob(storage: Storage, id: string): Promise<Job> {
+  return parseJob(id, await readJobText(storage, id));
 }

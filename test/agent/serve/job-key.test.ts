@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import { jobSigner } from "../../../controller/aws/job-signer.js";
-import { type BackupJob, newJobId, readJob, writeJob } from "../../../repository/jobs/job.js";
+import { type BackupJob, newJobId, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey } from "../../../repository/jobs/job-key.js";
 import { sealJson } from "../../../repository/sealed-json.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { startFaultProxy } from "../../support/fault-proxy.js";
-import { jobVolume, makeJob, WORKER } from "../../support/jobs.js";
+import { newJobKey } from "../../support/job-keys.js";
+import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
 import { agentFails, newRepository, pointIds } from "../../support/repositories.js";
@@ -24,14 +24,7 @@ const OTHER_WORKER = "i-0ccccccccccccccc3";
 const volume = jobVolume(0, MIB);
 
 const { endpointUrl } = await startS3Server("moto");
-const kms = new KMSClient();
-
-async function newKey(): Promise<string> {
-  const command = new CreateKeyCommand({ KeyUsage: "GENERATE_VERIFY_MAC", KeySpec: "HMAC_256" });
-  return (await kms.send(command)).KeyMetadata?.Arn ?? "";
-}
-
-const key = await newKey();
+const key = await newJobKey();
 /** A job that is accepted ends with DeviceNotFound. */
 const NO_DEVICES = [...(await TestDevices.create()).options, "--device-timeout=0.1"];
 
@@ -54,10 +47,9 @@ async function addSigned(
 async function forge(
   { repository: { storage } }: ServedRepository,
   signed: BackupJob,
-  changes: Partial<BackupJob>,
+  changes: object,
 ): Promise<string> {
-  const { job } = await readJob(storage, signed.id);
-  const { signature, ...rest } = job;
+  const { signature, ...rest } = await readJob(storage, signed.id);
   const forged = { ...rest, ...changes, signature };
   await storage.delete([jobKey(signed.id, "job")]);
   await storage.put(jobKey(forged.id, "job"), sealJson(forged));
@@ -76,6 +68,8 @@ describe("a service with a job key", () => {
     const elsewhere = { repository: "00000000-0000-4000-8000-000000000000" };
     const invalid = {
       "other tags": await forge(served, await addSigned(served), { tags: { env: "prod" } }),
+      "an unknown field": await forge(served, await addSigned(served), { shell: "true" }),
+      "another version": await forge(served, await addSigned(served), { version: 2 }),
       "other volumes": await forge(served, await addSigned(served), { volumes: [jobVolume(1, MIB)] }),
       "a later expiry": await forge(
         ...[served, await addSigned(served)],
@@ -90,8 +84,11 @@ describe("a service with a job key", () => {
       "the same, renamed": await forge(served, await addSigned(served, elsewhere), {
         repository: served.repository.config.id,
       }),
-      "another key": (await addSigned(served, {}, await newKey())).id,
+      "another key": (await addSigned(served, {}, await newJobKey())).id,
     };
+    const { config, storage } = served.repository;
+    const extended = { ...makeJob(config.id, [volume]), shell: "true" };
+    await storage.put(jobKey(extended.id, "job"), sealJson(extended));
     const metrics = join(await tempFolder(), "agent.prom");
     const { code, stdout } = await served.serveOnce([
       ...[...devices.options, "--job-key", key, "--metrics-file", metrics],
@@ -105,9 +102,11 @@ describe("a service with a job key", () => {
       new RegExp(`^blockferry_serve_job_errors_total{code="JobSignatureInvalid"} ${count}$`, "m"),
     );
     assert.deepEqual(await pointIds(served.repo), [await served.pointOf(good.id)]);
-    const refused = await served.errorOf(unsigned.id);
-    assert.deepEqual([refused.code, refused.object], ["JobUnsigned", unsigned.id]);
-    assert.ok(refused.remedy.includes(`--job-key ${key}`), refused.remedy);
+    for (const { id } of [unsigned, extended]) {
+      const refused = await served.errorOf(id);
+      assert.deepEqual([refused.code, refused.object], ["JobUnsigned", id]);
+      assert.ok(refused.remedy.includes(`--job-key ${key}`), refused.remedy);
+    }
     for (const [what, id] of Object.entries(invalid)) {
       const error = await served.errorOf(id);
       assert.deepEqual([error.code, error.object], ["JobSignatureInvalid", id], what);

@@ -250,11 +250,12 @@ describe("a service", () => {
     const job = await served.addJob([jobVolume(0, MIB)]);
     const options = ["--sysfs", tree.sysfs, "--dev", tree.dev];
     const service = served.serve(options);
-    const last = await served.waitForStatus(job.id, () => true);
+    await served.waitForStatus(job.id, () => true);
     await stopService(service);
     assert.equal(await served.result(job.id), undefined);
+    const last = (await served.status(job.id))?.sequence ?? 0;
     const next = served.serve(options);
-    await served.waitForStatus(job.id, ({ sequence }) => sequence > last.sequence);
+    await served.waitForStatus(job.id, ({ sequence }) => sequence > last);
     await stopService(next);
   });
 

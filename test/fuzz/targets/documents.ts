@@ -13,7 +13,7 @@ import {
   writeNoticed,
 } from "../../../repository/condemnation.js";
 import { readConfig } from "../../../repository/config.js";
-import { readJob, readJobWorker, writeJob } from "../../../repository/jobs/job.js";
+import { readJobWorker, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
 import { readResult, writeResult } from "../../../repository/jobs/job-result.js";
 import { readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
@@ -25,7 +25,7 @@ import { sealJson } from "../../../repository/sealed-json.js";
 import type { Storage } from "../../../repository/storage/storage.js";
 import { readVerifyCursor, writeVerifyCursor } from "../../../repository/verify-cursor.js";
 import { planOf } from "../../controller/plans.js";
-import { jobVolume, makeJob, WORKER } from "../../support/jobs.js";
+import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { mutateJson } from "../mutate-json.js";
 import { copySample, type Sample, type SampleKind } from "../sample.js";
 import { type FuzzTarget, tolerate } from "../target.js";
@@ -153,7 +153,8 @@ const KINDS: DocumentKind[] = [
         newBytes: 5,
         storedBytes: 3,
       };
-      const state = { state: "running", sequence: 3, updatedAt: NOW, ...bytes } as const;
+      const starts = { count: 1, furthestBytes: 7 };
+      const state = { state: "running", sequence: 3, updatedAt: NOW, starts, ...bytes } as const;
       await writeStatus(storage, { version: 1, job: JOB, worker: WORKER, ...state });
       return [jobKey(JOB, "status")];
     },

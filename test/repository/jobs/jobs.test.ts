@@ -4,13 +4,13 @@ import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isCancelled, requestCancel } from "../../../repository/jobs/cancel.js";
-import { newJobId, readJob, readJobWorker, writeJob } from "../../../repository/jobs/job.js";
+import { newJobId, readJobWorker, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey, journalKey, listJob, listJobs } from "../../../repository/jobs/job-key.js";
 import { type JobResult, readResult, writeResult } from "../../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
 import { sealJson } from "../../../repository/sealed-json.js";
 import { LocalDirectory } from "../../../repository/storage/local-directory.js";
-import { jobVolume, makeJob, WORKER } from "../../support/jobs.js";
+import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
@@ -21,7 +21,7 @@ test("a job is read as it was written, and never replaced", async () => {
   const storage = await newStorage();
   const job = newJob();
   await writeJob(storage, job);
-  assert.deepEqual((await readJob(storage, job.id)).job, job);
+  assert.deepEqual(await readJob(storage, job.id), job);
   assert.equal(await readJobWorker(storage, job.id), WORKER);
   await assert.rejects(writeJob(storage, { ...job, tags: {} }), { code: "ObjectExists" });
 });
