@@ -95,7 +95,7 @@ describe("a service with a job key", () => {
     ]);
     assert.equal(code, 1, stdout);
     const told = await readFile(metrics, "utf8");
-    assert.match(told, /^blockferry_serve_job_errors_total\{code="JobUnsigned"\} 1$/m);
+    assert.match(told, /^blockferry_serve_job_errors_total\{code="JobUnsigned"\} 2$/m);
     const count = Object.keys(invalid).length;
     assert.match(
       told,
