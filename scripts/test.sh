@@ -22,7 +22,7 @@ else
   files=("$@")
 fi
 run_tests() {
-  node --test --test-reporter=spec --test-concurrency=2 "${files[@]}"
+  node --test --test-reporter=spec --test-concurrency=3 "${files[@]}"
 }
 if [ $# -gt 0 ]; then
   run_tests
