@@ -26,8 +26,8 @@ const MEMORY_SHARE = 0.9;
 
 /**
  * What a service needs at most, so that it can be given no more: reads in flight for every volume, as many as a thread has by
- * default, and the memory for them by the formula of docs/architecture.md
- * for an encrypted repository. Never fewer I/O threads than it would take itself.
+ * default, and the memory for them by the formula of docs/architecture.md, for an encrypted repository. Never fewer I/O threads
+ * than it would take itself.
  */
 export function serviceLimits({ threads, volumes, ...size }: ServiceSize): ServiceLimits {
   const reads = Math.max(threads, volumes) * DEFAULT_QUEUE_DEPTH;
