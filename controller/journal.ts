@@ -2,7 +2,7 @@ import { BlockferryError } from "../foundation/blockferry-error.js";
 import { OWNER_TOKEN, ownerState } from "../foundation/owner-token.js";
 import { journalKey } from "../repository/jobs/job-key.js";
 import { sealJson } from "../repository/sealed-json.js";
-import { undefinedIfAbsent } from "../repository/storage/if-absent.js";
+import { isThere } from "../repository/storage/if-absent.js";
 import type { Storage } from "../repository/storage/storage.js";
 import type { JournalRecord, StepRecord } from "./journal-record.js";
 import type { JobPlan } from "./plan.js";
@@ -90,8 +90,7 @@ export class Journal {
   private async assertOwned(): Promise<void> {
     const { job } = this.record;
     this.lost.throwIfAborted();
-    const next = await undefinedIfAbsent(() => this.storage.get(journalKey(job, this.term + 1)));
-    if (next === undefined) return;
+    if (!(await isThere(this.storage, journalKey(job, this.term + 1)))) return;
     this.losing.abort(jobRunning(job, "which has taken it over from this one"));
     this.lost.throwIfAborted();
   }

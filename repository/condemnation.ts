@@ -9,14 +9,20 @@ import type { Storage } from "./storage/storage.js";
 const FOLDER = "prune/";
 const KEY = /^prune\/([0-9a-f]{16})\.json$/;
 
-const PackIdSchema = z.string().check(z.regex(/^[0-9a-f]{32}$/));
+const PACK_ID = /^[0-9a-f]{32}$/;
+
+/** Checked as one value: there may be millions, and an issue for each that is none would take gigabytes. */
+const PackIdsSchema = z.custom<string[]>(
+  (value) => Array.isArray(value) && value.every((id) => typeof id === "string" && PACK_ID.test(id)),
+  "not all are ids of packs",
+);
 
 const CondemnationSchema = z.strictObject({
   version: z.literal(1),
   id: z.string(),
   condemnedAt: z.iso.datetime(),
   /** Ids of packs that no recovery point needed. */
-  packs: z.array(PackIdSchema),
+  packs: PackIdsSchema,
 });
 
 const RunsSchema = z.strictObject({
@@ -94,11 +100,18 @@ function runsKey(id: string, which: WaitedFor): string {
 }
 
 const NOTICED_KEY = `${FOLDER}noticed.json`;
+const TIME = z.iso.datetime();
 const NoticedSchema = z.strictObject({
   version: z.literal(1),
   /** When a pack was first found to be unneeded or wasteful, by its id. */
-  packs: z.record(PackIdSchema, z.iso.datetime()),
+  packs: z.custom<Record<string, string>>(isTimesByPack, "not all are times of packs"),
 });
+
+function isTimesByPack(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const times = value as Record<string, unknown>;
+  return Object.keys(times).every((id) => PACK_ID.test(id) && TIME.safeParse(times[id]).success);
+}
 
 /** Since when `prune` has found packs worth removing. Backups rely on them all the same until they are condemned. */
 export async function readNoticed(storage: Storage): Promise<Record<string, string>> {

@@ -3,7 +3,7 @@ import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "./chunk-id.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
-import { undefinedIfAbsent } from "./storage/if-absent.js";
+import { isThere } from "./storage/if-absent.js";
 import type { Storage } from "./storage/storage.js";
 
 export const CONFIG_KEY = "config.json";
@@ -59,8 +59,7 @@ export async function createConfig(storage: Storage, config: RepositoryConfig): 
 
 /** Before anybody is asked for a passphrase. @throws RepositoryExists */
 export async function refuseExisting(storage: Storage): Promise<void> {
-  const there = await undefinedIfAbsent(() => storage.get(CONFIG_KEY));
-  if (there !== undefined) throw alreadyThere(storage, undefined);
+  if (await isThere(storage, CONFIG_KEY)) throw alreadyThere(storage, undefined);
 }
 
 /** @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt */

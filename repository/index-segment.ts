@@ -4,10 +4,11 @@ import { CHUNK_ID_BYTES } from "./chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "./chunk-index.js";
 import { CHUNK_RECORD_BYTES, canStandIn, recordOffset } from "./chunk-record.js";
 import type { Cipher } from "./encryption/cipher.js";
+import { maxObjectBytes } from "./object-bounds.js";
 import { PACK_ID_BYTES } from "./pack-format.js";
 import { rowOrder } from "./row-order.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
-import type { Storage } from "./storage/storage.js";
+import type { Storage, StoredObject } from "./storage/storage.js";
 
 /**
  * An index segment lists packs and every chunk in them, sorted by chunk id. Its name is the SHA-256 of its bytes.
@@ -17,6 +18,8 @@ const MAGIC = Buffer.from("BFRYINDX", "latin1");
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 32;
 const PACK_ROW_BYTES = 24;
+/** 16 TiB of packs; segments are closed long before. Each that is missing is a problem of its own. */
+const MAX_PACKS = 2 ** 18;
 /** Not its key: that is known only when it is encrypted. */
 const ENCRYPTED_AS = "index";
 
@@ -68,6 +71,7 @@ export function decodeIndexSegment(stored: Buffer, key: string, cipher: Cipher):
   if (!isKnown) throw unsupported(key);
   const packCount = bytes.readUInt32LE(12);
   const entriesStart = HEADER_BYTES + packCount * PACK_ROW_BYTES;
+  if (packCount > MAX_PACKS) throw malformed(key);
   if (entriesStart + bytes.readUInt32LE(16) * INDEX_ENTRY_BYTES !== bytes.length) throw malformed(key);
   const packs = Array.from({ length: packCount }, (_, number) => {
     const at = HEADER_BYTES + number * PACK_ROW_BYTES;
@@ -121,9 +125,9 @@ export function isIndexKey(key: string): boolean {
   return /^index\/[0-9a-f]{64}$/.test(key);
 }
 
-/** An upper bound of the chunks that a segment of this size lists. */
-export function maxEntriesIn(segmentBytes: number): number {
-  return Math.ceil(segmentBytes / INDEX_ENTRY_BYTES);
+/** An upper bound of the chunks that a segment of this size lists: none, where it is too large to be read. */
+export function maxEntriesIn({ key, sizeBytes }: StoredObject): number {
+  return sizeBytes > maxObjectBytes(key) ? 0 : Math.ceil(sizeBytes / INDEX_ENTRY_BYTES);
 }
 
 /** The index entries of one pack's chunks, one after the other, in the order of its footer. */
@@ -176,7 +180,10 @@ function corrupt(key: string, sizeBytes: number): BlockferryError {
 
 /** A name can be right for what no blockferry has written. */
 function malformed(key: string): BlockferryError {
-  return damaged(key, "it lists chunks that cannot stand where it says, or has not the length that it says");
+  return damaged(
+    key,
+    "it lists chunks that cannot stand where it says, too many packs, or has not the length that it says",
+  );
 }
 
 function damaged(key: string, reason: string): BlockferryError {

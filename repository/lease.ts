@@ -4,7 +4,7 @@ import { BlockferryError } from "../foundation/blockferry-error.js";
 import { OWNER_TOKEN, ownerState } from "../foundation/owner-token.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
-import { undefinedIfAbsent } from "./storage/if-absent.js";
+import { isThere, undefinedIfAbsent } from "./storage/if-absent.js";
 import type { Storage } from "./storage/storage.js";
 
 const FOLDER = "locks/";
@@ -59,7 +59,7 @@ export class Lease {
   /** @throws LeaseLost when somebody took this run for dead: what it relies on may be gone */
   async assertHeld(): Promise<void> {
     const key = leaseKey(this.record.id);
-    if ((await undefinedIfAbsent(() => this.storage.get(key))) === undefined) throw leaseLost(key);
+    if (!(await isThere(this.storage, key))) throw leaseLost(key);
   }
 
   /** Never fails, and soon ends: a lease that cannot be removed expires. */

@@ -135,7 +135,7 @@ class IndexLoader {
     private readonly condemnedPacks: Set<string>,
     private readonly condemned: LoadOptions["condemned"],
   ) {
-    const capacity = segments.reduce((sum, { sizeBytes }) => sum + maxEntriesIn(sizeBytes), 1);
+    const capacity = segments.reduce((sum, segment) => sum + maxEntriesIn(segment), 1);
     this.index = ChunkIndex.create(capacity);
   }
 

@@ -13,7 +13,18 @@ import { saysNothing, wasNotAnswered } from "./storage/storage-errors.js";
 /** 256 TiB, four times the largest EBS volume: what a reader must be ready to make room for (4 bytes a chunk, taken as they are needed). */
 export const MAX_VOLUME_BYTES = 2 ** 48;
 
-const VolumeSchema = z.strictObject({
+/** EC2 attaches 128 volumes to an instance at most; images may be more. */
+export const MAX_VOLUMES = 4096;
+
+/** Of all volumes of a point: what byte counts hold exactly, 8 PiB less one. EC2's most are 128 volumes of 64 TiB. */
+export const MAX_POINT_BYTES = Number.MAX_SAFE_INTEGER;
+
+/** Of all volumes of a point. */
+export const MAX_BAD_RANGES = 2 ** 17;
+
+const BadRangeSchema = z.strictObject({ offset: byteCount, length: byteCount.check(z.positive()) });
+
+const VolumeFieldsSchema = z.strictObject({
   /** Unique within the point; `restore --target NAME=PATH` refers to it. */
   name: z.string(),
   /** Where it was read from. */
@@ -22,10 +33,30 @@ const VolumeSchema = z.strictObject({
   /** Root id of the block map. */
   root: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   /** Ranges that could not be read and stand as zeros in the point (`--skip-bad-blocks`). */
-  badRanges: z.array(z.strictObject({ offset: byteCount, length: byteCount })),
+  badRanges: z.array(BadRangeSchema).check(z.refine(areInOrder, "they overlap, or are not in order")),
   /** The EBS volume that it is the content of, when a job says so. */
   ebs: z.optional(EbsVolumeSchema),
 });
+
+const VolumeSchema = VolumeFieldsSchema.check(
+  z.refine(
+    ({ sizeBytes, badRanges }) => endOf(badRanges.at(-1)) <= sizeBytes,
+    "a bad range is beyond its end",
+  ),
+);
+
+const VolumesSchema = z.array(VolumeSchema).check(
+  z.maxLength(MAX_VOLUMES),
+  z.refine(haveOwnNames, "two have one name"),
+  z.refine(
+    (volumes) => totalOf(volumes, ({ sizeBytes }) => sizeBytes) <= MAX_POINT_BYTES,
+    "too large in all",
+  ),
+  z.refine(
+    (volumes) => totalOf(volumes, ({ badRanges }) => badRanges.length) <= MAX_BAD_RANGES,
+    `more than ${MAX_BAD_RANGES} bad ranges`,
+  ),
+);
 
 const StatsSchema = z.strictObject({
   /** Bytes of all volumes. */
@@ -48,7 +79,7 @@ const PointSchema = z.strictObject({
   createdAt: z.iso.datetime(),
   hostname: z.string(),
   tags: z.record(z.string(), z.string()),
-  volumes: z.array(VolumeSchema),
+  volumes: VolumesSchema,
   /** The EC2 instance that it is a backup of, when a job says so. */
   instance: z.optional(InstanceSchema),
   /** The job that it was made for. */
@@ -185,6 +216,24 @@ async function readPoint(storage: Storage, key: string): Promise<RecoveryPoint> 
     object: key,
     offset: 0,
   });
+}
+
+type BadRange = z.infer<typeof BadRangeSchema>;
+
+function areInOrder(ranges: readonly BadRange[]): boolean {
+  return ranges.every(({ offset }, number) => number === 0 || offset >= endOf(ranges[number - 1]));
+}
+
+function endOf(range: BadRange | undefined): number {
+  return range === undefined ? 0 : range.offset + range.length;
+}
+
+function haveOwnNames(volumes: readonly { name: string }[]): boolean {
+  return new Set(volumes.map(({ name }) => name)).size === volumes.length;
+}
+
+function totalOf<T>(items: readonly T[], count: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + count(item), 0);
 }
 
 function noSuchPoint(storage: Storage, message: string): BlockferryError {

@@ -1,6 +1,10 @@
 import { CHUNK_ID_BYTES, ZERO_CHUNK_ID } from "./chunk-id.js";
 import type { ChunkIndex } from "./chunk-index.js";
 
+const ENTRY_BYTES = Uint32Array.BYTES_PER_ELEMENT;
+const ZEROS_AT_ONCE = 4096;
+const ZEROS = Buffer.alloc(ZEROS_AT_ONCE * ENTRY_BYTES);
+
 /**
  * Which chunk stands where in a volume: for each position the chunk's entry in the index, or none for zeros. 4 bytes
  * a position, in memory that all threads share; every position is written by one thread only, and read by others
@@ -15,7 +19,7 @@ export class VolumeChunks {
 
   /** @param count positions, all of them zeros at first */
   static create(count: number): VolumeChunks {
-    return new VolumeChunks(new SharedArrayBuffer(count * Uint32Array.BYTES_PER_ELEMENT));
+    return new VolumeChunks(new SharedArrayBuffer(count * ENTRY_BYTES));
   }
 
   static attach(memory: SharedArrayBuffer): VolumeChunks {
@@ -33,6 +37,20 @@ export class VolumeChunks {
   /** @returns the entry of the chunk at this position, or -1 for zeros */
   get(position: number): number {
     return (this.references[position] as number) - 1;
+  }
+
+  /** Calls `use` for every position that is not zeros, in their order. Long zeros are passed over many at once. */
+  forEachChunk(use: (position: number, entry: number) => void): void {
+    const bytes = Buffer.from(this.memory);
+    for (let start = 0; start < this.count; start += ZEROS_AT_ONCE) {
+      const end = Math.min(start + ZEROS_AT_ONCE, this.count);
+      const here = bytes.subarray(start * ENTRY_BYTES, end * ENTRY_BYTES);
+      if (here.equals(ZEROS.subarray(0, here.length))) continue;
+      for (let position = start; position < end; position++) {
+        const entry = this.get(position);
+        if (entry >= 0) use(position, entry);
+      }
+    }
   }
 
   /** The ids of positions `[start, start + count)`, one after the other; undefined when all are zeros. */

@@ -1,5 +1,6 @@
 import { type IndexedPack, writeIndexSegment } from "../../repository/index-segment.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import { SegmentBatch } from "../segment-batch.js";
 
 /** An index segment is written for so many packs (1 GiB of stored data) ... */
 const PACKS_PER_SEGMENT = 16;
@@ -9,7 +10,7 @@ const SEGMENT_INTERVAL_MS = 30_000;
 /**
  * Writes the index of a running backup in segments, so that a run that is killed has most of its work on record.
  * Packs that were finished after the last segment are found by their footers. What could not be written is written with the
- * next segment.
+ * next segment; what is more than one may hold, as after the index was lost, with several.
  */
 export class IndexCheckpoints {
   private pending: IndexedPack[] = [];
@@ -53,10 +54,17 @@ export class IndexCheckpoints {
     this.pending = [];
     this.added = 0;
     this.lastBegun = Date.now();
+    const batch = new SegmentBatch();
+    let written = 0;
     try {
-      await writeIndexSegment(storage, packs);
+      for (const [number, pack] of packs.entries()) {
+        batch.add(pack);
+        if (!batch.isFull && number + 1 < packs.length) continue;
+        await writeIndexSegment(storage, batch.take());
+        written = number + 1;
+      }
     } catch (error) {
-      this.pending = [...packs, ...this.pending];
+      this.pending = [...packs.slice(written), ...this.pending];
       throw error;
     }
   }

@@ -6,7 +6,7 @@ import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { mapNodeCount } from "../../repository/block-map.js";
 import { chunkCount } from "../../repository/chunk-id.js";
 import type { EbsVolume } from "../../repository/instance.js";
-import { MAX_VOLUME_BYTES } from "../../repository/recovery-point.js";
+import { MAX_POINT_BYTES, MAX_VOLUME_BYTES, MAX_VOLUMES } from "../../repository/recovery-point.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
 import { chunksOfRanges } from "../chunks-of-ranges.js";
 import type { RunWatcher } from "../run-watcher.js";
@@ -40,12 +40,13 @@ export interface NamedSource {
 
 /**
  * Opens all devices; whoever calls this closes them. When this throws, none is open.
- * @throws SourceNotFound, SourceUnreadable; Usage when two volumes have one name, or one is too large for the format
+ * @throws SourceNotFound, SourceUnreadable; Usage when two volumes have one name, or they are too many or too large for a point
  */
 export async function openSources(devices: DeviceRequest[], watcher: RunWatcher): Promise<NamedSource[]> {
   const names = devices.map(({ path, name }) => name ?? defaultName(path));
   const twice = names.find((name, number) => names.indexOf(name) !== number);
   if (twice !== undefined) throw nameTaken(twice);
+  if (devices.length > MAX_VOLUMES) throw tooMany(devices.length);
   const sources: NamedSource[] = [];
   try {
     for (const [number, { path, ebs }] of devices.entries()) {
@@ -55,6 +56,7 @@ export async function openSources(devices: DeviceRequest[], watcher: RunWatcher)
       if (source.sizeBytes === 0) watcher.notice(`${source.path} is empty: its volume has 0 bytes.`);
       if (!source.direct) watcher.notice(readsBuffered(source));
     }
+    if (totalBytes(sources) > MAX_POINT_BYTES) throw tooLargeInAll();
     return sources;
   } catch (error) {
     await closeSources(sources);
@@ -116,6 +118,22 @@ function tooLarge({ path, sizeBytes }: BlockSource): BlockferryError {
     message: `${path} has ${sizeBytes} bytes; a volume may have ${MAX_VOLUME_BYTES} (256 TiB).`,
     remedy: "Back up the devices that it is made of.",
     object: path,
+  });
+}
+
+function tooMany(count: number): BlockferryError {
+  return new BlockferryError({
+    code: "Usage",
+    message: `There are ${count} devices; a recovery point may have ${MAX_VOLUMES} volumes.`,
+    remedy: "Back them up into several recovery points.",
+  });
+}
+
+function tooLargeInAll(): BlockferryError {
+  return new BlockferryError({
+    code: "Usage",
+    message: `The volumes have more than ${MAX_POINT_BYTES} bytes (8 PiB) in all, which is the most for a recovery point.`,
+    remedy: "Back them up into several recovery points.",
   });
 }
 

@@ -1,6 +1,7 @@
 import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";
+import { MAX_BAD_RANGES } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import type { Counters } from "../counters.js";
 import { ExtentQueue } from "../extent-queue.js";
@@ -10,6 +11,7 @@ import type { IndexCheckpoints } from "./index-checkpoints.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
 import { totalBytes, type VolumePlan } from "./plan-volumes.js";
 import type { BackupRecorder } from "./recorder.js";
+import { tooManyBadRanges } from "./source-errors.js";
 
 export type BackupPool = ThreadPool<BackupTask, BackupThreadResult, BackupMessage>;
 
@@ -59,7 +61,28 @@ export async function readVolumes(
       totals: () => counters.totals(),
     },
   });
-  return volumes.map((_, volume) => mergeRanges(results.flatMap(({ badRanges }) => badRanges[volume] ?? [])));
+  return mergeBadRanges(
+    volumes.map(({ source }) => source.path),
+    results,
+  );
+}
+
+/**
+ * What the threads could not read, for each volume: in order, and no range next to another.
+ * @throws SourceUnreadable when they are more than a recovery point can hold
+ */
+export function mergeBadRanges(
+  paths: readonly string[],
+  results: readonly BackupThreadResult[],
+): ByteRange[][] {
+  const merged = paths.map((_, volume) =>
+    mergeRanges(results.flatMap(({ badRanges }) => badRanges[volume] ?? [])),
+  );
+  const count = merged.reduce((sum, ranges) => sum + ranges.length, 0);
+  const most = Math.max(...merged.map(({ length }) => length));
+  const worst = paths[merged.findIndex(({ length }) => length === most)];
+  if (worst !== undefined && count > MAX_BAD_RANGES) throw tooManyBadRanges(worst, count);
+  return merged;
 }
 
 function describeVolume({ source, chunks, data }: VolumePlan): VolumeTask {

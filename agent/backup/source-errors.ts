@@ -1,5 +1,6 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { isBadBlock } from "../../native-free-io/bad-block.js";
+import { MAX_BAD_RANGES } from "../../repository/recovery-point.js";
 
 export function sourceUnreadable(path: string, offset: number, cause: unknown): BlockferryError {
   const reason = cause instanceof Error ? cause.message : String(cause);
@@ -15,6 +16,17 @@ export function sourceUnreadable(path: string, offset: number, cause: unknown): 
     },
     cause,
   );
+}
+
+/** More bad ranges than a recovery point can hold. */
+export function tooManyBadRanges(path: string, count: number): BlockferryError {
+  return new BlockferryError({
+    code: "SourceUnreadable",
+    message: `${path} and what is backed up with it cannot be read in ${count} places; a recovery point may have ${MAX_BAD_RANGES}.`,
+    remedy:
+      "There is no point, and what was read is stored. Copy the device to a sound one with ddrescue, and back that up.",
+    object: path,
+  });
 }
 
 export function sourceShrunk(path: string, offset: number, sizeBytes: number): BlockferryError {

@@ -88,15 +88,13 @@ async function walkVolume(
       }
     },
   });
-  for (let position = 0; position < count; position++) {
-    const entry = chunks.get(position);
-    if (entry < 0) continue;
+  chunks.forEachChunk((position, entry) => {
     findings.needed.add(entry);
     const expected = Math.min(CHUNK_BYTES, volume.sizeBytes - position * CHUNK_BYTES);
     const cause = causeOf(entry);
     if (cause !== undefined) losses.add(position, 1, cause);
     else if (index.record(entry).rawBytes !== expected) losses.add(position, 1, unexplained);
-  }
+  });
   for (const range of losses.ranges()) {
     findings.damaged.push({ point: point.id, volume: volume.name, ...range });
   }

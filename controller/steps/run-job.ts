@@ -5,7 +5,7 @@ import { type Job, writeJob } from "../../repository/jobs/job.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
 import { readResult } from "../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
-import { undefinedIfAbsent } from "../../repository/storage/if-absent.js";
+import { isThere } from "../../repository/storage/if-absent.js";
 import { use } from "../aws/action-use.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { pause } from "../aws/poll.js";
@@ -53,7 +53,7 @@ const runAnyJob = {
   },
   undo: async (context: StepContext) => {
     const { storage, plan, timing } = context;
-    if ((await undefinedIfAbsent(() => storage.get(jobKey(plan.jobId, "job")))) === undefined) return;
+    if (!(await isThere(storage, jobKey(plan.jobId, "job")))) return;
     const heartbeat = new Heartbeat(timing.heartbeatMs, timing.heartbeatMs);
     const watch = watchWorker(context);
     // An agent that is silent or does not end has its devices taken away all the same: they are detached next.

@@ -1,5 +1,5 @@
 import { sealJson } from "../sealed-json.js";
-import { undefinedIfAbsent } from "../storage/if-absent.js";
+import { isThere } from "../storage/if-absent.js";
 import type { Storage } from "../storage/storage.js";
 import { jobKey } from "./job-key.js";
 
@@ -9,6 +9,6 @@ export async function requestCancel(storage: Storage, id: string): Promise<void>
 }
 
 /** Whether somebody asked. That the object exists is enough, whatever is in it. */
-export async function isCancelled(storage: Storage, id: string): Promise<boolean> {
-  return (await undefinedIfAbsent(() => storage.get(jobKey(id, "cancel")))) !== undefined;
+export function isCancelled(storage: Storage, id: string): Promise<boolean> {
+  return isThere(storage, jobKey(id, "cancel"));
 }

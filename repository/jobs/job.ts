@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { EbsVolumeSchema, InstanceSchema, tagsSchema } from "../instance.js";
-import { parseBody, sealJson, unsealText } from "../sealed-json.js";
+import { parseBody, parseJson, sealJson, unsealText } from "../sealed-json.js";
 import { againIfDamaged } from "../storage/again-if-damaged.js";
 import { LockRecordSchema } from "../storage/object-lock.js";
 import type { Storage } from "../storage/storage.js";
@@ -142,15 +142,18 @@ const ForWhomSchema = z.object({ body: z.object({ worker: z.string() }) });
  * @throws ObjectNotFound
  */
 export async function readJobWorker(storage: Storage, id: string): Promise<string | undefined> {
+  const key = jobKey(id, "job");
   try {
-    const text = (await storage.get(jobKey(id, "job"))).toString("utf8");
-    return ForWhomSchema.parse(JSON.parse(text)).body.worker;
+    const text = (await storage.get(key)).toString("utf8");
+    return ForWhomSchema.parse(parseJson(text, key)).body.worker;
   } catch (error) {
     // One that does not decrypt is as unreadable as one that does not parse.
-    if (error instanceof BlockferryError && error.code !== "ObjectCorrupt") throw error;
+    if (error instanceof BlockferryError && !UNREADABLE.has(error.code)) throw error;
     return undefined;
   }
 }
+
+const UNREADABLE = new Set<BlockferryError["code"]>(["ObjectCorrupt", "RepositoryUnsupported"]);
 
 function areDistinct(volumes: { name: string; volumeId: string; attachName: string }[]): boolean {
   return (["name", "volumeId", "attachName"] as const).every(

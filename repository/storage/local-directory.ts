@@ -5,11 +5,19 @@ import { systemErrorCode } from "../../foundation/blockferry-error.js";
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/private-modes.js";
 import { syncFolder } from "../../foundation/sync-folder.js";
 import { NO_CIPHER } from "../encryption/no-cipher.js";
+import { maxObjectBytes } from "../object-bounds.js";
 import { readLocalFile } from "./local-read.js";
 import { removeStaleTempFiles, removeTempFile, tempFileName } from "./local-temp-files.js";
 import { LocalUpload } from "./local-upload.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "./storage.js";
-import { lockUnsupported, objectExists, objectNotFound, storageError } from "./storage-errors.js";
+import {
+  lockUnsupported,
+  objectExists,
+  objectNotFound,
+  objectTooLarge,
+  refuseTooLarge,
+  storageError,
+} from "./storage-errors.js";
 
 const PART_BYTES = 4 * 1024 * 1024;
 const TEMP_FOLDER = "tmp";
@@ -30,6 +38,7 @@ export class LocalDirectory implements Storage {
   }
 
   async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
+    refuseTooLarge(this.name, key, body);
     const temp = this.tempPath();
     try {
       await this.ensureFolder(dirname(temp));
@@ -53,8 +62,11 @@ export class LocalDirectory implements Storage {
   }
 
   async get(key: string, options: GetOptions = {}): Promise<Buffer> {
+    const refuse = (sizeBytes: number) => {
+      if (sizeBytes > maxObjectBytes(key)) throw objectTooLarge(this.name, key, sizeBytes);
+    };
     try {
-      return await readLocalFile(join(this.root, key), options);
+      return await readLocalFile(join(this.root, key), options, refuse);
     } catch (error) {
       throw systemErrorCode(error) === "ENOENT"
         ? objectNotFound(this.name, key, error)

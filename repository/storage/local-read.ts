@@ -8,8 +8,13 @@ const DIRECT_ALIGNMENT_BYTES = READ_SLACK_BYTES / 2;
 /**
  * Reads a file, or a range of it. With a buffer given, the read goes past the page cache (`O_DIRECT`) where file system and
  * buffer allow it: a pack is read once, and the copy from the page cache costs more than proving the data.
+ * @param refuse throws when a whole file of so many bytes is too large; no memory is taken before
  */
-export async function readLocalFile(path: string, { range, into }: GetOptions): Promise<Buffer> {
+export async function readLocalFile(
+  path: string,
+  { range, into }: GetOptions,
+  refuse: (sizeBytes: number) => void,
+): Promise<Buffer> {
   if (range !== undefined && into !== undefined) {
     const direct = await withFile(path, constants.O_DIRECT, (file) => readDirect(file, range, into)).catch(
       (error: unknown) => {
@@ -21,6 +26,7 @@ export async function readLocalFile(path: string, { range, into }: GetOptions): 
   }
   return withFile(path, 0, async (file) => {
     const length = range?.length ?? (await file.stat()).size;
+    if (range === undefined) refuse(length);
     const buffer = into ?? Buffer.allocUnsafe(length);
     const window = { offset: range?.offset ?? 0, length };
     return buffer.subarray(0, await readAtLeast(file, buffer, window, length));

@@ -1,4 +1,5 @@
 import { BlockferryError, type ErrorCode, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { maxObjectBytes } from "../object-bounds.js";
 
 export function objectNotFound(storage: string, key: string, cause?: unknown): BlockferryError {
   return new BlockferryError(
@@ -23,6 +24,33 @@ export function objectExists(storage: string, key: string, cause?: unknown): Blo
     },
     cause,
   );
+}
+
+/** An object that is there and has more bytes than any that blockferry writes. */
+export function objectTooLarge(storage: string, key: string, sizeBytes: number): BlockferryError {
+  const maxBytes = maxObjectBytes(key);
+  return new BlockferryError({
+    code: "ObjectCorrupt",
+    message: `${key} in ${storage} is damaged: it has ${sizeBytes} bytes, and such an object has ${maxBytes} at most.`,
+    remedy: key.startsWith("index/")
+      ? "Nothing is lost: every pack lists its own chunks. Run `blockferry-agent repair index`, which replaces it."
+      : "Bring the object back from a replica or an earlier version in the bucket, if there is one.",
+    object: key,
+    offset: maxBytes,
+  });
+}
+
+/** An object that nobody could read again. @throws StorageFailed */
+export function refuseTooLarge(storage: string, key: string, body: Uint8Array): void {
+  const maxBytes = maxObjectBytes(key);
+  if (body.length <= maxBytes) return;
+  throw new BlockferryError({
+    code: "StorageFailed",
+    message: `${key} in ${storage} would have ${body.length} bytes; such an object may have ${maxBytes}.`,
+    remedy:
+      "It was not written, as it could not be read again. Back up fewer volumes into one recovery point, and into more than one repository.",
+    object: key,
+  });
 }
 
 /** Whether an error says nothing about the object that was asked for: neither an outage nor an interrupt makes it damaged. */

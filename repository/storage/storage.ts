@@ -15,7 +15,8 @@ export interface Storage {
 
   /**
    * Stores a whole object; when this returns, it is durable, and nobody ever sees a part of it.
-   * @throws ObjectExists with `ifNoneMatch: "*"` when the key is taken; StorageFull, StorageDenied, StorageFailed
+   * @throws ObjectExists with `ifNoneMatch: "*"` when the key is taken; StorageFull, StorageDenied, StorageFailed, the last also
+   * when the object would be too large to be read again
    */
   put(key: string, body: Uint8Array, options?: { ifNoneMatch?: "*" }): Promise<void>;
 
@@ -25,7 +26,8 @@ export interface Storage {
   /**
    * Reads an object, or the given range of it.
    * @returns what was read; shorter than the range where the object ends first
-   * @throws ObjectNotFound, StorageDenied, StorageFailed
+   * @throws ObjectNotFound, StorageDenied, StorageFailed; ObjectCorrupt when it is read as a whole and larger than one of its key
+   * can be (object-bounds.ts)
    */
   get(key: string, options?: GetOptions): Promise<Buffer>;
 

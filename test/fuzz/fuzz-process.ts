@@ -55,16 +55,17 @@ async function fuzz(target: FuzzTarget): Promise<void> {
   };
   const options = { seed: order.seed, cpuSeconds: order.secondsEach, onInput, afterInput };
   try {
-    report({ target: target.name, ...(await fuzzTarget(target, options)) });
+    await report({ target: target.name, ...(await fuzzTarget(target, options)) });
   } catch (error) {
     if (!(error instanceof Finding)) throw error;
     const finding = { what: error.what, input: error.input.toString("hex") };
-    report({ target: target.name, inputs, corpus: 0, functions: 0, finding });
+    await report({ target: target.name, inputs, corpus: 0, functions: 0, finding });
     // Its memory is what counts, and stays at its highest for the targets that come.
     if (error.what.startsWith("The process")) process.exit(0);
   }
 }
 
-function report(line: FuzzReport): void {
-  process.stdout.write(`${JSON.stringify(line)}\n`);
+/** @returns when it is written: the process may end after it, and an input may be longer than a pipe */
+function report(line: FuzzReport): Promise<void> {
+  return new Promise((resolve) => process.stdout.write(`${JSON.stringify(line)}\n`, () => resolve()));
 }

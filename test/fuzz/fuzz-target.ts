@@ -9,6 +9,7 @@ const BATCH = 16;
 const MAX_CORPUS = 500;
 
 export interface FuzzResult {
+  /** Changed ones: 0 where the real ones took all the time. */
   inputs: number;
   /** Inputs that reached code which none before did, the real ones included. */
   corpus: number;
@@ -47,7 +48,7 @@ export async function fuzzTarget(target: FuzzTarget, options: FuzzOptions): Prom
     const corpus = [...target.seeds];
     for (const seed of target.seeds) await tryInput(target, seed, options);
     coverage.hasNews("keep");
-    let inputs = corpus.length;
+    let inputs = 0;
     const endAt = cpuSeconds() + options.cpuSeconds;
     while (cpuSeconds() < endAt) {
       const batch = Array.from({ length: BATCH }, () =>

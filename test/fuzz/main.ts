@@ -28,7 +28,7 @@ process.exit();
 
 async function fuzzAll(wanted: string[]): Promise<void> {
   const seed = process.env.BLOCKFERRY_TEST_SEED ?? String(Date.now());
-  const seconds = Number(process.env.BLOCKFERRY_FUZZ_SECONDS ?? DEFAULT_SECONDS);
+  const seconds = secondsWanted();
   const names = (await makeTargets(join(folder, "names"))).map((target) => target.name);
   const targets = names.filter((name) => wanted.length === 0 || wanted.includes(name));
   if (targets.length === 0) throw new Error(`There are these targets:\n${names.join("\n")}`);
@@ -47,7 +47,20 @@ async function fuzzAll(wanted: string[]): Promise<void> {
   );
 }
 
+/** @throws when it is no number of seconds: an hour that was meant, and is none, would pass for one */
+function secondsWanted(): number {
+  const said = process.env.BLOCKFERRY_FUZZ_SECONDS ?? String(DEFAULT_SECONDS);
+  const seconds = Number(said);
+  if (Number.isFinite(seconds) && seconds > 0) return seconds;
+  throw new Error(`BLOCKFERRY_FUZZ_SECONDS is a number of seconds above 0, and not "${said}".`);
+}
+
 async function tell({ target, inputs, corpus, functions, finding }: FuzzReport): Promise<void> {
+  if (finding === undefined && inputs === 0) {
+    process.exitCode = 1;
+    console.log(`NOT FUZZED: ${target}, for which there was no time. Raise BLOCKFERRY_FUZZ_SECONDS.`);
+    return;
+  }
   if (finding === undefined) {
     console.log(`${target}: ${inputs} inputs, ${corpus} reached something new, ${functions} functions`);
     return;

@@ -6,6 +6,8 @@ const DEPTH = 20_000;
 /** A longer one may be so deep that it could not be written again. */
 const MAX_DOCUMENT_CHARACTERS = 30_000;
 const LONG_BYTES = 100_000;
+/** More issues than can be passed as arguments, where each is one or two. */
+const MANY = 130_000;
 
 /** What no document should hold, and what its numbers, dates, ids and names could be at most. */
 const ODD: readonly (() => string)[] = [
@@ -23,6 +25,8 @@ const ODD: readonly (() => string)[] = [
   ),
   () => JSON.stringify("x".repeat(LONG_BYTES)),
   () => JSON.stringify(Array.from({ length: 1000 }, (_, n) => n)),
+  () => JSON.stringify(Array.from({ length: MANY }, () => ({}))),
+  () => JSON.stringify(Object.fromEntries(Array.from({ length: MANY }, (_, n) => [n, 0]))),
   () => "[".repeat(DEPTH) + "]".repeat(DEPTH),
   () => '{"a":'.repeat(DEPTH) + 0 + "}".repeat(DEPTH),
 ];

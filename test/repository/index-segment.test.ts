@@ -61,7 +61,7 @@ test("an index segment gives back its packs, and every chunk of theirs sorted by
       assert.deepEqual(ids, ids.toSorted());
       const expected = written.flatMap((one, number) => entriesIn(entriesOf(one, number)));
       assert.deepEqual(entriesIn(read.entries).toSorted(), expected.toSorted());
-      assert.ok(maxEntriesIn(segment.length) >= expected.length);
+      assert.ok(maxEntriesIn({ key: keyOf(segment), sizeBytes: segment.length }) >= expected.length);
     }),
   );
 });
@@ -111,4 +111,14 @@ test("an index segment is stored under the SHA-256 of its bytes", async () => {
     }),
     { numRuns: 20 },
   );
+});
+
+test("an index segment of more packs than one may list is refused before they are taken in", () => {
+  const packs = Array.from({ length: 2 ** 18 + 1 }, (_, number) => ({
+    ...{ id: number.toString(16).padStart(32, "0"), sizeBytes: 100, footer: Buffer.alloc(0) },
+  }));
+  const most = encodeIndexSegment(packs.slice(1));
+  assert.equal(decodeIndexSegment(most, keyOf(most), NO_CIPHER).packs.length, 2 ** 18);
+  const more = encodeIndexSegment(packs);
+  assert.throws(() => decodeIndexSegment(more, keyOf(more), NO_CIPHER), { code: "ObjectCorrupt" });
 });

@@ -4,10 +4,13 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { ByteRange } from "../../native-free-io/byte-range.js";
 import {
   findPoint,
   listPoints,
+  MAX_BAD_RANGES,
   MAX_VOLUME_BYTES,
+  MAX_VOLUMES,
   newPointId,
   pointKey,
   type RecoveryPoint,
@@ -54,18 +57,26 @@ async function flipByte(storage: LocalDirectory, key: string): Promise<void> {
 const instant = fc
   .date({ min: new Date("2020-01-01T00:00:00Z"), max: new Date("2099-12-31T00:00:00Z"), noInvalidDate: true })
   .map((date) => date.toISOString());
-const byteCount = fc.maxSafeNat();
 const plain = { noNullPrototype: true };
-const volume = fc.record(
-  {
-    name: fc.string(),
-    source: fc.string({ unit: "grapheme" }),
-    sizeBytes: fc.maxSafeNat().map((size) => size % (MAX_VOLUME_BYTES + 1)),
-    root: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((id) => Buffer.from(id).toString("hex")),
-    badRanges: fc.array(fc.record({ offset: byteCount, length: byteCount }, plain)),
-  },
-  plain,
-);
+const volume = fc
+  .record(
+    {
+      name: fc.string(),
+      source: fc.string({ unit: "grapheme" }),
+      sizeBytes: fc.maxSafeNat().map((size) => size % (MAX_VOLUME_BYTES + 1)),
+      root: fc.uint8Array({ minLength: 32, maxLength: 32 }).map((id) => Buffer.from(id).toString("hex")),
+      cuts: fc.uniqueArray(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 }),
+    },
+    plain,
+  )
+  .map(({ cuts, ...fields }) => ({ ...fields, badRanges: rangesBetween(cuts, fields.sizeBytes) }));
+/** Every second one of the ranges that a volume is cut into; without those that are empty. */
+function rangesBetween(cuts: number[], sizeBytes: number): ByteRange[] {
+  const places = cuts.map((cut) => Math.floor(cut * sizeBytes)).sort((a, b) => a - b);
+  const ranges = places.map((offset, cut) => ({ offset, length: (places[cut + 1] ?? sizeBytes) - offset }));
+  return ranges.filter(({ length }, cut) => cut % 2 === 0 && length > 0);
+}
+
 /** Not `__proto__`, which zod leaves out of every record. */
 const tagName = fc.string({ minLength: 1 }).filter((name) => name !== "__proto__");
 const pointFields = fc.record({
@@ -73,7 +84,7 @@ const pointFields = fc.record({
   tags: fc.dictionary(tagName, fc.string({ unit: "grapheme" }), {
     noNullPrototype: true,
   }),
-  volumes: fc.array(volume, { maxLength: 3 }),
+  volumes: fc.uniqueArray(volume, { maxLength: 3, selector: ({ name }) => name }),
 });
 
 test("recovery points of any content are listed oldest first, each as it was written", async () => {
@@ -171,6 +182,11 @@ test("a point with an unknown field or version, or a field out of bounds, is ref
   const folder = await tempFolder();
   const good = makePoint("2026-11-23T11:21:50.000Z");
   const volume = { name: "a", source: "b", sizeBytes: 1, root: "00".repeat(32), badRanges: [] };
+  const range = (offset: number, length: number) => ({ offset, length });
+  const ranges = (count: number) => Array.from({ length: count }, (_, number) => range(2 * number, 1));
+  const withBad = (badRanges: ByteRange[]) => ({ ...volume, sizeBytes: 2 * MAX_BAD_RANGES, badRanges });
+  const volumesOf = (count: number, sizeBytes: number, badRanges: ByteRange[] = []) =>
+    Array.from({ length: count }, (_, number) => ({ ...volume, name: `v${number}`, sizeBytes, badRanges }));
   const refused: Record<string, unknown> = {
     "an unknown version": { ...good, version: 2 },
     "an unknown field": { ...good, retention: "1d" },
@@ -181,6 +197,19 @@ test("a point with an unknown field or version, or a field out of bounds, is ref
     "a root that is no id": { ...good, volumes: [{ ...volume, root: "00" }] },
     "an instance with an unknown field": { ...good, instance: { ...INSTANCE, password: "x" } },
     "an EBS volume without its size": { ...good, volumes: [{ ...volume, ebs: { volumeId: "vol-1" } }] },
+    "two volumes of one name": { ...good, volumes: [volume, { ...volume, sizeBytes: 2 }] },
+    "a bad range beyond the end": { ...good, volumes: [withBad([range(0, 2 * MAX_BAD_RANGES + 1)])] },
+    "a bad range far beyond the end": { ...good, volumes: [withBad([range(9e15, 9e15)])] },
+    "a bad range of nothing": { ...good, volumes: [withBad([range(0, 0)])] },
+    "bad ranges that overlap": { ...good, volumes: [withBad([range(0, 4), range(3, 4)])] },
+    "bad ranges out of order": { ...good, volumes: [withBad([range(4, 1), range(0, 1)])] },
+    "too large a volume": { ...good, volumes: [{ ...volume, sizeBytes: MAX_VOLUME_BYTES + 1 }] },
+    "too many volumes": { ...good, volumes: volumesOf(MAX_VOLUMES + 1, 1) },
+    "volumes that are too large in all": { ...good, volumes: volumesOf(32, MAX_VOLUME_BYTES) },
+    "too many bad ranges": {
+      ...good,
+      volumes: [withBad(ranges(MAX_BAD_RANGES)), ...volumesOf(1, 1, [range(0, 1)])],
+    },
     "a time that is none": { ...good, createdAt: "yesterday" },
   };
   const storage = new LocalDirectory(folder);
@@ -189,6 +218,16 @@ test("a point with an unknown field or version, or a field out of bounds, is ref
     const error = { code: "RepositoryUnsupported", object: pointKey(good.id) };
     await assert.rejects(findPoint(storage, good.id), error, what);
     await assert.rejects(findPoint(storage, "latest"), error, what);
+  }
+  const most = [
+    [withBad([range(0, 1), range(1, 2 * MAX_BAD_RANGES - 1)])],
+    [withBad(ranges(MAX_BAD_RANGES)), ...volumesOf(1, 1)],
+    volumesOf(MAX_VOLUMES, 1),
+    [...volumesOf(31, MAX_VOLUME_BYTES), { ...volume, sizeBytes: MAX_VOLUME_BYTES - 1 }],
+  ];
+  for (const volumes of most) {
+    await storage.put(pointKey(good.id), sealJson({ ...good, volumes }));
+    assert.deepEqual((await findPoint(storage, "latest")).volumes, volumes);
   }
 });
 

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { z } from "zod";
+import { maxJsonValues } from "../../repository/object-bounds.js";
 import { sealJson, unsealJson } from "../../repository/sealed-json.js";
 
 const KEY = "points/test.json";
@@ -52,4 +54,37 @@ test("an intact document that the schema does not allow is refused as unsupporte
       object: KEY,
     });
   }
+});
+
+test("a document of more values than one of its key can hold is refused before they are taken in", () => {
+  const maxValues = maxJsonValues(KEY);
+  const most = sealJson(Array.from({ length: maxValues }, () => 0));
+  assert.equal((unsealJson(most, z.unknown(), KEY) as number[]).length, maxValues);
+  for (const value of [0, [], {}]) {
+    const more = sealJson(Array.from({ length: maxValues + 1 }, () => value));
+    const told = { code: "RepositoryUnsupported", message: /holds more than 524288 values/ };
+    assert.throws(() => unsealJson(more, z.unknown(), KEY), told);
+  }
+});
+
+test("a document that is wrong in very many places, or in a very long one, is refused in few words", () => {
+  const schema = z.strictObject({ list: z.array(z.strictObject({ a: z.number(), b: z.number() })) });
+  const wrong = [
+    { list: Array.from({ length: 1000 }, () => ({})) },
+    { list: Array.from({ length: 250_000 }, () => ({})) },
+    { list: [], ["x".repeat(1_000_000)]: 0 },
+  ];
+  for (const body of wrong) {
+    assert.throws(
+      () => unsealJson(sealJson(body), schema, KEY),
+      ({ code, message }) => code === "RepositoryUnsupported" && message.length < 2000,
+    );
+  }
+});
+
+test("a document with bytes that are no UTF-8 is refused, whatever its seal says", () => {
+  const body = Buffer.from([0x22, 0xff, 0x22]);
+  const head = `{"sha256":"${createHash("sha256").update(body).digest("hex")}","body":`;
+  const sealed = Buffer.concat([Buffer.from(head), body, Buffer.from("}\n")]);
+  assert.throws(() => unsealJson(sealed, z.unknown(), KEY), { code: "ObjectCorrupt" });
 });

@@ -1,6 +1,8 @@
 import type { Readable } from "node:stream";
 import { GetObjectCommand, type GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import { maxObjectBytes } from "../../object-bounds.js";
 import type { GetOptions } from "../storage.js";
+import { objectTooLarge } from "../storage-errors.js";
 import type { S3Bucket } from "./s3-bucket.js";
 import { bodyLost } from "./transient.js";
 
@@ -30,7 +32,12 @@ function readWhole(s3: S3Bucket, key: string): Promise<Buffer> {
   return s3.request(
     async (client, abortable) => {
       const response = await client.send(command, abortable);
-      const buffer = Buffer.allocUnsafe(response.ContentLength ?? 0);
+      const sizeBytes = response.ContentLength ?? 0;
+      if (sizeBytes > maxObjectBytes(key)) {
+        (response.Body as Readable).destroy();
+        throw objectTooLarge(s3.name, key, sizeBytes);
+      }
+      const buffer = Buffer.allocUnsafe(sizeBytes);
       s3.charge(buffer.length);
       await fill(response, buffer);
       return buffer;

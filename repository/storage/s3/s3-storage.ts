@@ -2,7 +2,7 @@ import { type _Error, DeleteObjectsCommand } from "@aws-sdk/client-s3";
 import { NO_CIPHER } from "../../encryption/no-cipher.js";
 import type { ObjectLock } from "../object-lock.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
-import { lockUnsupported, objectExists } from "../storage-errors.js";
+import { lockUnsupported, objectExists, refuseTooLarge } from "../storage-errors.js";
 import { listObjects } from "./list-objects.js";
 import { canLock, lockedObjects, lockObjects } from "./object-lock.js";
 import { putObject } from "./put-object.js";
@@ -39,6 +39,7 @@ export class S3Storage implements Storage {
   }
 
   async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
+    refuseTooLarge(this.name, key, body);
     try {
       await putObject(this.s3, key, body, { IfNoneMatch: options.ifNoneMatch });
     } catch (error) {
@@ -155,7 +156,8 @@ export class S3Storage implements Storage {
 
   /** A put whose answer was lost meets its own success when it is tried again: every such object has a random id in it. */
   private async holds(key: string, body: Uint8Array): Promise<boolean> {
-    return (await this.get(key)).equals(body);
+    const range = { offset: 0, length: body.length + 1 };
+    return (await this.get(key, { range })).equals(body);
   }
 }
 

@@ -1,14 +1,20 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { IndexCheckpoints } from "../../../agent/backup/index-checkpoints.js";
-import { readIndexSegment } from "../../../repository/index-segment.js";
+import { CHUNK_RECORD_BYTES } from "../../../repository/chunk-record.js";
+import { maxEntriesIn, readIndexSegment } from "../../../repository/index-segment.js";
 import { newPackId } from "../../../repository/pack-format.js";
+import { LocalDirectory } from "../../../repository/storage/local-directory.js";
 import { openStorage, parseStorageLocation } from "../../../repository/storage/open-storage.js";
 import { errorBody, startFaultProxy } from "../../support/fault-proxy.js";
+import { SeededRandom } from "../../support/random.js";
 import { BUCKET, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { tempFolder } from "../../support/temp-folder.js";
 import { waitUntil } from "../../support/wait-until.js";
 
 const PACKS_PER_SEGMENT = 16;
+/** In a pack. */
+const MAX_CHUNKS = 8192;
 const DENIED = { status: 403, body: errorBody("AccessDenied") };
 
 const skip = await s3ServerMissing("versitygw");
@@ -75,4 +81,19 @@ describe("the index of a running backup", { skip }, async () => {
     await checkpoints.flush(storage);
     assert.deepEqual((await recorded()).flat().sort(), ids.sort());
   });
+});
+
+test("the index of very many packs at once, as after it was lost, is written in segments that can be read", async () => {
+  const storage = new LocalDirectory(await tempFolder());
+  const checkpoints = new IndexCheckpoints(storage);
+  const random = new SeededRandom("segments");
+  const packs = Array.from({ length: 100 }, () => ({
+    ...{ id: newPackId(), sizeBytes: 2 ** 26, footer: random.bytes(MAX_CHUNKS * CHUNK_RECORD_BYTES) },
+  }));
+  for (const pack of packs) checkpoints.add(pack);
+  await checkpoints.flush();
+  const segments = await storage.list("index/");
+  assert.ok(segments.every(({ sizeBytes }) => sizeBytes < 16 * 2 ** 20));
+  const chunks = segments.reduce((sum, segment) => sum + maxEntriesIn(segment), 0);
+  assert.ok(chunks >= packs.length * MAX_CHUNKS && chunks < (packs.length + 1) * MAX_CHUNKS);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { rename } from "node:fs/promises";
+import { rename, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { isCancelled, requestCancel } from "../../../repository/jobs/cancel.js";
@@ -135,12 +135,17 @@ test("a result is written once, whether it is a point or an error", async () => 
 
 test("a cancellation is there from the moment it is asked for, whatever its object holds", async () => {
   const storage = await newStorage();
-  const [asked, byHand, other] = [0, 1, 2].map(() => newJobId(new Date())) as [string, string, string];
+  const [asked, byHand, huge, other] = Array.from({ length: 4 }, () => newJobId(new Date())) as [
+    ...[string, string, string, string],
+  ];
   await requestCancel(storage, asked);
   await requestCancel(storage, asked);
   await storage.put(jobKey(byHand, "cancel"), Buffer.from(""));
   assert.equal(await isCancelled(storage, asked), true);
   assert.equal(await isCancelled(storage, byHand), true);
+  await storage.put(jobKey(huge, "cancel"), Buffer.from(""));
+  await truncate(join(storage.name, jobKey(huge, "cancel")), 2 ** 40);
+  assert.equal(await isCancelled(storage, huge), true);
   assert.equal(await isCancelled(storage, other), false);
 });
 

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { allocateAligned } from "../../../native-free-io/aligned-memory.js";
+import { maxObjectBytes } from "../../../repository/object-bounds.js";
+import { isThere } from "../../../repository/storage/if-absent.js";
 import { READ_SLACK_BYTES, type Storage } from "../../../repository/storage/storage.js";
 import { SeededRandom } from "../../support/random.js";
 import { MISDATES } from "../../support/s3-server.js";
@@ -127,13 +129,54 @@ export function testStorage({
       );
     });
 
+    test("reads no object whole that is larger than its key allows, and still lists it, reads parts of it and removes it", async () => {
+      const { storage } = await make();
+      const key = "config.json";
+      const maxBytes = maxObjectBytes(key);
+      const stored = async (bytes: Buffer) => {
+        const upload = storage.putStream(key);
+        for (let at = 0; at + partBytes < bytes.length; at += partBytes)
+          await upload.write(bytes.subarray(at, at + partBytes));
+        await upload.finish(bytes.subarray(bytes.length - ((bytes.length - 1) % partBytes) - 1));
+      };
+      await stored(Buffer.alloc(maxBytes));
+      assert.equal((await storage.get(key)).length, maxBytes);
+      await stored(Buffer.alloc(maxBytes + 1));
+      const told = { code: "ObjectCorrupt", object: key, offset: maxBytes, message: /it has 1048577 bytes/ };
+      await assert.rejects(storage.get(key), told);
+      assert.equal((await storage.get(key, { range: { offset: maxBytes, length: 10 } })).length, 1);
+      const everything = await storage.list("");
+      assert.deepEqual(everything, [{ key, sizeBytes: maxBytes + 1 }]);
+      await storage.delete([key]);
+      await assert.rejects(storage.get(key), { code: "ObjectNotFound" });
+    });
+
+    test("writes no object that would be too large to be read again", async () => {
+      const { storage } = await make();
+      const key = "locks/0123456789abcdef.json";
+      const body = Buffer.alloc(maxObjectBytes(key) + 1);
+      await assert.rejects(storage.put(key, body), { code: "StorageFailed", object: key });
+      await assert.rejects(storage.get(key), { code: "ObjectNotFound" });
+      await storage.put(key, body.subarray(1));
+    });
+
+    test("says that an object is taken, however large the one there is", async () => {
+      const { storage } = await make();
+      const key = "config.json";
+      await storage.putStream(key).finish(Buffer.alloc(maxObjectBytes(key) + 1));
+      const writing = storage.put(key, Buffer.from("another"), { ifNoneMatch: "*" });
+      await assert.rejects(writing, { code: "ObjectExists" });
+      assert.equal(await isThere(storage, key), true);
+      assert.equal(await isThere(storage, "keys/0123456789abcdef.json"), false);
+    });
+
     test("makes one object of a stream of parts with a tail of any length, and only when it is finished", async () => {
       const { storage } = await make();
       const tail = fc.oneof(fc.constantFrom(0, 1, 511, 512, 4095, 4096, 4097), fc.nat({ max: 20_000 }));
       let run = 0;
       await fc.assert(
         fc.asyncProperty(fc.nat({ max: 5 }), tail, fc.boolean(), async (parts, tailBytes, aligned) => {
-          const key = `streams/${run++}`;
+          const key = `packs/${run++}`;
           const body = new SeededRandom(key).bytes(parts * partBytes + tailBytes);
           const memory = aligned ? allocateAligned(body.length) : Buffer.alloc(body.length + 1).subarray(1);
           body.copy(memory);

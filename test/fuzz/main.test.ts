@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { startProgram } from "../support/start-program.js";
+
+const FUZZER = fileURLToPath(new URL("./main.js", import.meta.url));
+
+function fuzz(seconds: string, ...targets: string[]) {
+  return startProgram(FUZZER, targets, { env: { BLOCKFERRY_FUZZ_SECONDS: seconds } }).result;
+}
+
+for (const seconds of ["5m", "", "0", "-1", "NaN", "Infinity"]) {
+  test(`the fuzzer is not begun for "${seconds}" seconds`, async () => {
+    const { code, stdout, stderr } = await fuzz(seconds);
+    assert.equal(code, 1, stdout);
+    assert.match(stderr, /BLOCKFERRY_FUZZ_SECONDS is a number of seconds above 0/);
+  });
+}
+
+test("a target that was not fuzzed for want of time fails, and one that was does not", async () => {
+  const short = await fuzz("0.000001", "verify cursor, plain");
+  assert.match(short.stdout, /NOT FUZZED: verify cursor, plain/);
+  assert.equal(short.code, 1, short.stderr);
+  const long = await fuzz("1", "verify cursor, plain");
+  assert.match(long.stdout, /verify cursor, plain: [1-9]\d* inputs/);
+  assert.equal(long.code, 0, long.stderr);
+});
