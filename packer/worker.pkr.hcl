@@ -16,6 +16,10 @@ packer {
 variable "region" {
   type        = string
   description = "Region that the AMI is built in."
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", var.region))
+    error_message = "The region must be the name of a Region, such as eu-central-1."
+  }
 }
 
 variable "package" {
@@ -75,6 +79,10 @@ variable "kms_key_id" {
   type        = string
   default     = ""
   description = "KMS key that the AMI is encrypted with. Default: the account's key for EBS, with which it cannot be shared."
+  validation {
+    condition     = !can(regex("alias/aws/", var.kms_key_id))
+    error_message = "The kms_key_id must not be a key of AWS: leave it out for the account's key for EBS, or give one of your own."
+  }
 }
 
 variable "share_accounts" {

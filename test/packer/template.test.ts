@@ -60,6 +60,8 @@ describe("the template of the worker AMI", async () => {
   });
 
   for (const [variable, message] of [
+    ["region=", /The region must be/],
+    ["kms_key_id=alias/aws/ebs", /must not be a key of AWS/],
     ["base=ubuntu", /The base must be/],
     ["architecture=mips", /The architecture must be/],
     ["node_version=20.19.0", /must be 24\.x\.y/],
