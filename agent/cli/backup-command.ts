@@ -14,10 +14,9 @@ import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
-import { backup } from "../backup/backup.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
-import { volumeFigures } from "../metrics/run-record.js";
 import { DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
+import { reportedBackup } from "../report/reported-backup.js";
 import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
@@ -92,7 +91,6 @@ export const backupCommand: Command<BackupArguments> = {
       const location = storageLocation(args);
       meter.countRetries(location);
       const repository = await openRepository(location);
-      const started = performance.now();
       const signal = interruptSignal();
       const parallelism = await chosenParallelism(args, {
         devices: devices.map(({ path }) => path),
@@ -100,15 +98,11 @@ export const backupCommand: Command<BackupArguments> = {
         notice: watcher.notice,
         signal,
       });
-      const point = await backup(repository, {
+      const told = { report, meter };
+      const { point, seconds } = await reportedBackup(repository, told, {
         ...{ devices, ...parallelism, tags, lock, compression: args.compression, watcher, signal },
         badBlocks: args.skipBadBlocks ? "skip" : "fail",
-        recorder: report.recorder,
-      }).finally(report.end);
-      meter.volumes = point.volumes.map(volumeFigures);
-      const seconds = (performance.now() - started) / 1000;
-      const run = { point, repository: repository.storage.name, seconds, parallelism };
-      Object.assign(meter.figures, await report.write(run));
+      });
       const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
       printResult(args.json, result, describeBackup(point, seconds));
     }),

@@ -6,9 +6,8 @@ import type { JobResult } from "../../repository/jobs/job-result.js";
 import type { Repository } from "../../repository/repository.js";
 import { fromLockRecord, type ObjectLock } from "../../repository/storage/object-lock.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { backup } from "../backup/backup.js";
 import { RunMeter } from "../metrics/run-meter.js";
-import { volumeFigures } from "../metrics/run-record.js";
+import { reportedBackup } from "../report/reported-backup.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
 import { acceptJob, type JobHistory } from "./accept-job.js";
@@ -147,20 +146,15 @@ async function backUpVolumes(
     notice: options.watcher.notice,
     signal: options.signal,
   });
-  const started = performance.now();
   const report = await options.reports.begin(job.id, options.watcher.notice);
-  const point = await backup(repository, {
+  const told = { report, meter: options.meter };
+  const { point } = await reportedBackup(repository, told, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
     lock: lockOf(job),
     origin: { instance: job.instance, job: job.id },
-    recorder: report.recorder,
     watcher: options.watcher,
     signal: options.signal,
-  }).finally(report.end);
-  options.meter.volumes = point.volumes.map(volumeFigures);
-  const seconds = (performance.now() - started) / 1000;
-  const run = { point, repository: repository.storage.name, seconds, parallelism };
-  Object.assign(options.meter.figures, await report.write(run));
+  });
   return point.id;
 }
 
