@@ -84,15 +84,17 @@ export async function testFaults({ server: name, faults, mixedRounds }: FaultSui
       proxy.chooseFault = chooseFault;
       const backups = [await run("backup", "--device", image), await run("backup", "--device", image)];
       const restored = join(folder, `${label}.img`);
-      const restore = await run("restore", "--point", "latest", "--target", restored);
-      const verify = await run("verify", "--read-data");
+      const restore = await run("restore", "--point", "latest", "--target", restored, "--threads=1");
+      const verify = await run("verify", "--read-data", "--threads=1");
       proxy.chooseFault = () => undefined;
       for (const result of [...backups, restore]) assertSaysWhy(result);
       if (verify.code !== 3) assertSaysWhy(verify);
       if (restore.code === 0) await assertSameContent(restored, image);
       await assertWhole(repo);
       const succeeded = backups.filter(({ code }) => code === 0).length;
-      if (succeeded > 0) await assertRestores(repo, "latest", image, `${restored}.again`);
+      if (succeeded > 0 && restore.code !== 0) {
+        await assertRestores(repo, "latest", image, `${restored}.again`);
+      }
       return succeeded;
     }
   });
