@@ -15,8 +15,8 @@ import { tempFolder } from "../../support/temp-folder.js";
 const MIB = 1024 * 1024;
 /** Little patience, so that some commands do fail. */
 const PATIENCE = { BLOCKFERRY_OUTAGE_TIMEOUT_MS: "300" };
-/** Faults, and rounds of a mixture, that are tried at the same time: most of their time is spent waiting. */
-const LANES = 6;
+/** Faults, and rounds of a mixture, that are tried at the same time: some of their time is spent waiting. */
+const LANES = 4;
 
 export interface FaultSuiteOptions {
   server: S3ServerName;
