@@ -4,11 +4,16 @@ import type { AddressInfo } from "node:net";
 import { after } from "node:test";
 
 const TOKEN = "a-session-token==";
+const ROLES = "/latest/meta-data/iam/security-credentials/";
+const ROLE = "backup-worker";
+const VALID_MS = 6 * 60 * 60 * 1000;
 
 /** What an instance would find; `undefined` is not there. */
 export interface Metadata {
   instanceId: string | undefined;
   userData: string | undefined;
+  /** Of the instance's role; without them it has none. */
+  credentials?: { accessKeyId: string; secretAccessKey: string };
   /** Answers, by number of the request from 0, in place of the service's own. */
   failWith?: (request: number) => number | undefined;
 }
@@ -34,6 +39,15 @@ export async function startMetadataServer(
   return { env: { AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://127.0.0.1:${port}/` }, requests };
 }
 
+/** Without a session token: servers that are no AWS know none. */
+function roleCredentials({ accessKeyId, secretAccessKey }: NonNullable<Metadata["credentials"]>): string {
+  return JSON.stringify({
+    ...{ Code: "Success", Type: "AWS-HMAC", Token: "" },
+    ...{ AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey },
+    Expiration: new Date(Date.now() + VALID_MS).toISOString(),
+  });
+}
+
 function answer(
   metadata: Metadata,
   { method, url, headers }: IncomingMessage,
@@ -54,6 +68,8 @@ function answer(
   const found = {
     "/latest/meta-data/instance-id": metadata.instanceId,
     "/latest/user-data": metadata.userData,
+    [ROLES]: metadata.credentials && ROLE,
+    [`${ROLES}${ROLE}`]: metadata.credentials && roleCredentials(metadata.credentials),
   };
   const body = found[url as keyof typeof found];
   if (body === undefined) send(404);

@@ -1,10 +1,11 @@
 import { setTimeout } from "node:timers/promises";
-import { isTransient } from "./transient.js";
 
 const BASE_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
 
 export interface RetryOptions {
+  /** Whether what it failed with is over when it is tried anew; asked after each failure. */
+  isPassing(error: unknown): boolean;
   /** How long it may fail without a break, in milliseconds; asked after each failure. */
   patienceMs(): number;
   /** Is told before each try but the first. */
@@ -19,14 +20,14 @@ export interface RetryOptions {
  */
 export async function retryTransient<T>(
   operation: () => Promise<T>,
-  { patienceMs, onRetry, signal }: RetryOptions,
+  { isPassing, patienceMs, onRetry, signal }: RetryOptions,
 ): Promise<T> {
   let failingSince: number | undefined;
   for (let failures = 1; ; failures++) {
     try {
       return await operation();
     } catch (error) {
-      if (!isTransient(error)) throw error;
+      if (!isPassing(error)) throw error;
       signal?.throwIfAborted();
       failingSince ??= performance.now();
       const leftMs = failingSince + patienceMs() - performance.now();

@@ -5,6 +5,7 @@ import { RetryCount } from "./retry-count.js";
 import { retryTransient } from "./retry-transient.js";
 import { createS3Client } from "./s3-client.js";
 import type { S3Location } from "./s3-location.js";
+import { isTransient, isWithoutCredentials } from "./transient.js";
 
 /** Where nothing has been answered yet, there may be no server: a mistyped URL is not waited for as long as an outage. */
 const FIRST_CONTACT_MS = 10_000;
@@ -48,12 +49,20 @@ export class S3Connection {
       return answer;
     };
     const onRetry = () => this.retries.increment();
-    return retryTransient(attempt, { patienceMs: () => this.patienceMs, onRetry, signal });
+    return retryTransient(attempt, {
+      ...{ isPassing: (error) => this.isPassing(error), patienceMs: () => this.patienceMs },
+      ...{ onRetry, signal },
+    });
   }
 
   /** Charges bytes that are coming already: whoever asks next waits for them. */
   charge(bytes: number): void {
     this.limit?.charge(bytes);
+  }
+
+  /** Credentials that were there, and cannot be found now, are back when who gives them answers again. */
+  private isPassing(error: unknown): boolean {
+    return isTransient(error) || (this.hasAnswered && isWithoutCredentials(error));
   }
 
   private get patienceMs(): number {

@@ -60,6 +60,14 @@ export function isTransient(error: unknown): boolean {
   return status >= 500 && !LASTING_SERVER_ERRORS.has(status);
 }
 
+/**
+ * Whether the SDK found no credentials. Each thread asks for its own, and the SDK asks the instance metadata service once, for a
+ * second.
+ */
+export function isWithoutCredentials(error: unknown): boolean {
+  return error instanceof Error && error.name === "CredentialsProviderError";
+}
+
 /** The status of the answer; undefined where none came. */
 export function statusOf(error: Error): number | undefined {
   return metadataOf(error).httpStatusCode;

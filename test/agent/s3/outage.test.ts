@@ -4,17 +4,20 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { agentJson, startAgent } from "../../support/agent.js";
 import { type FaultProxy, type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
+import { startMetadataServer } from "../../support/metadata-server.js";
 import { prometheusFamilies } from "../../support/prometheus-families.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
 import { assertRestores, assertWhole, backUp, failure, pointIds } from "../../support/repositories.js";
-import { BUCKET, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { BUCKET, S3_ENVIRONMENT, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
 import { tempFolder } from "../../support/temp-folder.js";
 import { stopwatch, waitUntil } from "../../support/wait-until.js";
 
 const MIB = 1024 * 1024;
 /** How often the SDK tries one request in other programs, where it is asked to be patient. */
 const SDK_ATTEMPTS = 10;
+/** Of the main thread: a session token, the role, its credentials. */
+const FIRST_LOOKUPS = 3;
 /** How long a command may take to end after Ctrl-C. */
 const DEADLINE_MS = 5000;
 
@@ -72,6 +75,23 @@ describe("an outage of S3", { skip }, async () => {
     await assertWhole(repo);
     await backUp(repo, image);
     await assertRestores(repo, "latest", image, join(folder, "lasting.img"));
+  });
+
+  test("is waited out where it is one of the instance metadata service, and there were credentials", async () => {
+    const { repo, proxy } = await newRepository("without-credentials");
+    const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = S3_ENVIRONMENT;
+    const [begins, ends] = [FIRST_LOOKUPS, FIRST_LOOKUPS + 12];
+    const { env, requests } = await startMetadataServer({
+      ...{ instanceId: undefined, userData: undefined, credentials: { accessKeyId, secretAccessKey } },
+      failWith: (request) => (request >= begins && request < ends ? 503 : undefined),
+    });
+    const { code, stdout } = await start(proxy, ["backup", "--repo", repo, "--device", image], {
+      ...{ AWS_ACCESS_KEY_ID: undefined, AWS_SECRET_ACCESS_KEY: undefined },
+      ...{ AWS_EC2_METADATA_DISABLED: undefined, ...env },
+    }).result;
+    assert.equal(code, 0, stdout);
+    assert.ok(requests.length > ends, `${requests.length} requests`);
+    await assertRestores(repo, "latest", image, join(folder, "without-credentials.img"));
   });
 
   test("holds up neither Ctrl-C in a backup, nor in a restore or a verification", async () => {
