@@ -1,5 +1,5 @@
-import { open, stat } from "node:fs/promises";
-import { systemErrorCode } from "../foundation/blockferry-error.js";
+import { open } from "node:fs/promises";
+import { statIfThere } from "../foundation/stat-if-there.js";
 
 /** A kind of file that this program writes, and writes to again. */
 export interface OwnFile {
@@ -17,10 +17,7 @@ const BEGINNING_BYTES = 64;
  * @returns undefined where nothing is, an empty file, or a file of this kind
  */
 export async function whyForeign(path: string, kind: OwnFile): Promise<string | undefined> {
-  const found = await stat(path).catch((error: unknown) => {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
-  });
+  const found = await statIfThere(path);
   if (found === undefined) return undefined;
   if (!found.isFile()) return "what is there is no regular file";
   if (found.size === 0 || kind.beginning.test(await beginningOf(path))) return undefined;

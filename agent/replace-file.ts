@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { rename, rm, stat } from "node:fs/promises";
-import { systemErrorCode } from "../foundation/blockferry-error.js";
+import { rename, rm } from "node:fs/promises";
 import { canonicalPath } from "../foundation/canonical-path.js";
 import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
+import { statIfThere } from "../foundation/stat-if-there.js";
 import { createFile } from "./create-file.js";
 
 /**
@@ -14,7 +14,8 @@ export async function replaceFile(path: string, text: string, newMode: number): 
   const file = await canonicalPath(path);
   const temp = tempName(file);
   try {
-    await writeNew(temp, text, (await modeOf(file)) ?? newMode);
+    const before = await statIfThere(file);
+    await writeNew(temp, text, before === undefined ? newMode : before.mode & 0o777);
     await rename(temp, file);
   } catch (error) {
     await rm(temp, { force: true });
@@ -27,15 +28,6 @@ export async function tryReplacing(path: string): Promise<void> {
   const temp = tempName(await canonicalPath(path));
   await writeNew(temp, "", PRIVATE_FILE_MODE);
   await rm(temp);
-}
-
-async function modeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).mode & 0o777;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
-  }
 }
 
 async function writeNew(path: string, text: string, mode: number): Promise<void> {

@@ -3,7 +3,7 @@ import { backUpAnew, restoreAndCompare } from "./compare-backups.js";
 import type { Measured } from "./measure.js";
 import { folderPlace } from "./place.js";
 import { heading, medianRatio, print, type Report } from "./report.js";
-import { blockferry, type Tool } from "./tools.js";
+import { blockferry, encryptedBlockferry, type Tool } from "./tools.js";
 
 /** What encryption may cost: the share of the throughput that is left. */
 const BAR = 0.85;
@@ -19,16 +19,9 @@ export interface EncryptionOptions {
 /** Backs up and restores each image without and with encryption in turn, round by round. */
 export async function compareEncryption(options: EncryptionOptions): Promise<void> {
   const { report, images, rounds, workFolder } = options;
-  const plain = blockferry(folderPlace(join(workFolder, "plain-repo")), {
-    backup: ["--json"],
-    restore: ["--json"],
-  });
-  const place = folderPlace(join(workFolder, "encrypted-repo"));
-  const env = { ...place.env, BLOCKFERRY_PASSPHRASE: "a passphrase for the benchmark" };
-  const encrypted = blockferry(
-    { ...place, env },
-    { init: ["--encrypt", "passphrase"], backup: ["--json"], restore: ["--json"] },
-  );
+  const inJson = { backup: ["--json"], restore: ["--json"] };
+  const plain = blockferry(folderPlace(join(workFolder, "plain-repo")), inJson);
+  const encrypted = encryptedBlockferry(folderPlace(join(workFolder, "encrypted-repo")), inJson);
   for (const { name, path } of images) {
     heading(`encryption, ${name}`);
     const backups: Measured[][] = [];

@@ -60,6 +60,12 @@ export function blockferry(place: Place, options: BlockferryOptions = {}): Tool 
   };
 }
 
+/** The same, into an encrypted repository. */
+export function encryptedBlockferry(place: Place, options: BlockferryOptions = {}): Tool {
+  const env = { ...place.env, BLOCKFERRY_PASSPHRASE: "a passphrase for the benchmark" };
+  return blockferry({ ...place, env }, { ...options, init: ["--encrypt", "passphrase"] });
+}
+
 function borg(place: Place, workFolder: string): Tool {
   const repo = place.url;
   const env = borgEnvironment(workFolder);

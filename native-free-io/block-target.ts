@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
 import { canonicalPath } from "../foundation/canonical-path.js";
 import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
+import { statIfThere } from "../foundation/stat-if-there.js";
 import { syncFolder } from "../foundation/sync-folder.js";
 import { allocateAligned } from "./aligned-memory.js";
 import { DIRECT_ALIGNMENT_BYTES } from "./block-source.js";
@@ -45,8 +46,7 @@ export class BlockTarget {
    * @throws TargetNotUsable, TargetTooSmall, TargetInUse, TargetNotEmpty
    */
   static async prepare(path: string, options: TargetOptions): Promise<BlockTarget> {
-    const stats = await stat(path).catch((error: unknown) => {
-      if (systemErrorCode(error) === "ENOENT") return undefined;
+    const stats = await statIfThere(path).catch((error: unknown) => {
       throw notUsable(path, error);
     });
     if (stats?.isBlockDevice()) return BlockTarget.prepareDevice(path, stats.rdev, options.sizeBytes);

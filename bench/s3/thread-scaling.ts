@@ -6,7 +6,7 @@ import { CIPHERTEXT_BYTES } from "../../repository/encryption/aes-gcm-cipher.js"
 import { backUpAnew } from "../compare-backups.js";
 import type { Measured } from "../measure.js";
 import { heading, medianRatio, print, type Report } from "../report.js";
-import { blockferry } from "../tools.js";
+import { blockferry, encryptedBlockferry } from "../tools.js";
 import { startNullSink } from "./servers.js";
 import { PART_BYTES } from "./upload-ways.js";
 
@@ -37,9 +37,7 @@ export async function measureScaling({ report, image, rounds }: ScalingOptions):
         const backup = ["--threads", String(count), "--queue-depth", String(QUEUE_DEPTH)];
         const tool = blockferry(sink.place(`${count}-threads`), { backup });
         plain.get(count)?.push(await backUpAnew(tool, source.path));
-        const place = sink.place(`${count}-threads-encrypted`);
-        const env = { ...place.env, BLOCKFERRY_PASSPHRASE: "a passphrase for the benchmark" };
-        const encrypting = blockferry({ ...place, env }, { init: ["--encrypt", "passphrase"], backup });
+        const encrypting = encryptedBlockferry(sink.place(`${count}-threads-encrypted`), { backup });
         encrypted.get(count)?.push(await backUpAnew(encrypting, source.path));
       }
       const pinned = blockferry(sink.place("one-core"), {

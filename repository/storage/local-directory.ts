@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/private-modes.js";
+import { statIfThere } from "../../foundation/stat-if-there.js";
 import { syncFolder } from "../../foundation/sync-folder.js";
 import { NO_CIPHER } from "../encryption/no-cipher.js";
 import { maxObjectBytes } from "../object-bounds.js";
@@ -81,10 +82,11 @@ export class LocalDirectory implements Storage {
       const objects: StoredObject[] = [];
       while (files.length > 0) {
         const batch = files.splice(-STATS_AT_ONCE).map(({ parentPath, name }) => join(parentPath, name));
-        const sizes = await Promise.all(batch.map(sizeUnlessGone));
-        for (const [number, sizeBytes] of sizes.entries()) {
+        // An object may be removed while it is being listed; that must not hide the others.
+        const found = await Promise.all(batch.map(statIfThere));
+        for (const [number, stats] of found.entries()) {
           const key = batch[number]?.slice(this.root.length + 1);
-          if (key !== undefined && sizeBytes !== undefined) objects.push({ key, sizeBytes });
+          if (key !== undefined && stats !== undefined) objects.push({ key, sizeBytes: stats.size });
         }
       }
       return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -194,15 +196,5 @@ async function writeDurably(path: string, body: Uint8Array): Promise<void> {
     await file.sync();
   } finally {
     await file.close();
-  }
-}
-
-/** An object may be removed while it is being listed; that must not hide the others. */
-async function sizeUnlessGone(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return undefined;
-    throw error;
   }
 }

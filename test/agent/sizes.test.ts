@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { readdir, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { expectedMemoryBytes } from "../../agent/tune/expected-memory.js";
 import { assertSameArea } from "../support/areas.js";
 import { initEncrypted, openWithPassphrase } from "../support/encryption.js";
@@ -18,7 +18,7 @@ import {
 } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
 import { seeded } from "../support/seeded.js";
-import { tempFolder } from "../support/temp-folder.js";
+import { memoryFolder, tempFolder } from "../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -127,10 +127,3 @@ test(
     }
   }),
 );
-
-/** A folder on tmpfs, which takes files of 16 TiB where ext4 does not. */
-async function memoryFolder(): Promise<string> {
-  const folder = await mkdtemp("/dev/shm/blockferry-test-");
-  after(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}

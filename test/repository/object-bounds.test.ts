@@ -39,6 +39,13 @@ function largestOrigin() {
   return { ...jobVolume(0, 64 * TIB).origin, tags: TAGS };
 }
 
+function pointOf(volumes: RecoveryPoint["volumes"]): RecoveryPoint {
+  return {
+    ...{ version: 1, id: newPointId(new Date(NOW)), repository: randomUUID() },
+    ...{ startedAt: NOW, createdAt: NOW, hostname: "worker", tags: TAGS, volumes, stats: STATS },
+  };
+}
+
 test("the recovery point and the job of an instance with all that EC2 allows can be read", async () => {
   const storage = new LocalDirectory(await tempFolder());
   const volumes = Array.from({ length: EC2_VOLUMES }, (_, number) => ({
@@ -46,16 +53,7 @@ test("the recovery point and the job of an instance with all that EC2 allows can
     badRanges: [{ offset: 0, length: 4096 }],
     ebs: largestOrigin(),
   }));
-  const point: RecoveryPoint = {
-    ...{
-      version: 1,
-      id: newPointId(new Date(NOW)),
-      repository: randomUUID(),
-      startedAt: NOW,
-      createdAt: NOW,
-    },
-    ...{ hostname: "worker", tags: TAGS, instance: { ...INSTANCE, tags: TAGS }, volumes, stats: STATS },
-  };
+  const point: RecoveryPoint = { ...pointOf(volumes), instance: { ...INSTANCE, tags: TAGS } };
   await writePoint(storage, point);
   assert.deepEqual(await findPoint(storage, point.id), point);
   const attached = volumes.map(({ name, ebs: origin }, number) => {
@@ -74,16 +72,7 @@ test("the recovery point of a volume with as many bad ranges as one may have can
     length: 2 ** 28,
   }));
   const volume = { name: "disk", source: "/dev/sdb", sizeBytes: 2 ** 48, root: "ab".repeat(32), badRanges };
-  const point: RecoveryPoint = {
-    ...{
-      version: 1,
-      id: newPointId(new Date(NOW)),
-      repository: randomUUID(),
-      startedAt: NOW,
-      createdAt: NOW,
-    },
-    ...{ hostname: "worker", tags: TAGS, volumes: [volume], stats: STATS },
-  };
+  const point = pointOf([volume]);
   await writePoint(storage, point);
   assert.equal((await findPoint(storage, point.id)).volumes[0]?.badRanges.length, MAX_BAD_RANGES);
 });

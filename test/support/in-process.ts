@@ -1,11 +1,15 @@
 import { restore } from "../../agent/restore/restore.js";
+import type { RunWatcher } from "../../agent/run-watcher.js";
 import { type VerifyReport, verify } from "../../agent/verify/verify.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 
+/** A watcher that tells nobody. */
+export const QUIET: RunWatcher = { start: () => undefined, stop: () => undefined, notice: () => undefined };
+
 const QUIETLY = {
   threads: 1,
-  watcher: { start: () => undefined, stop: () => undefined, notice: () => undefined },
+  watcher: QUIET,
   signal: new AbortController().signal,
 };
 
