@@ -39,12 +39,15 @@ async function fuzzAll(wanted: string[]): Promise<void> {
   }));
   const onReport = (report: FuzzReport) => tell(report);
   const order = { secondsEach: seconds / targets.length, seed, kind: "real" as const, onReport };
-  await Promise.all(
+  const ended = await Promise.allSettled(
     lanes.map(async (lane) => {
       await mkdir(lane.folder);
       await runFuzzer({ ...order, ...lane });
     }),
   );
+  // Only when every lane has ended: the folder goes with the error, and one that goes on writes in it.
+  const failures = ended.flatMap((lane) => (lane.status === "rejected" ? [lane.reason as Error] : []));
+  if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join("\n"));
 }
 
 /** @throws when it is no number of seconds: an hour that was meant, and is none, would pass for one */

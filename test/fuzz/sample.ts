@@ -25,12 +25,13 @@ export async function copySample(folder: string, kind: SampleKind, name: string)
     await writeFile(join(path, key), bytes);
   };
   const remove = (key: string) => rm(join(path, key), { force: true });
-  return { ...(await openCopy(folder, kind, path)), replace, remove };
+  return { ...(await openCopy(kind, path)), replace, remove };
 }
 
-async function openCopy(folder: string, kind: SampleKind, path: string): Promise<Repository> {
+/** Each copy has its own file of the passphrase: many are opened at once, and a file that is written anew is empty for a moment. */
+async function openCopy(kind: SampleKind, path: string): Promise<Repository> {
   if (kind === "plain") return openRepository(path);
-  const passphrase = join(folder, "passphrase");
+  const passphrase = `${path}.passphrase`;
   await writeFile(passphrase, FIXTURE_PASSPHRASE);
   return openRepository({ kind: "directory", path, passphrase: { kind: "file", path: passphrase } });
 }
