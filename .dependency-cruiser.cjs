@@ -1,4 +1,4 @@
-/** Imports go one way: foundation < native-free-io, repository < command-line < agent, controller < demo, bench, test. */
+/** Imports go one way: foundation < native-free-io, repository < command-line < report < agent, controller < demo, bench, test. */
 function only(folder, allowed) {
   const allowedPaths = [folder, ...allowed].map((name) => `${name}/`).join("|");
   return {
@@ -6,7 +6,7 @@ function only(folder, allowed) {
     severity: "error",
     from: { path: `^${folder}/` },
     to: {
-      path: "^(agent|bench|command-line|controller|demo|foundation|native-free-io|repository|test)/",
+      path: "^(agent|bench|command-line|controller|demo|foundation|native-free-io|report|repository|test)/",
       pathNot: `^(${allowedPaths})`,
     },
   };
@@ -20,8 +20,9 @@ module.exports = {
     only("native-free-io", ["foundation"]),
     only("repository", ["foundation"]),
     only("command-line", ["foundation", "repository"]),
-    only("agent", ["command-line", "foundation", "native-free-io", "repository"]),
-    only("controller", ["command-line", "foundation", "repository"]),
+    only("report", ["command-line", "foundation", "repository"]),
+    only("agent", ["command-line", "foundation", "native-free-io", "report", "repository"]),
+    only("controller", ["command-line", "foundation", "report", "repository"]),
   ],
   options: {
     doNotFollow: { path: "node_modules" },

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { systemErrorCode } from "../foundation/blockferry-error.js";
 import { canonicalPath } from "../foundation/canonical-path.js";
-import { createFile } from "./create-file.js";
+import { createFile } from "../foundation/create-file.js";
 
 /** @param newMode of a file that was not there before, whatever the umask */
 export async function appendToFile(path: string, text: string, newMode: number): Promise<void> {

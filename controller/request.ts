@@ -62,6 +62,8 @@ export const RequestSchema = z.strictObject({
     badBlocks: z.enum(["fail", "skip"]),
     lock: z.optional(LockRecordSchema),
     storage: z.optional(StorageChoicesSchema),
+    /** The agent is to leave the figures of a report. Where the page goes is no part of the job. */
+    report: z.optional(z.literal(true)),
   }),
   tags: z.record(z.string(), z.string()),
 });

@@ -58,7 +58,7 @@ const VolumesSchema = z.array(VolumeSchema).check(
   ),
 );
 
-const StatsSchema = z.strictObject({
+export const StatsSchema = z.strictObject({
   /** Bytes of all volumes. */
   sourceBytes: byteCount,
   /** Bytes of all-zero chunks and holes. */

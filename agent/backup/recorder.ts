@@ -1,3 +1,4 @@
+import type { BackupStep } from "../../report/backup-figures.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";
 import type { LoadedIndex } from "../../repository/load-index.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
@@ -5,9 +6,6 @@ import type { Storage } from "../../repository/storage/storage.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
 import type { CounterTotals } from "../counters.js";
 import type { StageTimes } from "./stage-times.js";
-
-/** What a backup does, one after the other. */
-export type BackupStep = "prepare" | "index" | "holes" | "read" | "maps" | "commit" | "compare";
 
 /** A backup whose recovery point is committed. */
 export interface StoredBackup {

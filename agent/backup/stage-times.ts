@@ -1,11 +1,9 @@
+import type { StageSeconds } from "../../report/backup-figures.js";
+
 /** What a backup thread can be at. The waits come last: their time is of the event loop, which has other work in it. */
 const THREAD_STAGES = ["read", "zeros", "hash", "compress", "device", "storage"] as const;
 
 type ThreadStage = (typeof THREAD_STAGES)[number];
-/** As they are told: `send` is what the thread did while it waited, which is to hand packs to the storage. */
-export const STAGES = ["device", "read", "zeros", "hash", "compress", "send", "storage"] as const;
-export type Stage = (typeof STAGES)[number];
-export type StageSeconds = Record<Stage, number>;
 
 /** A row: milliseconds for each stage, then those that the event loop was idle. */
 const IDLE_CELL = THREAD_STAGES.length;
@@ -63,15 +61,6 @@ export function stageSeconds(before: Float64Array, after: Float64Array): StageSe
     ...{ read: of("read"), zeros: of("zeros"), hash: of("hash"), compress: of("compress") },
     ...{ send, device: device * share, storage: storage * share },
   };
-}
-
-export function noSeconds(): StageSeconds {
-  return { device: 0, read: 0, zeros: 0, hash: 0, compress: 0, send: 0, storage: 0 };
-}
-
-export function addSeconds(sum: StageSeconds, more: StageSeconds): StageSeconds {
-  for (const stage of STAGES) sum[stage] += more[stage];
-  return sum;
 }
 
 /** Kept by a thread for itself. */

@@ -1,7 +1,13 @@
 import { once } from "../../command-line/options.js";
+import { ReportFile } from "../../report/report-file.js";
 import { hasMetrics } from "../metrics/metrics-files.js";
-import { type BackupReport, NO_REPORT, outcomeReport, pageReport } from "../report/backup-report.js";
-import { ReportFile } from "../report/report-file.js";
+import {
+  type BackupReport,
+  figuresReport,
+  NO_REPORT,
+  outcomeReport,
+  pageIn,
+} from "../report/backup-report.js";
 import { type MetricsArguments, metricsFiles } from "./metrics-options.js";
 
 export interface ReportArguments {
@@ -25,6 +31,8 @@ export async function beginReport(
   args: ReportArguments & MetricsArguments,
   notice: (message: string) => void,
 ): Promise<BackupReport> {
-  if (args.report !== undefined) return pageReport(await ReportFile.prepare(args.report), notice);
+  if (args.report !== undefined) {
+    return figuresReport([pageIn(await ReportFile.prepare(args.report))], notice);
+  }
   return hasMetrics(metricsFiles(args)) ? outcomeReport(notice) : NO_REPORT;
 }

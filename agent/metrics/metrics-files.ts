@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { type OwnFile, whyForeign } from "../../foundation/own-file.js";
+import { replaceFile, tryReplacing } from "../../foundation/replace-file.js";
 import { appendToFile } from "../append-to-file.js";
-import { type OwnFile, whyForeign } from "../own-file.js";
-import { replaceFile, tryReplacing } from "../replace-file.js";
 import { emfLines } from "./emf.js";
 import { type JobCounts, lastSuccesses, prometheusText } from "./prometheus.js";
 import type { RunRecord } from "./run-record.js";

@@ -1,15 +1,9 @@
-import type { BackupRecorder, BackupStep, StoredBackup } from "../backup/recorder.js";
+import type { BackupStep, StepTime } from "../../report/backup-figures.js";
+import type { BackupRecorder, StoredBackup } from "../backup/recorder.js";
 import { StageTimes } from "../backup/stage-times.js";
 import type { CounterTotals } from "../counters.js";
 import { OutcomeRecorder } from "./outcome-recorder.js";
 import { Timeline } from "./timeline.js";
-
-/** A step of a run, in seconds since it began. */
-export interface StepTime {
-  step: BackupStep;
-  start: number;
-  end: number;
-}
 
 /** All that a report tells of a backup, as far as it does not stand in the recovery point. */
 export class BackupRecording implements BackupRecorder {

@@ -1,10 +1,11 @@
+import type { BackupFigures } from "../../report/backup-figures.js";
+import { backupPage } from "../../report/backup-page.js";
+import type { ReportFile } from "../../report/report-file.js";
 import { type BackupRecorder, NO_RECORDER } from "../backup/recorder.js";
 import type { RunRecord } from "../metrics/run-record.js";
-import { type BackupRun, backupFigures } from "./backup-figures.js";
-import { backupPage } from "./backup-page.js";
 import { BackupRecording } from "./backup-recording.js";
+import { type BackupRun, backupFigures } from "./figures-of-run.js";
 import { OutcomeRecorder } from "./outcome-recorder.js";
-import type { ReportFile } from "./report-file.js";
 
 /** What is to be told of a backup besides its result. */
 export interface BackupReport {
@@ -33,16 +34,26 @@ export function outcomeReport(notice: (message: string) => void): BackupReport {
   };
 }
 
-/** The same, and a page of it. */
-export function pageReport(file: ReportFile, notice: (message: string) => void): BackupReport {
+/** Somewhere that figures go, as the page in a file. */
+export type FiguresTarget = (figures: BackupFigures) => Promise<void>;
+
+export function pageIn(file: ReportFile): FiguresTarget {
+  return (figures) => file.write(backupPage(figures));
+}
+
+/** Learns the same and all that a page shows, and tells each of the targets. */
+export function figuresReport(targets: FiguresTarget[], notice: (message: string) => void): BackupReport {
   const recorder = new BackupRecording(notice);
   return {
     recorder,
     write: async (run) => {
-      try {
-        await file.write(backupPage(backupFigures(run, recorder)));
-      } catch (error) {
-        notice(`the report could not be written: ${error instanceof Error ? error.message : error}`);
+      const figures = backupFigures(run, recorder);
+      for (const target of targets) {
+        try {
+          await target(figures);
+        } catch (error) {
+          notice(`the report could not be written: ${error instanceof Error ? error.message : error}`);
+        }
       }
       return recorder.outcomes.duplicates(run.point);
     },

@@ -1,14 +1,11 @@
 import { NumberSet } from "../../foundation/number-set.js";
+import { OUTCOMES, type Outcome } from "../../report/backup-figures.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
 import type { StoredBackup } from "../backup/recorder.js";
 import { chunksOfRanges } from "../chunks-of-ranges.js";
 import type { Parent } from "./parents.js";
-
-/** What became of a chunk; every chunk of a volume has one of these. */
-export const OUTCOMES = ["zero", "unchanged", "deduplicated", "new"] as const;
-export type Outcome = (typeof OUTCOMES)[number];
 
 /** What became of the chunks of a volume. */
 export interface VolumeOutcomes {

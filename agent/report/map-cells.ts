@@ -1,20 +1,11 @@
-import { OUTCOMES, type VolumeOutcomes } from "./chunk-outcomes.js";
+import { MAP_KINDS, MAX_CELLS, type VolumeReport } from "../../report/backup-figures.js";
+import type { VolumeOutcomes } from "./chunk-outcomes.js";
 
-/** Of what is in a map: the outcomes, and chunks with blocks that could not be read. */
-export const MAP_KINDS = [...OUTCOMES, "bad"] as const;
-const BAD = OUTCOMES.length;
-const MOST_CELLS = 1024;
+const BAD = MAP_KINDS.indexOf("bad");
 
 /** A volume in stretches of equal length. */
-export interface MapCells {
-  /** In each cell, but for the last: a power of two. */
-  chunksPerCell: number;
-  /** For each cell how many of its chunks are of each kind, in the order of `MAP_KINDS`. */
-  cells: number[][];
-}
-
-export function mapCells({ chunks, bad }: VolumeOutcomes): MapCells {
-  const chunksPerCell = 2 ** Math.max(0, Math.ceil(Math.log2(chunks.length / MOST_CELLS)));
+export function mapCells({ chunks, bad }: VolumeOutcomes): Pick<VolumeReport, "chunksPerCell" | "cells"> {
+  const chunksPerCell = 2 ** Math.max(0, Math.ceil(Math.log2(chunks.length / MAX_CELLS)));
   const cells = Array.from({ length: Math.ceil(chunks.length / chunksPerCell) }, () =>
     MAP_KINDS.map(() => 0),
   );

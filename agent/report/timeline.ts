@@ -1,26 +1,16 @@
 import {
   addSeconds,
+  MAX_SPANS,
   noSeconds,
+  type Span,
   type StageSeconds,
-  type StageTimes,
-  stageSeconds,
-} from "../backup/stage-times.js";
+} from "../../report/backup-figures.js";
+import { type StageTimes, stageSeconds } from "../backup/stage-times.js";
 import type { CounterTotals } from "../counters.js";
 
 const FIRST_INTERVAL_MS = 200;
-/** Then every second sample is dropped, and samples are taken half as often: enough for a chart, however long the run is. */
-const MOST_SAMPLES = 400;
-
-/** What the threads did between two samples. */
-export interface Span {
-  /** When it ended, since the threads began. */
-  seconds: number;
-  /** Of the volumes, holes and zeros included. */
-  readBytes: number;
-  storedBytes: number;
-  /** Of all threads together. */
-  stages: StageSeconds;
-}
+/** Then every second sample is dropped, and samples are taken half as often. */
+const MOST_SAMPLES = MAX_SPANS;
 
 interface Sample {
   atMs: number;

@@ -146,7 +146,10 @@ async function backUpVolumes(
     notice: options.watcher.notice,
     signal: options.signal,
   });
-  const report = await options.reports.begin(job.id, options.watcher.notice);
+  const report = await options.reports.begin(job, {
+    storage: repository.storage,
+    notice: options.watcher.notice,
+  });
   const told = { report, meter: options.meter };
   const { point } = await reportedBackup(repository, told, {
     ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },

@@ -1,7 +1,17 @@
 import { join } from "node:path";
 import { asBlockferryError } from "../../foundation/blockferry-error.js";
-import { type BackupReport, NO_REPORT, outcomeReport, pageReport } from "../report/backup-report.js";
-import { ReportFile } from "../report/report-file.js";
+import { writeFigures } from "../../report/job-figures.js";
+import { ReportFile } from "../../report/report-file.js";
+import type { BackupJob } from "../../repository/jobs/job.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import {
+  type BackupReport,
+  type FiguresTarget,
+  figuresReport,
+  NO_REPORT,
+  outcomeReport,
+  pageIn,
+} from "../report/backup-report.js";
 import type { ServiceLog } from "./service-log.js";
 
 /** What a service tells of each of its backups besides the result. */
@@ -30,15 +40,24 @@ export class ServiceReports {
     return new ServiceReports(folder, metrics);
   }
 
-  /** Never fails: a job is done whether there can be a page of it or not. */
-  async begin(job: string, notice: (message: string) => void): Promise<BackupReport> {
+  /**
+   * Never fails: a job is done whether there can be a page of it or not.
+   * @param storage where the job's own documents go
+   */
+  async begin(
+    job: BackupJob,
+    { storage, notice }: { storage: Storage; notice: (message: string) => void },
+  ): Promise<BackupReport> {
+    const targets: FiguresTarget[] = [];
+    if (job.options.report === true) targets.push((figures) => writeFigures(storage, job.id, figures));
     if (this.folder !== undefined) {
       try {
-        return pageReport(await pageFile(this.folder, job), notice);
+        targets.push(pageIn(await pageFile(this.folder, job.id)));
       } catch (error) {
         notice(asBlockferryError(error).message);
       }
     }
+    if (targets.length > 0) return figuresReport(targets, notice);
     return this.metrics === "written" ? outcomeReport(notice) : NO_REPORT;
   }
 }

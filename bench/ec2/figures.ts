@@ -1,6 +1,6 @@
-import type { BackupFigures } from "../../agent/report/backup-figures.js";
 import type { SpeedAt } from "../../agent/tune/advise.js";
 import type { Tuning } from "../../agent/tune/tune.js";
+import type { BackupFigures } from "../../report/backup-figures.js";
 import type { describeMachine } from "../measure.js";
 import { median } from "../report.js";
 

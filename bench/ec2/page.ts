@@ -1,9 +1,9 @@
-import { threadCharts } from "../../agent/report/backup-page.js";
-import { bars } from "../../agent/report/charts/bars.js";
-import { ratesByStep } from "../../agent/report/charts/lines-by-step.js";
-import { type Markup, markup } from "../../agent/report/charts/markup.js";
-import { figure, keyFigures, legend, page, table } from "../../agent/report/page.js";
 import { formatBytes, formatPercent, formatSeconds } from "../../command-line/format.js";
+import { threadCharts } from "../../report/backup-page.js";
+import { bars } from "../../report/charts/bars.js";
+import { ratesByStep } from "../../report/charts/lines-by-step.js";
+import { type Markup, markup } from "../../report/charts/markup.js";
+import { figure, keyFigures, legend, page, table } from "../../report/page.js";
 import { median } from "../report.js";
 import { type DeviceFigures, fastest, type Timed } from "./figures.js";
 import { attainable, type MeasuredPoint, type Roofs, roofline } from "./roofline.js";

@@ -1,6 +1,6 @@
-import { type Markup, markup } from "../../agent/report/charts/markup.js";
-import { type Axis, Plot } from "../../agent/report/charts/plot.js";
 import { formatBytes } from "../../command-line/format.js";
+import { type Markup, markup } from "../../report/charts/markup.js";
+import { type Axis, Plot } from "../../report/charts/plot.js";
 
 const HEIGHT = 320;
 /** Powers of two that the x axis shows beside the measured point. */

@@ -8,6 +8,7 @@ import { preflight } from "../preflight/preflight.js";
 import { ROUTE_TABLE } from "../route.js";
 import { startJob } from "../start-job.js";
 import { interruptSignal } from "./interrupt.js";
+import { JobReport } from "./job-report.js";
 import { jobResult } from "./job-result.js";
 import { parseRequest } from "./parse-request.js";
 import { queueNotes } from "./queue-note.js";
@@ -38,6 +39,7 @@ export const backupCommand: Command<BackupArguments> = {
       ) as unknown as Argv<BackupArguments>,
   handler: async (args) => {
     const request = parseRequest(args);
+    const report = await JobReport.prepare(args.report);
     const location = storageLocation(args);
     const { config, storage } = await openRepository(location);
     const display = stepDisplay(args.json);
@@ -52,7 +54,9 @@ export const backupCommand: Command<BackupArguments> = {
     display.note(`job ${plan.jobId}, ${ROUTE_TABLE[plan.route].title}`);
     for (const note of await queueNotes(storage, plan)) display.note(note);
     signal.throwIfAborted();
-    const { json, text } = jobResult(await startJob(plan, { parties, storage, display, signal }));
+    const record = await startJob(plan, { parties, storage, display, signal });
+    await report.write(record, storage, display);
+    const { json, text } = jobResult(record);
     printResult(args.json, json, text);
   },
 };

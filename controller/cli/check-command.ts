@@ -7,6 +7,7 @@ import { openRepository, profileOf } from "../../repository/repository.js";
 import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
 import { checkResult, describeCheck } from "./check-report.js";
+import { JobReport } from "./job-report.js";
 import { parseRequest } from "./parse-request.js";
 import { queueNotes } from "./queue-note.js";
 import { type RequestArguments, requestOptions } from "./request-options.js";
@@ -27,6 +28,7 @@ export const checkCommand: Command<CheckArguments> = {
       ) as unknown as Argv<CheckArguments>,
   handler: async (args) => {
     const request = parseRequest(args);
+    await JobReport.prepare(args.report);
     const location = storageLocation(args);
     const { config, storage } = await openRepository(location);
     const parties = await openParties(request, { profile: profileOf(location) });

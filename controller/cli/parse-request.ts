@@ -41,6 +41,7 @@ export function parseRequest(args: RequestArguments): BackupRequest {
       badBlocks: args.skipBadBlocks ? "skip" : "fail",
       ...(lock === undefined ? {} : { lock: toLockRecord(lock) }),
       ...agentStorage(args),
+      ...(args.report === undefined ? {} : { report: true }),
     },
     tags: parseTags(args.tag ?? []),
   };

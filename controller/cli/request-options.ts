@@ -22,6 +22,7 @@ export interface RequestArguments extends StorageArguments, AccessArguments, Wor
   queueDepth: number | undefined;
   skipBadBlocks: boolean;
   tag: string[] | undefined;
+  report: string | undefined;
 }
 
 const VOLUMES = "Volumes and keys:";
@@ -90,5 +91,10 @@ export const requestOptions = {
     describe: "Keep blocks that cannot be read as zeros, and record them in the point",
   },
   tag: texts(AGENT, "tag", "KEY=VALUE kept in the point; may be repeated"),
+  report: text(
+    AGENT,
+    "report",
+    "HTML file for a report: a map of each volume, and where the agent's time went",
+  ),
   ...lockOptions,
 } as const;

@@ -1,10 +1,11 @@
 import type { Storage } from "../storage/storage.js";
 
-/** The objects of a job, beside its journals. The controller writes `job` and `cancel`; the agent `status` and `result`. */
+/** The objects of a job, beside its journals. The controller writes `job` and `cancel`; the agent `status`, `result` and `figures`. */
 const FILES = {
   job: "job.json",
   status: "status.json",
   result: "result.json",
+  figures: "figures.json",
   cancel: "cancel",
 } as const;
 

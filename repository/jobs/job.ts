@@ -64,6 +64,8 @@ const BackupJobSchema = z.strictObject({
     lock: z.optional(LockRecordSchema),
     /** Left out where nothing was chosen. An agent that does not know it refuses the job, rather than write otherwise. */
     storage: z.optional(StorageChoicesSchema),
+    /** The controller wants the figures of a report; left out where it does not. An agent that does not know it refuses the job. */
+    report: z.optional(z.literal(true)),
   }),
   tags: tagsSchema,
   signature,

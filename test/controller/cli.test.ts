@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Journal } from "../../controller/journal.js";
@@ -118,6 +118,26 @@ describe("wrong usage", async () => {
       const error = failure(2, await controller([...args, ...repoArgs, "--json"]));
       assert.equal(error.code, "Usage");
       assert.match(error.message, message);
+    });
+  }
+});
+
+describe("a report", async () => {
+  const folder = await tempFolder();
+  const repo = await newRepository(folder);
+  const image = join(folder, "disk.img");
+  await writeFile(image, "precious");
+  for (const args of [
+    ["backup", ...INSTANCE, ...WORKER],
+    ["check", ...INSTANCE, ...WORKER],
+    ["resume", JOB],
+  ]) {
+    test(`that ${args[0]} could not write is refused before anything is made, and a disk image stays`, async () => {
+      const paths = ["--repo", repo, "--report", image];
+      const { code, object } = failure(1, await controller([...args, ...paths, "--json"]));
+      assert.deepEqual([code, object], ["ReportNotWritable", image]);
+      assert.equal(await readFile(image, "utf8"), "precious");
+      assert.deepEqual(await readdir(join(repo, "jobs")).catch(() => []), []);
     });
   }
 });

@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { CreateSecurityGroupCommand } from "@aws-sdk/client-ec2";
-import { launchWorker, type Population, populate, startLab } from "../lab/lab.js";
+import { DeleteObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import type { BackupFigures } from "../../report/backup-figures.js";
+import { figuresOf } from "../../report/page.js";
+import { jobKey } from "../../repository/jobs/job-key.js";
+import { sealJson } from "../../repository/sealed-json.js";
+import { launchWorker, type Population, populate, REPOSITORY, startLab } from "../lab/lab.js";
 import { createKey } from "../lab/lab-keys.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
+import { controller } from "../support/controller.js";
+import { someFigures } from "../support/figures.js";
 import { rootTest } from "../support/root-test.js";
 import { callsOf, proveRestore, proveRoute, startBackup, withoutProcesses } from "./prove-route.js";
 
@@ -35,6 +44,48 @@ rootTest("a backup in the instance's account needs no sharing", async () => {
   ]);
   assert.deepEqual(await callsOf(lab, "ModifySnapshotAttribute"), []);
 });
+
+rootTest(
+  "a backup with --report leaves a page of what the agent did, and resume one where it was missed",
+  async () => {
+    const { defaultKey, sourceWorkerId } = await populated();
+    const [page, again, none] = ["page", "again", "none"].map((name) => join(lab.folder, `${name}.html`));
+    assert.ok(page !== undefined && again !== undefined && none !== undefined);
+    const { code, stdout, stderr } = await startBackup(defaultKey, [
+      ...["--source-profile", "source", "--worker-account", "source"],
+      ...["--worker", sourceWorkerId, "--report", page],
+    ]).result;
+    assert.equal(code, 0, stdout + stderr);
+    const { point, job } = JSON.parse(stdout) as { point: string; job: string };
+    const figures = figuresOf(await readFile(page, "utf8")) as BackupFigures;
+    assert.deepEqual([figures.point, figures.machine], [point, defaultKey.instanceId]);
+    assert.equal(figures.volumes.length, defaultKey.volumes.length);
+    assert.ok(figures.timeline.length > 0);
+    assert.equal((await stat(page)).mode & 0o777, 0o600);
+
+    const resume = async (path: string) => {
+      const args = ["resume", job, "--repo", REPOSITORY, "--json", "--report", path];
+      const resumed = await controller(args);
+      assert.equal(resumed.code, 0, resumed.stderr);
+      assert.equal(JSON.parse(resumed.stdout).point, point);
+      return resumed.stderr;
+    };
+    assert.equal(await resume(again), "");
+    assert.equal(await readFile(again, "utf8"), await readFile(page, "utf8"));
+
+    const { hostname: Bucket, pathname } = new URL(REPOSITORY);
+    const forged = { Bucket, Key: `${pathname.slice(1)}/${jobKey(job, "figures")}` };
+    const Body = sealJson(someFigures("20200101T000000Z-00000000"));
+    await lab.worker.s3.send(new PutObjectCommand({ ...forged, Body }));
+    assert.match(
+      await resume(none),
+      /note: the report could not be written: .* tells of recovery point 2020/,
+    );
+    await lab.worker.s3.send(new DeleteObjectCommand(forged));
+    assert.match(await resume(none), /note: no report: the agent has left no figures/);
+    await assert.rejects(stat(none), { code: "ENOENT" });
+  },
+);
 
 rootTest("a backup across accounts shares what a customer's key encrypts", async () => {
   const { customerKey, sharedKey, workerId, workerKey } = await populated();

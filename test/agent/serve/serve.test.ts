@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { readFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import type { BackupFigures } from "../../../agent/report/backup-figures.js";
-import { figuresOf } from "../../../agent/report/page.js";
+import type { BackupFigures } from "../../../report/backup-figures.js";
+import { readFigures } from "../../../report/job-figures.js";
+import { figuresOf } from "../../../report/page.js";
 import { requestCancel } from "../../../repository/jobs/cancel.js";
 import { type BackupJob, newJobId } from "../../../repository/jobs/job.js";
 import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
@@ -46,7 +47,8 @@ describe("a service", () => {
       await devices.attachNvme("nvme2n1", serial(volumes[0]), images[0]);
       await devices.attachXen("xvdg", images[1]);
       const before = await Promise.all(images.map(sha256File));
-      const job = await served.addJob([...volumes]);
+      const { options } = makeJob(served.repository.config.id, []);
+      const job = await served.addJob([...volumes], { options: { ...options, report: true } });
       const metrics = join(folder, "metrics.prom");
       const telling = ["--report-folder", folder, "--metrics-file", metrics];
       const { code, stdout, stderr } = await served.serveOnce([...devices.options, ...telling]);
@@ -54,6 +56,9 @@ describe("a service", () => {
       const report = figuresOf(await readFile(join(folder, `${job.id}.html`), "utf8")) as BackupFigures;
       assert.equal(report.machine, INSTANCE.instanceId);
       assert.equal(report.volumes.length, volumes.length);
+      const { storage } = served.repository;
+      const figures = await readFigures(storage, job.id, await served.pointOf(job.id));
+      assert.deepEqual(figures, report, "the controller gets what the page shows");
       assert.match(await readFile(metrics, "utf8"), /^blockferry_run_unchanged_bytes\{.*\} 0$/m);
 
       const point = await agentJson<RecoveryPoint>(

@@ -5,6 +5,8 @@ import { loadVolume } from "../../../agent/restore/load-volume.js";
 import { acceptJob } from "../../../agent/serve/accept-job.js";
 import { isAlive, Journal } from "../../../controller/journal.js";
 import { readJournals } from "../../../controller/read-journals.js";
+import { backupPage } from "../../../report/backup-page.js";
+import { readFigures, writeFigures } from "../../../report/job-figures.js";
 import {
   condemn,
   listCondemnations,
@@ -25,12 +27,14 @@ import { sealJson } from "../../../repository/sealed-json.js";
 import type { Storage } from "../../../repository/storage/storage.js";
 import { readVerifyCursor, writeVerifyCursor } from "../../../repository/verify-cursor.js";
 import { planOf } from "../../controller/plans.js";
+import { someFigures } from "../../support/figures.js";
 import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { mutateJson } from "../mutate-json.js";
 import { copySample, type Sample, type SampleKind } from "../sample.js";
 import { type FuzzTarget, tolerate } from "../target.js";
 
 const JOB = "job-20261123T112150Z-3f9a1c2b";
+const POINT = "20261123T112150Z-3f9a1c2b";
 const PACK = "0123456789abcdef0123456789abcdef";
 const NOW = "2026-11-23T11:21:50.000Z";
 const ID = "0123456789abcdef";
@@ -169,6 +173,17 @@ const KINDS: DocumentKind[] = [
       return [jobKey(JOB, "result")];
     },
     read: ({ storage }) => readResult(storage, JOB),
+  },
+  {
+    name: "figures",
+    write: async ({ storage }) => {
+      await writeFigures(storage, JOB, someFigures(POINT));
+      return [jobKey(JOB, "figures")];
+    },
+    read: async ({ storage }) => {
+      const figures = await readFigures(storage, JOB, POINT);
+      if (figures !== undefined) backupPage(figures);
+    },
   },
   {
     name: "journal",

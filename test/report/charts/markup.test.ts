@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { markup } from "../../../../agent/report/charts/markup.js";
-import { figuresOf, page } from "../../../../agent/report/page.js";
+import { markup } from "../../../report/charts/markup.js";
+import { figuresOf, page } from "../../../report/page.js";
 
 test("text is escaped, markup is not, and control characters are replaced", () => {
   const hostile = `<b title='"'>&\u0000\u001b[31m`;

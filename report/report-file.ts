@@ -1,7 +1,7 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { PRIVATE_FILE_MODE } from "../../foundation/private-modes.js";
-import { type OwnFile, whyForeign } from "../own-file.js";
-import { replaceFile, tryReplacing } from "../replace-file.js";
+import { BlockferryError } from "../foundation/blockferry-error.js";
+import { type OwnFile, whyForeign } from "../foundation/own-file.js";
+import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
+import { replaceFile, tryReplacing } from "../foundation/replace-file.js";
 import type { Markup } from "./charts/markup.js";
 import { DOCTYPE } from "./page.js";
 

@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import { statIfThere } from "../foundation/stat-if-there.js";
+import { statIfThere } from "./stat-if-there.js";
 
 /** A kind of file that this program writes, and writes to again. */
 export interface OwnFile {

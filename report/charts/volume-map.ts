@@ -1,4 +1,4 @@
-import { formatBytes } from "../../../command-line/format.js";
+import { formatBytes } from "../../command-line/format.js";
 import { type Markup, markup } from "./markup.js";
 import { CHART_WIDTH, svg } from "./plot.js";
 

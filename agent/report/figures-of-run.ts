@@ -1,45 +1,9 @@
+import type { BackupFigures } from "../../report/backup-figures.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import type { StageSeconds } from "../backup/stage-times.js";
 import { volumeFigures } from "../metrics/run-record.js";
 import type { Parallelism } from "../parallelism.js";
-import type { BackupRecording, StepTime } from "./backup-recording.js";
-import type { Outcome } from "./chunk-outcomes.js";
-import { type MapCells, mapCells } from "./map-cells.js";
-import type { Span } from "./timeline.js";
-
-/** All that the report of a backup tells; it is in the page as JSON, as docs/operations.md describes it. */
-export interface BackupFigures {
-  version: 1;
-  kind: "backup";
-  point: string;
-  /** A path or URL. */
-  repository: string;
-  /** The EC2 instance, or the host. */
-  machine: string;
-  createdAt: string;
-  tags: Record<string, string>;
-  seconds: number;
-  threads: number;
-  queueDepth: number;
-  stats: RecoveryPoint["stats"];
-  /** Whether the point before could be read; if not, what is unchanged counts as deduplicated. */
-  compared: boolean;
-  volumes: VolumeReport[];
-  steps: StepTime[];
-  /** Of each thread, what it spent its seconds on. */
-  stages: StageSeconds[];
-  timeline: Span[];
-}
-
-export interface VolumeReport extends MapCells {
-  name: string;
-  source: string;
-  sizeBytes: number;
-  unreadableBytes: number;
-  /** Id of the recovery point that the volume is compared with. */
-  parent: string | null;
-  bytes: Record<Outcome, number>;
-}
+import type { BackupRecording } from "./backup-recording.js";
+import { mapCells } from "./map-cells.js";
 
 /** A backup that is stored. */
 export interface BackupRun {

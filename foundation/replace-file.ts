@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { rename, rm } from "node:fs/promises";
-import { canonicalPath } from "../foundation/canonical-path.js";
-import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
-import { statIfThere } from "../foundation/stat-if-there.js";
+import { canonicalPath } from "./canonical-path.js";
 import { createFile } from "./create-file.js";
+import { PRIVATE_FILE_MODE } from "./private-modes.js";
+import { statIfThere } from "./stat-if-there.js";
 
 /**
  * Writes a file as a whole: nobody reads half of it, and the one before stays until the new one is complete. A symbolic link

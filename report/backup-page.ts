@@ -1,14 +1,21 @@
-import { formatBytes, formatPercent, formatSeconds } from "../../command-line/format.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import type { BackupStep } from "../backup/recorder.js";
-import { addSeconds, noSeconds, STAGES, type Stage, type StageSeconds } from "../backup/stage-times.js";
-import type { BackupFigures, VolumeReport } from "./backup-figures.js";
+import { formatBytes, formatPercent, formatSeconds } from "../command-line/format.js";
+import { CHUNK_BYTES } from "../repository/chunk-id.js";
+import {
+  addSeconds,
+  type BackupFigures,
+  type BackupStep,
+  MAP_KINDS,
+  noSeconds,
+  OUTCOMES,
+  STAGES,
+  type Stage,
+  type StageSeconds,
+  type VolumeReport,
+} from "./backup-figures.js";
 import { bars, dividedBar } from "./charts/bars.js";
 import { type Markup, markup } from "./charts/markup.js";
 import { ratesOverTime, sharesOverTime } from "./charts/time-charts.js";
 import { volumeMap } from "./charts/volume-map.js";
-import { OUTCOMES } from "./chunk-outcomes.js";
-import { MAP_KINDS } from "./map-cells.js";
 import { figure, keyFigures, legend, page } from "./page.js";
 
 const STEP_NAMES: Record<BackupStep, string> = {

@@ -1,4 +1,4 @@
-import { formatBytes, formatSeconds } from "../../../command-line/format.js";
+import { formatBytes, formatSeconds } from "../../command-line/format.js";
 import type { Axis } from "./plot.js";
 
 /** Steps between ticks that read well in seconds. */

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { type BackupFigures, MAX_CELLS, MAX_SPANS } from "../../report/backup-figures.js";
+import { backupPage } from "../../report/backup-page.js";
+import { readFigures, writeFigures } from "../../report/job-figures.js";
+import { figuresOf } from "../../report/page.js";
+import { jobKey } from "../../repository/jobs/job-key.js";
+import { maxJsonValues } from "../../repository/object-bounds.js";
+import { sealJson } from "../../repository/sealed-json.js";
+import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
+import { someFigures, someVolume } from "../support/figures.js";
+import { tempFolder } from "../support/temp-folder.js";
+
+const JOB = "job-20261123T112150Z-3f9a1c2b";
+const POINT = "20261123T112150Z-3f9a1c2b";
+
+describe("figures of a job", async () => {
+  const storage = await openStorage(parseStorageLocation(await tempFolder()));
+
+  test("come back as they were left, and are drawn", async () => {
+    assert.equal(await readFigures(storage, JOB, POINT), undefined);
+    const figures = someFigures(POINT);
+    await writeFigures(storage, JOB, figures);
+    const read = await readFigures(storage, JOB, POINT);
+    assert.deepEqual(read, figures);
+    assert.deepEqual(figuresOf(backupPage(read as BackupFigures).text), figures);
+  });
+
+  test("of the largest backup that EC2 allows have room", async () => {
+    const cells = Array.from({ length: MAX_CELLS }, () => Array<number>(5).fill(2 ** 17 / 8));
+    const volumes = Array.from({ length: 128 }, (_, number) => ({
+      ...someVolume(`/dev/sd${number}`, cells),
+      chunksPerCell: 2 ** 17,
+    }));
+    const [span] = someFigures(POINT).timeline;
+    assert.ok(span !== undefined);
+    const timeline = Array<typeof span>(MAX_SPANS).fill(span);
+    const figures = someFigures(POINT, { volumes, timeline, stages: Array(256).fill(span.stages) });
+    await writeFigures(storage, JOB, figures);
+    const { length } = (await storage.get(jobKey(JOB, "figures"))).toString("latin1").match(/[[{,]/g) ?? [];
+    assert.ok(length !== undefined && length < maxJsonValues(jobKey(JOB, "figures")));
+    assert.deepEqual(await readFigures(storage, JOB, POINT), figures);
+  });
+
+  test("of another recovery point are told as such", async () => {
+    await writeFigures(storage, JOB, someFigures("20200101T000000Z-00000000"));
+    await assert.rejects(readFigures(storage, JOB, POINT), { code: "ObjectCorrupt" });
+  });
+
+  const [step] = someFigures(POINT).steps;
+  const [span] = someFigures(POINT).timeline;
+  const wrong: [string, object][] = [
+    ["a time that is none", { seconds: -1 }],
+    ["a time of more than a hundred years", { seconds: 1e10 }],
+    ["no threads", { threads: 0 }],
+    ["a step that ends before it begins", { steps: [{ ...step, start: 2 }] }],
+    ["a stage that nobody knows", { stages: [{ ...span?.stages, sleep: 1 }] }],
+    ["spans that are not in order", { timeline: [span, { ...span, seconds: 0.1 }] }],
+    ["more spans than a chart shows", { timeline: Array(MAX_SPANS + 1).fill(span) }],
+    ["a cell of no chunks", { volumes: [someVolume("root", [[0, 0, 0, 0, 0]])] }],
+    ["a cell of too many chunks", { volumes: [someVolume("root", [[5, 0, 0, 0, 0]])] }],
+    ["a cell of four kinds", { volumes: [someVolume("root", [[1, 1, 1, 1]])] }],
+    ["a field that nobody knows", { script: "alert(1)" }],
+  ];
+  for (const [what, fields] of wrong) {
+    test(`with ${what} are not drawn`, async () => {
+      await storage.put(jobKey(JOB, "figures"), sealJson({ ...someFigures(POINT), ...fields }));
+      await assert.rejects(readFigures(storage, JOB, POINT), { code: "RepositoryUnsupported" });
+    });
+  }
+});
