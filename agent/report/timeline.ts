@@ -9,8 +9,6 @@ import { type StageTimes, stageSeconds } from "../backup/stage-times.js";
 import type { CounterTotals } from "../counters.js";
 
 const FIRST_INTERVAL_MS = 200;
-/** Then every second sample is dropped, and samples are taken half as often. */
-const MOST_SAMPLES = MAX_SPANS;
 
 interface Sample {
   atMs: number;
@@ -64,7 +62,8 @@ export class Timeline {
     const { doneBytes, storedBytes } = this.totals();
     const rows = Array.from({ length: this.stages.threads }, (_, thread) => this.stages.snapshot(thread));
     this.samples.push({ atMs: performance.now() - this.startedMs, readBytes: doneBytes, storedBytes, rows });
-    if (this.samples.length < MOST_SAMPLES) return;
+    if (this.samples.length < MAX_SPANS) return;
+    // From here on half as many, taken half as often.
     this.samples = this.samples.filter((_, number) => number % 2 === 0);
     this.intervalMs *= 2;
   }
