@@ -1,7 +1,6 @@
 import * as z from "zod/mini";
 import { byteCount } from "../repository/byte-count.js";
-import { tagsSchema } from "../repository/instance.js";
-import { MAX_VOLUMES, StatsSchema } from "../repository/recovery-point.js";
+import { POINT_ID, StatsSchema } from "../repository/recovery-point.js";
 
 /** What a backup does, one after the other. */
 const STEPS = ["prepare", "index", "holes", "read", "maps", "commit", "compare"] as const;
@@ -23,20 +22,26 @@ export const MAX_CELLS = 1024;
 /** Of a timeline: enough for a chart, however long the run is. */
 export const MAX_SPANS = 400;
 const MAX_THREADS = 4096;
+/** As many as EC2 attaches to an instance. */
+const MAX_VOLUMES = 128;
+const MAX_TAGS = 256;
+const MAX_TEXT = 4096;
 const MAX_SECONDS = 100 * 365 * 24 * 60 * 60;
 
+const text = z.string().check(z.maxLength(MAX_TEXT));
+const pointId = z.string().check(z.regex(POINT_ID));
 const count = z.int().check(z.nonnegative());
 const seconds = z.number().check(z.nonnegative(), z.maximum(MAX_SECONDS));
 const stageSeconds = z.record(z.enum(STAGES), seconds);
 
 const VolumeReportSchema = z
   .strictObject({
-    name: z.string(),
-    source: z.string(),
+    name: text,
+    source: text,
     sizeBytes: byteCount,
     unreadableBytes: byteCount,
     /** Id of the recovery point that the volume is compared with. */
-    parent: z.nullable(z.string()),
+    parent: z.nullable(pointId),
     bytes: z.record(z.enum(OUTCOMES), byteCount),
     /** In each cell, but for the last: a power of two. */
     chunksPerCell: z.int().check(z.positive()),
@@ -63,19 +68,19 @@ const SpanSchema = z.strictObject({
   stages: stageSeconds,
 });
 
-/** Bounds are what a page can draw: figures may come from a worker, which nobody has to believe. */
+/** Bounds are what a page can draw, and EC2 can need: figures of a job come from a worker, which nobody has to believe. */
 export const BackupFiguresSchema = z.strictObject({
   version: z.literal(1),
   kind: z.literal("backup"),
   /** Id of the recovery point. */
-  point: z.string(),
+  point: pointId,
   /** A path or URL. */
-  repository: z.string(),
+  repository: text,
   /** The EC2 instance, or the host. */
-  machine: z.string(),
+  machine: text,
   createdAt: z.iso.datetime(),
-  tags: tagsSchema,
-  seconds,
+  tags: z.record(text, text).check(z.refine(areFew, `more than ${MAX_TAGS} tags`)),
+  seconds: seconds.check(z.positive()),
   threads: z.int().check(z.positive()),
   queueDepth: z.int().check(z.positive()),
   stats: StatsSchema,
@@ -102,6 +107,10 @@ export function noSeconds(): StageSeconds {
 export function addSeconds(sum: StageSeconds, more: StageSeconds): StageSeconds {
   for (const stage of STAGES) sum[stage] += more[stage];
   return sum;
+}
+
+function areFew(tags: Record<string, string>): boolean {
+  return Object.keys(tags).length <= MAX_TAGS;
 }
 
 function isSome(counts: number[]): boolean {

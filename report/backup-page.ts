@@ -46,7 +46,7 @@ export function backupPage(figures: BackupFigures): Markup {
     title: `Backup ${point}`,
     figures,
     content: [
-      markup`<h1>Backup of <bdi>${machine}</bdi></h1><p class="quiet">Recovery point ${point} in <bdi>${repository}</bdi>, ${createdAt.slice(0, 19).replace("T", " ")} UTC${told.length === 0 ? "" : `; ${told.join(", ")}`}</p>`,
+      markup`<h1>Backup of <bdi>${machine}</bdi></h1><p class="quiet">Recovery point ${point} in <bdi>${repository}</bdi>, ${createdAt.slice(0, 19).replace("T", " ")} UTC${told.length === 0 ? "" : markup`; <bdi>${told.join(", ")}</bdi>`}</p>`,
       keyFigures([
         ["read", formatBytes(stats.sourceBytes)],
         ["in", formatSeconds(seconds)],

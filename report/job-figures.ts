@@ -8,27 +8,28 @@ import { type BackupFigures, BackupFiguresSchema } from "./backup-figures.js";
 
 /** Leaves the figures of a job's backup for whoever draws them. */
 export async function writeFigures(storage: Storage, job: string, figures: BackupFigures): Promise<void> {
-  await storage.put(jobKey(job, "figures"), sealJson(figures));
+  await storage.put(jobKey(job, "figures"), sealJson(BackupFiguresSchema.parse(figures)));
 }
 
 /**
- * @param point id of the recovery point that the job has made
+ * @param expected recovery point that the job has made, and instance that it was to back up
  * @returns undefined when there are none
- * @throws ObjectCorrupt when they are of another point; RepositoryUnsupported
+ * @throws ObjectCorrupt when they are of others; RepositoryUnsupported
  */
 export async function readFigures(
   storage: Storage,
   job: string,
-  point: string,
+  expected: Pick<BackupFigures, "point" | "machine">,
 ): Promise<BackupFigures | undefined> {
   const key = jobKey(job, "figures");
   const figures = await undefinedIfAbsent(() =>
     againIfDamaged(async () => unsealJson(await storage.get(key), BackupFiguresSchema, key)),
   );
-  if (figures === undefined || figures.point === point) return figures;
+  if (figures === undefined) return undefined;
+  if (figures.point === expected.point && figures.machine === expected.machine) return figures;
   throw new BlockferryError({
     code: "ObjectCorrupt",
-    message: `${key} tells of recovery point ${figures.point}, and the job has made ${point}.`,
+    message: `${key} is not about recovery point ${expected.point} of ${expected.machine}.`,
     remedy: "The recovery point is not concerned. Look who else writes to the repository.",
     object: key,
   });

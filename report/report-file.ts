@@ -39,7 +39,7 @@ function notWritable(path: string, reason: string, cause?: unknown): BlockferryE
       code: "ReportNotWritable",
       message: `The report cannot be written to ${path}: ${reason}.`,
       remedy:
-        "Nothing was backed up yet. Name a new file in a folder that exists and may be written to, as in --report backup.html",
+        "Nothing was begun. Name a new file in a folder that exists and may be written to, as in --report backup.html",
       object: path,
     },
     cause,

@@ -17,8 +17,8 @@ const BOUNDS: readonly { keys: RegExp; bounds: ObjectBounds }[] = [
   { keys: /^(index|packs)\//, bounds: { maxBytes: 128 * MIB, maxValues: 0 } },
   { keys: /^points\//, bounds: { maxBytes: 16 * MIB, maxValues: 2 ** 19 } },
   { keys: /^jobs\/[^/]+\/(job|journal[^/]*)\.json$/, bounds: { maxBytes: 16 * MIB, maxValues: 2 ** 19 } },
-  // 128 volumes in 1,024 cells of five numbers each.
-  { keys: /^jobs\/[^/]+\/figures\.json$/, bounds: { maxBytes: 16 * MIB, maxValues: 2 ** 20 } },
+  // 128 volumes in 1,024 cells of five numbers each, and 128 volumes and 256 tags with the longest names.
+  { keys: /^jobs\/[^/]+\/figures\.json$/, bounds: { maxBytes: 8 * MIB, maxValues: 2 ** 20 } },
   { keys: /^prune\/[0-9a-f]{16}\.json$/, bounds: { maxBytes: 176 * MIB, maxValues: MAX_LISTED_PACKS } },
   { keys: /^prune\/noticed\.json$/, bounds: { maxBytes: 312 * MIB, maxValues: MAX_LISTED_PACKS } },
   { keys: /^/, bounds: { maxBytes: MIB, maxValues: 2 ** 19 } },

@@ -109,7 +109,10 @@ export function removePoint(storage: Storage, id: string): Promise<void> {
 }
 
 /** Anything else in the folder is no recovery point, and left alone. */
-const POINT_KEY = /^points\/\d{8}T\d{6}Z-[0-9a-f]{8}\.json$/;
+/** As `newPointId` makes them. */
+const ID = String.raw`\d{8}T\d{6}Z-[0-9a-f]{8}`;
+export const POINT_ID = new RegExp(`^${ID}$`);
+const POINT_KEY = new RegExp(`^points/${ID}\\.json$`);
 
 export interface PointList {
   /** Oldest first. */

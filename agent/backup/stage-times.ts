@@ -84,7 +84,7 @@ class RunningClock implements StageClock {
 
   enter(stage: ThreadStage): void {
     const now = performance.now();
-    this.spent[this.stage] = (this.spent[this.stage] as number) + now - this.since;
+    this.spent[this.stage] = (this.spent[this.stage] as number) + (now - this.since);
     this.since = now;
     this.stage = THREAD_STAGES.indexOf(stage);
   }

@@ -47,10 +47,9 @@ export function figuresReport(targets: FiguresTarget[], notice: (message: string
   return {
     recorder,
     write: async (run) => {
-      const figures = backupFigures(run, recorder);
       for (const target of targets) {
         try {
-          await target(figures);
+          await target(backupFigures(run, recorder));
         } catch (error) {
           notice(`the report could not be written: ${error instanceof Error ? error.message : error}`);
         }

@@ -147,7 +147,7 @@ async function backUpVolumes(
     signal: options.signal,
   });
   const report = await options.reports.begin(job, {
-    storage: repository.storage,
+    control: options.control,
     notice: options.watcher.notice,
   });
   const told = { report, meter: options.meter };

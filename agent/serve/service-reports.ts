@@ -42,14 +42,14 @@ export class ServiceReports {
 
   /**
    * Never fails: a job is done whether there can be a page of it or not.
-   * @param storage where the job's own documents go
+   * @param control where the job's documents go
    */
   async begin(
     job: BackupJob,
-    { storage, notice }: { storage: Storage; notice: (message: string) => void },
+    { control, notice }: { control: Storage; notice: (message: string) => void },
   ): Promise<BackupReport> {
     const targets: FiguresTarget[] = [];
-    if (job.options.report === true) targets.push((figures) => writeFigures(storage, job.id, figures));
+    if (job.options.report === true) targets.push((figures) => writeFigures(control, job.id, figures));
     if (this.folder !== undefined) {
       try {
         targets.push(pageIn(await pageFile(this.folder, job.id)));

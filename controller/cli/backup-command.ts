@@ -55,8 +55,8 @@ export const backupCommand: Command<BackupArguments> = {
     for (const note of await queueNotes(storage, plan)) display.note(note);
     signal.throwIfAborted();
     const record = await startJob(plan, { parties, storage, display, signal });
-    await report.write(record, storage, display);
     const { json, text } = jobResult(record);
     printResult(args.json, json, text);
+    await report?.write(record, storage.until(signal), display.note);
   },
 };

@@ -13,7 +13,7 @@ import { resumeJob } from "../start-job.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
 import { interruptSignal } from "./interrupt.js";
 import { findJournal } from "./job-argument.js";
-import { JobReport } from "./job-report.js";
+import { JobReport, refuseUnreported } from "./job-report.js";
 import { jobResult } from "./job-result.js";
 import { stepDisplay } from "./step-display.js";
 
@@ -43,10 +43,11 @@ export const resumeCommand: Command<ResumeArguments> = {
         "with the accounts that the job was started with",
       ) as unknown as Argv<ResumeArguments>,
   handler: async ({ job, json, ...args }) => {
-    const report = await JobReport.prepare(args.report);
     const location = storageLocation(args);
     const { storage } = await openRepository(location);
     const record = await findJournal(storage, job);
+    if (args.report !== undefined) refuseUnreported(record);
+    const report = await JobReport.prepare(args.report);
     const signal = interruptSignal();
     const parties = await reopenParties(record.plan, withAccess(record.plan.request, args), {
       profile: profileOf(location),
@@ -54,8 +55,8 @@ export const resumeCommand: Command<ResumeArguments> = {
     });
     const display = stepDisplay(json);
     const finished = await resumeJob(job, { parties, storage, display, signal });
-    await report.write(finished, storage, display);
     const result = jobResult(finished);
     printResult(json, result.json, result.text);
+    await report?.write(finished, storage.until(signal), display.note);
   },
 };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Journal } from "../../controller/journal.js";
@@ -8,7 +8,7 @@ import { openStorage, parseStorageLocation } from "../../repository/storage/open
 import { controller } from "../support/controller.js";
 import { failure, newRepository } from "../support/repositories.js";
 import { tempFolder } from "../support/temp-folder.js";
-import { planOf } from "./plans.js";
+import { planOf, restorePlanOf } from "./plans.js";
 
 const JOB = "job-20261124T120000Z-0123abcd";
 const COMMANDS = ["backup", "check", "status", "cancel", "resume", "cleanup", "points", "show", "iam-policy"];
@@ -130,14 +130,26 @@ describe("a report", async () => {
   for (const args of [
     ["backup", ...INSTANCE, ...WORKER],
     ["check", ...INSTANCE, ...WORKER],
-    ["resume", JOB],
   ]) {
     test(`that ${args[0]} could not write is refused before anything is made, and a disk image stays`, async () => {
       const paths = ["--repo", repo, "--report", image];
       const { code, object } = failure(1, await controller([...args, ...paths, "--json"]));
       assert.deepEqual([code, object], ["ReportNotWritable", image]);
       assert.equal(await readFile(image, "utf8"), "precious");
-      assert.deepEqual(await readdir(join(repo, "jobs")).catch(() => []), []);
+    });
+  }
+
+  for (const [what, plan] of [
+    ["a backup that was begun without --report", planOf({ jobId: JOB })],
+    ["a restore", restorePlanOf(JOB)],
+  ] as const) {
+    test(`of ${what} is refused, before the job is gone on with`, async () => {
+      const known = await newRepository(await tempFolder());
+      await Journal.create(await openStorage(parseStorageLocation(known)), plan, ["run-job"]);
+      const args = ["resume", JOB, "--repo", known, "--report", join(folder, "page.html"), "--json"];
+      const { code, message } = failure(2, await controller(args));
+      assert.equal(code, "Usage");
+      assert.ok(message.includes(what), message);
     });
   }
 });

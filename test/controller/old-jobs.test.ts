@@ -27,6 +27,7 @@ async function workshop() {
       jobKey(jobId, "job"),
       jobKey(jobId, "status"),
       jobKey(jobId, "result"),
+      jobKey(jobId, "figures"),
       jobKey(jobId, "cancel"),
     );
     await storage.put(journalKey(jobId, 2), sealJson({ ...record, state, updatedAt, owner: "00000000-1" }));

@@ -1,4 +1,4 @@
-import type { Plan } from "../../controller/plan.js";
+import type { Plan, RestorePlan } from "../../controller/plan.js";
 
 export const SOURCE_KEY = "arn:aws:kms:us-east-1:111111111111:key/11111111-1111-4111-8111-111111111111";
 export const WORKER_KEY = "arn:aws:kms:us-east-1:222222222222:key/22222222-2222-4222-8222-222222222222";
@@ -34,6 +34,24 @@ export function planOf(changes: Partial<Plan> = {}, request: Partial<Plan["reque
     excludedDataVolumes: [],
     volumes: [{ name: "root", key: "customer", origin: volume("vol-0123456789abcdef0", SOURCE_KEY) }],
     ...changes,
+  };
+}
+
+/** Of a restore to volumes, by a worker in the same account. */
+export function restorePlanOf(jobId: string): RestorePlan {
+  const worker = party("222222222222", "worker");
+  const { request } = planOf();
+  return {
+    ...{ kind: "restore", jobId, repositoryId: planOf().repositoryId, route: "same-account" },
+    ...{ source: worker, worker, point: "20261123T112150Z-3f9a1c2b", volumes: [], launch: null },
+    ...{ availabilityZone: "us-east-1a", targetZone: "us-east-1a", volumeKey: WORKER_KEY, targetKey: null },
+    ...{ workerRoot: null, awsManagedKeys: [] },
+    request: {
+      ...{ source: NO_ACCESS, worker: NO_ACCESS, workerAccount: "source", point: "latest", to: "volumes" },
+      ...{ workerInstance: request.workerInstance, repository: request.repository, volumes: [] },
+      ...{ volumeKey: null, targetKey: null, attachTo: null, launch: null, zone: null },
+      options: { threads: null },
+    },
   };
 }
 

@@ -7,21 +7,24 @@ import { figuresOf } from "../../report/page.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
 import { maxJsonValues } from "../../repository/object-bounds.js";
 import { sealJson } from "../../repository/sealed-json.js";
+import { isThere } from "../../repository/storage/if-absent.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { someFigures, someVolume } from "../support/figures.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 const JOB = "job-20261123T112150Z-3f9a1c2b";
 const POINT = "20261123T112150Z-3f9a1c2b";
+const KEY = jobKey(JOB, "figures");
+const EXPECTED = { point: POINT, machine: "i-0bbbbbbbbbbbbbbb2" };
 
 describe("figures of a job", async () => {
   const storage = await openStorage(parseStorageLocation(await tempFolder()));
 
   test("come back as they were left, and are drawn", async () => {
-    assert.equal(await readFigures(storage, JOB, POINT), undefined);
+    assert.equal(await readFigures(storage, JOB, EXPECTED), undefined);
     const figures = someFigures(POINT);
     await writeFigures(storage, JOB, figures);
-    const read = await readFigures(storage, JOB, POINT);
+    const read = await readFigures(storage, JOB, EXPECTED);
     assert.deepEqual(read, figures);
     assert.deepEqual(figuresOf(backupPage(read as BackupFigures).text), figures);
   });
@@ -37,20 +40,49 @@ describe("figures of a job", async () => {
     const timeline = Array<typeof span>(MAX_SPANS).fill(span);
     const figures = someFigures(POINT, { volumes, timeline, stages: Array(256).fill(span.stages) });
     await writeFigures(storage, JOB, figures);
-    const { length } = (await storage.get(jobKey(JOB, "figures"))).toString("latin1").match(/[[{,]/g) ?? [];
-    assert.ok(length !== undefined && length < maxJsonValues(jobKey(JOB, "figures")));
-    assert.deepEqual(await readFigures(storage, JOB, POINT), figures);
+    const { length } = (await storage.get(KEY)).toString("latin1").match(/[[{,]/g) ?? [];
+    assert.ok(length !== undefined && length < maxJsonValues(KEY));
+    assert.deepEqual(await readFigures(storage, JOB, EXPECTED), figures);
   });
 
-  test("of another recovery point are told as such", async () => {
-    await writeFigures(storage, JOB, someFigures("20200101T000000Z-00000000"));
-    await assert.rejects(readFigures(storage, JOB, POINT), { code: "ObjectCorrupt" });
+  test("of another recovery point, or another machine, are told as such", async () => {
+    for (const other of [
+      someFigures("20200101T000000Z-00000000"),
+      someFigures(POINT, { machine: "i-0ccccccccccccccc3" }),
+    ]) {
+      await writeFigures(storage, JOB, other);
+      await assert.rejects(readFigures(storage, JOB, EXPECTED), { code: "ObjectCorrupt", object: KEY });
+    }
+  });
+
+  test("that nobody could read are not left", async () => {
+    const other = jobKey("job-20261123T112150Z-00000000", "figures");
+    const figures = someFigures(POINT, { seconds: -1 });
+    await assert.rejects(writeFigures(storage, "job-20261123T112150Z-00000000", figures));
+    assert.equal(await isThere(storage, other), false);
+  });
+
+  test("whose error is told are told in few words, whatever is in them", async () => {
+    await storage.put(KEY, sealJson({ ...someFigures(POINT), point: "x\nnote: run this\n".repeat(100_000) }));
+    await assert.rejects(readFigures(storage, JOB, EXPECTED), ({ message }: Error) => {
+      return message.length < 1000 && !message.includes("run this");
+    });
+  });
+
+  test("with the longest names there can be are drawn in bounded room", async () => {
+    const worst = '"'.repeat(4096);
+    const tags = Object.fromEntries(Array.from({ length: 256 }, (_, n) => [`${worst.slice(5)}${n}`, worst]));
+    const volumes = Array.from({ length: 128 }, () => ({ ...someVolume(worst, []), source: worst }));
+    const machine = EXPECTED.machine;
+    await writeFigures(storage, JOB, someFigures(POINT, { tags, volumes, machine, repository: worst }));
+    const read = await readFigures(storage, JOB, EXPECTED);
+    assert.ok(backupPage(read as BackupFigures).text.length < 64 * 2 ** 20);
   });
 
   const [step] = someFigures(POINT).steps;
   const [span] = someFigures(POINT).timeline;
   const wrong: [string, object][] = [
-    ["a time that is none", { seconds: -1 }],
+    ["a time that is none", { seconds: 0 }],
     ["a time of more than a hundred years", { seconds: 1e10 }],
     ["no threads", { threads: 0 }],
     ["a step that ends before it begins", { steps: [{ ...step, start: 2 }] }],
@@ -60,12 +92,15 @@ describe("figures of a job", async () => {
     ["a cell of no chunks", { volumes: [someVolume("root", [[0, 0, 0, 0, 0]])] }],
     ["a cell of too many chunks", { volumes: [someVolume("root", [[5, 0, 0, 0, 0]])] }],
     ["a cell of four kinds", { volumes: [someVolume("root", [[1, 1, 1, 1]])] }],
+    ["a point that is none", { point: "latest" }],
+    ["a name of more than 4,096 characters", { repository: "/".repeat(4097) }],
+    ["too many tags", { tags: Object.fromEntries(Array.from({ length: 257 }, (_, n) => [n, ""])) }],
     ["a field that nobody knows", { script: "alert(1)" }],
   ];
   for (const [what, fields] of wrong) {
     test(`with ${what} are not drawn`, async () => {
-      await storage.put(jobKey(JOB, "figures"), sealJson({ ...someFigures(POINT), ...fields }));
-      await assert.rejects(readFigures(storage, JOB, POINT), { code: "RepositoryUnsupported" });
+      await storage.put(KEY, sealJson({ ...someFigures(POINT), ...fields }));
+      await assert.rejects(readFigures(storage, JOB, EXPECTED), { code: "RepositoryUnsupported" });
     });
   }
 });

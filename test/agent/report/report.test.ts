@@ -3,6 +3,7 @@ import { chmod, lstat, mkdir, readdir, readFile, rm, stat, symlink, writeFile } 
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { beginReport } from "../../../agent/cli/report-option.js";
+import { figuresReport } from "../../../agent/report/backup-report.js";
 import { type BackupFigures, STAGES, type VolumeReport } from "../../../report/backup-figures.js";
 import { figuresOf } from "../../../report/page.js";
 import { ReportFile } from "../../../report/report-file.js";
@@ -32,6 +33,22 @@ test("a report that cannot be written when the backup is stored is told in a not
   const point = await somePoint();
   await report.write({ point, repository: "repo", seconds: 1, parallelism: { threads: 1, queueDepth: 1 } });
   assert.match(notes.join(), /the report could not be written: ENOENT/);
+});
+
+test("figures that cannot be made, or told to one of two, are told in a note, and are no failure", async () => {
+  const notes: string[] = [];
+  const told: BackupFigures[] = [];
+  const failing = () => Promise.reject(new Error("gone"));
+  const report = figuresReport([failing, async (figures) => void told.push(figures)], (note) =>
+    notes.push(note),
+  );
+  const run = { repository: "repo", seconds: 1, parallelism: { threads: 1, queueDepth: 1 } };
+  const point = await somePoint();
+  await report.write({ ...run, point });
+  assert.deepEqual([notes, told.length], [["the report could not be written: gone"], 1]);
+  await report.write({ ...run, point: { ...point, volumes: null as unknown as [] } });
+  assert.equal(notes.length, 3);
+  assert.equal(told.length, 1);
 });
 
 describe("backup --report", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, truncate } from "node:fs/promises";
+import { mkdir, readFile, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { BackupFigures } from "../../../report/backup-figures.js";
@@ -12,6 +12,7 @@ import type { RecoveryPoint } from "../../../repository/recovery-point.js";
 import { sealJson } from "../../../repository/sealed-json.js";
 import { agent, agentJson } from "../../support/agent.js";
 import { TestDevices } from "../../support/device-tree.js";
+import { initEncrypted } from "../../support/encryption.js";
 import { writeMixedImage } from "../../support/images.js";
 import { INSTANCE, jobVolume, makeJob, WORKER } from "../../support/jobs.js";
 import { SeededRandom } from "../../support/random.js";
@@ -47,8 +48,7 @@ describe("a service", () => {
       await devices.attachNvme("nvme2n1", serial(volumes[0]), images[0]);
       await devices.attachXen("xvdg", images[1]);
       const before = await Promise.all(images.map(sha256File));
-      const { options } = makeJob(served.repository.config.id, []);
-      const job = await served.addJob([...volumes], { options: { ...options, report: true } });
+      const job = await served.addJob([...volumes]);
       const metrics = join(folder, "metrics.prom");
       const telling = ["--report-folder", folder, "--metrics-file", metrics];
       const { code, stdout, stderr } = await served.serveOnce([...devices.options, ...telling]);
@@ -56,9 +56,6 @@ describe("a service", () => {
       const report = figuresOf(await readFile(join(folder, `${job.id}.html`), "utf8")) as BackupFigures;
       assert.equal(report.machine, INSTANCE.instanceId);
       assert.equal(report.volumes.length, volumes.length);
-      const { storage } = served.repository;
-      const figures = await readFigures(storage, job.id, await served.pointOf(job.id));
-      assert.deepEqual(figures, report, "the controller gets what the page shows");
       assert.match(await readFile(metrics, "utf8"), /^blockferry_run_unchanged_bytes\{.*\} 0$/m);
 
       const point = await agentJson<RecoveryPoint>(
@@ -94,6 +91,37 @@ describe("a service", () => {
         assert.ok(shown.stdout.includes(text), `${text} in\n${shown.stdout}`);
       }
     }),
+  );
+
+  rootTest(
+    "leaves figures of a job that asks for them, and is done all the same where it cannot",
+    async () => {
+      const folder = await tempFolder();
+      const repo = join(folder, "repo");
+      await initEncrypted(repo);
+      const served = await ServedRepository.open(repo);
+      const devices = await TestDevices.create();
+      const image = join(folder, "disk.img");
+      await writeRandomFile(image, MIB, SeededRandom.fresh());
+      const volume = jobVolume(0, MIB);
+      await devices.attachNvme("nvme1n1", serial(volume), image);
+      const { options } = makeJob(served.repository.config.id, [volume]);
+      const asked = await served.addJob([volume], { options: { ...options, report: true } });
+      const silent = await served.addJob([volume]);
+      const hindered = await served.addJob([volume], { options: { ...options, report: true } });
+      await mkdir(join(repo, jobKey(hindered.id, "figures"), "in the way"), { recursive: true });
+      const { code, stdout, stderr } = await served.serveOnce(devices.options);
+      assert.equal(code, 0, stdout + stderr);
+      const figuresOfJob = async ({ id }: BackupJob) =>
+        readFigures(served.repository.storage, id, {
+          ...{ point: await served.pointOf(id), machine: INSTANCE.instanceId },
+        });
+      const figures = await figuresOfJob(asked);
+      assert.deepEqual(figures?.volumes[0]?.bytes, { zero: 0, unchanged: 0, deduplicated: 0, new: MIB });
+      assert.equal(await figuresOfJob(silent), undefined);
+      await served.pointOf(hindered.id);
+      assert.match(stdout, /the report could not be written: /);
+    },
   );
 
   rootTest("does one job after the other, and SIGTERM between two ends it as no failure", async () => {

@@ -181,7 +181,7 @@ const KINDS: DocumentKind[] = [
       return [jobKey(JOB, "figures")];
     },
     read: async ({ storage }) => {
-      const figures = await readFigures(storage, JOB, POINT);
+      const figures = await readFigures(storage, JOB, { point: POINT, machine: "i-0bbbbbbbbbbbbbbb2" });
       if (figures !== undefined) backupPage(figures);
     },
   },

@@ -56,6 +56,7 @@ test("a job with an unknown version or field, or a field out of bounds, is refus
     "an attach name outside /dev": withVolume({ attachName: "/dev/../etc/shadow" }),
     "the attach name of the worker's root": withVolume({ attachName: "/dev/sda1" }),
     "an unknown option": { ...good, options: { ...good.options, dryRun: true } },
+    "a report that is no wish for one": { ...good, options: { ...good.options, report: "page.html" } },
     "an unknown choice of storage": { ...good, options: { ...good.options, storage: { acl: "public" } } },
     "a key for a server's own encryption": {
       ...good,
