@@ -19,12 +19,13 @@ try {
 
 function printCommands({ env, folder }: Lab, population: Population): void {
   const exports = Object.entries(env).map(([name, value]) => `export ${name}=${value}`);
+  const blockferry = (command: string, ...options: string[]) =>
+    [`node ${here(CONTROLLER)} ${command} --repo ${REPOSITORY}`, ...options].join(" \\\n  ");
   const backup = (instance: string, ...options: string[]) =>
-    [`node ${here(CONTROLLER)} backup --repo ${REPOSITORY} --instance ${instance}`, ...options].join(
-      " \\\n  ",
-    );
+    blockferry("backup", `--instance ${instance}`, ...options);
   const { customerKey, defaultKey, unencrypted, workerId, sourceWorkerId, bridgeKey } = population;
   const across = ["--source-profile source", "--worker-aws-profile worker", `--worker ${workerId}`];
+  const atHome = ["--source-profile source", "--worker-account source", `--worker ${sourceWorkerId}`];
   console.log(`
 In another terminal, in this folder:
 
@@ -37,8 +38,11 @@ ${backup(customerKey.instanceId, ...across)}
 # 2. Across accounts from aws/ebs, which can't be shared: refused without --bridge-key
 ${backup(defaultKey.instanceId, ...across, `--bridge-key ${bridgeKey}`)}
 
-# 3. In the instance's own account
-${backup(defaultKey.instanceId, "--source-profile source", "--worker-account source", `--worker ${sourceWorkerId}`)}
+# 3. In the instance's own account, with a page of what the agent did
+${backup(defaultKey.instanceId, ...atHome, `--report ${folder}/backup.html`)}
+
+# 4. Back to new volumes beside the old ones
+${blockferry("restore", "--point latest", ...atHome)}
 
 # An unencrypted instance, after looking at the steps only
 ${backup(unencrypted.instanceId, ...across).replace(" backup ", " check ")}
