@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { copyFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { type Lab, REPOSITORY } from "../lab/lab.js";
@@ -11,6 +11,7 @@ import { SeededRandom } from "../support/random.js";
 import { overwriteAtRandom } from "../support/random-files.js";
 import { restoreTo } from "../support/repositories.js";
 import { runTool } from "../support/run-tool.js";
+import { assertSameSparse } from "../support/same-content.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const BACKUP_TIMEOUT_MS = 120_000;
@@ -79,7 +80,7 @@ export async function callsOf(lab: Lab, action: string): Promise<Record<string, 
 
 async function copied(lab: Lab, disk: string): Promise<string> {
   const copy = join(lab.folder, `copy-of-${disk.split("/").at(-1)}`);
-  await copyFile(disk, copy);
+  await runTool("cp", "--sparse=always", disk, copy);
   return copy;
 }
 
@@ -94,7 +95,7 @@ async function assertRestores(
   await restoreTo(REPOSITORY, point.id, named);
   for (const [number, { volumeId }] of volumes.entries()) {
     const restored = point.volumes.findIndex(({ ebs }) => ebs?.volumeId === volumeId);
-    await runTool("cmp", expected[number] as string, targets[restored] as string);
+    await assertSameSparse(targets[restored] as string, expected[number] as string);
   }
   await Promise.all(targets.map((target) => rm(target)));
 }

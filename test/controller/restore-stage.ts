@@ -8,7 +8,7 @@ import { launchSource, type SourceInstance } from "../lab/source-instance.js";
 import { describeVolume } from "../lab/waits.js";
 import { startController } from "../support/controller.js";
 import { SeededRandom } from "../support/random.js";
-import { runTool } from "../support/run-tool.js";
+import { assertSameSparse } from "../support/same-content.js";
 import type { RunningProgram } from "../support/start-program.js";
 
 export const WITHIN = ["--source-profile", "source", "--worker-account", "source"];
@@ -105,7 +105,7 @@ export function originalOf({ volumes }: SourceInstance, name: string): SourceIns
 
 /** @param id of a volume that is not attached, or of a snapshot */
 export async function assertSameContent(id: string, disk: string): Promise<void> {
-  await runTool("cmp", join(lab.folder, "disks", `${id}.img`), disk);
+  await assertSameSparse(join(lab.folder, "disks", `${id}.img`), disk);
 }
 
 function looks(volume: Volume | undefined) {
