@@ -6,6 +6,8 @@ import { ReportFile } from "../../report/report-file.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { JournalRecord } from "../journal-record.js";
 
+const NO_FIGURES = "the agent has left no figures. Its log says why (journalctl -u blockferry-agent).";
+
 /** A page about a job's backup, where the controller runs. */
 export class JobReport {
   private constructor(
@@ -39,8 +41,6 @@ export class JobReport {
     return `blockferry resume ${job} --report ${this.path}`;
   }
 }
-
-const NO_FIGURES = "the agent has left no figures. Its log says why (journalctl -u blockferry-agent).";
 
 /** @throws Usage for a job of which an agent leaves no figures */
 export function refuseUnreported({ job, plan }: JournalRecord): void {
