@@ -106,9 +106,12 @@ describe("a service", () => {
       const volume = jobVolume(0, MIB);
       await devices.attachNvme("nvme1n1", serial(volume), image);
       const { options } = makeJob(served.repository.config.id, [volume]);
-      const asked = await served.addJob([volume], { options: { ...options, report: true } });
+      const withReport = { options: { ...options, report: true as const } };
+      // Made before the others, by its id, so that it is done before them.
+      const earlier = newJobId(new Date(Date.now() - 2000));
+      const asked = await served.addJob([volume], { ...withReport, id: earlier });
       const silent = await served.addJob([volume]);
-      const hindered = await served.addJob([volume], { options: { ...options, report: true } });
+      const hindered = await served.addJob([volume], withReport);
       await mkdir(join(repo, jobKey(hindered.id, "figures"), "in the way"), { recursive: true });
       const { code, stdout, stderr } = await served.serveOnce(devices.options);
       assert.equal(code, 0, stdout + stderr);
