@@ -1,7 +1,6 @@
 import { asBlockferryError, BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
 import { journalKey, listJob, listJobs } from "../repository/jobs/job-key.js";
-import { unsealJson } from "../repository/sealed-json.js";
-import { againIfDamaged } from "../repository/storage/again-if-damaged.js";
+import { readSealed } from "../repository/read-sealed.js";
 import { undefinedIfAbsent } from "../repository/storage/if-absent.js";
 import type { Storage } from "../repository/storage/storage.js";
 import { JOB_TAG } from "./aws/tags.js";
@@ -15,7 +14,7 @@ export async function lastTerm(storage: Storage, job: string): Promise<number> {
 /** @throws ObjectNotFound, ObjectCorrupt, RepositoryUnsupported */
 export function readTerm(storage: Storage, job: string, term: number): Promise<JournalRecord> {
   const key = journalKey(job, term);
-  return againIfDamaged(async () => unsealJson(await storage.get(key), JournalSchema, key));
+  return readSealed(storage, key, JournalSchema);
 }
 
 /** @returns undefined when no run has made a journal for the job @throws ObjectCorrupt, RepositoryUnsupported */

@@ -1,8 +1,7 @@
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { jobKey } from "../repository/jobs/job-key.js";
-import { sealJson, unsealJson } from "../repository/sealed-json.js";
-import { againIfDamaged } from "../repository/storage/again-if-damaged.js";
-import { undefinedIfAbsent } from "../repository/storage/if-absent.js";
+import { readSealedIfThere } from "../repository/read-sealed.js";
+import { sealJson } from "../repository/sealed-json.js";
 import type { Storage } from "../repository/storage/storage.js";
 import { type BackupFigures, BackupFiguresSchema } from "./backup-figures.js";
 
@@ -22,9 +21,7 @@ export async function readFigures(
   expected: Pick<BackupFigures, "point" | "machine">,
 ): Promise<BackupFigures | undefined> {
   const key = jobKey(job, "figures");
-  const figures = await undefinedIfAbsent(() =>
-    againIfDamaged(async () => unsealJson(await storage.get(key), BackupFiguresSchema, key)),
-  );
+  const figures = await readSealedIfThere(storage, key, BackupFiguresSchema);
   if (figures === undefined) return undefined;
   if (figures.point === expected.point && figures.machine === expected.machine) return figures;
   throw new BlockferryError({

@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { listLeases } from "./lease.js";
-import { sealJson, unsealJson } from "./sealed-json.js";
-import { againIfDamaged } from "./storage/again-if-damaged.js";
-import { undefinedIfAbsent } from "./storage/if-absent.js";
+import { readSealedIfThere } from "./read-sealed.js";
+import { sealJson } from "./sealed-json.js";
 import type { Storage } from "./storage/storage.js";
 
 const FOLDER = "prune/";
@@ -56,7 +55,7 @@ export async function listCondemnations(storage: Storage): Promise<Condemnation[
   const condemnations: Condemnation[] = [];
   for (const { key } of await storage.list(FOLDER)) {
     if (!KEY.test(key)) continue;
-    const found = await readIfThere(storage, key, CondemnationSchema);
+    const found = await readSealedIfThere(storage, key, CondemnationSchema);
     if (found !== undefined) condemnations.push(found);
   }
   return condemnations.sort((a, b) => (a.condemnedAt < b.condemnedAt ? -1 : 1));
@@ -69,7 +68,7 @@ export async function listCondemnations(storage: Storage): Promise<Condemnation[
  */
 export async function recordRuns(storage: Storage, id: string, which: WaitedFor): Promise<string[]> {
   const key = runsKey(id, which);
-  const known = await readIfThere(storage, key, RunsSchema);
+  const known = await readSealedIfThere(storage, key, RunsSchema);
   if (known !== undefined) return known.leases;
   const runs = (await listLeases(storage)).filter(({ purpose }) => purpose !== "prune");
   const leases = runs.map((lease) => lease.id);
@@ -81,14 +80,6 @@ export async function recordRuns(storage: Storage, id: string, which: WaitedFor)
 export async function endCondemnation(storage: Storage, id: string): Promise<void> {
   await storage.delete([runsKey(id, "witnesses"), runsKey(id, "readers")]);
   await storage.delete([condemnationKey(id)]);
-}
-
-async function readIfThere<T>(
-  storage: Storage,
-  key: string,
-  schema: z.ZodMiniType<T>,
-): Promise<T | undefined> {
-  return undefinedIfAbsent(() => againIfDamaged(async () => unsealJson(await storage.get(key), schema, key)));
 }
 
 function condemnationKey(id: string): string {
@@ -115,7 +106,7 @@ function isTimesByPack(value: unknown): boolean {
 
 /** Since when `prune` has found packs worth removing. Backups rely on them all the same until they are condemned. */
 export async function readNoticed(storage: Storage): Promise<Record<string, string>> {
-  return (await readIfThere(storage, NOTICED_KEY, NoticedSchema))?.packs ?? {};
+  return (await readSealedIfThere(storage, NOTICED_KEY, NoticedSchema))?.packs ?? {};
 }
 
 export async function writeNoticed(storage: Storage, packs: Record<string, string>): Promise<void> {

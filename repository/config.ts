@@ -1,8 +1,8 @@
 import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "./chunk-id.js";
-import { sealJson, unsealJson } from "./sealed-json.js";
-import { againIfDamaged } from "./storage/again-if-damaged.js";
+import { readSealed } from "./read-sealed.js";
+import { sealJson } from "./sealed-json.js";
 import { isThere } from "./storage/if-absent.js";
 import type { Storage } from "./storage/storage.js";
 
@@ -65,9 +65,7 @@ export async function refuseExisting(storage: Storage): Promise<void> {
 /** @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt */
 export async function readConfig(storage: Storage): Promise<RepositoryConfig> {
   try {
-    return await againIfDamaged(async () =>
-      unsealJson(await storage.get(CONFIG_KEY), ConfigSchema, CONFIG_KEY),
-    );
+    return await readSealed(storage, CONFIG_KEY, ConfigSchema);
   } catch (error) {
     if (error instanceof BlockferryError && error.code === "ObjectNotFound") throw notFound(storage, error);
     throw error;

@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { OWNER_TOKEN, ownerState } from "../foundation/owner-token.js";
+import { readSealedIfThere } from "./read-sealed.js";
 import { sealJson, unsealJson } from "./sealed-json.js";
-import { againIfDamaged } from "./storage/again-if-damaged.js";
 import { isThere, undefinedIfAbsent } from "./storage/if-absent.js";
 import type { Storage } from "./storage/storage.js";
 
@@ -80,9 +80,7 @@ export async function listLeases(storage: Storage): Promise<LeaseRecord[]> {
   const leases: LeaseRecord[] = [];
   for (const { key } of await storage.list(FOLDER)) {
     if (!LEASE_KEY.test(key)) continue;
-    const lease = await undefinedIfAbsent(() =>
-      againIfDamaged(async () => unsealJson(await storage.get(key), LeaseSchema, key)),
-    );
+    const lease = await readSealedIfThere(storage, key, LeaseSchema);
     if (lease !== undefined) leases.push(lease);
   }
   return leases;

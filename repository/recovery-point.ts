@@ -3,8 +3,8 @@ import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { byteCount } from "./byte-count.js";
 import { EbsVolumeSchema, InstanceSchema } from "./instance.js";
-import { sealJson, unsealJson } from "./sealed-json.js";
-import { againIfDamaged } from "./storage/again-if-damaged.js";
+import { readSealed } from "./read-sealed.js";
+import { sealJson } from "./sealed-json.js";
 import { undefinedIfAbsent } from "./storage/if-absent.js";
 import { LockRecordSchema } from "./storage/object-lock.js";
 import type { Storage } from "./storage/storage.js";
@@ -108,10 +108,10 @@ export function removePoint(storage: Storage, id: string): Promise<void> {
   return storage.delete([pointKey(id)]);
 }
 
-/** Anything else in the folder is no recovery point, and left alone. */
-/** As `newPointId` makes them. */
 const ID = String.raw`\d{8}T\d{6}Z-[0-9a-f]{8}`;
+/** As `newPointId` makes them. */
 export const POINT_ID = new RegExp(`^${ID}$`);
+/** Anything else in the folder is no recovery point, and left alone. */
 const POINT_KEY = new RegExp(`^points/${ID}\\.json$`);
 
 export interface PointList {
@@ -210,7 +210,7 @@ async function readIfWhole(storage: Storage, key: string): Promise<RecoveryPoint
 }
 
 async function readPoint(storage: Storage, key: string): Promise<RecoveryPoint> {
-  const point = await againIfDamaged(async () => unsealJson(await storage.get(key), PointSchema, key));
+  const point = await readSealed(storage, key, PointSchema);
   if (pointKey(point.id) === key) return point;
   throw new BlockferryError({
     code: "ObjectCorrupt",

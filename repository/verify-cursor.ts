@@ -1,8 +1,7 @@
 import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
-import { sealJson, unsealJson } from "./sealed-json.js";
-import { againIfDamaged } from "./storage/again-if-damaged.js";
-import { undefinedIfAbsent } from "./storage/if-absent.js";
+import { readSealedIfThere } from "./read-sealed.js";
+import { sealJson } from "./sealed-json.js";
 import type { Storage } from "./storage/storage.js";
 
 const KEY = "verify/cursor.json";
@@ -23,9 +22,7 @@ export type VerifyCursor = Omit<z.infer<typeof CursorSchema>, "version">;
 /** @returns undefined when there is none, or none that can be used: then the samples begin again, and nothing is lost */
 export async function readVerifyCursor(storage: Storage): Promise<VerifyCursor | undefined> {
   try {
-    return await undefinedIfAbsent(() =>
-      againIfDamaged(async () => unsealJson(await storage.get(KEY), CursorSchema, KEY)),
-    );
+    return await readSealedIfThere(storage, KEY, CursorSchema);
   } catch (error) {
     if (error instanceof BlockferryError && UNUSABLE.has(error.code)) return undefined;
     throw error;

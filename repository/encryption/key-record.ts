@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { sealJson, unsealJson } from "../sealed-json.js";
-import { againIfDamaged } from "../storage/again-if-damaged.js";
+import { readSealed } from "../read-sealed.js";
+import { sealJson } from "../sealed-json.js";
 import { undefinedIfAbsent } from "../storage/if-absent.js";
 import type { Storage } from "../storage/storage.js";
 import { wasNotAnswered } from "../storage/storage-errors.js";
@@ -67,7 +67,7 @@ export async function listKeys(storage: Storage, repository: string): Promise<Ke
 }
 
 async function readKeyRecord(storage: Storage, key: string): Promise<KeyRecord> {
-  const record = await againIfDamaged(async () => unsealJson(await storage.get(key), KeyRecordSchema, key));
+  const record = await readSealed(storage, key, KeyRecordSchema);
   if (keyRecordKey(record.id) === key) return record;
   throw new BlockferryError({
     code: "ObjectCorrupt",

@@ -1,9 +1,8 @@
 import * as z from "zod/mini";
 import { ERROR_CODES } from "../../foundation/blockferry-error.js";
 import { byteCount } from "../byte-count.js";
-import { sealJson, unsealJson } from "../sealed-json.js";
-import { againIfDamaged } from "../storage/again-if-damaged.js";
-import { undefinedIfAbsent } from "../storage/if-absent.js";
+import { readSealedIfThere } from "../read-sealed.js";
+import { sealJson } from "../sealed-json.js";
 import type { Storage } from "../storage/storage.js";
 import { jobKey } from "./job-key.js";
 
@@ -38,7 +37,5 @@ export async function writeResult(storage: Storage, result: JobResult): Promise<
 /** @returns undefined when there is none yet @throws ObjectCorrupt, RepositoryUnsupported */
 export function readResult(storage: Storage, id: string): Promise<JobResult | undefined> {
   const key = jobKey(id, "result");
-  return undefinedIfAbsent(() =>
-    againIfDamaged(async () => unsealJson(await storage.get(key), JobResultSchema, key)),
-  );
+  return readSealedIfThere(storage, key, JobResultSchema);
 }

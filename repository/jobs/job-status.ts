@@ -1,8 +1,7 @@
 import * as z from "zod/mini";
 import { byteCount } from "../byte-count.js";
-import { sealJson, unsealJson } from "../sealed-json.js";
-import { againIfDamaged } from "../storage/again-if-damaged.js";
-import { undefinedIfAbsent } from "../storage/if-absent.js";
+import { readSealedIfThere } from "../read-sealed.js";
+import { sealJson } from "../sealed-json.js";
 import type { Storage } from "../storage/storage.js";
 import { jobKey } from "./job-key.js";
 
@@ -44,7 +43,5 @@ export async function writeStatus(storage: Storage, status: JobStatus): Promise<
 /** @returns undefined when there is none yet @throws ObjectCorrupt, RepositoryUnsupported */
 export function readStatus(storage: Storage, id: string): Promise<JobStatus | undefined> {
   const key = jobKey(id, "status");
-  return undefinedIfAbsent(() =>
-    againIfDamaged(async () => unsealJson(await storage.get(key), JobStatusSchema, key)),
-  );
+  return readSealedIfThere(storage, key, JobStatusSchema);
 }
