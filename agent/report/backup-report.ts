@@ -47,9 +47,11 @@ export function figuresReport(targets: FiguresTarget[], notice: (message: string
   return {
     recorder,
     write: async (run) => {
+      // Awaited for each target, so that also figures that cannot be made are told, and fail nothing.
+      const figures = (async () => backupFigures(run, recorder))();
       for (const target of targets) {
         try {
-          await target(backupFigures(run, recorder));
+          await target(await figures);
         } catch (error) {
           notice(`the report could not be written: ${error instanceof Error ? error.message : error}`);
         }

@@ -33,12 +33,10 @@ export class JobReport {
       else await this.file.write(backupPage(figures));
     } catch (error) {
       const { message, remedy } = asBlockferryError(error);
-      note(`the report could not be written: ${message} ${remedy} Again: ${this.again(job)}`);
+      note(
+        `the report could not be written: ${message} ${remedy} Again: blockferry resume ${job} --report ${this.path}`,
+      );
     }
-  }
-
-  private again(job: string): string {
-    return `blockferry resume ${job} --report ${this.path}`;
   }
 }
 

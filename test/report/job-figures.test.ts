@@ -10,12 +10,13 @@ import { sealJson } from "../../repository/sealed-json.js";
 import { isThere } from "../../repository/storage/if-absent.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { someFigures, someVolume } from "../support/figures.js";
+import { INSTANCE } from "../support/jobs.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 const JOB = "job-20261123T112150Z-3f9a1c2b";
 const POINT = "20261123T112150Z-3f9a1c2b";
 const KEY = jobKey(JOB, "figures");
-const EXPECTED = { point: POINT, machine: "i-0bbbbbbbbbbbbbbb2" };
+const EXPECTED = { point: POINT, machine: INSTANCE.instanceId };
 
 describe("figures of a job", async () => {
   const storage = await openStorage(parseStorageLocation(await tempFolder()));
@@ -56,10 +57,10 @@ describe("figures of a job", async () => {
   });
 
   test("that nobody could read are not left", async () => {
-    const other = jobKey("job-20261123T112150Z-00000000", "figures");
+    const other = "job-20261123T112150Z-00000000";
     const figures = someFigures(POINT, { seconds: -1 });
-    await assert.rejects(writeFigures(storage, "job-20261123T112150Z-00000000", figures));
-    assert.equal(await isThere(storage, other), false);
+    await assert.rejects(writeFigures(storage, other, figures));
+    assert.equal(await isThere(storage, jobKey(other, "figures")), false);
   });
 
   test("whose error is told are told in few words, whatever is in them", async () => {
@@ -73,8 +74,7 @@ describe("figures of a job", async () => {
     const worst = '"'.repeat(4096);
     const tags = Object.fromEntries(Array.from({ length: 256 }, (_, n) => [`${worst.slice(5)}${n}`, worst]));
     const volumes = Array.from({ length: 128 }, () => ({ ...someVolume(worst, []), source: worst }));
-    const machine = EXPECTED.machine;
-    await writeFigures(storage, JOB, someFigures(POINT, { tags, volumes, machine, repository: worst }));
+    await writeFigures(storage, JOB, someFigures(POINT, { tags, volumes, repository: worst }));
     const read = await readFigures(storage, JOB, EXPECTED);
     assert.ok(backupPage(read as BackupFigures).text.length < 64 * 2 ** 20);
   });

@@ -1,4 +1,5 @@
 import { type BackupFigures, noSeconds, type VolumeReport } from "../../report/backup-figures.js";
+import { INSTANCE } from "./jobs.js";
 
 /** As of a small backup of one thread. */
 export function someFigures(point: string, fields: Partial<BackupFigures> = {}): BackupFigures {
@@ -10,7 +11,7 @@ export function someFigures(point: string, fields: Partial<BackupFigures> = {}):
       kind: "backup",
       point,
       repository: "s3://backups/fleet",
-      machine: "i-0bbbbbbbbbbbbbbb2",
+      machine: INSTANCE.instanceId,
     },
     ...{
       createdAt: "2026-11-23T11:21:50.000Z",

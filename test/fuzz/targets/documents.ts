@@ -28,7 +28,7 @@ import type { Storage } from "../../../repository/storage/storage.js";
 import { readVerifyCursor, writeVerifyCursor } from "../../../repository/verify-cursor.js";
 import { planOf } from "../../controller/plans.js";
 import { someFigures } from "../../support/figures.js";
-import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
+import { INSTANCE, jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { mutateJson } from "../mutate-json.js";
 import { copySample, type Sample, type SampleKind } from "../sample.js";
 import { type FuzzTarget, tolerate } from "../target.js";
@@ -181,7 +181,7 @@ const KINDS: DocumentKind[] = [
       return [jobKey(JOB, "figures")];
     },
     read: async ({ storage }) => {
-      const figures = await readFigures(storage, JOB, { point: POINT, machine: "i-0bbbbbbbbbbbbbbb2" });
+      const figures = await readFigures(storage, JOB, { point: POINT, machine: INSTANCE.instanceId });
       if (figures !== undefined) backupPage(figures);
     },
   },
