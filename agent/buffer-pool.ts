@@ -1,4 +1,4 @@
-/** A fixed number of buffers; who finds none left waits its turn. */
+/** A fixed number of buffers; a caller waits its turn if none is free. */
 export class BufferPool {
   private readonly waiting: ((buffer: Buffer) => void)[] = [];
 

@@ -2,7 +2,10 @@ import { NumberSet } from "../foundation/number-set.js";
 import type { ByteRange } from "../native-free-io/byte-range.js";
 import { CHUNK_BYTES } from "../repository/chunk-id.js";
 
-/** The chunks that the ranges touch, of a volume with `count` of them. */
+/**
+ * Returns the chunks that the ranges touch.
+ * @param count number of chunks in the volume
+ */
 export function chunksOfRanges(ranges: ByteRange[], count: number): NumberSet {
   const chunks = NumberSet.below(count);
   for (const { offset, length } of ranges) {

@@ -15,6 +15,7 @@ import { repairCommand } from "./cli/repair-command.js";
 import { restoreCommand } from "./cli/restore-command.js";
 import { serveCommand } from "./cli/serve-command.js";
 import { statsCommand } from "./cli/stats-command.js";
+import { trustCommand } from "./cli/trust-command.js";
 import { tuneCommand } from "./cli/tune-command.js";
 import { verifyCommand } from "./cli/verify-command.js";
 import { checkIoThreads } from "./parallelism.js";
@@ -40,6 +41,7 @@ const AGENT: Program = {
       .command(withEpilogue(pruneCommand, epilogue))
       .command(withEpilogue(repairCommand, epilogue))
       .command(withEpilogue(keyCommand, epilogue))
+      .command(withEpilogue(trustCommand, epilogue))
       .command(withEpilogue(serveCommand, epilogue))
       .command(withEpilogue(limitsCommand, epilogue)),
 };

@@ -1,12 +1,15 @@
 import { asBlockferryError, BlockferryError } from "../foundation/blockferry-error.js";
 import type { Lease } from "../repository/lease.js";
-import { type RecoveryPoint, removePoint, writePoint } from "../repository/recovery-point.js";
+import { type RecoveryPoint, writePoint } from "../repository/recovery-point.js";
 import type { Storage } from "../repository/storage/storage.js";
+import { forgetPoint } from "../repository/tombstone.js";
 
 /**
- * Writes a point when all that it names is durable. A prune that takes a run for dead removes its lease before it looks which points there are. So either that prune sees
- * this point and keeps what it needs, or the lease is found missing here.
- * @throws LeaseLost: there is no point
+ * Writes a point once everything it names is durable.
+ * A prune that considers a run dead removes its lease before it lists the points. So either that prune sees
+ * this point and keeps the packs it needs, or this function finds the lease missing.
+ * @throws LeaseLost: the point is not in the repository, unless this run may not remove it; the message then
+ * names it
  */
 export async function commitPoint(point: RecoveryPoint, lease: Lease): Promise<void> {
   await lease.assertHeld();
@@ -19,10 +22,17 @@ export async function commitPoint(point: RecoveryPoint, lease: Lease): Promise<v
   }
 }
 
-/** @throws the same error, naming the point, where the run may not delete */
-async function takeBack(storage: Storage, { id }: RecoveryPoint, error: BlockferryError): Promise<void> {
+/**
+ * Removes the point.
+ * @throws the given error, naming the point, if the run may not delete it
+ */
+async function takeBack(
+  storage: Storage,
+  { id, version }: RecoveryPoint,
+  error: BlockferryError,
+): Promise<void> {
   try {
-    await removePoint(storage, id);
+    await forgetPoint(storage, { version: version === 3 ? 3 : 1 }, id);
   } catch {
     const message = `${error.message} Recovery point ${id} may lack data, and this run may not remove it.`;
     const remedy = `Run \`blockferry-agent forget ${id}\` with a role that may, and run the backup again.`;

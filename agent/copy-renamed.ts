@@ -1,7 +1,9 @@
+import type { BlockferryError } from "../foundation/blockferry-error.js";
 import { loadBlockMap, mapNodeCount } from "../repository/block-map.js";
 import { chunkCount } from "../repository/chunk-id.js";
 import type { ChunkIndex } from "../repository/chunk-index.js";
 import { chunkMissing } from "../repository/chunk-owners.js";
+import { withHiddenChunks } from "../repository/hidden-chunks.js";
 import type { IndexedPack } from "../repository/index-segment.js";
 import type { LoadedIndex } from "../repository/load-index.js";
 import { readChunk } from "../repository/read-chunk.js";
@@ -23,9 +25,9 @@ interface Side {
   loaded: LoadedIndex;
 }
 
-/** What copying a point took. */
+/** The result of copying a point. */
 export interface CopiedPoint {
-  /** With the block maps' roots that hold in the other repository. */
+  /** The point with the block-map roots of the other repository. */
   point: RecoveryPoint;
   /** Chunks and block-map nodes that the other repository did not have. */
   chunks: number;
@@ -33,19 +35,20 @@ export interface CopiedPoint {
 }
 
 /**
- * Copies points into a repository that names chunks otherwise, because one of the two is encrypted, or both are with keys of their own. A
- * chunk is read once, proven, named anew and stored where it is missing; block maps are made anew of the new names.
+ * Copies points into a repository that uses other chunk ids.
+ * The ids differ because one of the two repositories is encrypted, or both are with different keys. A chunk
+ * is read once, proven, given its new id, and stored if missing; block maps are rebuilt with the new ids.
  */
 export class RenamingCopy {
-  /** The entry in the target's index of each entry in the source's. */
-  private readonly renamed: Int32Array;
+  /** The target's index entry of each source entry. */
+  private renamed: Int32Array;
   private index: ChunkIndex;
   private readonly checkpoints: IndexCheckpoints;
 
   constructor(
     private readonly from: Side,
     private readonly to: Side,
-    private readonly signal: AbortSignal,
+    private readonly options: { signal: AbortSignal; onFalseSegment(problem: BlockferryError): void },
   ) {
     this.renamed = new Int32Array(from.loaded.index.size).fill(UNKNOWN);
     this.index = to.loaded.index;
@@ -54,8 +57,8 @@ export class RenamingCopy {
   }
 
   /**
-   * Learns names from a point that both repositories have: what stands at the same place is the same chunk, and need not be
-   * read again.
+   * Learns ids from a point that both repositories have.
+   * Chunks at the same position are the same chunk, and need not be read again.
    */
   async learn(here: RecoveryPoint, there: RecoveryPoint): Promise<void> {
     for (const [number, { root, sizeBytes }] of here.volumes.entries()) {
@@ -70,16 +73,19 @@ export class RenamingCopy {
     }
   }
 
-  /** @returns the point as it is to be committed: all that it names is durable @throws ChunkMissing, ChunkCorrupt, Interrupted */
+  /**
+   * Copies the data of a point.
+   * @returns the point to commit; everything it names is durable
+   * @throws ChunkMissing, ChunkCorrupt, Interrupted
+   */
   async copy(point: RecoveryPoint): Promise<CopiedPoint> {
-    const maps: VolumeChunks[] = [];
-    for (const { root, sizeBytes } of point.volumes) {
-      maps.push(
-        await loadMap(this.from, root, sizeBytes, (error) => {
-          throw error;
-        }),
-      );
-    }
+    const { storage: source, loaded } = this.from;
+    const maps = await withHiddenChunks(source, loaded, {
+      attempt: () => this.loadMaps(point),
+      isComplete: () => true,
+      onFalseSegment: this.options.onFalseSegment,
+    });
+    this.makeRoomForNames();
     const wanted = this.unknownIn(maps);
     const nodes = maps.reduce((sum, { count }) => sum + mapNodeCount(count), 0);
     this.index = this.index.withRoomFor(wanted.size + nodes + 1);
@@ -90,7 +96,10 @@ export class RenamingCopy {
     const onPack = (pack: IndexedPack) => this.checkpoints.add(pack);
     await withPackWriter({ storage, compression: COMPRESSION, onPack }, async (writer, room) => {
       const store = new ChunkStore(this.index, writer, row, storage.cipher);
-      for await (const { entry, payload } of readInOrder(wanted, { ...this.source, signal: this.signal })) {
+      for await (const { entry, payload } of readInOrder(wanted, {
+        ...this.source,
+        signal: this.options.signal,
+      })) {
         await room();
         this.renamed[entry] = store.store(payload);
       }
@@ -116,11 +125,32 @@ export class RenamingCopy {
     return { point: { ...point, volumes }, chunks, storedBytes: counters.totals().storedBytes };
   }
 
+  private async loadMaps({ volumes }: RecoveryPoint): Promise<VolumeChunks[]> {
+    const maps: VolumeChunks[] = [];
+    for (const { root, sizeBytes } of volumes) {
+      maps.push(
+        await loadMap(this.from, root, sizeBytes, (error) => {
+          throw error;
+        }),
+      );
+    }
+    return maps;
+  }
+
+  /** The source's index may have grown. */
+  private makeRoomForNames(): void {
+    const { size } = this.from.loaded.index;
+    if (size <= this.renamed.length) return;
+    const known = this.renamed;
+    this.renamed = new Int32Array(size).fill(UNKNOWN);
+    this.renamed.set(known);
+  }
+
   private get source() {
     return { from: this.from.storage, loaded: this.from.loaded };
   }
 
-  /** Entries whose new name is not known yet. */
+  /** Returns the entries whose new id is not known yet. */
   private unknownIn(maps: VolumeChunks[]): Set<number> {
     const unknown = new Set<number>();
     for (const chunks of maps) {
@@ -142,7 +172,9 @@ export class RenamingCopy {
   }
 }
 
-/** @param onMissing is told what the map names and the repository does not have, or cannot read */
+/**
+ * @param onMissing called with the error of each chunk or node of the map that is missing or cannot be read
+ */
 function loadMap(
   { storage, loaded: { index, packs } }: Side,
   root: string,

@@ -3,14 +3,17 @@ import { BlockferryError } from "../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../foundation/interrupted.js";
 import { chunkCount } from "../repository/chunk-id.js";
 import { ChunkOwners } from "../repository/chunk-owners.js";
+import { withHiddenChunks } from "../repository/hidden-chunks.js";
 import { Lease } from "../repository/lease.js";
 import { type LoadedIndex, loadIndex } from "../repository/load-index.js";
 import { packKey } from "../repository/pack-format.js";
+import { findPredecessor } from "../repository/predecessor.js";
 import { readChunk } from "../repository/read-chunk.js";
-import { findPoint, listPoints, type RecoveryPoint } from "../repository/recovery-point.js";
+import { listPoints, type RecoveryPoint, versionFields } from "../repository/recovery-point.js";
 import type { Repository } from "../repository/repository.js";
 import { applyPolicy } from "../repository/retention.js";
 import type { Storage } from "../repository/storage/storage.js";
+import { forgottenIds, type TombstoneKey } from "../repository/tombstone.js";
 import { commitPoint } from "./commit-point.js";
 import { copyChunks } from "./copy-chunks.js";
 import { RenamingCopy } from "./copy-renamed.js";
@@ -18,28 +21,39 @@ import { withReadLease } from "./read-lease.js";
 import type { RunWatcher } from "./run-watcher.js";
 
 export interface CopyPointsOptions {
-  /** Ids, or the beginnings of them, or `latest`; all points when there are none. */
-  points: string[];
+  /** Chooses points of the source repository, in any order. */
+  choosePoints: (storage: Storage) => Promise<RecoveryPoint[]>;
+  /**
+   * Whether the user named the point by its id: then it is copied even if the target repository has forgotten
+   * it.
+   */
+  isNamedById: (id: string) => boolean;
+  /** If given, only tombstones of the target that it has signed count; otherwise all do. */
+  tombstoneKey?: TombstoneKey | undefined;
   watcher: RunWatcher;
   signal: AbortSignal;
 }
 
 export interface CopyReport {
-  /** Ids of the points that are in the other repository now, oldest first. */
+  /** Ids of the points that were copied, oldest first. */
   copied: string[];
-  /** Ids of those that were there already. */
+  /** Ids of the points that the target already had. */
   present: string[];
-  /** Chunks and block-map nodes that the other repository did not have. */
+  /** Ids of the points that the target had forgotten, and that were not copied. */
+  forgotten: string[];
+  /** Chunks and block-map nodes that the target did not have. */
   chunks: number;
-  /** What these take there, in bytes. */
+  /** Bytes that these take in the target. */
   storedBytes: number;
 }
 
 /**
- * Copies recovery points from one repository into another, where they keep their ids, whether either is encrypted or not. Only chunks that are
- * missing there travel, each proven on its way. A point appears when all that it needs is durable, so a copy that is killed is
- * taken up by the next one.
- * @throws PointNotFound; what is wrong with a point, or with what it needs; what either storage throws; Interrupted
+ * Copies recovery points into another repository under the same ids.
+ * Either repository may be encrypted. Only chunks that the target lacks are transferred, each proven on the
+ * way. A point appears once everything it needs is durable, so the next copy continues where a killed one
+ * stopped.
+ * @throws the errors of `choosePoints`, of damaged points or data they need, and of either storage;
+ * Interrupted
  */
 export async function copyPoints(
   from: Repository,
@@ -67,21 +81,27 @@ async function copyLeased(
   from: Repository,
   to: Repository,
   lease: Lease,
-  { points: wanted, signal }: CopyPointsOptions,
+  { choosePoints, isNamedById, tombstoneKey, watcher, signal }: CopyPointsOptions,
 ): Promise<CopyReport> {
-  const points = await choosePoints(from.storage, wanted);
+  const points = (await choosePoints(from.storage)).sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
   const there = new Set((await to.storage.list("points/")).map(({ key }) => key));
   const isThere = ({ id }: RecoveryPoint) => there.has(`points/${id}.json`);
-  const missing = points.filter((point) => !isThere(point));
+  const tombstones = await forgottenIds(to.storage, tombstoneKey);
+  const isForgotten = ({ id }: RecoveryPoint) => tombstones.has(id) && !isNamedById(id);
+  const absent = points.filter((point) => !isThere(point));
+  const missing = absent.filter((point) => !isForgotten(point));
   const loaded = await loadIndex(from.storage, { condemned: "last" });
   const target = await loadIndex(to.storage, { condemned: "exclude" });
   await to.storage.makeDurable(target.unindexedPacks.map(({ id }) => packKey(id)));
   const present = points.filter(isThere);
-  const job = { from, loaded, to, target, lease, signal };
+  const onFalseSegment = ({ message, remedy }: BlockferryError) => watcher.notice(`${message} ${remedy}`);
+  const job = { from, loaded, to, target, lease, signal, onFalseSegment };
   const copied = namesAgree(from, to)
     ? await copyAsNamed(missing, job)
     : await copyRenamed(missing, present, job);
-  return { copied: missing.map(({ id }) => id), present: present.map(({ id }) => id), ...copied };
+  const idsOf = (of: RecoveryPoint[]) => of.map(({ id }) => id);
+  const forgotten = idsOf(absent.filter(isForgotten));
+  return { copied: idsOf(missing), present: idsOf(present), forgotten, ...copied };
 }
 
 interface CopyJob {
@@ -91,16 +111,22 @@ interface CopyJob {
   target: LoadedIndex;
   lease: Lease;
   signal: AbortSignal;
+  /** Called with each index segment of `from` that hid chunks. */
+  onFalseSegment(problem: BlockferryError): void;
 }
 
-/** Whether a chunk has one id in both. Where a key goes into the ids, no other repository has the same. */
+/** Whether a chunk has the same id in both. Ids that depend on a key are the same in no other repository. */
 function namesAgree(from: Repository, to: Repository): boolean {
   return from.config.encryption.mode === "none" && to.config.encryption.mode === "none";
 }
 
 async function copyAsNamed(missing: RecoveryPoint[], job: CopyJob) {
-  const { from, loaded, to, target, lease, signal } = job;
-  const entries = await missingEntries(missing, { storage: from.storage, loaded, target, signal });
+  const { from, loaded, to, target, lease, signal, onFalseSegment } = job;
+  const entries = await withHiddenChunks(from.storage, loaded, {
+    attempt: () => missingEntries(missing, { storage: from.storage, loaded, target, signal }),
+    isComplete: () => true,
+    onFalseSegment,
+  });
   const storedBytes = await copyChunks(entries, {
     ...{ from: from.storage, loaded, to: to.storage, unindexed: target.unindexedPacks },
     ...{ compression: "lz4", signal },
@@ -110,11 +136,11 @@ async function copyAsNamed(missing: RecoveryPoint[], job: CopyJob) {
 }
 
 async function copyRenamed(missing: RecoveryPoint[], present: RecoveryPoint[], job: CopyJob) {
-  const { from, loaded, to, target, lease, signal } = job;
+  const { from, loaded, to, target, lease, signal, onFalseSegment } = job;
   const renaming = new RenamingCopy(
     { storage: from.storage, loaded },
     { storage: to.storage, loaded: target },
-    signal,
+    { signal, onFalseSegment },
   );
   if (missing.length > 0) await learnNames(renaming, present, to.storage);
   const total = { chunks: 0, storedBytes: 0 };
@@ -129,7 +155,7 @@ async function copyRenamed(missing: RecoveryPoint[], present: RecoveryPoint[], j
 
 const NEWEST = { last: 1, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 };
 
-/** From the newest point of each machine: its next one has most chunks in common with that. */
+/** Learns ids from the newest point of each machine, which shares the most chunks with its next one. */
 async function learnNames(renaming: RenamingCopy, present: RecoveryPoint[], to: Storage): Promise<void> {
   const { points } = await listPoints(to);
   const verdicts = applyPolicy(present, NEWEST).flatMap((group) => group.verdicts);
@@ -140,42 +166,41 @@ async function learnNames(renaming: RenamingCopy, present: RecoveryPoint[], to: 
   }
 }
 
-/** A point has other roots in another repository, and is otherwise the same to the last figure. */
+/** Whether two points differ only in their block-map roots, like a copy and its original. */
 function isCopyOf(there: RecoveryPoint, here: RecoveryPoint): boolean {
-  const essence = ({ repository: _, lock: ___, volumes, ...rest }: RecoveryPoint) => ({
-    ...rest,
+  const essence = ({
+    id,
+    startedAt,
+    createdAt,
+    hostname,
+    tags,
+    job,
+    instance,
+    stats,
+    volumes,
+  }: RecoveryPoint) => ({
+    ...{ id, startedAt, createdAt, hostname, tags, job, instance, stats },
     volumes: volumes.map(({ root: __, ...volume }) => volume),
   });
   return isDeepStrictEqual(essence(there), essence(here));
 }
 
-/** Another copy may have been faster. What it needs is locked in the repository that it comes from, and not here. */
+/**
+ * Commits a point, unless another copy was faster. Drops `lock`: only the source repository has the objects
+ * locked.
+ */
 async function commitUnlessThere(
   to: Repository,
-  { lock: _, ...point }: RecoveryPoint,
+  { lock: _, previous: __, requires: ___, ...point }: RecoveryPoint,
   lease: Lease,
 ): Promise<void> {
+  const previous = to.config.version === 3 ? await findPredecessor(to.storage) : null;
+  const copy = { ...point, ...versionFields(to.config, previous), repository: to.config.id };
   try {
-    await commitPoint({ ...point, repository: to.config.id }, lease);
+    await commitPoint(copy, lease);
   } catch (error) {
     if (!(error instanceof BlockferryError && error.code === "ObjectExists")) throw error;
   }
-}
-
-/** Oldest first. @throws PointNotFound; the first damaged one that is wanted */
-async function choosePoints(storage: Storage, wanted: string[]): Promise<RecoveryPoint[]> {
-  if (wanted.length > 0) {
-    const found = new Map<string, RecoveryPoint>();
-    for (const reference of wanted) {
-      const point = await findPoint(storage, reference);
-      found.set(point.id, point);
-    }
-    return [...found.values()].sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
-  }
-  const { points, damaged } = await listPoints(storage);
-  const [problem] = damaged;
-  if (problem !== undefined) throw problem;
-  return points;
 }
 
 interface Search {
@@ -185,7 +210,7 @@ interface Search {
   signal: AbortSignal;
 }
 
-/** Index entries of the chunks that the points need and the target lacks. */
+/** Returns the index entries of the chunks that the points need and the target lacks. */
 async function missingEntries(points: RecoveryPoint[], search: Search): Promise<number[]> {
   const { storage, loaded, target, signal } = search;
   const owners = new ChunkOwners({
@@ -202,7 +227,10 @@ async function missingEntries(points: RecoveryPoint[], search: Search): Promise<
   }
   const entries: number[] = [];
   for (let entry = 0; entry < loaded.index.size; entry++) {
-    if (owners.isNeeded(entry) && target.index.find(loaded.index.id(entry)) < 0) entries.push(entry);
+    if (!owners.isNeeded(entry)) continue;
+    const { id, rawBytes } = loaded.index.record(entry);
+    const known = target.index.find(id);
+    if (known < 0 || !target.index.hasLength(known, rawBytes)) entries.push(entry);
   }
   return entries;
 }

@@ -1,12 +1,13 @@
-/** What is counted while a run goes on; all but `chunks` in bytes. */
+/** The counters of a run, all in bytes. */
 const COUNTERS = ["doneBytes", "zeroBytes", "duplicateBytes", "newBytes", "storedBytes"] as const;
 
 type Counter = (typeof COUNTERS)[number];
 export type CounterTotals = Record<Counter, number>;
 
 /**
- * Progress of a run: one row of float64 for each thread, each written by its thread alone and read by the main thread
- * for display, so no ordering is needed. Totals are exact once the threads have ended.
+ * Progress of a run, as one row of float64 per thread.
+ * Each row is written only by its thread and read by the main thread for display, so no ordering is needed.
+ * Totals are exact once the threads have ended.
  */
 export class Counters {
   private readonly cells: Float64Array;

@@ -3,14 +3,16 @@ import { isLeaseAlive, Lease, listLeases } from "../repository/lease.js";
 import type { Storage } from "../repository/storage/storage.js";
 
 /**
- * The lease of a run that rewrites the index or removes packs: there is one such run at a time, whatever else goes on.
- * Of two that begin at once each may see the other, and then neither runs.
+ * Acquires the lease of a run that rewrites the index or removes packs.
+ * Only one such run exists at a time; other operations may run alongside. If two start at once, each may see
+ * the other, and then neither runs. A lease that cannot be read does not stop this: `prune` then removes
+ * nothing, in case it belongs to such a run.
  * @throws PruneRunning
  */
 export async function acquireExclusive(storage: Storage, signal: AbortSignal): Promise<Lease> {
   const lease = await Lease.acquire(storage, "prune", signal);
   try {
-    for (const other of await listLeases(storage)) {
+    for (const other of (await listLeases(storage)).leases) {
       if (other.purpose !== "prune" || other.id === lease.record.id) continue;
       if (await isLeaseAlive(storage, other)) throw pruneRunning(other.owner);
     }

@@ -1,4 +1,4 @@
-/** Chunks in an extent, the unit of work that a thread takes: 32 chunks are 16 MiB. */
+/** Chunks per extent, the unit of work that a thread takes: 32 chunks are 16 MiB. */
 export const EXTENT_CHUNKS = 32;
 
 /** A run of chunks of one volume. */
@@ -12,15 +12,16 @@ export interface Extent {
 }
 
 export interface ExtentQueueMemory {
-  /** One Int32 a volume: extents handed out so far. */
+  /** One Int32 per volume: extents handed out so far. */
   taken: SharedArrayBuffer;
-  /** Chunks in each volume. */
+  /** Number of chunks per volume. */
   chunkCounts: number[];
 }
 
 /**
- * Hands out the extents of all volumes to all threads, each exactly once (`Atomics.add`). Threads go round the
- * volumes, so that all of them are read at the same time.
+ * Hands out the extents of all volumes to all threads.
+ * Each extent is handed out exactly once (`Atomics.add`). Threads take volumes in turn, so that all of them
+ * are read at the same time.
  */
 export class ExtentQueue {
   private readonly taken: Int32Array;
@@ -44,7 +45,7 @@ export class ExtentQueue {
     return new ExtentQueue(memory, thread % memory.chunkCounts.length);
   }
 
-  /** The next extent of whichever volume has one left, or undefined when all are taken. */
+  /** Returns the next extent of any volume, or undefined if all are taken. */
   next(): Extent | undefined {
     const { chunkCounts } = this.memory;
     for (let i = 1; i <= chunkCounts.length; i++) {

@@ -7,11 +7,15 @@ import { readChunk } from "../repository/read-chunk.js";
 import type { RecoveryPoint } from "../repository/recovery-point.js";
 import type { ObjectLock } from "../repository/storage/object-lock.js";
 import type { Storage } from "../repository/storage/storage.js";
+import { preferProven } from "./prove-places.js";
 
 /**
- * Locks every object that a point with these volumes needs besides itself: packs, old ones too, `config.json` and the keys. Index segments are
- * not among them: `prune` writes them anew, and packs alone tell what is in them.
- * @throws ChunkMissing: then the volumes cannot be restored; LockUnsupported, StorageDenied; Interrupted
+ * Locks every object that a point needs, except the point itself.
+ * These are packs, including old ones, `config.json` and the keys. Index segments are not locked: `prune`
+ * rewrites them, and a pack lists its own chunks. If several packs list a chunk, the locked one was read and
+ * proven to hold it.
+ * @throws ChunkMissing, ChunkCorrupt: the volumes cannot be restored; LockUnsupported, StorageDenied;
+ * Interrupted
  */
 export async function lockNeeds(
   storage: Storage,
@@ -19,8 +23,9 @@ export async function lockNeeds(
   lock: ObjectLock,
   signal: AbortSignal,
 ): Promise<void> {
-  // Of packs that were condemned while this run was under way, `prune` keeps what the point is going to need.
-  const { index, packs } = await loadIndex(storage, { condemned: "last" });
+  // `prune` keeps packs condemned during this run if the point will need them.
+  const loaded = await loadIndex(storage, { condemned: "last" });
+  const { index, packs } = loaded;
   const owners = new ChunkOwners({
     index,
     readChunk: (entry) => {
@@ -30,6 +35,7 @@ export async function lockNeeds(
   });
   for (const { root, sizeBytes } of volumes)
     await owners.add(Buffer.from(root, "hex"), chunkCount(sizeBytes), 0);
+  await preferProven({ storage, loaded, isNeeded: (entry) => owners.isNeeded(entry), signal });
   const needed = new Set<number>();
   for (let entry = 0; entry < index.size; entry++) {
     if (owners.isNeeded(entry)) needed.add(index.packNumber(entry));

@@ -1,12 +1,13 @@
 import type { ChunkIndex } from "../repository/chunk-index.js";
 import type { ChunkRecord } from "../repository/chunk-record.js";
+import { rowOrder } from "../repository/row-order.js";
 
-/** The most bytes that one read of a pack takes. */
+/** The most bytes of one read of a pack. */
 export const RUN_BYTES = 4 * 1024 * 1024;
-/** Chunks that are this near are read together: skipping a gap costs more than reading it. */
+/** Chunks at most this far apart are read together: skipping a smaller gap costs more than reading it. */
 const MAX_GAP_BYTES = 256 * 1024;
 
-/** A chunk of a pack, and where it is wanted. */
+/** A chunk of a pack, and the positions where it is wanted. */
 export interface WantedChunk {
   entry: number;
   record: ChunkRecord;
@@ -15,7 +16,7 @@ export interface WantedChunk {
   positions: number[];
 }
 
-/** Chunks that stand close together in one pack and are read at once. */
+/** Chunks that are close together in one pack and read at once. */
 export interface PackRun {
   packNumber: number;
   offset: number;
@@ -23,7 +24,7 @@ export interface PackRun {
   chunks: WantedChunk[];
 }
 
-/** What must be read for some positions of a volume: every chunk once, in the order of the packs. */
+/** Plans the reads for some positions of a volume: every chunk once, in the order of the packs. */
 export function planRuns(index: ChunkIndex, wanted: Map<number, number[]>): PackRun[] {
   const chunks = [...wanted].map(([entry, positions]) => ({
     ...{ entry, positions },
@@ -34,7 +35,32 @@ export function planRuns(index: ChunkIndex, wanted: Map<number, number[]>): Pack
   return coalesce(chunks);
 }
 
-/** Joins chunks, sorted by pack and offset, into runs. */
+/**
+ * Returns the runs of many chunks, without positions.
+ * It works pack by pack, so that only the chunks of one pack are described at a time.
+ * @param entries entries of the index, in any order
+ */
+export function* runsOf(entries: Iterable<number>, index: ChunkIndex): Generator<PackRun, void> {
+  const wanted = Uint32Array.from(entries);
+  const entryAt = (row: number) => wanted[row] as number;
+  const placeOf = (row: number) =>
+    index.packNumber(entryAt(row)) * 2 ** 32 + index.record(entryAt(row)).offset;
+  const order = rowOrder(wanted.length, placeOf, () => 0);
+  let pack = new Map<number, number[]>();
+  let packNumber = -1;
+  for (const row of order) {
+    const entry = entryAt(row);
+    if (index.packNumber(entry) !== packNumber) {
+      yield* planRuns(index, pack);
+      pack = new Map();
+      packNumber = index.packNumber(entry);
+    }
+    pack.set(entry, []);
+  }
+  yield* planRuns(index, pack);
+}
+
+/** Joins chunks, sorted by pack and offset, into runs. Forged records may overlap: none cuts off another. */
 export function coalesce(chunks: WantedChunk[]): PackRun[] {
   const runs: PackRun[] = [];
   for (const chunk of chunks) {
@@ -47,7 +73,7 @@ export function coalesce(chunks: WantedChunk[]): PackRun[] {
       offset - runEnd <= MAX_GAP_BYTES &&
       offset + storedBytes - run.offset <= RUN_BYTES;
     if (joins) {
-      run.length = offset + storedBytes - run.offset;
+      run.length = Math.max(run.length, offset + storedBytes - run.offset);
       run.chunks.push(chunk);
     } else {
       runs.push({ packNumber: chunk.packNumber, offset, length: storedBytes, chunks: [chunk] });

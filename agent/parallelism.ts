@@ -1,19 +1,20 @@
 import { checkWholeNumber, chooseThreads, usage } from "../command-line/options.js";
 
 export const DEFAULT_QUEUE_DEPTH = 16;
-/** libuv takes no more (MAX_THREADPOOL_SIZE in src/threadpool.c). */
+/** The most that libuv accepts (MAX_THREADPOOL_SIZE in src/threadpool.c). */
 export const MAX_IO_THREADS = 1024;
 
-/** How much of a backup goes on at once. */
+/** How many threads and reads a backup uses at once. */
 export interface Parallelism {
   threads: number;
-  /** Reads in flight, for each thread. */
+  /** Reads in flight per thread. */
   queueDepth: number;
 }
 
 /**
- * What is asked for, or the defaults as far as the I/O threads go: every read in flight holds a thread of libuv's pool, whose
- * size is fixed when the process starts. @throws Usage
+ * Returns the requested parallelism, or defaults that the I/O threads allow.
+ * Every read in flight occupies a thread of libuv's pool, whose size is fixed when the process starts.
+ * @throws Usage
  */
 export function chooseParallelism(
   wantedThreads: number | undefined,
@@ -33,12 +34,16 @@ export function chooseParallelism(
   );
 }
 
-/** The most reads that so many threads can each have in flight. */
+/** Returns the most reads that each thread can have in flight. */
 export function mostReads(threads: number): number {
   return Math.floor((ioThreads() - reservedIoThreads(threads)) / threads);
 }
 
-/** libuv takes what is no number for 1, and more for the most, and neither would be seen but as slowness. @throws Usage */
+/**
+ * Checks UV_THREADPOOL_SIZE: libuv reads a non-number as 1 and caps larger values, and only slowness would
+ * show it.
+ * @throws Usage
+ */
 export function checkIoThreads(): void {
   const given = process.env.UV_THREADPOOL_SIZE ?? "";
   if (/^\d{1,4}$/.test(given) && Number(given) >= 1 && Number(given) <= MAX_IO_THREADS) return;
@@ -48,12 +53,12 @@ export function checkIoThreads(): void {
   );
 }
 
-/** Of libuv's pool. */
+/** Returns the number of threads in libuv's pool. */
 export function ioThreads(): number {
   return Number(process.env.UV_THREADPOOL_SIZE);
 }
 
-/** For all that is not a read of a device: writes, look-ups of names, and the like. */
+/** Returns the I/O threads kept for work other than device reads: writes, name lookups, and the like. */
 export function reservedIoThreads(threads: number): number {
   return 8 + 4 * threads;
 }

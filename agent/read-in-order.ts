@@ -4,36 +4,42 @@ import { CHUNK_BYTES } from "../repository/chunk-id.js";
 import type { LoadedIndex } from "../repository/load-index.js";
 import { packKey } from "../repository/pack-format.js";
 import { readChunk } from "../repository/read-chunk.js";
-import { rowOrder } from "../repository/row-order.js";
+import { saysLost } from "../repository/storage/again-if-damaged.js";
 import type { Storage } from "../repository/storage/storage.js";
-import { type PackRun, planRuns } from "./pack-runs.js";
+import { type PackRun, runsOf } from "./pack-runs.js";
 
-/** Runs of neighbouring chunks that are on their way together, 4 MiB each at most. */
+/** Runs of neighbouring chunks that are requested at once, 4 MiB each at most. */
 const RUNS_AHEAD = 4;
 
 interface ReadOptions {
   from: Storage;
   loaded: Pick<LoadedIndex, "index" | "packs">;
+  /** Called with the error of a bad place, if another place has the chunk. */
+  onBadPlace?: (error: unknown) => void;
+  /**
+   * Called with a chunk that no place has, and the error of the first place. Without it that error is thrown.
+   */
+  onLost?: (entry: number, error: unknown) => void;
   signal: AbortSignal;
 }
 
 /**
- * Reads chunks by their index entries, each proven: pack by pack, and in each by offset, as they were stored. Neighbours are read
- * in one request.
- * @returns payloads that hold until the next one is asked for
+ * Reads and proves chunks by their index entries, ordered by pack and offset.
+ * Neighbours are read in one request. A chunk that is damaged or missing at one place is read from another.
+ * @returns payloads, each valid until the next one is requested
  * @throws ChunkCorrupt, ObjectNotFound; Interrupted
  */
 export async function* readInOrder(
   entries: Iterable<number>,
   options: ReadOptions,
 ): AsyncIterable<{ entry: number; payload: Buffer }> {
-  const runs = runsOf(entries, options.loaded);
+  const runs = runsOf(entries, options.loaded.index);
   const coming: Promise<{ run: PackRun; bytes: Buffer }>[] = [];
   try {
     for (;;) {
       for (let next = runs.next(); !next.done; next = runs.next()) {
         const read = readRun(next.value, options);
-        // Whoever waits for it gets its failure; until then nobody does.
+        // The later `await` gets the failure; until then it must not count as unhandled.
         read.catch(() => undefined);
         coming.push(read);
         if (coming.length === RUNS_AHEAD) break;
@@ -47,15 +53,21 @@ export async function* readInOrder(
   }
 }
 
+/** @returns no bytes if the run is lost: other packs may hold the chunks */
 async function readRun(run: PackRun, { from, loaded, signal }: ReadOptions) {
   throwIfInterrupted(signal);
   const range = { offset: run.offset, length: run.length };
-  return { run, bytes: await from.get(packKey(loaded.packs.id(run.packNumber)), { range }) };
+  try {
+    return { run, bytes: await from.get(packKey(loaded.packs.id(run.packNumber)), { range }) };
+  } catch (error) {
+    if (!saysLost(error)) throw error;
+    return { run, bytes: Buffer.alloc(0) };
+  }
 }
 
 async function* chunksOf(
   { run, bytes }: { run: PackRun; bytes: Buffer },
-  { from, loaded, signal }: ReadOptions,
+  { from, loaded, onBadPlace, onLost, signal }: ReadOptions,
 ): AsyncIterable<{ entry: number; payload: Buffer }> {
   const { index, packs } = loaded;
   const packId = packs.id(run.packNumber);
@@ -68,30 +80,15 @@ async function* chunksOf(
     try {
       payload = decodeChunk(record, packId, stored, into, from.cipher);
     } catch {
-      // It may have been damaged on its way alone.
-      payload = await readChunk(from, index, packs, entry);
+      // It may only have been damaged in transfer, and other packs may hold it.
+      try {
+        payload = await readChunk(from, index, packs, index.find(record.id), onBadPlace);
+      } catch (error) {
+        if (onLost === undefined || !saysLost(error)) throw error;
+        onLost(entry, error);
+        continue;
+      }
     }
     yield { entry, payload };
   }
-}
-
-/** One pack after the other, so that only the chunks of one are described at a time. */
-function* runsOf(entries: Iterable<number>, { index }: Pick<LoadedIndex, "index">): Generator<PackRun, void> {
-  const wanted = Uint32Array.from(entries);
-  const entryAt = (row: number) => wanted[row] as number;
-  const placeOf = (row: number) =>
-    index.packNumber(entryAt(row)) * 2 ** 32 + index.record(entryAt(row)).offset;
-  const order = rowOrder(wanted.length, placeOf, () => 0);
-  let pack = new Map<number, number[]>();
-  let packNumber = -1;
-  for (const row of order) {
-    const entry = entryAt(row);
-    if (index.packNumber(entry) !== packNumber) {
-      yield* planRuns(index, pack);
-      pack = new Map();
-      packNumber = index.packNumber(entry);
-    }
-    pack.set(entry, []);
-  }
-  yield* planRuns(index, pack);
 }

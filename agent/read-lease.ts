@@ -3,7 +3,7 @@ import { Lease } from "../repository/lease.js";
 import type { Storage } from "../repository/storage/storage.js";
 import type { RunWatcher } from "./run-watcher.js";
 
-/** How a repository says that it cannot be written to. */
+/** Errors of a repository that cannot be written to. */
 const NOT_WRITABLE: ReadonlySet<string> = new Set(["StorageDenied", "StorageFull", "StorageFailed"]);
 
 interface ReadLeaseOptions {
@@ -12,9 +12,10 @@ interface ReadLeaseOptions {
 }
 
 /**
- * Keeps `prune` from removing what `read` is about to read, recovery points included. Where nothing may be written, there
- * is the grace period of `prune` alone, and the watcher is told so.
- * @throws LeaseLost, whatever `read` came to: what it missed may have been removed under it
+ * Keeps `prune` from removing objects while `read` runs, including recovery points.
+ * If the repository is read-only, only the grace period of `prune` protects them, and the watcher gets a
+ * notice.
+ * @throws LeaseLost, even if `read` failed: objects it missed may have been removed meanwhile
  */
 export async function withReadLease<T>(
   storage: Storage,

@@ -1,6 +1,6 @@
 import type { CounterTotals } from "./counters.js";
 
-/** A long operation as it can be watched. */
+/** A long operation that can be watched. */
 export interface WatchedRun {
   /** "Backing up", "Restoring", "Verifying". */
   label: string;
@@ -8,10 +8,10 @@ export interface WatchedRun {
   totals(): CounterTotals;
 }
 
-/** Who is told how a run goes; the command line shows it, a service may log it. */
+/** Receives the progress of a run: the command line shows it, a service may log it. */
 export interface RunWatcher {
   start(run: WatchedRun): void;
   stop(): void;
-  /** Something that the user should know, and that is no failure. */
+  /** Reports something that the user should know but that is not a failure. */
   notice(message: string): void;
 }

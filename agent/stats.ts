@@ -2,21 +2,21 @@ import type { RecoveryPoint } from "../repository/recovery-point.js";
 import type { Repository } from "../repository/repository.js";
 import { type Survey, survey } from "./survey.js";
 
-/** Figures of a repository, in bytes where nothing else is said. */
+/** Figures of a repository, in bytes unless noted otherwise. */
 export interface RepositoryStats {
   points: number;
   packs: number;
   /** Distinct chunks and block-map nodes that recovery points need. */
   chunks: number;
-  /** Of all volumes of all points. */
+  /** Total size of all volumes of all points. */
   logicalBytes: number;
-  /** Of the needed chunks, each counted once, before compression. */
+  /** Size of the needed chunks, each counted once, before compression. */
   uniqueBytes: number;
-  /** The same as they are stored. */
+  /** Their size as stored. */
   compressedBytes: number;
-  /** Of all packs. */
+  /** Size of all packs. */
   storedBytes: number;
-  /** Of what no point needs in them: what `prune` can free in the end. */
+  /** Bytes of the packs that no point needs, which `prune` can eventually free. */
   deadBytes: number;
   /** Oldest first. */
   perPoint: PointStats[];
@@ -26,15 +26,18 @@ interface PointStats {
   id: string;
   createdAt: string;
   logicalBytes: number;
-  /** Logical bytes for each byte that the backup found new; null when it found none. */
+  /** Logical bytes per new byte of the backup; null if nothing was new. */
   deduplication: number | null;
-  /** New bytes for each byte that they were stored in; null when there were none. */
+  /** New bytes per stored byte; null if nothing was stored. */
   compression: number | null;
-  /** Stored bytes that this point alone needs: what forgetting it would free. */
+  /** Stored bytes that only this point needs, which forgetting it would free. */
   freedBytes: number;
 }
 
-/** Adds up what a repository holds. @throws what `survey` throws for a damaged one; Interrupted */
+/**
+ * Adds up the figures of a repository.
+ * @throws the errors of `survey` for a damaged repository; Interrupted
+ */
 export async function repositoryStats(
   { storage }: Repository,
   signal: AbortSignal,

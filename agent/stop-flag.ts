@@ -1,4 +1,4 @@
-/** One Int32 that every thread of a run reads: 0 while it goes on, 1 when all are to wind down. Set once. */
+/** One Int32 that every thread of a run reads: 0 while the run continues, 1 when all must stop. Set once. */
 export class StopFlag {
   private readonly word: Int32Array;
 

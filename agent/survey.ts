@@ -1,7 +1,10 @@
+import type { BlockferryError } from "../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../foundation/interrupted.js";
+import { NumberSet } from "../foundation/number-set.js";
 import { chunkCount } from "../repository/chunk-id.js";
 import { ChunkOwners } from "../repository/chunk-owners.js";
 import { CHUNK_RECORD_BYTES } from "../repository/chunk-record.js";
+import { withHiddenChunks } from "../repository/hidden-chunks.js";
 import { type LoadedIndex, loadIndex } from "../repository/load-index.js";
 import { PACK_HEADER_BYTES, PACK_TRAILER_BYTES, type PackLayout } from "../repository/pack-format.js";
 import { readChunk } from "../repository/read-chunk.js";
@@ -11,36 +14,69 @@ import type { Storage } from "../repository/storage/storage.js";
 /** A pack, and how much of it recovery points need. */
 export interface PackUsage {
   id: string;
-  /** Of the object. */
+  /** Size of the object. */
   sizeBytes: number;
-  /** Stored bytes of the chunks that are needed, and are read from here. */
+  /** Stored bytes of the needed chunks that this pack keeps. If several packs list a chunk, one keeps it. */
   liveBytes: number;
-  /** Taken by what nobody needs, or needs and finds in another pack. */
+  /** Bytes of chunks that no point needs, or that another pack keeps. */
   deadBytes: number;
   isCondemned: boolean;
+  /** Whether the pack's chunks are known. A pack with unknown chunks is never removed. */
+  isKnown: boolean;
 }
 
-/** What a repository holds, and what of it is needed. */
+/** The contents of a repository, and the chunks that points need. */
 export interface Survey {
   loaded: LoadedIndex;
   points: RecoveryPoint[];
   /** Every pack that exists. */
   packs: PackUsage[];
-  /** Who needs which chunk; an owner is the number of a point in `points`. */
+  /** The points that need each chunk; an owner is the index of a point in `points`. */
   owners: ChunkOwners;
+  /** Problems that do not prevent finding the needed chunks. */
+  problems: BlockferryError[];
 }
 
 /**
- * Marks what all recovery points need. A pack that is missing and not needed is no damage; else a repository that is damaged is not surveyed: what is not known to be needed could
- * be all that is left of something.
- * @throws ObjectCorrupt, PackCorrupt, ChunkMissing, ChunkCorrupt; Interrupted
+ * Marks the chunks that all points need, and chooses their packs.
+ * Each chunk is kept by one pack. Damage that leaves every needed chunk with a place is tolerated. A point
+ * that cannot be read is an error, because its needs are unknown.
+ * @param leaving ids of packs that should keep nothing if possible, such as packs that an earlier run has
+ * noticed
+ * @throws ObjectCorrupt and the like for such a point, ChunkMissing, ChunkCorrupt; IndexFalse if packs hold
+ * chunks that segments deny; Interrupted
  */
-export async function survey(storage: Storage, signal: AbortSignal): Promise<Survey> {
+export async function survey(
+  storage: Storage,
+  signal: AbortSignal,
+  leaving: ReadonlySet<string> = new Set(),
+): Promise<Survey> {
   const { points, damaged } = await listPoints(storage);
+  const [unreadable] = damaged;
+  if (unreadable !== undefined) throw unreadable;
   const loaded = await loadIndex(storage, { condemned: "last" });
-  const [problem] = [...damaged, ...loaded.problems.filter(({ code }) => code !== "PackMissing")];
-  if (problem !== undefined) throw problem;
-  const { index, packs } = loaded;
+  const owners = await withHiddenChunks(storage, loaded, {
+    attempt: () => findOwners(storage, loaded, points, signal),
+    isComplete: () => true,
+    onFalseSegment: (problem) => {
+      throw problem;
+    },
+  });
+  chooseKeepers(loaded, owners, leaving);
+  const problems = loaded.problems.filter(({ code }) => code !== "PackMissing");
+  return { loaded, points, packs: usageOf(loaded, owners, storage.cipher.layout), owners, problems };
+}
+
+/**
+ * Finds the owners of each chunk, by the numbers of the points.
+ * @throws ChunkMissing, ChunkCorrupt, Interrupted
+ */
+async function findOwners(
+  storage: Storage,
+  { index, packs }: LoadedIndex,
+  points: RecoveryPoint[],
+  signal: AbortSignal,
+): Promise<ChunkOwners> {
   const owners = new ChunkOwners({
     index,
     readChunk: (entry) => {
@@ -53,7 +89,53 @@ export async function survey(storage: Storage, signal: AbortSignal): Promise<Sur
       await owners.add(Buffer.from(root, "hex"), chunkCount(sizeBytes), owner);
     }
   }
-  return { loaded, points, packs: usageOf(loaded, owners, storage.cipher.layout), owners };
+  return owners;
+}
+
+/**
+ * Makes the pack that will keep a chunk its first place.
+ * A pack that must stay for chunks only it has is preferred to one that may be removed. The next run chooses
+ * the same, so that a pack noticed now can be removed then. This proves nothing: `proveElsewhere` does,
+ * before a pack is removed.
+ */
+function chooseKeepers(
+  { index, packs, condemnedPacks }: LoadedIndex,
+  owners: ChunkOwners,
+  leaving: ReadonlySet<string>,
+): void {
+  const soleBytes = new Float64Array(packs.count);
+  const several = NumberSet.below(index.size);
+  for (let entry = 0; entry < index.size; entry++) {
+    if (!owners.isNeeded(entry)) continue;
+    const pack = index.packNumber(entry);
+    if (index.nextPlace(entry) >= 0) several.add(entry);
+    else soleBytes[pack] = (soleBytes[pack] as number) + index.record(entry).storedBytes;
+  }
+  const rank = ranksOf(packs.count, (a, b) => {
+    const [idA, idB] = [packs.id(a), packs.id(b)];
+    return (
+      Number(condemnedPacks.has(idA)) - Number(condemnedPacks.has(idB)) ||
+      Number(leaving.has(idA)) - Number(leaving.has(idB)) ||
+      (soleBytes[b] as number) - (soleBytes[a] as number) ||
+      (idA < idB ? -1 : 1)
+    );
+  });
+  for (const entry of several) {
+    let keeper = entry;
+    for (const place of index.places(entry)) {
+      const isBefore = (rank[index.packNumber(place)] as number) < (rank[index.packNumber(keeper)] as number);
+      if (isBefore) keeper = place;
+    }
+    index.prefer(entry, keeper);
+  }
+}
+
+/** Returns the rank of each number below `count` in the order of `compare`. */
+function ranksOf(count: number, compare: (a: number, b: number) => number): Uint32Array {
+  const order = Uint32Array.from({ length: count }, (_, number) => number).sort(compare);
+  const ranks = new Uint32Array(count);
+  for (const [rank, number] of order.entries()) ranks[number] = rank;
+  return ranks;
 }
 
 function usageOf(loaded: LoadedIndex, owners: ChunkOwners, { tagBytes }: PackLayout): PackUsage[] {
@@ -73,7 +155,7 @@ function usageOf(loaded: LoadedIndex, owners: ChunkOwners, { tagBytes }: PackLay
     const live = liveBytes[number] ?? 0;
     const overhead = frameBytes + (entryCounts[number] ?? 0) * CHUNK_RECORD_BYTES;
     return {
-      ...{ id, sizeBytes, liveBytes: live, isCondemned: condemnedPacks.has(id) },
+      ...{ id, sizeBytes, liveBytes: live, isCondemned: condemnedPacks.has(id), isKnown: number >= 0 },
       deadBytes: live === 0 ? sizeBytes : sizeBytes - overhead - live,
     };
   });

@@ -10,93 +10,120 @@ import { StopFlag } from "./stop-flag.js";
 const STOP_POLL_MS = 50;
 
 /**
- * Small, so that it is collected often and cheaply. What a thread receives comes in buffers of 64 KiB that take next to nothing
- * of V8's heap: with the default size V8 marks the whole heap every 64 MiB to be rid of them, a fifth of a restore's CPU time.
+ * Small, so that it is collected often and cheaply.
+ * Threads receive data in buffers of 64 KiB that hardly count towards V8's heap. With the default size V8
+ * marks the whole heap every 64 MiB to free them, which takes a fifth of a restore's CPU time.
  */
 const YOUNG_GENERATION_MB = 1;
 
-/** What every thread is given besides its own task. */
+/** The input that every thread gets in addition to its task. */
 export interface ThreadContext {
   /** Number of the thread, from 0. */
   thread: number;
-  /** To the main thread: few messages, never one a chunk. */
+  /** To the main thread: few messages, never one per chunk. */
   port: MessagePort;
   stop: SharedArrayBuffer;
 }
 
-/** What a thread finds as its `workerData`. */
+/** The `workerData` of a thread. */
 export interface ThreadData {
   /** URL of the thread's module. */
   module: string;
-  /** What the thread will open: its module can load the code for that ahead. */
+  /** The kind of storage the thread will open: its module can load the code for it ahead of time. */
   storage: StorageLocation["kind"];
 }
 
-/** How a thread ended. Errors travel as records, because a structured clone would strip them to their message. */
+/**
+ * The outcome of a thread. Errors are sent as records, because a structured clone would keep only their
+ * message.
+ */
 export type ThreadOutcome<Result> = { result: Result } | { error: ErrorRecord };
 
 export interface ThreadRun<Task, Message> {
   /** The same for every thread: plain data and shared memory. */
   task: Task;
   onMessage?(message: Message): void;
-  /** Tells all threads to wind down. */
+  /** Stops all threads. */
   signal: AbortSignal;
-  watcher: RunWatcher;
-  watched: WatchedRun;
+  /** Shows the run. Without it the caller does, if several runs are shown as one. */
+  progress?: { watcher: RunWatcher; watched: WatchedRun };
 }
 
 /**
- * Piscina threads, each of which does one long task. They start with the pool and load their module while the main thread
- * still reads the index.
+ * Piscina threads, each of which does one long task.
+ * They start with the pool and load their module while the main thread still reads the index.
  */
 export class ThreadPool<Task, Result, Message = never> {
-  private readonly pool: Piscina<Task & ThreadContext, ThreadOutcome<Result>>;
+  private pool: Piscina<Task & ThreadContext, ThreadOutcome<Result>>;
+  /** Stops the current run. */
+  private stop: StopFlag | undefined;
+  /** An error of a thread outside its task: before the task arrived or after it ended. */
+  private idleError: Error | undefined;
 
   /**
    * @param module its default export is `(task) => threadMain(task, ...)`
-   * @param storage what the threads will open
+   * @param storage the kind of storage that the threads will open
    */
   constructor(
-    module: URL,
+    private readonly module: URL,
     readonly threads: number,
-    storage: StorageLocation["kind"],
+    private readonly storage: StorageLocation["kind"],
   ) {
-    const workerData: ThreadData = { module: module.href, storage };
-    this.pool = new Piscina({
+    this.pool = this.start();
+  }
+
+  private start(): Piscina<Task & ThreadContext, ThreadOutcome<Result>> {
+    const workerData: ThreadData = { module: this.module.href, storage: this.storage };
+    const pool = new Piscina<Task & ThreadContext, ThreadOutcome<Result>>({
       filename: new URL("./thread.cjs", import.meta.url).href,
-      minThreads: threads,
-      maxThreads: threads,
+      minThreads: this.threads,
+      maxThreads: this.threads,
       workerData,
-      // Between tasks Piscina blocks a thread's event loop in Atomics.wait; these threads have I/O under way.
+      // Between tasks Piscina blocks a thread's event loop in Atomics.wait; these threads have pending I/O.
       atomics: "disabled",
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
       recordTiming: false,
     });
+    // Without a listener the error would end the process and skip all cleanup.
+    pool.on("error", (error: Error) => {
+      this.idleError ??= error;
+      this.stop?.set();
+    });
+    return pool;
   }
 
   /**
    * Gives every thread its task and waits for all of them.
-   * @throws the first failure, after the other threads have wound down; Interrupted when the signal fired
+   * @throws the first failure, after the other threads have stopped; Interrupted if the signal fired
    */
   async run(run: ThreadRun<Task, Message>): Promise<Result[]> {
     throwIfInterrupted(run.signal);
     const stop = StopFlag.create();
+    this.stop = stop;
     const onAbort = () => stop.set();
     run.signal.addEventListener("abort", onAbort);
-    run.watcher.start(run.watched);
+    run.progress?.watcher.start(run.progress.watched);
     try {
       const outcomes = await Promise.all(
         Array.from({ length: this.threads }, (_, thread) => this.runOne(run, stop, thread)),
       );
       throwIfInterrupted(run.signal);
+      if (this.idleError !== undefined)
+        outcomes.push({ error: asBlockferryError(this.idleError).toRecord() });
       return resultsOf(outcomes);
     } finally {
-      run.watcher.stop();
+      run.progress?.watcher.stop();
       run.signal.removeEventListener("abort", onAbort);
     }
   }
 
-  /** Ends the threads; what they do is over by then, or not to be waited for. */
+  /** Replaces the idle threads with new ones, which frees the memory that they held. */
+  async restart(): Promise<void> {
+    await this.pool.destroy();
+    this.pool = this.start();
+  }
+
+  /** Ends the threads; their work is done, or no longer needed. */
   async close(): Promise<void> {
     await this.pool.destroy();
   }
@@ -121,7 +148,10 @@ export class ThreadPool<Task, Result, Message = never> {
   }
 }
 
-/** @throws the first failure; a thread that another's failure has interrupted only says that it was */
+/**
+ * Returns the results.
+ * @throws the first failure; threads interrupted by another's failure report only Interrupted
+ */
 function resultsOf<Result>(outcomes: ThreadOutcome<Result>[]): Result[] {
   const results: Result[] = [];
   const errors: ErrorRecord[] = [];
@@ -135,8 +165,8 @@ function resultsOf<Result>(outcomes: ThreadOutcome<Result>[]): Result[] {
 }
 
 /**
- * The body of a thread's module: tells the others to stop when `work` fails.
- * @param work is given a signal that fires when all are to stop, for what it waits for
+ * The body of a thread's module; stops the other threads if `work` fails.
+ * @param work gets a signal that fires when all must stop, to interrupt its waits
  */
 export async function threadMain<Result>(
   context: ThreadContext,

@@ -1,7 +1,9 @@
 /**
- * The file Piscina starts in every thread. It is CommonJS and imports the thread's real module for one reason: Piscina
- * would `require` that, and Node aborts the whole process when a thread is ended while it links a required ES module
- * (`v8::Module::IsGraphAsync must be used on an instantiated module`). Ending one that imports is harmless.
+ * The file Piscina starts in every thread.
+ * It is CommonJS and imports the thread's real module because Piscina would `require` that module, and Node
+ * aborts the whole process if a thread is ended while it links a required ES module
+ * (`v8::Module::IsGraphAsync must be used on an instantiated module`). Ending a thread that imports is
+ * harmless.
  */
 const { workerData } = require("node:worker_threads") as typeof import("node:worker_threads");
 

@@ -11,9 +11,9 @@ interface WriterOptions {
 }
 
 /**
- * A pack writer for whoever may wait for room, which the threads of a backup may not.
- * @param use is given the writer, and what to await before each chunk
- * @returns what `use` returns, when all packs are durable
+ * Runs `use` with a pack writer, for callers that can wait for room; the backup threads cannot.
+ * @param use gets the writer, and a function to await before each chunk
+ * @returns the result of `use`, once all packs are durable
  * @throws the first failure of a pack
  */
 export async function withPackWriter<T>(

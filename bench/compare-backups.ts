@@ -13,13 +13,16 @@ const run = promisify(execFile);
 export interface CompareOptions {
   report: Report;
   image: string;
-  /** The first is ours. */
+  /** The first tool is blockferry. */
   tools: Tool[];
   rounds: number;
   workFolder: string;
 }
 
-/** Backs up the ext4 image, again without a change, and restores it, with every tool in turn, round by round. */
+/**
+ * Measures every tool on the ext4 image: backup, second backup without a change, restore.
+ * Tools take turns, round by round.
+ */
 export async function compareOnExt4(options: CompareOptions): Promise<void> {
   const { report, tools, rounds } = options;
   heading("ext4 image of system files");
@@ -48,7 +51,10 @@ export async function compareOnExt4(options: CompareOptions): Promise<void> {
   );
 }
 
-/** Backs up the incompressible image. Its bytes are all new and all written, so the disk may be the limit. */
+/**
+ * Measures backups of the incompressible image.
+ * All its bytes are new and written, so the disk may be the limit.
+ */
 export async function compareOnIncompressible(options: CompareOptions): Promise<void> {
   const { report, image, tools, rounds, workFolder } = options;
   heading("incompressible image");
@@ -100,7 +106,7 @@ export async function backupWithEach(tools: Tool[], image: string): Promise<Meas
   return measured;
 }
 
-/** Into an empty repository. */
+/** Backs up into an empty repository. */
 export async function backUpAnew(tool: Tool, image: string): Promise<Measured> {
   await tool.reset();
   return tool.backup(image);

@@ -20,7 +20,10 @@ export interface CompareNbdOptions {
   workFolder: string;
 }
 
-/** Copies a backup out of the NBD server with nbdcopy, beside a restore of it: both until all is on disk. */
+/**
+ * Compares a copy from the NBD server by nbdcopy with a restore.
+ * Both are measured until all data is on disk.
+ */
 export async function compareNbdWithRestore({
   report,
   image,
@@ -43,7 +46,7 @@ export async function compareNbdWithRestore({
   report.addSeries({ name: "speed of nbdcopy, against restore", unit: "x", samples: [ratio] });
 }
 
-/** @returns wall seconds; the server listens already when the clock starts */
+/** @returns wall seconds; the server already listens when the clock starts */
 async function copyByNbd(repo: string, image: string, workFolder: string): Promise<number> {
   const folder = await emptyFolder(join(workFolder, "copied"));
   const path = join(folder, "copied.img");

@@ -9,7 +9,7 @@ import { heading, print, type Report } from "./report.js";
 import { AGENT, resticEnvironment } from "./tools.js";
 
 const SEED = "prune";
-/** Of so many points one is kept: half of what is stored goes, from the midst of all packs. */
+/** One in this many points is kept. So half of the stored data is removed, spread over all packs. */
 const KEPT = 4;
 const HOUR_MS = 3_600_000;
 const FIRST_POINT_MS = Date.parse("2026-01-01T00:00:00Z");
@@ -21,8 +21,9 @@ interface PruneComparison {
 }
 
 /**
- * Prunes repositories of the same content, with 1,024 new chunks of 512 bytes in each point. restic has a file for each chunk,
- * which is one blob to it; both rewrite all packs, since half of each is needed.
+ * Prunes repositories of the same content, with 1,024 new chunks of 512 bytes in each point.
+ * For restic each chunk is a file, which it stores as one blob. Both tools rewrite all packs, because half of
+ * each pack is needed.
  */
 export async function comparePrune({ report, workFolder, points }: PruneComparison): Promise<void> {
   heading(`Prune, ${points} points with ${points * 1024} chunks`);
@@ -58,7 +59,10 @@ async function fillBlockferry(repo: string, count: number): Promise<string> {
   return repo;
 }
 
-/** As in `makeManyPoints`, each snapshot holds what is new in it and what was new in the one before. */
+/**
+ * Creates the restic snapshots.
+ * As in `makeManyPoints`, each snapshot contains its new files and the new files of the previous snapshot.
+ */
 async function fillRestic(folder: string, count: number) {
   const repo = join(folder, "repo");
   const source = join(folder, "source");
@@ -85,7 +89,7 @@ function isKept(number: number): boolean {
   return number % KEPT === KEPT - 1;
 }
 
-/** As restic reads it. */
+/** Formats the time of a snapshot for restic. */
 function timeOf(number: number): string {
   return new Date(FIRST_POINT_MS + number * HOUR_MS).toISOString().slice(0, 19).replace("T", " ");
 }

@@ -5,18 +5,18 @@ import { folderPlace } from "./place.js";
 import { heading, medianRatio, print, type Report } from "./report.js";
 import { blockferry, encryptedBlockferry, type Tool } from "./tools.js";
 
-/** What encryption may cost: the share of the throughput that is left. */
+/** The minimum throughput with encryption, relative to that without. */
 const BAR = 0.85;
 
 export interface EncryptionOptions {
   report: Report;
-  /** An image of files, and one of random bytes: what compresses well leaves less to encrypt. */
+  /** An image of files and one of random bytes; well-compressed data leaves less to encrypt. */
   images: { name: string; path: string }[];
   rounds: number;
   workFolder: string;
 }
 
-/** Backs up and restores each image without and with encryption in turn, round by round. */
+/** Measures backup and restore of each image, with and without encryption, round by round. */
 export async function compareEncryption(options: EncryptionOptions): Promise<void> {
   const { report, images, rounds, workFolder } = options;
   const inJson = { backup: ["--json"], restore: ["--json"] };
@@ -45,7 +45,11 @@ async function each(tools: Tool[], measureOne: (tool: Tool) => Promise<Measured>
   return measured;
 }
 
-/** Whoever comes first in a round may find the machine otherwise than the second, so they take turns. @returns the plain one first */
+/**
+ * Returns the measurements with the unencrypted tool first.
+ * The tools take turns in going first, because the first one in a round may find the machine in another
+ * state.
+ */
 function inPlace(order: Tool[], plain: Tool, measured: Measured[]): Measured[] {
   return order[0] === plain ? measured : measured.toReversed();
 }
@@ -67,7 +71,10 @@ function reportRuns(report: Report, name: string, rounds: Measured[][]): void {
   });
 }
 
-/** By the command's own clock: a passphrase is stretched before that starts, whatever the size of the image. */
+/**
+ * Returns the time that the command itself reports.
+ * It excludes stretching the passphrase, which does not depend on the image.
+ */
 function secondsOf({ stdout }: Measured): number {
   return (JSON.parse(stdout) as { seconds: number }).seconds;
 }

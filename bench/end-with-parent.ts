@@ -1,8 +1,9 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 
 /**
- * A command that ends with the process that starts it, however that ends: the kernel sends SIGTERM then (prctl(2),
- * PR_SET_PDEATHSIG). A benchmark that is killed leaves nothing behind to load the machine that is measured next.
+ * Returns a command that ends with its parent process.
+ * The kernel sends SIGTERM however the parent ends (prctl(2), PR_SET_PDEATHSIG). So a killed benchmark leaves
+ * no process behind that would load the machine during the next measurement.
  */
 export function endWithParent(command: string[]): [program: string, args: string[]] {
   return ["setpriv", ["--pdeathsig", "TERM", "--", ...command]];

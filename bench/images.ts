@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 /** Share of the ext4 image that its files fill. */
 const FILL = 0.85;
 
-/** An image is made once; it is named after its size and is complete when it has that name. */
+/** Makes an image once. Its name includes its size, and an image with its final name is complete. */
 async function once(path: string, make: (partial: string) => Promise<void>): Promise<string> {
   if ((await stat(path).catch(() => undefined)) === undefined) {
     process.stdout.write(`making ${path}\n`);
@@ -22,7 +22,7 @@ async function once(path: string, make: (partial: string) => Promise<void>): Pro
   return path;
 }
 
-/** An ext4 image of this system's own files, until it is 85% full or there are none left. */
+/** Makes an ext4 image of this system's own files, filled to at most 85%. */
 export function ext4Image(folder: string, sizeBytes: number): Promise<string> {
   return once(join(folder, `ext4-${sizeBytes / MIB}m.img`), async (path) => {
     const staging = join(folder, "staging");
@@ -35,7 +35,7 @@ export function ext4Image(folder: string, sizeBytes: number): Promise<string> {
   });
 }
 
-/** Random bytes from a fixed seed: nothing to deduplicate, nothing to compress. */
+/** Makes an image of random bytes from a fixed seed, which neither deduplicate nor compress. */
 export function incompressibleImage(folder: string, sizeBytes: number): Promise<string> {
   return once(join(folder, `random-${sizeBytes / MIB}m.img`), async (path) => {
     const random = seededRandom("incompressible");
@@ -45,7 +45,7 @@ export function incompressibleImage(folder: string, sizeBytes: number): Promise<
   });
 }
 
-/** A large file with 1 MiB of random data in every 2 GiB, and holes between. */
+/** Makes a large file with 1 MiB of random data in every 2 GiB, and holes between. */
 export function sparseImage(folder: string, sizeBytes: number): Promise<string> {
   return once(join(folder, `sparse-${sizeBytes / MIB}m.img`), async (path) => {
     const random = seededRandom("sparse");

@@ -16,14 +16,14 @@ const MOUNT_DEADLINE_MS = 10_000;
 
 export interface LatencyOptions {
   report: Report;
-  /** A small image: each request for it takes 20 ms. */
+  /** A small image, because each request takes 20 ms. */
   image: string;
   rounds: number;
   workFolder: string;
 }
 
 /**
- * Reads a device that answers every request after 20 ms, as a volume does that loads lazily from its snapshot.
+ * Reads a device that answers every request after 20 ms, like a volume that loads lazily from its snapshot.
  * libfuse serves 10 requests at once, so no reader can be more than 10 times as fast as a sequential one.
  */
 export async function compareOnLatency({ report, image, rounds, workFolder }: LatencyOptions): Promise<void> {
@@ -71,7 +71,7 @@ interface SlowDevice {
   unmount(): Promise<void>;
 }
 
-/** nbdkit's delay filter in front of the image, shown as a file by nbdfuse. */
+/** Shows the image as a file by nbdfuse, behind nbdkit's delay filter. */
 async function mountSlowly(image: string, workFolder: string): Promise<SlowDevice> {
   const path = join(workFolder, "slow-device");
   const socket = join(workFolder, "slow-device.sock");

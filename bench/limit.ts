@@ -9,7 +9,10 @@ import type { Report } from "./report.js";
 const run = promisify(execFile);
 const PRIMITIVES = fileURLToPath(new URL("./primitives-main.js", import.meta.url));
 
-/** Measures the primitives in a process of their own, with as large an I/O pool as the agent has. */
+/**
+ * Measures the primitives in a process of their own.
+ * Its I/O thread pool is as large as the agent's.
+ */
 export async function primitivesOf(image: string, workFolder: string): Promise<Primitives> {
   await emptyPageCache();
   const env = { ...process.env, UV_THREADPOOL_SIZE: String(Math.max(128, availableParallelism() * 32)) };
@@ -18,15 +21,16 @@ export async function primitivesOf(image: string, workFolder: string): Promise<P
 }
 
 /**
- * Seconds that a backup takes at least: all CPU time spread evenly over the cores, or the time the disk needs for the reads
- * or for the writes, whichever is longest.
+ * Returns the minimum seconds of a backup on this machine.
+ * It is the longest of all CPU time spread evenly over the cores, the disk time of the reads, and that of the
+ * writes.
  */
 export function backupLimitSeconds({ read, hash, compress, write }: Primitives): number {
   const cpu = read.cpuSeconds + hash.cpuSeconds + compress.cpuSeconds + write.cpuSeconds;
   return Math.max(cpu / availableParallelism(), read.wallSeconds, write.wallSeconds);
 }
 
-/** The same for a backup that finds nothing new: only reading and hashing remain. */
+/** Returns the minimum seconds of a backup without new data, which only reads and hashes. */
 export function rescanLimitSeconds({ read, hash }: Primitives): number {
   return Math.max((read.cpuSeconds + hash.cpuSeconds) / availableParallelism(), read.wallSeconds);
 }

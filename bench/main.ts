@@ -56,6 +56,7 @@ const workFolder = resolve(options.workDir);
 const repositories = join(workFolder, "repositories");
 await mkdir(workFolder, { recursive: true });
 await emptyFolder(repositories);
+process.env.BLOCKFERRY_STATE_DIR = join(repositories, "state");
 const report = new Report();
 const machine = { ...describeMachine(), cores: availableParallelism(), tools: await toolVersions() };
 print(

@@ -5,7 +5,7 @@ import { endWithParent } from "./end-with-parent.js";
 
 const run = promisify(execFile);
 
-/** How a command went. */
+/** The costs and the output of a command. */
 export interface Measured {
   wallSeconds: number;
   /** User and system time of the command and its children. */
@@ -15,8 +15,8 @@ export interface Measured {
 }
 
 /**
- * Runs a command as a child and asks the kernel what it took (getrusage(2), RUSAGE_CHILDREN). Wrapper and command are a process
- * group, which ends as a whole when the wrapper is told to end.
+ * Runs a command as a child and reports its resource usage (getrusage(2), RUSAGE_CHILDREN).
+ * Wrapper and command are one process group, which ends as a whole when the wrapper receives SIGTERM.
  */
 const WRAPPER = `
 import json, os, resource, signal, subprocess, sys, time
@@ -35,7 +35,10 @@ export interface MeasureOptions {
   env?: NodeJS.ProcessEnv;
 }
 
-/** @throws when the command fails */
+/**
+ * Runs a command and measures it.
+ * @throws when the command fails
+ */
 export async function measure(command: string[], options: MeasureOptions = {}): Promise<Measured> {
   const { stdout } = await run(...endWithParent(["python3", "-c", WRAPPER, ...command]), {
     cwd: options.cwd,
@@ -49,12 +52,18 @@ export async function measure(command: string[], options: MeasureOptions = {}): 
   return result;
 }
 
-/** Like `measure`, from the command's start until what it wrote is on disk: some tools leave that to the kernel. */
+/**
+ * Measures a command until its data is on disk.
+ * Some tools leave the last writes to the kernel.
+ */
 export function measureDurable(command: string[], options: MeasureOptions = {}): Promise<Measured> {
   return measure(["sh", "-c", '"$@" && sync', "sh", ...command], options);
 }
 
-/** Empties the page cache, so that every tool reads from the disk. Only root may; without it, all tools read from memory. */
+/**
+ * Empties the page cache, so that every tool reads from the disk.
+ * Only root may do this; for other users all tools read from memory.
+ */
 export async function emptyPageCache(): Promise<void> {
   await run("sync");
   if (process.getuid?.() === 0) writeFileSync("/proc/sys/vm/drop_caches", "3");

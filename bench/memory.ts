@@ -3,7 +3,7 @@ import { folderPlace } from "./place.js";
 import { heading, type Report } from "./report.js";
 import { blockferry } from "./tools.js";
 
-/** Peak memory of a backup of a large, sparse device with default flags. */
+/** Measures peak memory of a backup of a large, sparse device with default flags. */
 export async function measureMemory(report: Report, image: string, workFolder: string): Promise<void> {
   heading("64 GiB sparse image");
   const tool = blockferry(folderPlace(join(workFolder, "blockferry-repo")));

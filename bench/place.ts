@@ -1,20 +1,23 @@
 import { rm } from "node:fs/promises";
 import { type measure, measureDurable } from "./measure.js";
 
-/** Where a tool keeps its repository: a local folder or a prefix in a bucket. */
+/** The location of a tool's repository: a local folder or a prefix in a bucket. */
 export interface Place {
-  /** The repository as restic names it; of a folder, its path. */
+  /** The repository as restic names it; for a folder, its path. */
   url: string;
-  /** The options that name it to blockferry. */
+  /** The options that name the repository for blockferry. */
   blockferryOptions: string[];
   env: NodeJS.ProcessEnv;
-  /** Removes what is there. */
+  /** Removes the repository. */
   empty(): Promise<void>;
-  /** Measures a command that writes to it. */
+  /** Measures a command that writes to the repository. */
   measure: typeof measure;
 }
 
-/** The kernel may keep what is written for a while, so a command is measured until all of it is on disk. */
+/**
+ * Returns a place in a local folder.
+ * Commands are measured until their data is on disk, because the kernel may delay the writes.
+ */
 export function folderPlace(path: string): Place {
   return {
     url: path,

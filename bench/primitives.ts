@@ -16,14 +16,14 @@ const READS_PER_THREAD = 16;
 const WINDOW_CHUNKS = 128;
 const PACK_BYTES = 64 * 1024 * 1024;
 
-/** What a backup of an image needs at least, each part measured by itself. */
+/** The minimum work of a backup of an image, each part measured separately. */
 export interface Primitives {
   imageBytes: number;
   /** Bytes of chunks that are not zeros, which must be hashed. */
   hashedBytes: number;
-  /** Bytes of chunks that are new, which must be compressed. */
+  /** Bytes of new chunks, which must be compressed. */
   compressedBytes: number;
-  /** Bytes that they take, which must be written. */
+  /** Bytes of the compressed chunks, which must be written. */
   storedBytes: number;
   read: { wallSeconds: number; cpuSeconds: number };
   hash: { cpuSeconds: number };
@@ -32,8 +32,8 @@ export interface Primitives {
 }
 
 /**
- * Measures reading, hashing, compressing and writing of an image with the very functions that a backup calls. Run it in
- * a process of its own with UV_THREADPOOL_SIZE as the agent has it.
+ * Measures reading, hashing, compressing and writing of an image with the functions that a backup calls.
+ * Run it in a process of its own, with the UV_THREADPOOL_SIZE of the agent.
  */
 export async function measurePrimitives(image: string, workFolder: string): Promise<Primitives> {
   const source = await BlockSource.open(image);
@@ -48,7 +48,7 @@ export async function measurePrimitives(image: string, workFolder: string): Prom
   }
 }
 
-/** All reads of all threads in flight at once, nothing else. */
+/** Only reads, with all reads of all threads in flight at once. */
 async function readAll({ path, fd, sizeBytes }: BlockSource): Promise<void> {
   let offset = -CHUNK_BYTES;
   await readInFlight(availableParallelism() * READS_PER_THREAD, () => {
@@ -59,7 +59,7 @@ async function readAll({ path, fd, sizeBytes }: BlockSource): Promise<void> {
 
 type Computing = Pick<Primitives, "hashedBytes" | "compressedBytes" | "storedBytes" | "hash" | "compress">;
 
-/** One thread, one core: the data are in memory when the clock runs. */
+/** Hashes and compresses on one thread; the clock runs only while data is in memory. */
 async function compute(fd: number, sizeBytes: number): Promise<Computing> {
   const window = allocateAligned(WINDOW_CHUNKS * CHUNK_BYTES);
   const output = allocateAligned(CHUNK_BYTES);
@@ -74,7 +74,7 @@ async function compute(fd: number, sizeBytes: number): Promise<Computing> {
   return { ...bytes, hash: { cpuSeconds: hashSeconds }, compress: { cpuSeconds: compressSeconds } };
 }
 
-/** As many bytes as the packs have, as packs, one after the other for each core. */
+/** Writes as many bytes as the packs contain, in packs, with one writer for each core. */
 async function writeAll(workFolder: string, sizeBytes: number): Promise<void> {
   const folder = join(workFolder, "primitives-repo");
   await rm(folder, { recursive: true, force: true });

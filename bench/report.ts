@@ -1,21 +1,21 @@
-/** One thing measured: samples of one program in one setting, in the order of the rounds. */
+/** One measurement: samples of one program in one setting, in the order of the rounds. */
 export interface Series {
   name: string;
   unit: "s" | "CPU s" | "MB/s" | "MB/CPU s" | "MiB" | "x";
   samples: number[];
 }
 
-/** A bar: a figure that must reach a target. */
+/** A figure that must reach a target. */
 export interface Bar {
   name: string;
   value: number;
   target: number;
-  /** Whether the figure must be at least or at most the target. */
+  /** Whether the target is a minimum or a maximum. */
   bound: "at least" | "at most";
   unit: "x" | "MiB" | "of the limit";
 }
 
-/** Everything a run found; printed as it grows, and written as JSON. */
+/** All results of a run; printed as they arrive, and written as JSON. */
 export class Report {
   readonly series: Series[] = [];
   readonly bars: Bar[] = [];
@@ -56,7 +56,10 @@ export function median(samples: number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** The median of the rounds' ratios: both figures of a ratio come from the same round. */
+/**
+ * Returns the median of the ratios of all rounds.
+ * Both figures of a ratio come from the same round.
+ */
 export function medianRatio(numerators: number[], denominators: number[]): number {
   return median(numerators.map((numerator, round) => numerator / (denominators[round] ?? Number.NaN)));
 }

@@ -12,14 +12,17 @@ export const AGENT = [
 /** A backup program under measurement, with a repository of its own. */
 export interface Tool {
   name: string;
-  /** Replaces the repository by an empty one. */
+  /** Replaces the repository with an empty one. */
   reset(): Promise<void>;
   backup(image: string): Promise<Measured>;
-  /** Restores the newest backup of `image` into an empty folder. @returns where the image came to lie, and what it took */
+  /**
+   * Restores the newest backup of `image` into an empty folder.
+   * @returns the path of the restored image, and the measurement
+   */
   restore(image: string, folder: string): Promise<Measured & { path: string }>;
 }
 
-/** All three, with repositories in local folders. */
+/** Returns all three tools, with repositories in local folders. */
 export function localTools(workFolder: string): Tool[] {
   const place = (name: string) => folderPlace(join(workFolder, `${name}-repo`));
   return [
@@ -30,7 +33,7 @@ export function localTools(workFolder: string): Tool[] {
 }
 
 export interface BlockferryOptions {
-  /** Further options of each command. */
+  /** Additional options of each command. */
   init?: string[];
   backup?: string[];
   restore?: string[];
@@ -60,7 +63,7 @@ export function blockferry(place: Place, options: BlockferryOptions = {}): Tool 
   };
 }
 
-/** The same, into an encrypted repository. */
+/** Returns blockferry with an encrypted repository. */
 export function encryptedBlockferry(place: Place, options: BlockferryOptions = {}): Tool {
   const env = { ...place.env, BLOCKFERRY_PASSPHRASE: "a passphrase for the benchmark" };
   return blockferry({ ...place, env }, { ...options, init: ["--encrypt", "passphrase"] });
@@ -107,7 +110,7 @@ export function restic(place: Place, workFolder: string): Tool {
   };
 }
 
-/** As blockferry stores: compressed by LZ4, in chunks of 512 KiB. */
+/** Settings like blockferry's: LZ4 compression, chunks of 512 KiB. */
 export const BORG_CREATE = ["borg", "create", "--compression", "lz4", "--chunker-params", "fixed,524288"];
 
 export function borgEnvironment(workFolder: string) {
@@ -136,7 +139,10 @@ export async function replaceRepository(
   await measure(init, { ...options, env: { ...place.env, ...options?.env } });
 }
 
-/** Data come from the disk, the program itself from memory: loading it is not what is compared. */
+/**
+ * Measures a command that reads data from the disk, but its own program from memory.
+ * Loading the program is not part of the comparison.
+ */
 export async function cold(
   measuring: typeof measure,
   program: string[],

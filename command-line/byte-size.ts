@@ -2,7 +2,7 @@ import { usage } from "./options.js";
 
 const UNIT_BYTES = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 } as const;
 
-/** Reads `50M` and the like. @returns bytes @throws Usage */
+/** Parses a size such as `50M`. @returns bytes @throws Usage */
 export function parseByteSize(option: string, size: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)$/i.exec(size) ?? [];
   const bytes = Number(digits) * UNIT_BYTES[(unit ?? "").toUpperCase() as keyof typeof UNIT_BYTES];

@@ -2,7 +2,7 @@ import { usage } from "./options.js";
 
 const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** @returns milliseconds @throws Usage */
+/** Parses a duration such as `30m`. @returns milliseconds @throws Usage */
 export function parseDuration(option: string, duration: string): number {
   const [, digits, unit] = /^(\d+)([smhd])$/.exec(duration) ?? [];
   const unitMs = UNIT_MS[unit ?? ""];

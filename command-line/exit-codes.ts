@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../foundation/blockferry-error.js";
 
-/** What the process tells its caller; documented in README.md and docs/operations.md. */
+/** Exit codes of the programs; documented in README.md and docs/reference/commands.md. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, dataDamaged: 3, interrupted: 130 } as const;
 
 const DAMAGE: ReadonlySet<ErrorCode> = new Set([
@@ -10,6 +10,10 @@ const DAMAGE: ReadonlySet<ErrorCode> = new Set([
   "ChunkMissing",
   "PackMissing",
   "IndexMissing",
+  "IndexFalse",
+  "PointRemoved",
+  "PointReplaced",
+  "PointReturned",
 ]);
 
 export function exitCodeOf({ code }: { code: ErrorCode }): number {

@@ -1,3 +1,5 @@
+import { printableLine } from "./printable.js";
+
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
 /** 1536 -> "1.5 KiB" */
@@ -21,21 +23,34 @@ export function formatSeconds(seconds: number): string {
   return s >= 60 ? `${Math.floor(s / 60)}m${two(s % 60)}s` : `${s}s`;
 }
 
+const DAY_SECONDS = 86_400;
+
+/** 3723 -> "1h02m old", 183600 -> "2d03h old", -60 -> "dated 1m00s from now" */
+export function formatAge(seconds: number): string {
+  if (seconds < 0) return `dated ${formatLong(-seconds)} from now`;
+  return `${formatLong(seconds)} old`;
+}
+
+function formatLong(seconds: number): string {
+  if (seconds < DAY_SECONDS) return formatSeconds(seconds);
+  const hours = Math.floor((seconds % DAY_SECONDS) / 3600);
+  return `${Math.floor(seconds / DAY_SECONDS)}d${String(hours).padStart(2, "0")}h`;
+}
+
 export function formatPercent(part: number, whole: number): string {
   return `${whole === 0 ? 0 : Math.round((part / whole) * 100)}%`;
 }
 
-/** Columns of text, each as wide as its widest cell; numbers are set by the caller. */
-export function formatTable(rows: string[][]): string {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? "").length)),
+/** Formats rows as lines, with columns as wide as their widest cell. The caller aligns numbers. */
+export function formatTable(rows: string[][]): string[] {
+  const printed = rows.map((row) => row.map(printableLine));
+  const widths = (printed[0] ?? []).map((_, column) =>
+    printed.reduce((width, row) => Math.max(width, (row[column] ?? "").length), 0),
   );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
+  return printed.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
 }

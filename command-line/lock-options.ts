@@ -10,7 +10,10 @@ export interface LockArguments {
 
 const GROUP = "Immutability (S3 Object Lock):";
 const DAY_MS = 86_400_000;
-/** What S3 takes for a retention in days: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html */
+/**
+ * The longest retention in days that S3 accepts:
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
+ */
 const MAX_DAYS = 36_500;
 
 export const lockOptions = {
@@ -19,19 +22,23 @@ export const lockOptions = {
     group: GROUP,
     requiresArg: true,
     coerce: once("lock-days"),
-    describe: "Nobody can remove or replace what the point needs for so many days",
+    describe: "Lock everything the point needs against removal and replacement for N days",
   },
-  "lock-until": text(GROUP, "lock-until", "The same until a date, as 2027-01-31 or 2027-01-31T12:00:00Z"),
+  "lock-until": text(
+    GROUP,
+    "lock-until",
+    "The same until a date, such as 2027-01-31 or 2027-01-31T12:00:00Z",
+  ),
   "lock-mode": {
     choices: ["governance", "compliance"],
     group: GROUP,
     coerce: once("lock-mode"),
     describe:
-      "Whether roles with s3:BypassGovernanceRetention may lift it, or nobody at all  [default: governance]",
+      "governance: roles with s3:BypassGovernanceRetention may lift the lock; compliance: no one may  [default: governance]",
   },
 } as const;
 
-/** @returns undefined when nothing is to be locked @throws Usage */
+/** Parses the lock options. @returns undefined without a lock @throws Usage */
 export function parseLock(
   { lockDays, lockUntil, lockMode }: LockArguments,
   now = new Date(),
@@ -52,7 +59,7 @@ function afterDays(days: number, now: Date): Date {
   throw usage(`--lock-days must be a whole number from 1 to ${MAX_DAYS}.`, "Write, say, --lock-days 30");
 }
 
-/** A date alone is the end of that day in UTC. */
+/** Parses a time. A date without a time means the end of that day in UTC. */
 function parseDate(given: string, now: Date): Date {
   const isDay = /^\d{4}-\d\d-\d\d$/.test(given);
   const isMoment = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z$/.test(given);

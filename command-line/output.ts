@@ -1,10 +1,19 @@
 import { type BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
 import { EXIT } from "./exit-codes.js";
-import { printable } from "./printable.js";
+import { printableJson, printableLine } from "./printable.js";
 
-/** Prints a command's result: `text` for people, `value` for machines. */
-export function printResult(json: boolean, value: unknown, text: string): void {
-  process.stdout.write(`${printable(json ? JSON.stringify(value) : text)}\n`);
+/**
+ * Prints a command's result: `value` for machines, `lines` for people.
+ * @param lines each is printed as one line, whatever control characters its names and tags contain
+ */
+export function printResult(json: boolean, value: unknown, lines: readonly string[]): void {
+  const printed = json ? [printableJson(value)] : lines.map(printableLine);
+  process.stdout.write(printed.map((line) => `${line}\n`).join(""));
+}
+
+/** Prints a note on standard error, as one line. */
+export function printNote(text: string): void {
+  process.stderr.write(`note: ${printableLine(text)}\n`);
 }
 
 /** Prints an error with its remedy; as JSON, `{"error": {...}}` on standard output. */
@@ -12,14 +21,18 @@ export function printError(
   error: BlockferryError,
   style: { program: string; json: boolean; verbose: boolean },
 ): void {
-  const { message, remedy } = error;
-  if (style.json) printResult(true, { error: error.toRecord() }, message);
-  else process.stderr.write(printable(`${style.program}: ${message}\n  ${remedy}\n`));
-  if (style.verbose) process.stderr.write(printable(`${error.stack}\n${causes(error)}`));
+  const { message, details = [], remedy } = error;
+  if (style.json) printResult(true, { error: error.toRecord() }, []);
+  else printErrorLines([`${style.program}: ${message}`, ...[...details, remedy].map((line) => `  ${line}`)]);
+  if (style.verbose) printErrorLines(traceOf(error));
+}
+
+function printErrorLines(lines: readonly string[]): void {
+  process.stderr.write(lines.map((line) => `${printableLine(line)}\n`).join(""));
 }
 
 /**
- * Who reads the output may go away at any moment, and must not end a backup by that. What could not be printed is told at
+ * Lets a backup go on when the reader of its output closes the pipe. `exitNow` reports the output error at
  * the end.
  */
 export function outliveReaders(): void {
@@ -31,7 +44,7 @@ export function outliveReaders(): void {
 
 let outputError: Error | undefined;
 
-/** Ends the process once everything printed has left it: a pipe may still be full. */
+/** Exits once all output is written: a pipe may still be full. */
 export async function exitNow(program: string, code: number): Promise<never> {
   for (const stream of [process.stdout, process.stderr]) {
     await new Promise<void>((resolve) => stream.write("", () => resolve()));
@@ -41,10 +54,17 @@ export async function exitNow(program: string, code: number): Promise<never> {
   process.exit(code === EXIT.ok ? EXIT.failed : code);
 }
 
-function causes(error: Error): string {
-  const lines: string[] = [];
+/** Returns the stack traces of an error and its causes. Each message takes one line. */
+function traceOf(error: Error): string[] {
+  const lines = stackOf(error);
   for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
-    lines.push(`caused by ${cause.stack}\n`);
+    const [first = "", ...frames] = stackOf(cause);
+    lines.push(`caused by ${first}`, ...frames);
   }
-  return lines.join("");
+  return lines;
+}
+
+function stackOf({ name, message, stack = "" }: Error): string[] {
+  const frames = stack.split("\n").filter((line) => /^ {4}at /.test(line));
+  return [`${name}: ${message}`, ...frames];
 }

@@ -1,7 +1,10 @@
 import type { PassphraseSource } from "../repository/encryption/passphrase.js";
 import { text } from "./text-option.js";
 
-/** There is no option for a passphrase itself: the arguments of a process are open to every user of the machine. */
+/**
+ * Declares an option for a file with the passphrase. A passphrase itself is never an option: every user of
+ * the machine can read the arguments of a process.
+ */
 export function passphraseFileOption<Name extends string>(name: Name, variable: string) {
   return text(
     "Encrypted repositories:",
@@ -10,7 +13,10 @@ export function passphraseFileOption<Name extends string>(name: Name, variable: 
   );
 }
 
-/** @returns undefined when there is no file, no variable, and nobody who could be asked */
+/**
+ * Returns the source of the passphrase: the file, the variable or a prompt.
+ * @returns undefined without a file, a variable and a terminal for the prompt
+ */
 export function passphraseSource(file: string | undefined, variable: string): PassphraseSource | undefined {
   if (file !== undefined) return { kind: "file", path: file };
   if (process.env[variable]) return { kind: "environment", variable };

@@ -4,9 +4,9 @@ import { EXIT, exitCodeOf } from "./exit-codes.js";
 import { exitNow, outliveReaders, printError } from "./output.js";
 import { packageVersion } from "./version.js";
 
-/** A program of several commands. */
+/** A program with several commands. */
 export interface Program {
-  /** As it is typed: `blockferry-agent`. */
+  /** The name as the user types it: `blockferry-agent`. */
   name: string;
   describe: string;
   /** Adds the commands to a parser, each with `epilogue` at the end of its help. */
@@ -16,7 +16,7 @@ export interface Program {
 const EPILOGUE = `Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 data damaged, 130 interrupted.
 BLOCKFERRY_REPO stands in for --repo. Results go to standard output, progress and errors to standard error.`;
 
-/** The name of the errors that yargs throws itself: all of them are the caller's. */
+/** Name of the errors that yargs throws: all of them are usage errors. */
 const YARGS_ERROR = "YError";
 
 /** Runs one command line and ends the process with its exit code. */
@@ -24,13 +24,19 @@ export async function runCommandLine(program: Program, args: string[]): Promise<
   const json = args.includes("--json");
   const verbose = args.includes("--verbose");
   outliveReaders();
+  const fail = async (thrown: unknown) => {
+    const error = asBlockferryError(thrown);
+    printError(error, { program: program.name, json, verbose });
+    await exitNow(program.name, exitCodeOf(error));
+  };
+  // Both are bugs in the program. The user still gets the error in the requested format.
+  process.once("uncaughtException", fail);
+  process.once("unhandledRejection", fail);
   try {
     await parser(program, args).parseAsync();
     await exitNow(program.name, typeof process.exitCode === "number" ? process.exitCode : EXIT.ok);
   } catch (thrown) {
-    const error = asBlockferryError(thrown);
-    printError(error, { program: program.name, json, verbose });
-    await exitNow(program.name, exitCodeOf(error));
+    await fail(thrown);
   }
 }
 
@@ -56,7 +62,7 @@ function parser(program: Program, args: string[]): Argv {
       "dot-notation": false,
     })
     .check(({ _: [, ...leftovers] }) => {
-      // `strict` does not look at what follows a `--`.
+      // `strict` ignores arguments after `--`.
       if (leftovers.length > 0) throw usageError(`Unknown argument: ${leftovers.join(" ")}`);
       return true;
     })

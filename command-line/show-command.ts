@@ -1,36 +1,52 @@
 import type { Argv } from "yargs";
+import { pinOf } from "../repository/expectation.js";
 import type { Instance } from "../repository/instance.js";
-import { findPoint, type RecoveryPoint } from "../repository/recovery-point.js";
+import type { RecoveryPoint } from "../repository/recovery-point.js";
 import { openRepository } from "../repository/repository.js";
+import { type ChosenPoint, choosePoint } from "./choose-point.js";
 import type { Command } from "./command.js";
 import { formatBytes, formatTable } from "./format.js";
-import { printResult } from "./output.js";
+import { printNote, printResult } from "./output.js";
+import {
+  POINT_REFERENCE,
+  type PointFilterArguments,
+  parsePointFilter,
+  pointFilterOptions,
+} from "./point-options.js";
 import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
-interface ShowArguments extends StorageArguments {
+interface ShowArguments extends StorageArguments, PointFilterArguments {
   point: string;
   json: boolean;
 }
 
 export const showCommand: Command<ShowArguments> = {
   command: "show <point>",
-  describe: "Show a recovery point: its volumes, tags and figures",
+  describe: "Show a recovery point: its volumes, tags and figures, and the pin of its repository",
   builder: (parser: Argv) =>
     parser
-      .positional("point", { type: "string", describe: "Id, the beginning of one, or `latest`" })
-      .options({ ...storageOptions })
-      .example("$0 show latest --repo /mnt/backup/repo", "the newest one") as unknown as Argv<ShowArguments>,
+      .positional("point", { type: "string", describe: POINT_REFERENCE })
+      .options({ ...storageOptions, ...pointFilterOptions })
+      .example(
+        "$0 show latest --repo /mnt/backup/repo",
+        "the newest point, where all are of one machine",
+      ) as unknown as Argv<ShowArguments>,
   handler: async ({ point, json, ...args }) => {
-    const { storage } = await openRepository(storageLocation(args));
-    const found = await findPoint(storage, point);
-    printResult(json, found, describePoint(found));
+    const { config, storage } = await openRepository(storageLocation(args));
+    const pin = pinOf(config);
+    const filter = parsePointFilter(args);
+    const chosen = await choosePoint(storage, point, { filter, json, notice: printNote });
+    const { machine, ageSeconds, newerPassedOver, future } = chosen.record;
+    const more = { machine, ageSeconds, newerPassedOver, future, pin };
+    printResult(json, { ...chosen.point, ...more }, describePoint(chosen, pin));
   },
 };
 
-function describePoint(point: RecoveryPoint): string {
+function describePoint({ point, origin }: ChosenPoint, pin: string): string[] {
   const { stats, instance } = point;
   const facts = [
     ["Point", point.id],
+    ["Machine", origin],
     ["Taken", `${point.startedAt} to ${point.createdAt} on ${point.hostname}`],
     ...(instance === undefined ? [] : describeInstance(instance)),
     ...(point.job === undefined ? [] : [["Job", point.job]]),
@@ -38,6 +54,7 @@ function describePoint(point: RecoveryPoint): string {
     ["Source", `${formatBytes(stats.sourceBytes)}, of which ${formatBytes(stats.zeroBytes)} are zeros`],
     ["Known", `${formatBytes(stats.duplicateBytes)} were stored already`],
     ["New", `${formatBytes(stats.newBytes)}, stored in ${formatBytes(stats.storedBytes)}`],
+    ["Pin of the repository", pin],
   ];
   const volumes = point.volumes.map((volume) => [
     volume.name,
@@ -51,12 +68,12 @@ function describePoint(point: RecoveryPoint): string {
     ),
   );
   return [
-    formatTable(facts),
+    ...formatTable(facts),
     "",
-    formatTable([["VOLUME", "SIZE", "SOURCE", "ROOT"], ...volumes]),
+    ...formatTable([["VOLUME", "SIZE", "SOURCE", "ROOT"], ...volumes]),
     ...describeEbsVolumes(point),
     ...badRanges,
-  ].join("\n");
+  ];
 }
 
 function describeInstance(instance: Instance): string[][] {
@@ -87,5 +104,5 @@ function describeEbsVolumes({ volumes }: RecoveryPoint): string[] {
         ],
   );
   if (rows.length === 0) return [];
-  return ["", formatTable([["VOLUME", "EBS", "ATTACHED AS", "TYPE", "IOPS", "MIB/S", "KEY"], ...rows])];
+  return ["", ...formatTable([["VOLUME", "EBS", "ATTACHED AS", "TYPE", "IOPS", "MIB/S", "KEY"], ...rows])];
 }

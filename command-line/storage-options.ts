@@ -3,26 +3,32 @@ import { STORAGE_CLASSES, type StorageClass } from "../repository/storage/s3/s3-
 import type { StorageLocation } from "../repository/storage/storage.js";
 import { type StorageChoices, withChoices } from "../repository/storage/storage-choices.js";
 import { parseByteSize } from "./byte-size.js";
+import { expectOption, parsePins } from "./expect-option.js";
 import { once, usage } from "./options.js";
 import { passphraseFileOption, passphraseSource } from "./passphrase-options.js";
+import { stateFolder } from "./state-folder.js";
 import { text } from "./text-option.js";
 
-/** What every command is told about the repository. */
+/** The options about the repository that every command takes. */
 export interface StorageArguments {
   repo: string;
   region: string | undefined;
   endpointUrl: string | undefined;
   profile: string | undefined;
   forcePathStyle: boolean | undefined;
+  bucketOwner: string | undefined;
+  allowInsecureHttp: boolean | undefined;
   storageClass: StorageClass | undefined;
   sse: "AES256" | "aws:kms" | undefined;
   sseKmsKey: string | undefined;
   bandwidthLimit: string | undefined;
   requestTimeout: number | undefined;
   passphraseFile: string | undefined;
+  expectRepository: string | undefined;
 }
 
 const REPO_FROM_ENVIRONMENT = process.env.BLOCKFERRY_REPO || undefined;
+const INSECURE_HTTP_VARIABLE = "BLOCKFERRY_ALLOW_INSECURE_HTTP";
 const GROUP = "S3 repositories:";
 
 export const storageOptions = {
@@ -41,6 +47,16 @@ export const storageOptions = {
     type: "boolean",
     group: GROUP,
     describe: "Put the bucket into the path, not the host name; most servers other than AWS need it",
+  },
+  "bucket-owner": text(
+    GROUP,
+    "bucket-owner",
+    "Account that the bucket belongs to; S3 refuses every request where it is another's",
+  ),
+  "allow-insecure-http": {
+    type: "boolean",
+    group: GROUP,
+    describe: `Allow endpoints over http on other machines; else ${INSECURE_HTTP_VARIABLE}=1`,
   },
   "storage-class": {
     choices: STORAGE_CLASSES,
@@ -68,23 +84,32 @@ export const storageOptions = {
     describe: "Seconds without a byte after which a request is tried again  [default: 30]",
   },
   "passphrase-file": passphraseFileOption("passphrase-file", "BLOCKFERRY_PASSPHRASE"),
+  "expect-repository": expectOption("expect-repository", "BLOCKFERRY_EXPECT_REPOSITORY"),
 } as const;
 
-/** The repository that the options name. @throws Usage */
+/** Returns the repository that the options name. @throws Usage */
 export function storageLocation(args: StorageArguments): StorageLocation {
   const place = parseStorageLocation(args.repo, {
     region: args.region,
     endpointUrl: args.endpointUrl,
     profile: args.profile,
     addressing: args.forcePathStyle === true ? "path" : undefined,
+    bucketOwner: args.bucketOwner,
+    allowInsecureHttp: allowsInsecureHttp(args),
   });
   const choices = storageChoices(args);
   if (place.kind === "directory") refuseS3Options(args);
   const passphrase = passphraseSource(args.passphraseFile, "BLOCKFERRY_PASSPHRASE");
-  return { ...withChoices(place, choices), passphrase };
+  const expect = parsePins("--expect-repository", args.expectRepository);
+  return { ...withChoices(place, choices), passphrase, expect, stateFolder: stateFolder() };
 }
 
-/** How the options say that the repository is to be written, whoever does it. @throws Usage */
+/** Returns whether the option or, without it, the environment allows plain http. */
+export function allowsInsecureHttp(args: Pick<StorageArguments, "allowInsecureHttp">): boolean {
+  return args.allowInsecureHttp ?? process.env[INSECURE_HTTP_VARIABLE] === "1";
+}
+
+/** Returns how the repository is to be written. The choices also apply to a worker. @throws Usage */
 export function storageChoices(args: Omit<StorageArguments, "repo">): StorageChoices {
   const { storageClass } = args;
   const encryption = parseEncryption(args);
@@ -99,7 +124,7 @@ export function storageChoices(args: Omit<StorageArguments, "repo">): StorageCho
 }
 
 function refuseS3Options(args: StorageArguments): void {
-  const { repo: _, "passphrase-file": __, ...s3Options } = storageOptions;
+  const { repo: _, "passphrase-file": __, "expect-repository": ___, ...s3Options } = storageOptions;
   const given = Object.keys(s3Options).find(
     (name) => (args as unknown as Record<string, unknown>)[name] !== undefined,
   );

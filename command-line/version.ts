@@ -1,6 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 
-/** Of the package that this file is in, bundled or not: yargs guesses from the folder that the program is run in. */
+/**
+ * Returns the version of the package that contains this file, bundled or not. yargs would take the package of
+ * the current folder.
+ */
 export function packageVersion(): string {
   let folder = new URL(".", import.meta.url);
   while (!existsSync(new URL("package.json", folder)) && folder.pathname !== "/")

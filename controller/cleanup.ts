@@ -1,13 +1,14 @@
 import { asBlockferryError, BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
 import type { Storage } from "../repository/storage/storage.js";
 import type { Display } from "./display.js";
-import { isAlive, Journal } from "./journal.js";
+import { Journal, seemsAlive } from "./journal.js";
 import type { JournalRecord } from "./journal-record.js";
 import { removeOldJobs } from "./old-jobs.js";
 import type { Parties } from "./parties.js";
 import type { JobPlan } from "./plan.js";
 import { readJournals } from "./read-journals.js";
 import { runSteps } from "./runner.js";
+import type { Signing } from "./signing.js";
 import { timing } from "./timing.js";
 import { stepsOf } from "./workflow.js";
 
@@ -15,35 +16,44 @@ export interface CleanupOptions {
   storage: Storage;
   olderThanMs: number;
   display: Display;
+  signing: Signing;
   reopenParties(plan: JobPlan): Promise<Parties>;
 }
 
 export interface CleanupReport {
   /** Jobs whose temporary resources were removed. */
   cleaned: string[];
-  /** Jobs that still run, or have stopped too short a time ago. */
+  /** Jobs that are still running, or that stopped too recently. */
   left: string[];
   problems: ErrorRecord[];
-  /** Jobs finished long ago, whose documents were removed from the repository. */
+  /** Jobs that finished long ago and whose documents were removed from the repository. */
   removed: string[];
 }
 
 /** The unfinished jobs of a repository. */
 export interface UnfinishedJobs {
-  /** Their run has ended without removing everything: their journals say so. */
+  /** Jobs whose run ended before it removed everything, according to their journals. */
   abandoned: JournalRecord[];
-  /** They still run, or have stopped too short a time ago. */
+  /** Jobs that are still running, or that stopped too recently. */
   left: string[];
-  /** Journals that cannot be read: what these jobs have left is unknown. */
+  /** Journals that cannot be read or verified, so the resources that these jobs left are unknown. */
   problems: ErrorRecord[];
 }
 
-/** @throws what the storage throws when it cannot list */
-export async function unfinishedJobs(storage: Storage, olderThanMs: number): Promise<UnfinishedJobs> {
-  const { records, problems } = await readJournals(storage);
+/**
+ * Lists the unfinished jobs of a repository.
+ * @param olderThanMs time since the last journal update after which a stopped job counts as abandoned
+ * @throws the errors of `storage.list`
+ */
+export async function unfinishedJobs(
+  storage: Storage,
+  signing: Signing,
+  olderThanMs: number,
+): Promise<UnfinishedJobs> {
+  const { records, problems } = await readJournals(storage, signing);
   const unfinished = records.filter(({ state }) => state !== "finished");
   const isAbandoned = (record: JournalRecord) =>
-    Date.now() - Date.parse(record.updatedAt) >= olderThanMs && !isAlive(record, timing().heartbeatMs);
+    Date.now() - Date.parse(record.updatedAt) >= olderThanMs && !seemsAlive(record, timing().heartbeatMs);
   return {
     abandoned: unfinished.filter(isAbandoned),
     left: unfinished.filter((record) => !isAbandoned(record)).map(({ job }) => job),
@@ -52,12 +62,13 @@ export async function unfinishedJobs(storage: Storage, olderThanMs: number): Pro
 }
 
 /**
- * Removes, in both accounts, what carries the tag of an abandoned job, and nothing else; and from the repository the documents of
- * jobs that are long finished.
+ * Removes the temporary resources of abandoned jobs, and old job documents.
+ * In both accounts only resources with the tag of an abandoned job are removed. In the repository the
+ * documents of jobs that finished long ago are removed.
  */
 export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
-  const { storage, olderThanMs } = options;
-  const { abandoned, left, problems } = await unfinishedJobs(storage, olderThanMs);
+  const { storage, signing, olderThanMs } = options;
+  const { abandoned, left, problems } = await unfinishedJobs(storage, signing, olderThanMs);
   const report: CleanupReport = { cleaned: [], left, problems, removed: [] };
   for (const record of abandoned) {
     try {
@@ -65,13 +76,13 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
       report.cleaned.push(record.job);
     } catch (thrown) {
       const error = asBlockferryError(thrown);
-      // Somebody else has taken it up since it was listed.
+      // Another process took the job over after it was listed.
       if (error.code === "JobRunning") report.left.push(record.job);
       else report.problems.push(error.toRecord());
     }
   }
   try {
-    report.removed = await removeOldJobs(storage);
+    report.removed = await removeOldJobs(storage, signing);
   } catch (thrown) {
     report.problems.push(asBlockferryError(thrown).toRecord());
   }
@@ -79,9 +90,9 @@ export async function cleanUp(options: CleanupOptions): Promise<CleanupReport> {
 }
 
 async function abandon(record: JournalRecord, options: CleanupOptions): Promise<void> {
-  const { storage, display } = options;
+  const { storage, signing, display } = options;
   const parties = await options.reopenParties(record.plan);
-  const journal = await Journal.takeOver(storage, record.job, timing().heartbeatMs);
+  const journal = await Journal.takeOver(storage, record.job, timing().heartbeatMs, signing);
   if (journal.record.state === "finished") return;
   const error = abandonedError(record.job).toRecord();
   await journal.update((changed) => {
@@ -93,14 +104,14 @@ async function abandon(record: JournalRecord, options: CleanupOptions): Promise<
   const signal = new AbortController().signal;
   const run = { steps: stepsOf(plan), journal, base, display, signal };
   await runSteps(run).catch((thrown) => {
-    // `update` changed the record's state, which the type of the line above cannot know.
+    // `update` changed the record's state, but TypeScript still narrows it to the value checked above.
     if ((journal.record.state as string) === "finished") return;
     const isOfJob = thrown instanceof BlockferryError && thrown.code !== "JobRunning";
     throw isOfJob ? leftBehind(record.job) : thrown;
   });
 }
 
-/** In place of the error that the job itself ended with. */
+/** Returns the error that replaces the job's own error when resources remain. */
 function leftBehind(job: string): BlockferryError {
   return new BlockferryError({
     code: "CleanupIncomplete",

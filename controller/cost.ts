@@ -1,7 +1,7 @@
 import type { Plan, PlannedVolume } from "./plan.js";
 import { isBridged, ROUTE_TABLE } from "./route.js";
 
-/** What the temporary resources of a kind cost while all of them exist. */
+/** The cost of one kind of temporary resource while all resources of that kind exist. */
 interface CostPart {
   what: "volumes" | "snapshots" | "copies" | "worker-root";
   count: number;
@@ -13,17 +13,18 @@ export interface CostEstimate {
   parts: CostPart[];
   /** The sum of the parts. */
   usdPerHour: number;
-  /** What snapshots that are kept cost from then on. */
+  /** Monthly cost of the snapshots that are kept. */
   keptSnapshotsUsdPerMonth: number;
   notIncluded: string[];
 }
 
 const GIB = 1024 ** 3;
-/** As EBS counts in its examples: https://aws.amazon.com/ebs/pricing/ */
+/** Hours in a month, as in the EBS pricing examples: https://aws.amazon.com/ebs/pricing/ */
 const HOURS_PER_MONTH = 30 * 24;
 
 /**
- * List prices of us-east-1, in USD a month, without any that lapse with size: an estimate and no bill, other Regions differ.
+ * List prices in us-east-1, in USD a month, without volume discounts.
+ * They serve an estimate, not a bill; other Regions differ.
  * https://aws.amazon.com/ebs/pricing/
  */
 const SNAPSHOT_USD_PER_GIB = 0.05;
@@ -33,10 +34,13 @@ const USD_PER_GIB: Record<string, number> = {
 };
 const USD_PER_IOPS: Record<string, number> = { gp3: 0.005, io1: 0.065, io2: 0.065 };
 const GP3_USD_PER_MIBPS = 0.04;
-/** What is in the price of a GiB of gp3. */
+/** Performance that the price per GiB of gp3 includes. */
 const GP3_FREE = { iops: 3000, throughputMibps: 125 };
 
-/** At most: snapshots count with the full size of their volumes, as it is not known how much of it is used or was stored before. */
+/**
+ * Estimates the highest cost of the temporary resources.
+ * A snapshot counts with the full size of its volume, because the used or already stored part is unknown.
+ */
 export function estimateCost(plan: Plan): CostEstimate {
   const { volumes, route, request, workerRoot } = plan;
   const { workerCopies } = ROUTE_TABLE[route];
@@ -58,7 +62,7 @@ export function estimateCost(plan: Plan): CostEstimate {
   };
 }
 
-/** A month of all volumes. */
+/** Returns the cost of all volumes for a month, in USD. */
 function volumesUsd({ volumes, request }: Plan): number {
   const { volumeType, iops, throughputMibps } = request;
   const paidIops = Math.max(0, (iops ?? 0) - (volumeType === "gp3" ? GP3_FREE.iops : 0));
@@ -78,7 +82,7 @@ function notIncluded({ request, source, worker }: Plan): string[] {
     ...(source.region === worker.region ? [] : ["the transfer between Regions"]),
     ...(initializationRateMibps === null ? [] : ["the initialization rate, for each GiB of snapshot"]),
     "the repository's storage and requests",
-    // A few for each volume, at 0.03 USD for 10,000.
+    // A few requests for each volume, at 0.03 USD for 10,000.
     "requests to KMS, which are negligible",
   ];
 }
@@ -87,7 +91,7 @@ function sizeOf(volumes: PlannedVolume[]): number {
   return volumes.reduce((sum, { origin }) => sum + Math.ceil(origin.sizeBytes / GIB), 0);
 }
 
-/** To a ten-thousandth of a cent: more would be noise of the arithmetic. */
+/** Rounds to a ten-thousandth of a cent; further digits are floating-point noise. */
 function rounded(usd: number): number {
   return Number(usd.toFixed(6));
 }

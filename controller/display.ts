@@ -1,7 +1,7 @@
-/** Where a run shows what it does. */
+/** Shows the progress of a run. */
 export interface Display {
   begin(title: string): void;
-  /** How far the step is that has begun. */
+  /** Shows the progress of the current step. */
   progress(text: string): void;
   end(outcome: "done" | "failed"): void;
   note(text: string): void;

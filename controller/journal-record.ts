@@ -13,7 +13,9 @@ const ErrorSchema = z.strictObject({
 
 const StepRecordSchema = z.strictObject({
   name: z.string(),
-  /** `running` is written before anything is made, so what a killed run made is looked for. */
+  /**
+   * `running` is written before a resource is created, so a later run looks for resources of a killed run.
+   */
   state: z.enum(["pending", "running", "done", "failed", "undone"]),
   startedAt: z.nullable(z.iso.datetime()),
   finishedAt: z.nullable(z.iso.datetime()),
@@ -22,10 +24,10 @@ const StepRecordSchema = z.strictObject({
 export const JournalSchema = z.strictObject({
   version: z.literal(1),
   job: z.string(),
-  /** The process that runs it, as in the names of temporary files. */
+  /** The process that runs the job, in the same form as in names of temporary files. */
   owner: z.string(),
   updatedAt: z.iso.datetime(),
-  /** `undoing` until everything temporary is gone, after success and failure alike. */
+  /** `undoing` until every temporary resource is gone, after success and after failure. */
   state: z.enum(["running", "undoing", "finished"]),
   outcome: z.nullable(
     z.discriminatedUnion("ok", [

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Node 20 is supported; the SDK would say each time that some day it will not be. So this comes before it is loaded. */
-process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
+/** Without a listener Node opens its inspector on SIGUSR1, on a port that exposes every key in memory. */
+process.on("SIGUSR1", () => undefined);
 const { runCli } = await import("./cli.js");
 await runCli(process.argv.slice(2));

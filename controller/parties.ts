@@ -1,61 +1,58 @@
-import { BlockferryError } from "../foundation/blockferry-error.js";
-import type { KmsCaller } from "../repository/encryption/ask-kms.js";
-import { type JobSigner, jobSigner } from "./aws/job-signer.js";
 import { openParty, type Party } from "./aws/party.js";
+import { accessOf, refuseOtherAccount, refuseOtherRole } from "./claimed-access.js";
 import type { JobPlan } from "./plan.js";
 import type { JobRequest } from "./request.js";
+import type { Signing } from "./signing.js";
 
-/** Both parties of a route, and who signs; with `--worker-account source` one account is both. */
+const PARTY_NAMES = ["source", "worker"] as const;
+
+/**
+ * Both parties of a job, and the signing keys of the controller.
+ * With `--worker-account source` both parties are the same account.
+ */
 export interface Parties {
   source: Party;
   worker: Party;
-  /** The controller itself, as far as it signs jobs. */
-  signer: JobSigner;
+  /** Signs and verifies documents for the controller. */
+  signing: Signing;
 }
 
 /**
- * The parties of a job that was begun: the same accounts, and its own Regions whatever the environment names. With others,
- * nothing of the job would be found, and that would look as if all of it were removed.
+ * Opens the parties of an existing job in its own accounts and Regions.
+ * The Regions of the plan win over the environment. In other Regions no resource of the job would be found,
+ * and that would look as if all of them had been removed.
+ * @param request roles, profiles and external ids of the operator; the plan's own request is only compared
+ * with them
  * @throws CredentialsInvalid
  */
-export async function reopenParties(plan: JobPlan, request: JobRequest, self: KmsCaller): Promise<Parties> {
+export async function reopenParties(
+  plan: JobPlan,
+  request: JobRequest,
+  signing: Signing,
+  signal?: AbortSignal,
+): Promise<Parties> {
   const regions = {
     source: { ...request.source, region: plan.source.region },
     worker: { ...request.worker, region: plan.worker.region },
   };
-  const parties = await openParties({ ...request, ...regions }, self);
-  for (const name of ["source", "worker"] as const) {
-    const { accountId, principalArn } = parties[name];
-    if (accountId !== plan[name].accountId) throw otherAccount(plan, name, principalArn);
-  }
+  for (const name of PARTY_NAMES) refuseOtherRole(plan, name, accessOf(request, name));
+  const parties = await openParties({ ...request, ...regions }, signing, signal);
+  for (const name of PARTY_NAMES) refuseOtherAccount(plan, name, parties[name]);
   return parties;
 }
 
 /**
- * @param self the controller, as it reaches the repository; its signal ends what the parties wait for
+ * Opens both parties of a job.
+ * @param signal aborts every wait of the parties
  * @throws CredentialsInvalid
  */
-export async function openParties(request: JobRequest, self: KmsCaller): Promise<Parties> {
-  const { signal } = self;
+export async function openParties(
+  request: JobRequest,
+  signing: Signing,
+  signal?: AbortSignal,
+): Promise<Parties> {
   const source = await openParty("source", request.source, signal);
   const workerRegion = request.worker.region ?? source.region;
-  const access = request.workerAccount === "source" ? request.source : request.worker;
-  const worker = await openParty("worker", { ...access, region: workerRegion }, signal);
-  return { source, worker, signer: jobSigner(request.jobKey, self) };
-}
-
-function otherAccount(
-  { jobId, ...plan }: JobPlan,
-  name: "source" | "worker",
-  principalArn: string,
-): BlockferryError {
-  const { accountId } = plan[name];
-  const [profile, role] =
-    name === "source" ? ["--source-profile", "--source-role"] : ["--worker-aws-profile", "--worker-role"];
-  return new BlockferryError({
-    code: "CredentialsInvalid",
-    message: `${jobId} has its ${name} in account ${accountId}, and these credentials are of ${principalArn}.`,
-    remedy: `Give credentials of account ${accountId}, with ${profile} or ${role}. Nothing was changed.`,
-    object: jobId,
-  });
+  const worker = await openParty("worker", { ...accessOf(request, "worker"), region: workerRegion }, signal);
+  return { source, worker, signing };
 }

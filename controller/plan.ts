@@ -6,11 +6,13 @@ import { ROUTES } from "./route.js";
 export const GIB = 1024 ** 3;
 
 const PartySchema = z.strictObject({
-  accountId: z.string(),
-  /** Who acts there, for messages and key policies: the role behind a session, if there is one. */
+  /** In a journal this is a claim, which is compared with the account that STS names. */
+  accountId: z.string().check(z.regex(/^\d{12}$/)),
+  /** The principal of the party, for messages and key policies; for a session, the role behind it. */
   principalArn: z.string(),
   partition: z.string(),
-  region: z.string(),
+  /** Part of host names. */
+  region: z.string().check(z.regex(/^[a-z0-9-]{1,63}$/)),
 });
 
 const PlannedVolumeSchema = z.strictObject({
@@ -21,7 +23,7 @@ const PlannedVolumeSchema = z.strictObject({
 });
 
 export const PlanSchema = z.strictObject({
-  /** Journals of before there were restores do not say it. */
+  /** Absent in journals from before restores existed. */
   kind: z._default(z.literal("backup"), "backup"),
   jobId: z.string(),
   repositoryId: z.string(),
@@ -29,38 +31,40 @@ export const PlanSchema = z.strictObject({
   route: z.enum(ROUTES),
   source: PartySchema,
   worker: PartySchema,
-  /** As it was when the plan was made; the moment of the snapshot is not known yet. */
+  /** The instance when the plan was made; the snapshot time is not known yet. */
   instance: z.omit(InstanceSchema, { snapshotTime: true }),
   volumes: z.array(PlannedVolumeSchema),
-  /** Ids of volumes that are left out; the root volume is not among them. */
+  /** Ids of excluded data volumes; the root volume is never listed here. */
   excludedDataVolumes: z.array(z.string()),
-  /** Where the worker is or will be: its volumes must be there too. */
+  /** The zone of the worker, and therefore of its volumes. */
   availabilityZone: z.string(),
-  /** ARN of the key of the temporary volumes. */
+  /** ARN of the key that encrypts the temporary volumes. */
   volumeKey: z.string(),
-  /** Root device of the image of a worker that is launched. */
+  /** Root device of the image, for a worker that is launched. */
   workerRoot: z.nullable(z.strictObject({ deviceName: z.string(), sizeGib: z.nullable(z.int()) })),
-  /** ARN of the key of the copies, if the route makes any. */
+  /** ARN of the key that encrypts the copies; null if the route makes no copies. */
   copyKey: z.nullable(z.string()),
-  /** Which of the keys AWS manages: everybody in their account may use those through EBS. */
+  /** Keys that AWS manages: every principal in their account may use them through EBS. */
   awsManagedKeys: z.array(z.string()),
 });
 
 const RestoredVolumeSchema = z.strictObject({
   /** The volume's name in the recovery point. */
   name: z.string(),
-  /** EBS makes volumes of whole GiB: the recorded size, rounded up where a file was backed up. */
+  /**
+   * The recorded size rounded up to whole GiB, because EBS sizes volumes in GiB and a file may have any size.
+   */
   sizeGib: z.int(),
   type: z.string(),
-  /** Null where the type has none to choose. */
+  /** Null where the volume type has no configurable IOPS. */
   iops: z.nullable(z.int()),
-  /** In MiB/s; null where the type has none to choose. */
+  /** In MiB/s; null where the volume type has no configurable throughput. */
   throughput: z.nullable(z.int()),
-  /** The device name at the instance that was backed up; null where the point does not tell. */
+  /** The device name on the backed-up instance; null where the recovery point does not record it. */
   attachName: z.nullable(z.string()),
-  /** Whether it goes with the instance that is restored. */
+  /** Whether EC2 deletes the volume when the restored instance is terminated. */
   deleteOnTermination: z.boolean(),
-  /** What the backup could not read, and a restore fills with zeros. Older journals do not tell. */
+  /** Bytes that the backup could not read and that a restore fills with zeros. Absent in older journals. */
   unreadableBytes: z._default(z.int(), 0),
   tags: z.record(z.string(), z.string()),
 });
@@ -71,15 +75,15 @@ export const RestorePlanSchema = z.strictObject({
   repositoryId: z.string(),
   request: RestoreRequestSchema,
   route: z.enum(["same-account", "cross-account"]),
-  /** Where what is restored ends up. */
+  /** The account and Region that receive the restored resources. */
   source: PartySchema,
   worker: PartySchema,
   /** Id of the recovery point. */
   point: z.string(),
   volumes: z.array(RestoredVolumeSchema),
-  /** Where the worker is or will be. */
+  /** The zone of the worker. */
   availabilityZone: z.string(),
-  /** ARN of the key of the volumes that the worker fills. */
+  /** ARN of the key that encrypts the volumes that the worker fills. */
   volumeKey: z.string(),
   /** The instance that is launched, with `--to instance`. */
   launch: z.nullable(
@@ -89,33 +93,40 @@ export const RestorePlanSchema = z.strictObject({
       subnetId: z.nullable(z.string()),
       securityGroupIds: z.array(z.string()),
       profile: z.nullable(z.string()),
+      /**
+       * Name and owner of the image as EC2 reports them, for display; absent in journals of earlier versions.
+       */
+      image: z.optional(z.strictObject({ name: z.string(), owner: z.string() })),
       keyName: z.nullable(z.string()),
-      /** Name of the volume that it boots from. */
+      /** Name of the volume that the instance boots from. */
       rootVolume: z.string(),
-      /** Device names of volumes that the image would add. */
+      /** Device names of the image's additional volumes, which are left out. */
       leftOutDevices: z.array(z.string()),
       tags: z.record(z.string(), z.string()),
     }),
   ),
-  /** Where the volumes end up. */
+  /** The Availability Zone of the restored volumes. */
   targetZone: z.string(),
-  /** ARN of the key of what ends up in another account than the worker's; null in the same. */
+  /** ARN of the key that encrypts resources in the target account; null if that is the worker's account. */
   targetKey: z.nullable(z.string()),
   /** As in the plan of a backup. */
   workerRoot: PlanSchema.shape.workerRoot,
   awsManagedKeys: z.array(z.string()),
 });
 
-/** All that a backup needs to know, decided before anything is made. Kept in the journal. */
+/** Every decision of a backup, made before any resource is created. Kept in the journal. */
 export type Plan = z.infer<typeof PlanSchema>;
-/** The same of a restore. */
+/** Every decision of a restore, made before any resource is created. Kept in the journal. */
 export type RestorePlan = z.infer<typeof RestorePlanSchema>;
 export type JobPlan = Plan | RestorePlan;
 export type RestoredVolume = RestorePlan["volumes"][number];
 export type PlannedVolume = z.infer<typeof PlannedVolumeSchema>;
 export type PlannedParty = z.infer<typeof PartySchema>;
 
-/** What the volumes of a job go by in its journal and tags: a backup's by the id of the instance's volume, a restore's by name. */
+/**
+ * Returns the names of a job's volumes in its journal and tags.
+ * A backup uses the ids of the instance's volumes; a restore uses the volume names of the recovery point.
+ */
 export function volumeNamesOf(plan: JobPlan): string[] {
   return plan.kind === "backup"
     ? plan.volumes.map(({ origin }) => origin.volumeId)

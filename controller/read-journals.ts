@@ -1,44 +1,95 @@
 import { asBlockferryError, BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
 import { journalKey, listJob, listJobs } from "../repository/jobs/job-key.js";
-import { readSealed } from "../repository/read-sealed.js";
+import { readClaimed, readSigned, refuseCopy } from "../repository/jobs/signed-document.js";
 import { undefinedIfAbsent } from "../repository/storage/if-absent.js";
 import type { Storage } from "../repository/storage/storage.js";
 import { JOB_TAG } from "./aws/tags.js";
 import { type JournalRecord, JournalSchema } from "./journal-record.js";
+import type { Signing } from "./signing.js";
 
-/** Term of the journal that counts; 1 when there is none. */
+/** Returns the term of the current journal; 1 when the job has no journal. */
 export async function lastTerm(storage: Storage, job: string): Promise<number> {
   return (await listJob(storage, job))?.terms.at(-1) ?? 1;
 }
 
-/** @throws ObjectNotFound, ObjectCorrupt, RepositoryUnsupported */
-export function readTerm(storage: Storage, job: string, term: number): Promise<JournalRecord> {
+/**
+ * Reads and verifies the journal of one term.
+ * @throws the errors of `readSigned`; ObjectCorrupt when the journal is of another job or repository; the
+ * errors of aws-errors.ts
+ */
+export async function readTerm(
+  storage: Storage,
+  job: string,
+  term: number,
+  signing: Signing,
+): Promise<JournalRecord> {
+  const authorshipOf = await signing.journals(job);
   const key = journalKey(job, term);
-  return readSealed(storage, key, JournalSchema);
+  const record = await readSigned(storage, key, JournalSchema, authorshipOf(term));
+  refuseCopy(key, `${job} of repository ${signing.place.repository}`, placeOf(record));
+  return record;
 }
 
-/** @returns undefined when no run has made a journal for the job @throws ObjectCorrupt, RepositoryUnsupported */
-export function readJournal(storage: Storage, job: string): Promise<JournalRecord | undefined> {
-  return undefinedIfAbsent(async () => readTerm(storage, job, await lastTerm(storage, job)));
+function placeOf({ job, plan }: JournalRecord): string {
+  return `${job === plan.jobId ? job : `${job} and ${plan.jobId}`} of repository ${plan.repositoryId}`;
 }
 
-/** All journals of a repository, oldest first; one that cannot be read is a problem, and does not hide the others. */
+/**
+ * Reads the current journal of a job.
+ * @returns undefined when the job has no journal
+ * @throws the errors of `readTerm`
+ */
+export function readJournal(
+  storage: Storage,
+  job: string,
+  signing: Signing,
+): Promise<JournalRecord | undefined> {
+  return undefinedIfAbsent(async () => readTerm(storage, job, await lastTerm(storage, job), signing));
+}
+
+/**
+ * Reads the current journal of a job without verifying it.
+ * Its content is the claim of anyone who may write to the repository.
+ * @throws ObjectCorrupt, RepositoryUnsupported
+ */
+export function readClaimedJournal(storage: Storage, job: string): Promise<JournalRecord | undefined> {
+  return undefinedIfAbsent(async () =>
+    readClaimed(storage, journalKey(job, await lastTerm(storage, job)), JournalSchema),
+  );
+}
+
+/**
+ * Reads all journals of a repository, oldest first.
+ * A journal that cannot be read or verified becomes a problem and does not hide the other journals.
+ * @throws the errors of aws-errors.ts when KMS does not answer, because then no journal can be verified
+ */
 export async function readJournals(
   storage: Storage,
+  signing: Signing,
 ): Promise<{ records: JournalRecord[]; problems: ErrorRecord[] }> {
   const records: JournalRecord[] = [];
   const problems: ErrorRecord[] = [];
   for (const { id, terms } of await listJobs(storage)) {
     const term = terms.at(-1);
     if (term === undefined) continue;
+    await signing.journals(id);
     try {
-      const record = await undefinedIfAbsent(() => readTerm(storage, id, term));
+      const record = await undefinedIfAbsent(() => readTerm(storage, id, term, signing));
       if (record !== undefined) records.push(record);
     } catch (error) {
-      problems.push(unreadable(id, asBlockferryError(error)).toRecord());
+      const problem = asBlockferryError(error);
+      problems.push((isOfTheWriter(problem) ? problem : unreadable(id, problem)).toRecord());
     }
   }
   return { records, problems };
+}
+
+/**
+ * Returns whether the journal is not meant for this controller.
+ * The remedy for an unreadable journal would delete the resources that a true journal records.
+ */
+function isOfTheWriter({ code }: BlockferryError): boolean {
+  return code === "JobUnsigned" || code === "JobSignatureInvalid" || code === "JobRefused";
 }
 
 function unreadable(id: string, error: BlockferryError): BlockferryError {

@@ -2,7 +2,14 @@ import * as z from "zod/mini";
 import { LockRecordSchema } from "../repository/storage/object-lock.js";
 import { StorageChoicesSchema } from "../repository/storage/storage-choices.js";
 
-/** How one party's AWS account is reached. Credentials themselves are never kept. */
+/** The first group is the account id. */
+export const ROLE_ARN = /^arn:[a-z-]+:iam::(\d{12}):role\/.+$/;
+
+/**
+ * How to reach the AWS account of one party. Credentials are never kept.
+ * In a journal these are claims: `resume` and `cleanup` show them, but use the options of their own command
+ * line.
+ */
 const AccessSchema = z.strictObject({
   profile: z.nullable(z.string()),
   roleArn: z.nullable(z.string()),
@@ -23,21 +30,31 @@ const WorkerSchema = z.discriminatedUnion("kind", [
   }),
 ]);
 
-/** What every job needs: two accounts, a worker, and a repository. */
+/** The part that every job needs: two accounts, a worker and a repository. */
 const common = {
   source: AccessSchema,
   worker: AccessSchema,
   workerInstance: WorkerSchema,
-  /** `source`: the worker stands in the account of the instance, and that account's credentials serve for both. */
+  /**
+   * `source`: the worker is in the account of the instance, and that account's credentials serve both
+   * parties.
+   */
   workerAccount: z.enum(["source", "worker"]),
-  /** ARN of the key that the job is signed with; left out where it is not signed, as in journals of before there was signing. */
+  /** ARNs of the keys that sign the job and the agent's replies; absent where they are not signed. */
   jobKey: z.optional(z.string()),
-  /** What a launched worker is told about the repository, and nothing else: where it is. How it is written, the job says. */
+  replyKey: z.optional(z.string()),
+  /**
+   * The location of the repository, for a launched worker. The job itself says how the agent writes to it.
+   */
   repository: z.strictObject({
     repo: z.string(),
     region: z.optional(z.string()),
     endpointUrl: z.optional(z.string()),
     forcePathStyle: z.optional(z.literal(true)),
+    bucketOwner: z.optional(z.string()),
+    allowInsecureHttp: z.optional(z.literal(true)),
+    /** A pin of the repository that the controller has opened: its id and its encryption. */
+    expect: z.optional(z.string()),
   }),
 };
 
@@ -46,7 +63,7 @@ export const RequestSchema = z.strictObject({
   instanceId: z.string(),
   /** Encrypts the temporary volumes; null for the default EBS key of the worker's account and Region. */
   volumeKey: z.nullable(z.string()),
-  /** Re-encrypts copies of snapshots that cannot be shared, or that go to another Region. */
+  /** Encrypts copies of snapshots that cannot be shared or that go to another Region. */
   bridgeKey: z.nullable(z.string()),
   excludedVolumes: z.array(z.string()),
   root: z.enum(["included", "excluded"]),
@@ -62,7 +79,12 @@ export const RequestSchema = z.strictObject({
     badBlocks: z.enum(["fail", "skip"]),
     lock: z.optional(LockRecordSchema),
     storage: z.optional(StorageChoicesSchema),
-    /** The agent is to leave the figures of a report. Where the page goes is no part of the job. */
+    /**
+     * The known chunks that the agent verifies: a share in percent, or the chunks in packs that were never
+     * read.
+     */
+    proveKnown: z.optional(z.union([z.literal("new-packs"), z.number()])),
+    /** Makes the agent store the figures for a report. The path of the report page is not part of the job. */
     report: z.optional(z.literal(true)),
   }),
   tags: z.record(z.string(), z.string()),
@@ -70,32 +92,46 @@ export const RequestSchema = z.strictObject({
 
 export const RestoreRequestSchema = z.strictObject({
   ...common,
-  /** As the user names the recovery point: its id, the beginning of it, or `latest`. */
+  /** The recovery point as the user names it: its id, the start of the id, or `latest`. */
   point: z.string(),
   to: z.enum(["volumes", "snapshot", "instance"]),
-  /** Names of the volumes to be restored; none for all. */
+  /** Names of the volumes to restore; an empty list for all. */
   volumes: z.array(z.string()),
-  /** Encrypts the volumes that the worker fills; null for the default EBS key of the worker's account and Region. */
+  /**
+   * Encrypts the volumes that the worker fills; null for the default EBS key of the worker's account and
+   * Region.
+   */
   volumeKey: z.nullable(z.string()),
-  /** The instance that the volumes are attached to. */
+  /** Id of the instance that the volumes are attached to. */
   attachTo: z.nullable(z.string()),
-  /** With `instance`: what is to be otherwise than recorded; null for as recorded. */
+  /**
+   * How to launch the instance, with `--to instance`.
+   * `original` stands for the value that the point records. A point is not trusted to choose the permissions
+   * of an instance, so null means:
+   * - profile or key pair: none
+   * - security groups: the default group of the VPC
+   * - image: the recorded image, only where this account or Amazon owns it
+   * - instance type or subnet: the recorded value
+   */
   launch: z.nullable(
     z.strictObject({
       imageId: z.nullable(z.string()),
       instanceType: z.nullable(z.string()),
       subnetId: z.nullable(z.string()),
       securityGroupIds: z.nullable(z.array(z.string())),
-      /** Name or ARN. */
+      /** Name, ARN, `original` or `none`. */
       profile: z.nullable(z.string()),
       keyName: z.nullable(z.string()),
-      /** Beside those that are recorded. */
+      /** Tags in addition to the recorded tags. */
       tags: z.record(z.string(), z.string()),
     }),
   ),
-  /** Encrypts what ends up in another account than the worker's; null for that account's default EBS key. */
+  /**
+   * Encrypts resources in the target account, if that differs from the worker's; null for its default EBS
+   * key.
+   */
   targetKey: z.nullable(z.string()),
-  /** Availability Zone of the volumes; null for the worker's, or the one that they were in. */
+  /** Availability Zone of the volumes; null for the worker's zone, or the zone recorded in the point. */
   zone: z.nullable(z.string()),
   options: z.strictObject({
     threads: z.nullable(z.int()),
@@ -103,9 +139,9 @@ export const RestoreRequestSchema = z.strictObject({
   }),
 });
 
-/** What a user asked for: the command line of `blockferry backup`, parsed. Kept in the journal, for `resume`. */
+/** The parsed command line of `blockferry backup`. Kept in the journal, for `resume`. */
 export type BackupRequest = z.infer<typeof RequestSchema>;
-/** The same of `blockferry restore`. */
+/** The parsed command line of `blockferry restore`. Kept in the journal, for `resume`. */
 export type RestoreRequest = z.infer<typeof RestoreRequestSchema>;
 export type JobRequest = BackupRequest | RestoreRequest;
 export type Access = z.infer<typeof AccessSchema>;

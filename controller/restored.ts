@@ -2,27 +2,30 @@ import type { JournalRecord } from "./journal-record.js";
 import type { RestorePlan } from "./plan.js";
 import type { Made } from "./steps/step.js";
 
-/** Name of the step that makes what was restored its owner's. */
+/** Name of the step that hands the restored resources to their owner. */
 export const DELIVERY = "deliver";
 
-/** Ids of the volumes that a restore ends with, by name; across accounts those of the worker are not among them. */
+/**
+ * Returns the ids of the restored volumes, by name.
+ * Across accounts the volumes that the worker filled are not among them.
+ */
 export function restoredVolumeIds({ route }: RestorePlan, made: Made): Record<string, string> {
   return (route === "same-account" ? made.volumes : made.targetVolumes) ?? {};
 }
 
-/** The same of the snapshots. */
+/** Returns the ids of the restored snapshots, by volume name. */
 export function restoredSnapshotIds({ route }: RestorePlan, made: Made): Record<string, string> {
   return (route === "same-account" ? made.snapshots : made.targetSnapshots) ?? {};
 }
 
-/** Those of the two that a restore is to end with. */
+/** Returns the ids of the restored snapshots or volumes, whichever the restore delivers. */
 export function restoredIds(plan: RestorePlan, made: Made): Record<string, string> {
   return plan.request.to === "snapshot" ? restoredSnapshotIds(plan, made) : restoredVolumeIds(plan, made);
 }
 
 /**
- * Ids of what a restore has handed over for certain. It is its owner's, whatever EC2 shows of its tags at the moment: undoing the
- * rest leaves it alone.
+ * Returns the ids of resources that a restore has certainly handed over.
+ * They belong to their owner even if EC2 still shows the old tags, so undoing leaves them alone.
  */
 export function deliveredIds({ plan, made, steps, outcome }: JournalRecord): ReadonlySet<string> {
   if (plan.kind !== "restore") return new Set();

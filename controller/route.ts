@@ -1,4 +1,4 @@
-/** Where the instance and its worker are; what decides on the way between them. */
+/** The locations of the instance and its worker, which decide the route. */
 export interface Situation {
   accounts: "same" | "different";
   regions: "same" | "different";
@@ -17,11 +17,13 @@ export const ROUTES = [
 
 export type Route = (typeof ROUTES)[number];
 
-/** What the key of a volume is, as far as sharing goes. */
+/** Kind of the key of a volume, which decides whether its snapshots can be shared. */
 export type KeyKind = "none" | "customer" | "aws-managed";
 
 /**
- * What a route does with snapshots, between taking them and making volumes of them. An account copies into the worker's Region.
+ * How each route gets from snapshots to volumes.
+ * `bridges`: which snapshots the source's account copies first. `workerCopies`: whether the worker's account
+ * copies the snapshots. Both copy into the worker's Region.
  * AWS: "Share an Amazon EBS snapshot", "Copy an Amazon EBS snapshot".
  */
 export const ROUTE_TABLE: Record<
@@ -56,20 +58,23 @@ export const ROUTE_TABLE: Record<
   },
 };
 
-/** The row of the table for a situation. */
+/** Returns the route for a situation. */
 export function chooseRoute({ accounts, regions, bridge }: Situation): Route {
   if (accounts === "same") return regions === "same" ? "same-account" : "cross-region";
   if (regions === "same") return bridge === "given" ? "cross-account-bridge" : "cross-account";
   return bridge === "given" ? "cross-account-region-bridge" : "cross-account-region";
 }
 
-/** Whether the source's account copies the snapshot of a volume with this key before anybody else sees it. */
+/** Returns whether the source's account copies the snapshot before it shares it. */
 export function isBridged(route: Route, key: KeyKind): boolean {
   const { bridges } = ROUTE_TABLE[route];
   return bridges === "all" || (bridges === "unshareable" && key === "aws-managed");
 }
 
-/** Snapshots under an AWS-managed key cannot be shared, whoever asks: the route must not try. */
+/**
+ * Returns whether a route cannot carry a volume with this key.
+ * Snapshots under an AWS-managed key cannot be shared with any account.
+ */
 export function isRefused(route: Route, key: KeyKind): boolean {
   return ROUTE_TABLE[route].shares && key === "aws-managed" && !isBridged(route, key);
 }

@@ -9,14 +9,17 @@ import type { Step, StepContext } from "./steps/step.js";
 export interface Run {
   steps: Step[];
   journal: Journal;
-  /** What the steps work with; each gets its own signal and display. */
+  /** The shared part of the steps' contexts; each step gets its own signal and display. */
   base: Omit<StepContext, "made" | "delivered" | "signal" | "progress" | "visibleBy">;
   display: Display;
-  /** Ends the way forward; what was made is undone all the same. A journal that is lost ends both ways. */
+  /** Stops the way forward; everything created is still undone. The loss of the journal stops both ways. */
   signal: AbortSignal;
 }
 
-/** @param visibleBy as the context has it */
+/**
+ * Returns the context of one step, limited to the AWS actions that the step declares.
+ * @param visibleBy see `StepContext`
+ */
 export function contextOf(
   { base, journal, display }: Run,
   step: Step,
@@ -36,9 +39,10 @@ export function contextOf(
 }
 
 /**
- * Changes the journal on the way back, where nothing must stop the run: all that it has made is found by its tag, and a
- * journal that stays as it was is put right by `cleanup`.
- * @throws JobRunning when another run has taken the job over: the way back is that run's
+ * Changes the journal on the way back, and only notes a failed write.
+ * A failed write must not stop undoing. Everything that the run created is found by its tag, and `cleanup`
+ * later corrects an outdated journal.
+ * @throws JobRunning when another run has taken the job over and therefore undoes it
  */
 export async function noteDown(
   { journal, display }: Run,
@@ -53,7 +57,10 @@ export async function noteDown(
   }
 }
 
-/** A heartbeat that cannot be written or a question that is not answered is tried again with the next one. */
+/**
+ * Writes a heartbeat to the journal and calls `check` until `ended` aborts.
+ * A failed write or check is repeated at the next heartbeat.
+ */
 export async function beat(
   { journal, base }: Run,
   ended: AbortSignal,
@@ -67,7 +74,7 @@ export async function beat(
   }
 }
 
-/** For the journal. */
+/** Returns the current time in ISO 8601, for the journal. */
 export function now(): string {
   return new Date().toISOString();
 }

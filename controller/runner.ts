@@ -6,11 +6,11 @@ import type { Step } from "./steps/step.js";
 import { undoAll } from "./undo.js";
 
 /**
- * Does what the journal says is not done yet, then undoes all of it in reverse: after success as after failure nothing
- * temporary stays.
- * @returns the id of the recovery point that was made or restored
- * @throws what made it fail; CleanupIncomplete when it succeeded and something could not be removed; JobRunning when another run
- * has taken the job over, with all that is to be undone
+ * Runs the unfinished steps of a job, then undoes all steps in reverse.
+ * After success and after failure no temporary resource stays.
+ * @returns id of the recovery point that was made or restored
+ * @throws the error of the failed step; CleanupIncomplete when the job succeeded but a resource could not be
+ * removed; JobRunning when another run has taken the job over and therefore undoes it
  */
 export async function runSteps(run: Run): Promise<string> {
   const { journal } = run;
@@ -41,12 +41,15 @@ async function goForward(run: Run, visibleBy: Map<string, number>): Promise<void
   }
 }
 
-/** From here on there is only undoing. */
+/** Records the outcome; from here on the run only undoes. */
 function turnBack(run: Run, outcome: JournalRecord["outcome"]): Promise<void> {
   return noteDown(run, (record) => Object.assign(record, { state: "undoing", outcome }));
 }
 
-/** @param visibleBy is told when all that the step has made is visible */
+/**
+ * Runs one step and records its state in the journal.
+ * @param visibleBy receives, by step name, the time when everything that the step created is visible
+ */
 async function doStep(
   run: Run,
   step: Step,
@@ -59,7 +62,7 @@ async function doStep(
   signal.throwIfAborted();
   display.begin(step.title);
   const soon = () => performance.now() + base.timing.visibleMs;
-  // A run that has died in this step may have made something a moment ago.
+  // A run that died in this step may have created a resource a moment ago.
   const before = entry.state === "pending" ? 0 : soon();
   try {
     await journal.update(() =>
@@ -82,7 +85,7 @@ async function doStep(
   }
 }
 
-/** Says in the journal that the run lives, and fires when somebody cancels the job. */
+/** Keeps the heartbeat of the run in the journal, and aborts when the job is cancelled. */
 function watch(run: Run, ended: AbortSignal): { signal: AbortSignal; ended: Promise<void> } {
   const cancelled = new AbortController();
   const check = async () => {

@@ -5,7 +5,9 @@ import type { JournalRecord } from "./journal-record.js";
 import { removeOldJobs } from "./old-jobs.js";
 import type { Parties } from "./parties.js";
 import type { JobPlan } from "./plan.js";
+import type { JobRequest } from "./request.js";
 import { runSteps } from "./runner.js";
+import { pinned } from "./signing.js";
 import { timing } from "./timing.js";
 import { stepsOf } from "./workflow.js";
 
@@ -16,27 +18,50 @@ export interface JobEnvironment {
   signal: AbortSignal;
 }
 
-/** Runs a plan from its beginning. @returns the journal of the job, which has done what it was to do */
+/**
+ * Runs a new job from its plan.
+ * @returns the journal of the completed job
+ */
 export async function startJob(plan: JobPlan, environment: JobEnvironment): Promise<JournalRecord> {
   const names = stepsOf(plan).map(({ name }) => name);
-  const journal = await Journal.create(environment.storage, plan, names);
-  const record = await continueJob(journal, environment);
-  // Where it may not, `cleanup` does: that is no failure of the job.
-  await removeOldJobs(environment.storage).catch(() => undefined);
+  const { storage, parties } = environment;
+  const journal = await Journal.create(storage, plan, names, parties.signing);
+  const record = await continueJob(journal, plan, environment);
+  // Without permission to remove them, `cleanup` does it later, and the job does not fail.
+  await removeOldJobs(storage, parties.signing).catch(() => undefined);
   return record;
 }
 
-/** Goes on where a run has ended: forward, or with undoing. @returns as `startJob` @throws JobRunning */
-export async function resumeJob(job: string, environment: JobEnvironment): Promise<JournalRecord> {
-  const journal = await Journal.takeOver(environment.storage, job, timing().heartbeatMs);
-  return continueJob(journal, environment);
+/**
+ * Resumes a job where its last run ended: forward, or with undoing.
+ * @param repository the repository for a worker that is launched; never the journal's, which may name a
+ * foreign endpoint
+ * @returns the journal of the completed job
+ * @throws JobRunning
+ */
+export async function resumeJob(
+  job: string,
+  repository: JobRequest["repository"],
+  environment: JobEnvironment,
+): Promise<JournalRecord> {
+  const { storage, parties } = environment;
+  const journal = await Journal.takeOver(
+    storage,
+    job,
+    timing().heartbeatMs,
+    parties.signing,
+    environment.signal,
+  );
+  const { plan } = journal.record;
+  const request = { ...plan.request, repository: pinned(repository, parties.signing) };
+  return continueJob(journal, { ...plan, request } as JobPlan, environment);
 }
 
 async function continueJob(
   journal: Journal,
+  plan: JobPlan,
   { parties, storage, display, signal }: JobEnvironment,
 ): Promise<JournalRecord> {
-  const { plan } = journal.record;
   const base = { plan, storage, timing: timing(), ...parties };
   await runSteps({ steps: stepsOf(plan), journal, base, display, signal });
   return journal.record;

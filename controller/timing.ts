@@ -1,33 +1,33 @@
-/** How often the world is asked, and how long it may take, in milliseconds. */
+/** Poll intervals and timeouts, in milliseconds. */
 export interface Timing {
-  /** First wait between two questions; it grows to `maxPollMs`. */
+  /** First pause between two polls; it grows to `maxPollMs`. */
   pollMs: number;
   maxPollMs: number;
-  /** How long AWS may take to answer a call, before it is made again. */
+  /** How long an AWS call may take before it is repeated. */
   callMs: number;
-  /** How long AWS or the network may fail without a break. */
+  /** How long AWS or the network may fail without interruption. */
   outageMs: number;
-  /** How long an id that EC2 just returned may still be unknown to it (EC2: "Eventual consistency"). */
+  /** How long EC2 may not know an id that it has just returned (EC2: "Eventual consistency"). */
   visibleMs: number;
-  /** Snapshots and copies of large volumes take hours. */
+  /** Timeout for snapshots and copies; large volumes take hours. */
   snapshotMs: number;
-  /** For everything else that EC2 does within minutes. */
+  /** Timeout for everything else that EC2 does within minutes. */
   resourceMs: number;
-  /** After this without a newer heartbeat the agent is lost. */
+  /** Time without a new heartbeat after which the agent is lost. */
   heartbeatMs: number;
   /** How long an agent may take to find its job; a launched worker has to start first. */
   agentStartMs: number;
-  /** How long an agent that still sends heartbeats may take to let the devices go, after it was told to. */
+  /** How long an agent that still sends heartbeats may take to release the devices after a cancel request. */
   agentStopMs: number;
-  /** Pause before undoing is tried again; it grows from one try to the next. */
+  /** Pause before undoing is repeated; it grows with each attempt. */
   undoPauseMs: number;
-  /** How often a run says in its journal that it lives. */
+  /** Interval of a run's heartbeat in its journal. */
   journalMs: number;
 }
 
 const MINUTE_MS = 60_000;
 
-/** The defaults, which tests shorten through the environment. */
+/** Returns the default timing; tests shorten it through environment variables. */
 export function timing(env: NodeJS.ProcessEnv = process.env): Timing {
   const number = (name: string, otherwise: number) => Number(env[name]) || otherwise;
   const heartbeatMs = number("BLOCKFERRY_HEARTBEAT_TIMEOUT_MS", MINUTE_MS);
@@ -37,7 +37,7 @@ export function timing(env: NodeJS.ProcessEnv = process.env): Timing {
     pollMs,
     maxPollMs: pollMs * 15,
     callMs: number("BLOCKFERRY_CALL_TIMEOUT_MS", MINUTE_MS),
-    // The storage heeds the same variable.
+    // The storage reads the same variable.
     outageMs: number("BLOCKFERRY_OUTAGE_TIMEOUT_MS", 5 * MINUTE_MS),
     visibleMs: number("BLOCKFERRY_VISIBLE_TIMEOUT_MS", MINUTE_MS),
     snapshotMs: number("BLOCKFERRY_SNAPSHOT_TIMEOUT_MS", 72 * 60 * MINUTE_MS),

@@ -4,15 +4,17 @@ import type { JobPlan } from "./plan.js";
 import { beat, contextOf, noteDown, now, type Run } from "./run.js";
 import type { Step } from "./steps/step.js";
 
-/** How often undoing is tried before what is left is left to `blockferry cleanup`. */
+/** How often undoing is tried before the rest is left to `blockferry cleanup`. */
 const ATTEMPTS = 4;
-/** From one try to the next the pause grows by this. */
+/** Factor by which the pause grows from one attempt to the next. */
 const GROWTH = 3;
 
 /**
- * Undoes every step that may have made something, the last one first, and goes on to the next where one fails and need not be
- * undone first. It is bounded by its own timeouts; whoever interrupts it a second time ends the process.
- * @param visibleBy by step, when what it has made is visible; for those that this run has taken
+ * Undoes every step that may have created something, last step first.
+ * When a step cannot be undone, undoing continues with the next step, unless the failed step has
+ * `mustUndoFirst`. The time is bounded by the steps' own timeouts; a second interrupt ends the process.
+ * @param visibleBy by step name, when everything that the step created is visible; only steps that this run
+ * has run
  * @throws JobRunning when another run has taken the job over
  */
 export async function undoAll(run: Run, visibleBy: ReadonlyMap<string, number>): Promise<void> {
@@ -35,7 +37,7 @@ export async function undoAll(run: Run, visibleBy: ReadonlyMap<string, number>):
   }
 }
 
-/** @returns those that could not be undone */
+/** @returns the steps that could not be undone */
 async function undoPatiently(run: Run, visibleBy: ReadonlyMap<string, number>): Promise<Step[]> {
   let left = await undoSteps(run, visibleBy);
   for (let attempt = 1; left.length > 0 && attempt < ATTEMPTS; attempt++) {
@@ -45,7 +47,7 @@ async function undoPatiently(run: Run, visibleBy: ReadonlyMap<string, number>): 
   return left;
 }
 
-/** @returns those that could not be undone */
+/** @returns the steps that could not be undone */
 async function undoSteps(run: Run, visibleBy: ReadonlyMap<string, number>): Promise<Step[]> {
   const left: Step[] = [];
   for (const step of run.steps.toReversed()) {
@@ -60,7 +62,8 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
   const { journal, display, base } = run;
   const entry = journal.step(step.name);
   if (entry.state === "pending" || entry.state === "undone") return true;
-  // What a step that ended well has made was seen. What another process made, it may have made a moment ago.
+  // Everything that a completed step created has been seen. Another process may have created something a
+  // moment ago.
   const unseenUntil = entry.state === "done" ? 0 : (visibleBy ?? performance.now() + base.timing.visibleMs);
   try {
     journal.lost.throwIfAborted();

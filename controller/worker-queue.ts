@@ -1,30 +1,40 @@
 import { listJobs } from "../repository/jobs/job-key.js";
-import { type JobStatus, readStatus } from "../repository/jobs/job-status.js";
+import type { JobStatus } from "../repository/jobs/job-status.js";
 import type { Storage } from "../repository/storage/storage.js";
+import type { Signing } from "./signing.js";
+import { hearStatus } from "./steps/hear-replies.js";
 
-/** The jobs that an agent has under way besides one of ours: it does one at a time, so ours waits for them. */
+/** The other jobs of an agent. An agent runs one job at a time, so our job waits for them. */
 export class WorkerQueue {
-  /** Jobs of other workers: no need to read them at every look. */
+  /** Jobs of other workers, which are not read again at every poll. */
   private readonly foreign = new Set<string>();
   private readonly sequences = new Map<string, number>();
   private lookedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param job ours @param intervalMs between two looks, each of which lists all jobs */
+  /**
+   * @param job id of our job
+   * @param intervalMs between two polls, each of which lists all jobs
+   */
   constructor(
     private readonly storage: Storage,
     private readonly worker: string,
     private readonly job: string,
+    private readonly signing: Signing,
     private readonly intervalMs: number,
   ) {}
 
-  /** Heartbeats of the worker's other jobs, by what the agent has written last. */
+  /**
+   * Returns the last heartbeats of the worker's other open jobs.
+   * With a reply key only heartbeats that the agent signed are returned.
+   */
   async statuses(): Promise<JobStatus[]> {
     const found: JobStatus[] = [];
     for (const { id, objects } of await listJobs(this.storage)) {
       const isOpen = objects.has("status") && !objects.has("result");
       if (!isOpen || id === this.job || this.foreign.has(id)) continue;
-      // That another job's heartbeat cannot be read is no failure of ours.
-      const status = await readStatus(this.storage, id).catch(() => undefined);
+      // An unreadable heartbeat of another job does not fail ours.
+      const replies = await this.signing.replies(id, this.worker);
+      const { status } = await hearStatus(this.storage, id, replies).catch(() => ({ status: undefined }));
       if (status === undefined) continue;
       if (status.worker === this.worker) found.push(status);
       else this.foreign.add(id);
@@ -33,9 +43,10 @@ export class WorkerQueue {
   }
 
   /**
-   * Looks from time to time which job the agent is at. It is told by a heartbeat that has grown since the last look, and not by
-   * anybody's clock: a job that was given up stays open with its last one.
-   * @returns undefined when nothing is known to be under way, or it was not time for a look
+   * Returns the job that the agent is running, polling at most once per interval.
+   * The running job is the one whose heartbeat has advanced since the last poll. No clock is involved: an
+   * abandoned job stays open with its last heartbeat.
+   * @returns undefined when no job is known to run, or when the interval has not passed yet
    */
   async running(): Promise<JobStatus | undefined> {
     if (performance.now() - this.lookedAt < this.intervalMs) return undefined;
@@ -48,15 +59,17 @@ export class WorkerQueue {
 }
 
 /**
- * The job that a worker seems to be at right now, for whoever looks only once. Clocks decide, so it is good for a note alone.
- * @param withinMs how old its last heartbeat may be
+ * Returns the job that a worker seems to be running, from a single poll.
+ * It compares clocks of two machines, so the result is good only for a note.
+ * @param withinMs maximum age of the job's last heartbeat
  */
 export async function jobUnderWay(
   storage: Storage,
   worker: string,
   job: string,
+  signing: Signing,
   withinMs: number,
 ): Promise<JobStatus | undefined> {
-  const statuses = await new WorkerQueue(storage, worker, job, 0).statuses();
+  const statuses = await new WorkerQueue(storage, worker, job, signing, 0).statuses();
   return statuses.find(({ updatedAt }) => Math.abs(Date.now() - Date.parse(updatedAt)) < withinMs);
 }

@@ -19,7 +19,7 @@ import { snapshotFilled } from "./steps/snapshot-filled.js";
 import type { Step } from "./steps/step.js";
 import { startRestored, swapVolumes } from "./steps/swap-volumes.js";
 
-/** From volumes that can be attached to a recovery point: the same on every route. */
+/** Steps from attachable volumes to a recovery point, the same on every route. */
 const toRecoveryPoint = [launchWorker, createVolumes, attachVolumes, runJob];
 
 /** The steps of each route, in order; at the end, and on failure, they are undone in reverse. */
@@ -32,17 +32,17 @@ export const WORKFLOWS: Record<Route, readonly Step<Plan>[]> = {
   "cross-account-region-bridge": [createSnapshots, bridgeSnapshots, shareSnapshots, ...toRecoveryPoint],
 };
 
-/** From a recovery point to volumes that hold it, attached to the worker. */
+/** Steps from a recovery point to filled volumes, attached to the worker. */
 const fromRecoveryPoint = [launchWorker, createBlankVolumes, attachVolumes, fillVolumes];
 
-/** From volumes that the worker holds to snapshots that the other account may use. */
+/** Steps from filled volumes to snapshots that the other account may use. */
 const acrossAccounts = [snapshotFilled, shareFilled];
 
 const toInstance = [launchRestored, swapVolumes, startRestored];
 
 type RestoreSteps = Record<RestorePlan["request"]["to"], readonly Step<RestorePlan>[]>;
 
-/** The same for restores. Until `deliver`, their last step, everything is temporary. */
+/** The steps of each restore, in order. Everything is temporary until `deliver`, their last step. */
 const RESTORES: Record<RestorePlan["route"], RestoreSteps> = {
   "same-account": {
     volumes: [...fromRecoveryPoint, detachVolumes, attachToInstance, deliver],
@@ -56,7 +56,7 @@ const RESTORES: Record<RestorePlan["route"], RestoreSteps> = {
   },
 };
 
-/** The steps that a plan needs. */
+/** Returns the steps that a plan needs. */
 export function stepsOf(plan: JobPlan): Step[] {
   const steps: readonly Step[] =
     plan.kind === "restore" ? RESTORES[plan.route][plan.request.to] : WORKFLOWS[plan.route];

@@ -8,18 +8,19 @@ import { systemFiles } from "./system-files.js";
 const run = promisify(execFile);
 const MIB = 1024 * 1024;
 
-/** The disk is 512 MiB, its files fill most of it. */
+/** The disk is 512 MiB; its files fill most of it. */
 const DISK_BYTES = 512 * MIB;
 const REAL_FILES_BYTES = 200 * MIB;
-/** Files of this size and more are taken: the disk gives each a cluster of 512 KiB at least. */
+/** Minimum size of the copied files, because every file takes a cluster of at least 512 KiB. */
 const SMALLEST_FILE_BYTES = 96 * 1024;
 const RANDOM_FILE_BYTES = 30 * MIB;
 const SPARSE_FILE_BYTES = 60 * MIB;
 
 /**
- * Makes an ext4 disk image of real files: programs and libraries of this system, a second copy of some of them, a file of random bytes,
- * and a file with holes. It allocates in clusters of 512 KiB (bigalloc), as file systems of large files do, so that copies of a file
- * are copies of whole blocks.
+ * Makes an ext4 disk image of real files.
+ * It contains programs and libraries of this system, a second copy of some of them, a file of random bytes
+ * and a file with holes. It allocates in clusters of 512 KiB (bigalloc), as file systems of large files do,
+ * so that copies of a file are copies of whole blocks.
  */
 export async function makeDisk(image: string, workFolder: string): Promise<void> {
   const staging = join(workFolder, "files");

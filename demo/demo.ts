@@ -18,11 +18,15 @@ interface BackupResult {
   stats: BackupStats;
 }
 
-/** The main job on real input, step by step, each with what it did. Everything it makes is removed at the end. */
+/**
+ * Runs the main job on real input and prints the result of each step.
+ * All files of the demo are removed at the end.
+ */
 async function demo(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "blockferry-demo-"));
   const path = (name: string) => join(folder, name);
   const repo = ["--repo", path("repository")];
+  process.env.BLOCKFERRY_STATE_DIR = path("state");
   try {
     step("Making a disk: an ext4 image of real files, with copies, holes and random data");
     await makeDisk(path("disk.img"), folder);
@@ -75,7 +79,7 @@ async function demo(): Promise<void> {
   }
 }
 
-/** Runs `blockferry-agent ... --json` and returns what it printed. */
+/** Runs `blockferry-agent ... --json` and returns the parsed output. */
 async function agent<T>(...args: string[]): Promise<T> {
   const { stdout } = await run(process.execPath, [AGENT, ...args, "--json"]);
   return JSON.parse(stdout) as T;

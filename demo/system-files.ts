@@ -1,10 +1,13 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Where a Linux system has files of all kinds: libraries, programs, data. */
+/** Folders with files of all kinds on a Linux system: libraries, programs, data. */
 const SYSTEM_FOLDERS = ["/usr/lib", "/usr/share", "/usr/bin", "/usr/local"];
 
-/** Paths of this system's own regular files, in an order that does not change; folders that cannot be read are skipped. */
+/**
+ * Yields paths of this system's own regular files in a stable order.
+ * Folders that cannot be read are skipped.
+ */
 export async function* systemFiles(): AsyncGenerator<string> {
   const folders = [...SYSTEM_FOLDERS];
   for (let folder = folders.shift(); folder !== undefined; folder = folders.shift()) {

@@ -2,7 +2,7 @@ import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { interrupted } from "./interrupted.js";
 
-/** Asks on the terminal without showing what is typed. @throws Interrupted after Ctrl-C or the end of input */
+/** Asks on the terminal without echoing the answer. @throws Interrupted after Ctrl-C or the end of input */
 export async function askSecret(question: string): Promise<string> {
   const output = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 });

@@ -1,6 +1,6 @@
 /**
- * Every failure a user can meet. One name each: scripts match on it, docs/operations.md lists it, and
- * the command line turns it into an exit code.
+ * All error codes that a user can meet. Scripts match on them, docs/reference/errors.md lists them, and the command
+ * line maps each to an exit code.
  */
 export const ERROR_CODES = [
   "Usage",
@@ -8,13 +8,23 @@ export const ERROR_CODES = [
   "Unexpected",
   "RepositoryNotFound",
   "RepositoryExists",
+  "PlaceNotEmpty",
   "RepositoryUnsupported",
   "RepositoryLocked",
+  "RepositoryMismatch",
+  "RepositoryChanged",
   "PassphraseUnavailable",
   "PassphraseWrong",
   "KeyNotFound",
   "KeyNeeded",
   "PointNotFound",
+  "PointInFuture",
+  "ForgetBraked",
+  "PointRemoved",
+  "PointReplaced",
+  "PointReturned",
+  "TombstoneUnsigned",
+  "PointAmbiguous",
   "ObjectNotFound",
   "ObjectExists",
   "StorageFull",
@@ -23,6 +33,7 @@ export const ERROR_CODES = [
   "StorageUnavailable",
   "BucketNotFound",
   "WrongRegion",
+  "InsecureEndpoint",
   "CredentialsInvalid",
   "ConditionalWritesUnsupported",
   "LockUnsupported",
@@ -33,6 +44,7 @@ export const ERROR_CODES = [
   "ChunkMissing",
   "PackMissing",
   "IndexMissing",
+  "IndexFalse",
   "LeaseLost",
   "PruneRunning",
   "SourceNotFound",
@@ -42,6 +54,7 @@ export const ERROR_CODES = [
   "TargetTooSmall",
   "TargetInUse",
   "TargetNotEmpty",
+  "TargetHasSignatures",
   "TargetWriteFailed",
   "ReportNotWritable",
   "MetricsNotWritable",
@@ -81,20 +94,24 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** The parts of an error that survive a thread boundary: a structured clone keeps no subclass. */
+/** The parts of an error that survive a thread boundary. A structured clone loses the subclass. */
 export interface ErrorRecord {
   code: ErrorCode;
+  /** One line. */
   message: string;
-  /** What the user can do about it, as an instruction. */
+  /** Lines that follow the message when the error is about several things. */
+  details?: readonly string[] | undefined;
+  /** An instruction for the user. */
   remedy: string;
-  /** What it happened to: a repository key, a device, a file. */
+  /** The object concerned: a repository key, a device or a file. */
   object?: string | undefined;
-  /** Where in the object, in bytes. */
+  /** Position in the object, in bytes. */
   offset?: number | undefined;
 }
 
 export class BlockferryError extends Error implements ErrorRecord {
   readonly code: ErrorCode;
+  readonly details: readonly string[] | undefined;
   readonly remedy: string;
   readonly object: string | undefined;
   readonly offset: number | undefined;
@@ -103,18 +120,19 @@ export class BlockferryError extends Error implements ErrorRecord {
     super(record.message, { cause });
     this.name = record.code;
     this.code = record.code;
+    this.details = record.details;
     this.remedy = record.remedy;
     this.object = record.object;
     this.offset = record.offset;
   }
 
   toRecord(): ErrorRecord {
-    const { code, message, remedy, object, offset } = this;
-    return { code, message, remedy, object, offset };
+    const { code, message, details, remedy, object, offset } = this;
+    return { code, message, ...(details === undefined ? {} : { details }), remedy, object, offset };
   }
 }
 
-/** Any thrown value as a BlockferryError; what this project did not foresee becomes `Unexpected`. */
+/** Returns any thrown value as a BlockferryError; an unforeseen error gets the code `Unexpected`. */
 export function asBlockferryError(error: unknown): BlockferryError {
   if (error instanceof BlockferryError) return error;
   const message = error instanceof Error ? error.message : String(error);
@@ -123,7 +141,10 @@ export function asBlockferryError(error: unknown): BlockferryError {
   return new BlockferryError({ code: "Unexpected", message, remedy }, error);
 }
 
-/** The `code` of a Node system error (`ENOENT`, `EIO`, ...), or undefined for anything else. */
+/**
+ * Returns the `code` of a Node system error. Examples are `ENOENT` and `EIO`; any other value gives
+ * undefined.
+ */
 export function systemErrorCode(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }

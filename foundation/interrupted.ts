@@ -1,6 +1,6 @@
 import { BlockferryError } from "./blockferry-error.js";
 
-/** @throws Interrupted when the signal has fired */
+/** Throws if the signal has fired. @throws Interrupted */
 export function throwIfInterrupted(signal: AbortSignal): void {
   if (signal.aborted) throw interrupted();
 }

@@ -1,4 +1,4 @@
-/** A set of the numbers from 0 to a limit, one bit each, in memory that threads can share once it is filled. */
+/** A set of the numbers from 0 to a limit, one bit each. Once filled, threads can share its memory. */
 export class NumberSet implements Iterable<number> {
   private readonly bits: Uint8Array;
 
@@ -6,7 +6,7 @@ export class NumberSet implements Iterable<number> {
     this.bits = new Uint8Array(memory);
   }
 
-  /** An empty set for numbers below `limit`. */
+  /** Returns an empty set for numbers below `limit`. */
   static below(limit: number): NumberSet {
     return new NumberSet(new SharedArrayBuffer(Math.ceil(limit / 8)));
   }
@@ -15,7 +15,7 @@ export class NumberSet implements Iterable<number> {
     return new NumberSet(memory);
   }
 
-  /** How many numbers it has; counted anew at each call. */
+  /** Counts the numbers in the set; each call counts them again. */
   count(): number {
     let count = 0;
     for (const byte of this.bits) {
@@ -33,7 +33,7 @@ export class NumberSet implements Iterable<number> {
     this.bits[byte] = (this.bits[byte] as number) | (1 << (number % 8));
   }
 
-  /** In ascending order. */
+  /** Yields the numbers in ascending order. */
   *[Symbol.iterator](): Iterator<number> {
     for (let number = 0; number < this.bits.length * 8; number++) {
       if (this.has(number)) yield number;

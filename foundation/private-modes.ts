@@ -1,6 +1,7 @@
 /**
- * Modes of what blockferry makes. A disk holds the files of all its users, so a backup or a restored image is for its owner
- * alone, whatever the umask says; a file that is replaced keeps its own mode.
+ * Modes of files and folders that blockferry creates. A disk image contains the files of all users of the
+ * disk. So only its owner may read a backup or a restored image, regardless of the umask. A replaced file keeps
+ * its own mode.
  */
 export const PRIVATE_FILE_MODE = 0o600;
 export const PRIVATE_FOLDER_MODE = 0o700;

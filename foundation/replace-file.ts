@@ -1,45 +1,41 @@
 import { randomBytes } from "node:crypto";
-import { rename, rm } from "node:fs/promises";
-import { canonicalPath } from "./canonical-path.js";
-import { createFile } from "./create-file.js";
+import type { HeldPlace } from "./held-place.js";
+import { PendingFile } from "./pending-file.js";
 import { PRIVATE_FILE_MODE } from "./private-modes.js";
-import { statIfThere } from "./stat-if-there.js";
 
 /**
- * Writes a file as a whole: nobody reads half of it, and the one before stays until the new one is complete. A symbolic link
- * stays, too: what it leads to is replaced.
- * @param newMode of a file that was not there before, whatever the umask; one that is replaced keeps its own
+ * Replaces a file as a whole: no reader sees half of it, and the old file stays until the new one is
+ * complete.
+ * @param newMode applied regardless of the umask; a replaced file of this user passes on its own mode
  */
-export async function replaceFile(path: string, text: string, newMode: number): Promise<void> {
-  const file = await canonicalPath(path);
-  const temp = tempName(file);
-  try {
-    const before = await statIfThere(file);
-    await writeNew(temp, text, before === undefined ? newMode : before.mode & 0o777);
-    await rename(temp, file);
-  } catch (error) {
-    await rm(temp, { force: true });
-    throw error;
-  }
+export async function replaceFile(place: HeldPlace, text: string, newMode: number): Promise<void> {
+  const before = await place.status();
+  const isOurs = before?.isFile() && before.uid === process.geteuid?.();
+  await withTemp(place, before && isOurs ? before.mode & 0o777 : newMode, async (file) => {
+    await file.handle.writeFile(text);
+    await file.takeName();
+  });
 }
 
-/** Finds out whether `replaceFile` could write there, and leaves nothing behind. @throws why not */
-export async function tryReplacing(path: string): Promise<void> {
-  const temp = tempName(await canonicalPath(path));
-  await writeNew(temp, "", PRIVATE_FILE_MODE);
-  await rm(temp);
+/** Checks whether `replaceFile` could write there, and leaves nothing behind. @throws the reason if not */
+export async function tryReplacing(place: HeldPlace): Promise<void> {
+  await withTemp(place, PRIVATE_FILE_MODE, async () => undefined);
 }
 
-async function writeNew(path: string, text: string, mode: number): Promise<void> {
-  const file = await createFile(path, mode);
+async function withTemp(
+  place: HeldPlace,
+  mode: number,
+  use: (file: PendingFile) => Promise<void>,
+): Promise<void> {
+  const file = await PendingFile.create(place, tempName(place), mode);
   try {
-    await file.writeFile(text);
+    await use(file);
   } finally {
     await file.close();
   }
 }
 
-/** A name beside the file, which collectors of `*.prom` and the like pass over. */
-function tempName(path: string): string {
-  return `${path}.${randomBytes(8).toString("hex")}.tmp`;
+/** Returns a name beside the file that collectors of `*.prom` and similar files skip. */
+function tempName({ name }: HeldPlace): string {
+  return `${name}.${randomBytes(8).toString("hex")}.tmp`;
 }

@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 
-/** Makes the names in a folder durable: a rename survives a power cut only then (fsync(2), NOTES). */
+/** Makes the names in a folder durable. Only then does a rename survive a power failure (fsync(2), NOTES). */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
   try {

@@ -2,10 +2,9 @@
 const WASM_PAGE_BYTES = 65_536;
 
 /**
- * A zeroed buffer whose memory starts on a page boundary, as `O_DIRECT` demands of its buffers
- * (open(2), NOTES). V8 maps a `WebAssembly.Memory` straight from the kernel, which makes it the one
- * aligned allocation that plain Node offers; an ordinary Buffer fails with EINVAL. Pages that are never
- * touched take no memory.
+ * Allocates a zeroed buffer that starts on a page boundary. `O_DIRECT` requires that (open(2), NOTES). V8
+ * maps a `WebAssembly.Memory` straight from the kernel. It is the only aligned allocation in plain Node; an
+ * ordinary Buffer fails with EINVAL. Untouched pages take no memory.
  */
 export function allocateAligned(sizeBytes: number): Buffer {
   const pages = Math.max(1, Math.ceil(sizeBytes / WASM_PAGE_BYTES));

@@ -1,6 +1,7 @@
 /**
- * The errors by which a device or file system says that a block is bad, while the rest may be fine. As numbers, because Node
- * names only some of them. Sources: block/blk-core.c, `blk_errors`; fs/btrfs and fs/xfs, checksum and corruption errors.
+ * Errors by which a device or file system reports a bad block, while other blocks may be fine. They are
+ * numbers because Node names only some of them. Sources: block/blk-core.c, `blk_errors`; fs/btrfs and fs/xfs,
+ * checksum and corruption errors.
  */
 const BAD_BLOCK_ERRNOS: ReadonlySet<number> = new Set([
   5, // EIO: any other failure of the device

@@ -9,21 +9,23 @@ import { blockDeviceSizeBytes } from "./device-number.js";
 export const DIRECT_ALIGNMENT_BYTES = 4096;
 
 /**
- * A block device or image file, open for reading. Whatever is done with it goes through this one descriptor, which all
- * threads share: a path may come to name something else at any moment, a descriptor never does.
+ * A block device or image file, open for reading. All operations use this one descriptor, which all threads
+ * share. A path can come to name another file at any moment, but a descriptor cannot.
  */
 export class BlockSource {
   private constructor(
     readonly path: string,
     readonly kind: "block-device" | "file",
     readonly sizeBytes: number,
-    /** Whether reads go past the page cache with `O_DIRECT`. */
+    /** Device number, as in `Stats`; 0 for a file. */
+    readonly rdev: number,
+    /** Whether reads bypass the page cache with `O_DIRECT`. */
     readonly direct: boolean,
     private readonly handle: FileHandle,
     private readonly modifiedAtMs: number,
   ) {}
 
-  /** @throws SourceNotFound, SourceUnreadable */
+  /** Opens a device or an image file. @throws SourceNotFound, SourceUnreadable */
   static async open(path: string): Promise<BlockSource> {
     try {
       kindOf(await stat(path));
@@ -39,19 +41,19 @@ export class BlockSource {
     }
   }
 
-  /** For `pread` alone, by any thread of this process; it is gone when the source is closed. */
+  /** The descriptor, for `pread` only, in any thread of this process. It is closed with the source. */
   get fd(): number {
     return this.handle.fd;
   }
 
-  /** Whether a file was written to since it was opened. Nobody can tell of a device. */
+  /** Returns whether a file was modified after it was opened. Changes to a device cannot be detected. */
   async hasChanged(): Promise<boolean> {
     if (this.kind === "block-device") return false;
     const { size, mtimeMs } = await this.handle.stat();
     return size !== this.sizeBytes || mtimeMs !== this.modifiedAtMs;
   }
 
-  /** How many bytes it has now; a block device keeps its size while it is open. */
+  /** Returns the current size in bytes. A block device keeps its size while it is open. */
   async sizeNowBytes(): Promise<number> {
     return this.kind === "block-device" ? this.sizeBytes : (await this.handle.stat()).size;
   }
@@ -66,7 +68,7 @@ export class BlockSource {
     const sizeBytes = kind === "file" ? stats.size : await blockDeviceSizeBytes(stats.rdev);
     const readable = await acceptsAlignedReads(opened.handle, sizeBytes);
     const { handle, direct } = readable ? opened : await reopenBuffered(opened.handle);
-    return new BlockSource(path, kind, sizeBytes, direct, handle, stats.mtimeMs);
+    return new BlockSource(path, kind, sizeBytes, stats.rdev, direct, handle, stats.mtimeMs);
   }
 }
 
@@ -76,7 +78,10 @@ interface OpenedFile {
   direct: boolean;
 }
 
-/** Some file systems refuse `O_DIRECT` when a file is opened, some only when it is read. */
+/**
+ * Opens a file with `O_DIRECT` if possible. Some file systems refuse it at open,
+ * others only at the first read.
+ */
 async function openForReading(path: string): Promise<OpenedFile> {
   try {
     return { handle: await open(path, constants.O_RDONLY | constants.O_DIRECT), direct: true };
@@ -86,7 +91,7 @@ async function openForReading(path: string): Promise<OpenedFile> {
   }
 }
 
-/** The same file, not whatever its path names by now (proc_pid_fd(5)). */
+/** Reopens the same file, whatever its path names now (proc_pid_fd(5)). */
 async function reopenBuffered(direct: FileHandle): Promise<OpenedFile> {
   const handle = await open(`/proc/self/fd/${direct.fd}`, constants.O_RDONLY);
   await direct.close();

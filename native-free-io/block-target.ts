@@ -1,136 +1,203 @@
-import { constants, openSync } from "node:fs";
-import { chmod, chown, type FileHandle, open, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
-import { BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
-import { canonicalPath } from "../foundation/canonical-path.js";
+import { constants, openSync, type Stats } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { systemErrorCode } from "../foundation/blockferry-error.js";
+import { HeldPlace } from "../foundation/held-place.js";
+import { PendingFile } from "../foundation/pending-file.js";
 import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
-import { statIfThere } from "../foundation/stat-if-there.js";
-import { syncFolder } from "../foundation/sync-folder.js";
 import { allocateAligned } from "./aligned-memory.js";
 import { DIRECT_ALIGNMENT_BYTES } from "./block-source.js";
-import { blockDeviceSizeBytes } from "./device-number.js";
-import { deviceUser } from "./device-use.js";
-import { newPartialPath } from "./partial-file.js";
+import { ClaimedDevice } from "./claimed-device.js";
+import { newPartialName } from "./partial-file.js";
+import { refuseSignatures } from "./signatures/find-signatures.js";
+import { targetNotEmpty, targetNotUsable, targetTooSmall } from "./target-errors.js";
 
-/** What a thread needs to know of a target to write into it. */
+/** The description of a target that a thread needs for writing to it. */
 export interface TargetDescription {
   kind: "block-device" | "file";
-  /** Where the bytes go: the device, or the partial file that becomes the target when all is written. */
+  /** Path of the device, or of the partial file that becomes the target when it is complete; for messages. */
   writePath: string;
-  /** Whether aligned writes go past the page cache with `O_DIRECT`. */
+  /** Opened in the main thread; descriptors belong to the process. */
+  fd: number;
+  /** Whether aligned writes bypass the page cache with `O_DIRECT`. */
   direct: boolean;
 }
 
 export interface TargetOptions {
   /** Size of the volume to be written. */
   sizeBytes: number;
-  /** What to do with a file that already holds data. */
+  /** Whether to replace a file with data, or a device with a file system or another signature. */
   existing: "refuse" | "replace";
 }
 
 /**
- * A block device or file that a volume is restored to. A file grows under a name of its own beside the target and
- * takes the target's name only when it is complete and on disk, so a restore that fails leaves nothing behind.
+ * A block device or file that a volume is restored to. A file is written under a temporary name beside the
+ * target, and takes the target's name once it is complete and durable.
+ * So a failed restore leaves nothing behind.
  */
-export class BlockTarget {
-  private constructor(
-    /** Without symbolic links, so that two targets can be told apart. */
+export abstract class BlockTarget {
+  protected constructor(
+    /** Without symbolic links, so that targets can be compared. */
     readonly path: string,
     readonly description: TargetDescription,
-    /** Keeps a device claimed (`O_EXCL`), so that nobody can mount it meanwhile. */
-    private readonly handle: FileHandle,
   ) {}
 
   /**
-   * Checks that `path` can take the volume and prepares it. Nothing that exists has been changed when this throws.
-   * @throws TargetNotUsable, TargetTooSmall, TargetInUse, TargetNotEmpty
+   * Checks that a target can take the volume, and prepares it. No existing data have changed when this
+   * throws.
+   * @param target a path, or an open device, which the target closes at its end
+   * @throws TargetNotUsable, TargetTooSmall, TargetInUse, TargetNotEmpty, TargetHasSignatures
    */
-  static async prepare(path: string, options: TargetOptions): Promise<BlockTarget> {
-    const stats = await statIfThere(path).catch((error: unknown) => {
-      throw notUsable(path, error);
-    });
-    if (stats?.isBlockDevice()) return BlockTarget.prepareDevice(path, stats.rdev, options.sizeBytes);
-    if (stats !== undefined && !stats.isFile()) {
-      throw notUsable(path, new Error("it is neither a block device nor a regular file"));
-    }
-    if (stats !== undefined && stats.size > 0 && options.existing === "refuse") throw notEmpty(path);
-    return BlockTarget.prepareFile(path, options.sizeBytes);
-  }
-
-  /** Makes what was written durable, and gives a file its name. */
-  async commit(): Promise<void> {
+  static async prepare(target: string | ClaimedDevice, options: TargetOptions): Promise<BlockTarget> {
+    if (target instanceof ClaimedDevice) return DeviceTarget.of(target, options);
     try {
-      await this.handle.sync();
-      if (this.description.kind === "file") {
-        await rename(this.description.writePath, this.path);
-        await syncFolder(dirname(this.path));
-      }
-    } catch (error) {
-      throw notUsable(this.path, error);
-    } finally {
-      await this.handle.close();
-    }
-  }
-
-  /** Lets go of the target without finishing it: a partial file is removed, a device stays as it is. */
-  async discard(): Promise<void> {
-    await this.handle.close();
-    if (this.description.kind === "file") await rm(this.description.writePath, { force: true });
-  }
-
-  private static async prepareDevice(path: string, rdev: number, sizeBytes: number): Promise<BlockTarget> {
-    const gone = (error: unknown) => Promise.reject(notUsable(path, error));
-    const deviceBytes = await blockDeviceSizeBytes(rdev).catch(gone);
-    if (deviceBytes < sizeBytes) throw tooSmall(path, deviceBytes, sizeBytes);
-    const user = await deviceUser(path, rdev).catch(gone);
-    if (user !== undefined) throw inUse(path, user);
-    const handle = await open(path, constants.O_RDWR | constants.O_EXCL).catch((error: unknown) => {
-      throw systemErrorCode(error) === "EBUSY"
-        ? inUse(path, "another program has claimed it")
-        : notUsable(path, error);
-    });
-    return new BlockTarget(path, { kind: "block-device", writePath: path, direct: true }, handle);
-  }
-
-  private static async prepareFile(path: string, sizeBytes: number): Promise<BlockTarget> {
-    try {
-      const finalPath = await canonicalPath(path);
-      const writePath = await newPartialPath(finalPath);
-      const handle = await open(writePath, "wx+", PRIVATE_FILE_MODE);
+      const place = await HeldPlace.hold(target);
       try {
-        await copyOwnership(finalPath, writePath);
-        const direct = await supportsDirectWrites(writePath);
-        await handle.truncate(0);
-        await handle.truncate(sizeBytes);
-        return new BlockTarget(finalPath, { kind: "file", writePath, direct }, handle);
+        return await prepareAt(place, target, options);
       } catch (error) {
-        await handle.close();
-        await rm(writePath, { force: true });
+        await place.close();
         throw error;
       }
     } catch (error) {
-      throw notUsable(path, error);
+      throw targetNotUsable(target, error);
     }
+  }
+
+  /** Makes the written data durable, and gives a file its name. @throws TargetNotUsable */
+  abstract commit(): Promise<void>;
+
+  /** Releases the target without finishing it: a partial file is removed, a device stays as it is. */
+  abstract discard(): Promise<void>;
+}
+
+async function prepareAt(place: HeldPlace, path: string, options: TargetOptions): Promise<BlockTarget> {
+  const stats = await place.status();
+  if (stats?.isBlockDevice()) {
+    const device = await ClaimedDevice.openAt(place, path);
+    await place.close();
+    return DeviceTarget.of(device, options);
+  }
+  if (stats !== undefined && !stats.isFile())
+    throw new Error("it is neither a block device nor a regular file");
+  if (stats !== undefined && stats.size > 0 && options.existing === "refuse") throw targetNotEmpty(path);
+  return FileTarget.create(place, stats, options);
+}
+
+class DeviceTarget extends BlockTarget {
+  /** Prepares a device. Closes it on errors. @throws TargetTooSmall, TargetHasSignatures, TargetNotUsable */
+  static async of(device: ClaimedDevice, { sizeBytes, existing }: TargetOptions): Promise<DeviceTarget> {
+    try {
+      if (device.sizeBytes < sizeBytes) throw targetTooSmall(device.path, device.sizeBytes, sizeBytes);
+      if (existing === "refuse") await refuseSignatures(device);
+      return new DeviceTarget(device);
+    } catch (error) {
+      await device.close();
+      throw targetNotUsable(device.path, error);
+    }
+  }
+
+  private constructor(private readonly device: ClaimedDevice) {
+    const { path, handle } = device;
+    super(path, { kind: "block-device", writePath: path, fd: handle.fd, direct: true });
+  }
+
+  async commit(): Promise<void> {
+    try {
+      await this.device.handle.sync();
+    } catch (error) {
+      throw targetNotUsable(this.path, error);
+    } finally {
+      await this.device.close();
+    }
+  }
+
+  discard(): Promise<void> {
+    return this.device.close();
   }
 }
 
-/** Opens a target for one thread's aligned writes (`direct`), or for the rest (`buffered`); the thread closes it. */
+class FileTarget extends BlockTarget {
+  /**
+   * Creates the partial file. The target closes the place at its end; after an error the place is still open.
+   */
+  static async create(
+    place: HeldPlace,
+    before: Stats | undefined,
+    { sizeBytes, existing }: TargetOptions,
+  ): Promise<FileTarget> {
+    const file = await PendingFile.create(place, await newPartialName(place), PRIVATE_FILE_MODE);
+    try {
+      const mode = await takeOwner(file.handle, before, existing);
+      const direct = await supportsDirectWrites(file.handle);
+      await file.handle.truncate(0);
+      await file.handle.truncate(sizeBytes);
+      return new FileTarget(place, file, mode, direct);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    private readonly place: HeldPlace,
+    private readonly file: PendingFile,
+    /** Mode of the complete file. */
+    private readonly mode: number,
+    direct: boolean,
+  ) {
+    super(place.path, { kind: "file", writePath: file.path, fd: file.handle.fd, direct });
+  }
+
+  async commit(): Promise<void> {
+    try {
+      if (this.mode !== PRIVATE_FILE_MODE) await this.file.handle.chmod(this.mode);
+      await this.file.handle.sync();
+      await this.file.takeName();
+      await this.place.sync();
+    } catch (error) {
+      throw targetNotUsable(this.path, error);
+    } finally {
+      await this.discard();
+    }
+  }
+
+  async discard(): Promise<void> {
+    if (this.file.handle.fd < 0) return;
+    await this.file.close();
+    await this.place.close();
+  }
+}
+
+/** Opens a target for writes of one thread, which closes it. @param mode `direct` for aligned writes */
 export function openBlockTarget(target: TargetDescription, mode: "direct" | "buffered"): number {
   const direct = mode === "direct" && target.direct ? constants.O_DIRECT : 0;
-  return openSync(target.writePath, constants.O_WRONLY | direct);
+  return openSync(samePlace(target.fd), constants.O_WRONLY | direct);
 }
 
-/** A file that is replaced keeps its owner and mode. */
-async function copyOwnership(from: string, to: string): Promise<void> {
-  const stats = await stat(from).catch(() => undefined);
-  if (stats === undefined) return;
-  await chmod(to, stats.mode & 0o7777);
-  await chown(to, stats.uid, stats.gid);
+/** Returns a path to the open file, whatever its own path names now (proc_pid_fd(5)). */
+function samePlace(fd: number): string {
+  return `/proc/self/fd/${fd}`;
 }
 
-async function supportsDirectWrites(path: string): Promise<boolean> {
+/**
+ * Gives a new file the owner of the file that it replaces. Exception: without `replace`, an existing empty
+ * file of another user does not make that user the owner of the restored data.
+ * @returns the mode for the complete file
+ */
+async function takeOwner(
+  file: FileHandle,
+  before: Stats | undefined,
+  existing: TargetOptions["existing"],
+): Promise<number> {
+  if (before === undefined || (existing === "refuse" && before.uid !== process.geteuid?.()))
+    return PRIVATE_FILE_MODE;
+  const { uid, gid } = await file.stat();
+  if (uid !== before.uid || gid !== before.gid) await file.chown(before.uid, before.gid);
+  return before.mode & 0o7777;
+}
+
+async function supportsDirectWrites(file: FileHandle): Promise<boolean> {
   try {
-    const handle = await open(path, constants.O_WRONLY | constants.O_DIRECT);
+    const handle = await open(samePlace(file.fd), constants.O_WRONLY | constants.O_DIRECT);
     try {
       await handle.write(allocateAligned(DIRECT_ALIGNMENT_BYTES), 0, DIRECT_ALIGNMENT_BYTES, 0);
       return true;
@@ -141,47 +208,4 @@ async function supportsDirectWrites(path: string): Promise<boolean> {
     if (systemErrorCode(error) === "EINVAL") return false;
     throw error;
   }
-}
-
-function notUsable(path: string, cause: unknown): BlockferryError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new BlockferryError(
-    {
-      code: "TargetNotUsable",
-      message: `${path} cannot be restored to: ${reason}.`,
-      remedy:
-        systemErrorCode(cause) === "EFBIG"
-          ? "The file system there allows no file as large as the volume (ext4: 16 TiB - 4 KiB); use XFS, or a device."
-          : "Give a block device, or a file in a folder that this user may write.",
-      object: path,
-    },
-    cause,
-  );
-}
-
-function tooSmall(path: string, deviceBytes: number, sizeBytes: number): BlockferryError {
-  return new BlockferryError({
-    code: "TargetTooSmall",
-    message: `${path} holds ${deviceBytes} bytes, the volume needs ${sizeBytes}.`,
-    remedy: "Restore to a device of at least the volume's size, or to a file.",
-    object: path,
-  });
-}
-
-function inUse(path: string, user: string): BlockferryError {
-  return new BlockferryError({
-    code: "TargetInUse",
-    message: `${path} is in use: ${user}.`,
-    remedy: "Unmount or release it first (`lsblk` shows its users), or restore to another device.",
-    object: path,
-  });
-}
-
-function notEmpty(path: string): BlockferryError {
-  return new BlockferryError({
-    code: "TargetNotEmpty",
-    message: `${path} already holds data.`,
-    remedy: "Restore to another path, or replace the file with --force.",
-    object: path,
-  });
 }

@@ -1,12 +1,12 @@
-/** A run of bytes in a file or device. */
+/** A range of bytes in a file or device. */
 export interface ByteRange {
-  /** First byte. */
+  /** Position of the first byte. */
   offset: number;
   /** Number of bytes. */
   length: number;
 }
 
-/** Puts ranges in order and joins those that touch or overlap. */
+/** Sorts ranges and joins those of them that touch or overlap. */
 export function mergeRanges(ranges: ByteRange[]): ByteRange[] {
   const merged: ByteRange[] = [];
   for (const { offset, length } of ranges.toSorted((a, b) => a.offset - b.offset)) {

@@ -3,20 +3,25 @@ import { fstat, fsync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
+import { bareEnvironment } from "../foundation/bare-environment.js";
 import type { BlockSource } from "./block-source.js";
 import type { ByteRange } from "./byte-range.js";
 
 const fstatAsync = promisify(fstat);
 const fsyncAsync = promisify(fsync);
 
-/** A block as `stat` counts them, whatever the file system's own (stat(2)). */
+/** The unit of block counts in `stat`, independent of the block size of the file system (stat(2)). */
 const STAT_BLOCK_BYTES = 512;
-/** Smaller files are read whole: a file system may keep a small one in its inode and count no block for it. */
+/**
+ * Smaller files are read completely: a file system may store a small file in its inode and count no block
+ * for it.
+ */
 const SMALLEST_SPARSE_BYTES = 64 * 1024;
 
 /**
- * File systems whose block counts and `SEEK_DATA` are to be believed: ext4, XFS, btrfs, tmpfs (statfs(2), f_type). Others may
- * say 0 blocks of a file full of data, as many FUSE file systems do, and neither tar nor we could tell.
+ * File systems with correct block counts and `SEEK_DATA`: ext4, XFS, btrfs, tmpfs (statfs(2), f_type). Others
+ * may report 0 blocks for a file full of data, as many FUSE file systems do, and neither tar nor blockferry
+ * could detect that.
  */
 const TRUTHFUL_FILE_SYSTEMS: ReadonlySet<number> = new Set([0xef53, 0x58465342, 0x9123683e, 0x01021994]);
 
@@ -25,15 +30,15 @@ const TAR_SIZE_FIELD = { start: 124, end: 136 } as const;
 const TAR_TYPE_FIELD = 156;
 
 /**
- * The ranges of a sparse file that hold data, in order; everything outside them is a hole. Undefined
- * where nobody can tell: a block device, a file without holes, a file system that is not known to tell the truth, a
- * machine without GNU tar. The caller then reads every byte.
+ * Returns the ranges of a sparse file that contain data, in order; everything outside them is a hole. Returns
+ * undefined when the ranges are unknown: for a block device, a file without holes, a file system that is not
+ * listed above, or a machine without GNU tar. The caller then reads every byte.
  *
- * Node has no `lseek(SEEK_DATA)`, and this project loads no addon, so GNU tar asks the kernel: its
- * POSIX archive (sparse format 0.1) opens with the file's map, and tar is stopped once that has come.
- * FIEMAP tools such as filefrag are no substitute: they miss data that is still in the page cache. The file is synced first,
- * because btrfs before Linux 5.11 may count no block of data on their way to the disk (fstests generic/615).
- * Source: GNU tar manual, "Storing Sparse Files, Format 0.1"; lseek(2), SEEK_HOLE.
+ * Node has no `lseek(SEEK_DATA)`, and this project loads no addon. So GNU tar asks the kernel: its POSIX
+ * archive (sparse format 0.1) starts with the file's map, and tar is stopped once the map is complete. FIEMAP
+ * tools such as filefrag do not work here: they miss data that are still in the page cache. The file is
+ * synced first, because btrfs before Linux 5.11 may count no block for data that are not on disk yet (fstests
+ * generic/615). Source: GNU tar manual, "Storing Sparse Files, Format 0.1"; lseek(2), SEEK_HOLE.
  */
 export async function dataRanges(source: BlockSource): Promise<ByteRange[] | undefined> {
   if (source.kind !== "file" || source.sizeBytes < SMALLEST_SPARSE_BYTES) return undefined;
@@ -51,8 +56,9 @@ async function countsBlocksTruly(fd: number): Promise<boolean> {
 }
 
 /**
- * The pax extended header that precedes the file's data, or undefined when tar gives none. tar gets the file as a descriptor:
- * it would take some characters of a name for escapes, and a symbolic link for itself.
+ * Returns the pax extended header before the file's data, or undefined when tar writes none. tar gets the
+ * file as a descriptor. With a path, it would read some characters as escapes, and archive a symbolic link
+ * instead of its target.
  */
 function readPaxHeader(fd: number): Promise<Buffer | undefined> {
   const tar = spawn(
@@ -61,11 +67,13 @@ function readPaxHeader(fd: number): Promise<Buffer | undefined> {
       ...["--create", "--file=-", "--format=posix", "--sparse", "--sparse-version=0.1"],
       ...["--hole-detection=seek", "--dereference", "--", "/proc/self/fd/3"],
     ],
-    { stdio: ["ignore", "pipe", "ignore", fd], env: { ...process.env, TAR_OPTIONS: "" } },
+    { stdio: ["ignore", "pipe", "ignore", fd], env: bareEnvironment() },
   );
   const output = tar.stdout as Readable;
   return new Promise((resolve) => {
     const received: Buffer[] = [];
+    let receivedBytes = 0;
+    let neededBytes = TAR_BLOCK_BYTES;
     const answer = (header: Buffer | undefined) => {
       tar.kill("SIGKILL");
       resolve(header);
@@ -74,12 +82,14 @@ function readPaxHeader(fd: number): Promise<Buffer | undefined> {
     output.on("end", () => answer(undefined));
     output.on("data", (data: Buffer) => {
       received.push(data);
+      receivedBytes += data.length;
+      if (receivedBytes < neededBytes) return;
       const archive = Buffer.concat(received);
-      if (archive.length < TAR_BLOCK_BYTES) return;
       if (archive[TAR_TYPE_FIELD] !== "x".charCodeAt(0)) return answer(undefined);
       const size = archive.toString("latin1", TAR_SIZE_FIELD.start, TAR_SIZE_FIELD.end);
-      const end = TAR_BLOCK_BYTES + Number.parseInt(size, 8);
-      if (archive.length >= end) answer(archive.subarray(TAR_BLOCK_BYTES, end));
+      neededBytes = TAR_BLOCK_BYTES + Number.parseInt(size, 8);
+      if (receivedBytes >= neededBytes) answer(archive.subarray(TAR_BLOCK_BYTES, neededBytes));
+      received.splice(0, received.length, archive);
     });
   });
 }
@@ -97,7 +107,10 @@ function parseSparseMap(paxHeader: Buffer, sizeBytes: number): ByteRange[] | und
   return ranges;
 }
 
-/** Records are "length key=value\n", the length counting all of it (POSIX pax, "Extended Header"). */
+/**
+ * Parses records of the form "length key=value\n", where the length counts the whole record (POSIX pax,
+ * "Extended Header").
+ */
 function parsePaxRecords(header: Buffer): Map<string, string> {
   const records = new Map<string, string>();
   let start = 0;

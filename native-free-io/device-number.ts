@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
 
-/** A sector as sysfs counts it, whatever the device's own sector size (Documentation/ABI/stable/sysfs-block). */
+/**
+ * The unit of sizes in sysfs, independent of the sector size of the device (Documentation/ABI/stable/sysfs-block).
+ */
 const SYSFS_SECTOR_BYTES = 512;
 
-/** "major:minor" of a device, from `stat().rdev`, split as glibc's gnu_dev_major and gnu_dev_minor do. */
+/** Returns "major:minor" for `stat().rdev`, split as in glibc's gnu_dev_major and gnu_dev_minor. */
 export function deviceNumber(rdev: number): string {
   const high = Math.floor(rdev / 2 ** 32);
   const low = rdev % 2 ** 32;
@@ -12,7 +14,7 @@ export function deviceNumber(rdev: number): string {
   return `${major}:${minor}`;
 }
 
-/** Size of a block device in bytes. sysfs knows it; `fstat` on a block device always answers 0. */
+/** Returns the size of a block device in bytes, from sysfs: `fstat` on a block device always returns 0. */
 export async function blockDeviceSizeBytes(rdev: number): Promise<number> {
   const sectors = await readFile(`/sys/dev/block/${deviceNumber(rdev)}/size`, "utf8");
   return Number(sectors.trim()) * SYSFS_SECTOR_BYTES;

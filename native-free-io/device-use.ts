@@ -3,8 +3,9 @@ import { basename } from "node:path";
 import { deviceNumber } from "./device-number.js";
 
 /**
- * What uses a block device or one of its partitions: a mount, swap, or a device stacked on top of it (LVM, RAID,
- * dm-crypt). Undefined when nothing does. `O_EXCL` at open asks the kernel the same; this names the user.
+ * Returns the user of a block device or one of its partitions. That is a mount, swap, or a device stacked on
+ * top (LVM, RAID, dm-crypt), as a clause; undefined means no user. `O_EXCL` at open makes the same check, but
+ * does not name the user.
  */
 export async function deviceUser(path: string, rdev: number): Promise<string | undefined> {
   const disk = basename(await readlink(`/sys/dev/block/${deviceNumber(rdev)}`));
@@ -17,7 +18,7 @@ export async function deviceUser(path: string, rdev: number): Promise<string | u
 interface DeviceNumbers {
   /** "major:minor" of the device and its partitions. */
   numbers: Set<string>;
-  /** Kernel names of the same. */
+  /** Kernel names of the device and its partitions. */
   names: string[];
 }
 
@@ -35,7 +36,10 @@ async function numbersOf(rdev: number, disk: string): Promise<DeviceNumbers> {
   return { numbers, names };
 }
 
-/** Source: proc_pid_mountinfo(5): field 3 is major:minor, field 5 the mount point. */
+/**
+ * Returns a mount of one of the devices. Field 3 is major:minor,
+ * field 5 the mount point (proc_pid_mountinfo(5)).
+ */
 async function mountOf({ numbers }: DeviceNumbers): Promise<string | undefined> {
   for (const line of (await readFile("/proc/self/mountinfo", "utf8")).split("\n")) {
     const fields = line.split(" ");

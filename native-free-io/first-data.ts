@@ -3,17 +3,18 @@ import { type FileHandle, open } from "node:fs/promises";
 import { allocateAligned } from "./aligned-memory.js";
 
 const SAMPLE_BYTES = 1024 * 1024;
-/** The first and the last sample, and others evenly between them. */
+/** Number of samples: the first and the last one, and others evenly between them. */
 const SAMPLES = 64;
 
 /**
- * Looks into a device that is said to be blank, as an EBS volume that was made of no snapshot reads as zeros all over. Partition
- * tables and the superblocks of file systems, LVM and RAID are at the ends.
- * @returns the offset of the first sample that holds data; undefined when all are zeros
+ * Looks for data on a device that should be blank: an EBS volume that was not made from a snapshot reads as
+ * zeros. Partition tables and the superblocks of file systems, LVM and RAID are at the ends.
+ * @param fd of the open device
+ * @returns the offset of the first sample with data; undefined when all samples are zeros
  */
-export async function firstData(path: string, sizeBytes: number): Promise<number | undefined> {
-  // Past the page cache, which may still have what was there before.
-  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECT);
+export async function firstData(fd: number, sizeBytes: number): Promise<number | undefined> {
+  // Bypasses the page cache, which may still have older data.
+  const handle = await open(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_DIRECT);
   try {
     const buffer = allocateAligned(SAMPLE_BYTES);
     const zeros = Buffer.alloc(SAMPLE_BYTES);

@@ -1,23 +1,23 @@
 import { randomBytes } from "node:crypto";
-import { readdir, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
+import type { HeldPlace } from "../foundation/held-place.js";
 import { isAbandoned, OWNER_TOKEN } from "../foundation/owner-token.js";
 
 const SUFFIX = ".blockferry-partial";
 
 /**
- * A name beside `path` for a file that is to become `path` when it is complete. No two writers get the same one. Partial
- * files that killed processes left there are removed.
+ * Returns a unique temporary name for a file beside its final place. Removes partial files that killed
+ * processes left there.
  */
-export async function newPartialPath(path: string): Promise<string> {
-  const prefix = `${basename(path)}.`;
-  for (const name of await readdir(dirname(path))) {
+export async function newPartialName(place: HeldPlace): Promise<string> {
+  const prefix = `${place.name}.`;
+  for (const name of await place.names()) {
     if (!name.startsWith(prefix) || !name.endsWith(SUFFIX)) continue;
     const owner = /^([0-9a-f]{8}-\d+(?:-\d+)?)-[0-9a-f]{8}$/.exec(
       name.slice(prefix.length, -SUFFIX.length),
     )?.[1];
-    const partial = join(dirname(path), name);
-    if (owner !== undefined && (await isAbandoned(partial, owner))) await rm(partial, { force: true });
+    if (owner === undefined || !(await place.status(name))?.isFile()) continue;
+    if (await isAbandoned(join(dirname(place.path), name), owner)) await place.remove(name);
   }
-  return `${path}.${OWNER_TOKEN}-${randomBytes(4).toString("hex")}${SUFFIX}`;
+  return `${prefix}${OWNER_TOKEN}-${randomBytes(4).toString("hex")}${SUFFIX}`;
 }

@@ -1,22 +1,44 @@
 #!/usr/bin/env bash
-# Makes a worker of this machine: Node.js, the agent, its service, and no way in. As root, on Amazon Linux 2023 or Debian 12.
+# Turns this machine into a worker: Node.js, the agent and its service, without any login.
+# Run it as root, on Amazon Linux 2023 or Debian 12.
 #
-#   PAYLOAD       folder with blockferry.tgz (of npm pack), package-lock.json and the files beside this one
-#   NODE_ARCHIVE  archive of Node.js as nodejs.org has it, a URL or a path
-#   NODE_SHA256   of that archive; empty: as SHASUMS256.txt beside it says, over HTTPS
+#   PAYLOAD       folder with blockferry.tgz (from npm pack), package-lock.json and the files next to this one
+#   NODE_ARCHIVE  archive of Node.js in the form of nodejs.org, a URL or a path
+#   NODE_SHA256   SHA-256 of that archive; empty: taken over HTTPS from SHASUMS256.txt in the same folder
 #   JOBS          backup-and-restore (the default) or backup-only
-#   JOB_KEY       ARN of the KMS key that jobs must be signed with; empty: jobs are not signed
+#   JOB_KEY       ARN of the KMS key that must sign jobs; empty: jobs are not signed
+#   REPLY_KEY     ARN of the KMS key that signs heartbeats and results; empty: they are not signed
+#   EXPECT        the only accepted repository, in the form of --expect-repository; empty: any
 #   SERVE_OPTIONS options of `blockferry-agent serve`
 set -euo pipefail
 : "${PAYLOAD:?}" "${NODE_ARCHIVE:?}"
 NODE_SHA256="${NODE_SHA256:-}"
 JOBS="${JOBS:-backup-and-restore}"
 JOB_KEY="${JOB_KEY:-}"
+REPLY_KEY="${REPLY_KEY:-}"
+EXPECT="${EXPECT:-}"
 SERVE_OPTIONS="${SERVE_OPTIONS:-}"
 PATH="/usr/local/sbin:/usr/local/bin:$PATH:/usr/sbin:/sbin"
 AGENT=/opt/blockferry
-# The binding of lz4 is compiled while it is installed.
+# npm compiles the binding of lz4 during its installation.
 declare -A COMPILERS=([apt-get]="g++ make python3" [dnf]="gcc-c++ make python3")
+# Rules and units of these packages on Debian 12 and Amazon Linux 2023: lvm2, mdadm, btrfs-progs,
+# bcache-tools, multipath-tools, dmraid, ZFS, udisks2.
+VOLUME_RULES=(
+  56-lvm 69-lvm 69-dm-lvm 69-dm-lvm-metad 63-md-raid-arrays 64-md-raid-assembly 65-md-incremental
+  69-md-clustered-confirm-device 01-md-raid-creating 64-btrfs 64-btrfs-dm 64-btrfs-zoned 69-bcache
+  60-multipath 62-multipath 66-kpartx 68-del-part-nodes 60-zvol 69-vdev 90-zfs 80-udisks2
+)
+VOLUME_UNITS=(
+  lvm2-monitor.service lvm2-lvmpolld.service lvm2-lvmpolld.socket lvm2-lvmetad.service lvm2-lvmetad.socket
+  lvm2-pvscan@.service lvm-devices-import.path lvm-devices-import.service blk-availability.service
+  dm-event.service dm-event.socket mdmonitor.service mdmonitor-oneshot.service mdmonitor-oneshot.timer
+  mdcheck_start.service mdcheck_start.timer mdcheck_continue.service mdcheck_continue.timer
+  mdadm-last-resort@.service mdadm-last-resort@.timer mdadm-grow-continue@.service mdmon@.service
+  mdadm.service mdadm-raid.service multipathd.service multipathd.socket multipath-tools.service
+  dmraid-activation.service zfs-import-cache.service zfs-import-scan.service zfs-mount.service zfs-zed.service
+  udisks2.service
+)
 declare -A TOOLS=([apt-get]="ca-certificates curl xz-utils" [dnf]="tar xz")
 
 main() {
@@ -31,6 +53,8 @@ main() {
   install_agent
   say "Installing the service"
   install_service
+  say "Leaving the content of volumes alone"
+  ignore_volumes
   say "Closing the machine"
   close_machine
   clean_up
@@ -91,7 +115,8 @@ fetch() {
   esac
 }
 
-# With the versions of package-lock.json, each proven by its hash: `npm install --global` would take what is newest.
+# Installs the versions in package-lock.json, each verified by its hash; `npm install --global` would take the
+# newest.
 install_agent() {
   local before after
   before="$(installed_packages)"
@@ -116,7 +141,7 @@ link_program() {
   ln -sf "$file" "/usr/local/bin/$1"
 }
 
-# Not with --omit=dev: npm leaves out what a development dependency has as its peer, though it is installed.
+# Without --omit=dev, with which npm leaves out installed peers of development dependencies.
 write_bill_of_materials() (
   cd "$AGENT"
   npm pkg delete devDependencies
@@ -130,7 +155,7 @@ installed_packages() {
   esac | LC_ALL=C sort -u
 }
 
-# Compilers are of use to nobody on a worker but an intruder.
+# Removes compilers, which only an intruder would use on a worker.
 remove_packages() {
   local packages
   mapfile -t packages <<<"$1"
@@ -159,22 +184,57 @@ install_service() {
   systemctl enable --quiet blockferry-agent.service
 }
 
-# A job key that is set and empty would be an error.
+# Leaves empty settings out: an empty key would be an error.
 write_settings() {
   mkdir -p /etc/blockferry
   {
     [ -z "$JOB_KEY" ] || echo "BLOCKFERRY_JOB_KEY=$JOB_KEY"
+    [ -z "$REPLY_KEY" ] || echo "BLOCKFERRY_REPLY_KEY=$REPLY_KEY"
+    [ -z "$EXPECT" ] || echo "BLOCKFERRY_EXPECT_REPOSITORY=$EXPECT"
     [ -z "$SERVE_OPTIONS" ] || echo "SERVE_OPTIONS=\"$SERVE_OPTIONS\""
   } >/etc/blockferry/agent.env
 }
 
-# A masked unit cannot be started, whatever asks for it; the one that Packer is using runs on until the machine stops.
+# Volumes contain foreign data, which only the agent may read. So the system assembles no volume group, RAID
+# or multipath device from them, and mounts or activates nothing automatically. Rules and units are masked
+# even if their package is not installed, because it may be installed later.
+ignore_volumes() {
+  local rule unit
+  for rule in "${VOLUME_RULES[@]}"; do mask_file "/etc/udev/rules.d/$rule.rules"; done
+  for unit in "${VOLUME_UNITS[@]}"; do mask_file "/etc/systemd/system/$unit"; done
+  mask_file /etc/systemd/system-generators/systemd-gpt-auto-generator
+  mask_file /etc/systemd/system-generators/lvm2-activation-generator
+  mkdir -p /etc/lvm/devices /etc/mdadm /etc/sysctl.d
+  : >/etc/lvm/devices/system.devices
+  cat >/etc/lvm/lvmlocal.conf <<'EOF'
+devices {
+  use_devicesfile = 1
+  global_filter = [ "r|.*|" ]
+}
+global {
+  event_activation = 0
+}
+EOF
+  echo "AUTO -all" | tee /etc/mdadm.conf >/etc/mdadm/mdadm.conf
+  printf 'blacklist {\n  devnode ".*"\n}\n' >/etc/multipath.conf
+  # Other users cannot open a user's links, files and pipes in a shared folder.
+  printf 'fs.protected_%s\n' symlinks=1 hardlinks=1 regular=2 fifos=2 >/etc/sysctl.d/90-blockferry.conf
+}
+
+# A link to /dev/null in /etc hides the file of the same name from udev and systemd.
+mask_file() {
+  mkdir -p "$(dirname "$1")"
+  ln -sfn /dev/null "$1"
+}
+
+# Disables SSH. A masked unit cannot be started; the one that Packer uses keeps running until the machine
+# stops.
 close_machine() {
   systemctl mask --quiet ssh.service ssh.socket sshd.service sshd.socket
   rm -f /etc/ssh/ssh_host_*
 }
 
-# What must not be the same on two machines, and what only the build needed.
+# Removes files that must be unique to a machine, and files that only the build needed.
 clean_up() {
   case $manager in
     apt-get) apt-get clean && rm -rf /var/lib/apt/lists/* ;;

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Gives the agent's service, before it starts, the memory and the I/O threads that the agent reckons for this machine.
-# VOLUMES (attached at once) and DATA (of repository and volumes together) in /etc/blockferry/agent.env override what is usual;
-# where they are wrong, the journal says so, and what is usual holds: backups go on.
+# Sets the memory limit and the I/O threads of the agent's service before it starts, as the agent computes
+# them. VOLUMES (attached at once) and DATA (size of repository and volumes together) in
+# /etc/blockferry/agent.env override the defaults. When they are invalid, the journal reports it and the
+# defaults apply, so that backups continue.
 set -eu
-# Of the start before.
+# The value of the previous start.
 unset UV_THREADPOOL_SIZE
 limits="$(/usr/local/bin/blockferry-agent limits ${VOLUMES:+--volumes "$VOLUMES"} ${DATA:+--data "$DATA"})" || {
   echo "VOLUMES=${VOLUMES:-} and DATA=${DATA:-} of /etc/blockferry/agent.env are left out." >&2

@@ -1,4 +1,4 @@
-# The worker AMI: an instance of it serves the jobs of the controller, see "The worker AMI" in docs/operations.md.
+# The worker AMI. Its instances run the jobs of the controller; see docs/how-to/worker-image.md.
 #
 #   npm pack --pack-destination packer && packer init packer
 #   packer build -var region=eu-central-1 -var package=packer/blockferry-0.1.0.tgz packer
@@ -135,6 +135,26 @@ variable "job_key" {
   }
 }
 
+variable "reply_key" {
+  type        = string
+  default     = ""
+  description = "ARN of the KMS key that heartbeats and results are signed with. Default: they are not signed."
+  validation {
+    condition     = can(regex("^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?$", var.reply_key))
+    error_message = "The reply_key must be the ARN of a key itself, not of an alias."
+  }
+}
+
+variable "expect" {
+  type        = string
+  default     = ""
+  description = "Repository that workers of the AMI serve: UUID, UUID:none or UUID:KEYCHECK. Default: any."
+  validation {
+    condition     = can(regex("^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(:(none|[0-9a-f]{64}))?)?$", var.expect))
+    error_message = "The expect must be UUID, UUID:none or UUID:KEYCHECK, as blockferry-agent init prints it."
+  }
+}
+
 variable "serve_options" {
   type        = string
   default     = ""
@@ -146,6 +166,14 @@ variable "serve_options" {
   validation {
     condition     = !can(regex("--job-key", var.serve_options))
     error_message = "The --job-key of serve_options has a variable of its own: job_key."
+  }
+  validation {
+    condition     = !can(regex("--reply-key", var.serve_options))
+    error_message = "The --reply-key of serve_options has a variable of its own: reply_key."
+  }
+  validation {
+    condition     = !can(regex("--expect-repository", var.serve_options))
+    error_message = "The --expect-repository of serve_options has a variable of its own: expect."
   }
 }
 
@@ -191,7 +219,7 @@ source "amazon-ebs" "worker" {
     most_recent = true
   }
 
-  # Only for the build: the finished AMI has no SSH, and nobody but this machine may reach the instance meanwhile.
+  # Only for the build, when only this machine may reach the instance. The finished AMI has no SSH.
   ssh_username                              = local.base.user
   ssh_interface                             = var.ssh_interface
   ssh_clear_authorized_keys                 = true
@@ -256,6 +284,8 @@ build {
       "NODE_SHA256=${var.node_sha256}",
       "JOBS=${var.jobs}",
       "JOB_KEY=${var.job_key}",
+      "REPLY_KEY=${var.reply_key}",
+      "EXPECT=${var.expect}",
       "SERVE_OPTIONS=${var.serve_options}",
     ]
     execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"

@@ -2,27 +2,30 @@ import * as z from "zod/mini";
 import { byteCount } from "../repository/byte-count.js";
 import { POINT_ID, StatsSchema } from "../repository/recovery-point.js";
 
-/** What a backup does, one after the other. */
+/** The steps of a backup, in order. */
 const STEPS = ["prepare", "index", "holes", "read", "maps", "commit", "compare"] as const;
 export type BackupStep = (typeof STEPS)[number];
 
-/** What a thread of a backup can be at, as it is told: `send` is what it does while it waits, which is to hand packs to the storage. */
+/**
+ * The activities of a backup thread.
+ * In `send` a thread hands packs to the storage while it waits for reads.
+ */
 export const STAGES = ["device", "read", "zeros", "hash", "compress", "send", "storage"] as const;
 export type Stage = (typeof STAGES)[number];
 
-/** What became of a chunk; every chunk of a volume has one of these. */
+/** The outcome of a chunk; every chunk of a volume has exactly one. */
 export const OUTCOMES = ["zero", "unchanged", "deduplicated", "new"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** Of what is in a map: the outcomes, and chunks with blocks that could not be read. */
+/** The kinds of chunks in a map: the outcomes, and chunks with unreadable blocks. */
 export const MAP_KINDS = [...OUTCOMES, "bad"] as const;
 
-/** Of a map. */
+/** Maximum number of cells in a map. */
 export const MAX_CELLS = 1024;
-/** Of a timeline: enough for a chart, however long the run is. */
+/** Maximum number of spans in a timeline: enough for a chart, however long the run is. */
 export const MAX_SPANS = 400;
 const MAX_THREADS = 4096;
-/** As many as EC2 attaches to an instance. */
+/** The maximum number of volumes that EC2 attaches to an instance. */
 const MAX_VOLUMES = 128;
 const MAX_TAGS = 256;
 const MAX_TEXT = 4096;
@@ -43,32 +46,37 @@ const VolumeReportSchema = z
     /** Id of the recovery point that the volume is compared with. */
     parent: z.nullable(pointId),
     bytes: z.record(z.enum(OUTCOMES), byteCount),
-    /** In each cell, but for the last: a power of two. */
+    /** Number of chunks in each cell except the last; a power of two. */
     chunksPerCell: z.int().check(z.positive()),
-    /** For each cell, a stretch of the volume, how many of its chunks are of each kind, in the order of `MAP_KINDS`. */
+    /**
+     * For each cell, a stretch of the volume: the number of chunks of each kind, in the order of `MAP_KINDS`.
+     */
     cells: z
       .array(z.array(count).check(z.length(MAP_KINDS.length), z.refine(isSome, "a cell of no chunks")))
       .check(z.maxLength(MAX_CELLS)),
   })
   .check(z.refine(hasRoom, "a cell has more chunks than there can be in one"));
 
-/** A step of a run, in seconds since it began. */
+/** A step of a run, in seconds since the run started. */
 const StepTimeSchema = z
   .strictObject({ step: z.enum(STEPS), start: seconds, end: seconds })
   .check(z.refine(({ start, end }) => start <= end, "a step ends before it begins"));
 
-/** What the threads did between two looks at them. */
+/** The work of the threads between two samples. */
 const SpanSchema = z.strictObject({
-  /** When it ended, since the threads began. */
+  /** End of the span, in seconds since the threads started. */
   seconds,
-  /** Of the volumes, holes and zeros included. */
+  /** Bytes read from the volumes, including holes and zeros. */
   readBytes: byteCount,
   storedBytes: byteCount,
-  /** Of all threads together. */
+  /** Seconds of all threads together. */
   stages: stageSeconds,
 });
 
-/** Bounds are what a page can draw, and EC2 can need: figures of a job come from a worker, which nobody has to believe. */
+/**
+ * Figures of a job come from a worker, which is not trusted.
+ * The bounds are the most that a page can draw and EC2 can need.
+ */
 export const BackupFiguresSchema = z.strictObject({
   version: z.literal(1),
   kind: z.literal("backup"),
@@ -84,16 +92,16 @@ export const BackupFiguresSchema = z.strictObject({
   threads: z.int().check(z.positive()),
   queueDepth: z.int().check(z.positive()),
   stats: StatsSchema,
-  /** Whether the point before could be read; if not, what is unchanged counts as deduplicated. */
+  /** Whether the previous point could be read; if not, unchanged chunks count as deduplicated. */
   compared: z.boolean(),
   volumes: z.array(VolumeReportSchema).check(z.maxLength(MAX_VOLUMES)),
   steps: z.array(StepTimeSchema).check(z.maxLength(STEPS.length)),
-  /** Of each thread, what it spent its seconds on. */
+  /** The seconds of each thread, by activity. */
   stages: z.array(stageSeconds).check(z.maxLength(MAX_THREADS)),
   timeline: z.array(SpanSchema).check(z.maxLength(MAX_SPANS), z.refine(areInOrder, "spans are not in order")),
 });
 
-/** All that the report of a backup tells; it is in the page as JSON, as docs/operations.md describes it. */
+/** All figures in the report of a backup, which the page contains as JSON; see docs/how-to/reports.md. */
 export type BackupFigures = z.infer<typeof BackupFiguresSchema>;
 export type VolumeReport = z.infer<typeof VolumeReportSchema>;
 export type StepTime = z.infer<typeof StepTimeSchema>;

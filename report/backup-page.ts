@@ -38,7 +38,7 @@ const STAGE_NAMES: Record<Stage, string> = {
   storage: "waiting for the storage",
 };
 
-/** The report of a backup: a map of each volume, and where the time went. */
+/** Returns the report of a backup: a map of each volume, and the time of each activity. */
 export function backupPage(figures: BackupFigures): Markup {
   const { point, machine, repository, createdAt, seconds, stats, tags } = figures;
   const told = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
@@ -104,7 +104,7 @@ function timeSection(figures: BackupFigures): Markup[] {
   ];
 }
 
-/** What the threads of a backup did, and how fast that was; for the report of a benchmark, too. */
+/** Returns charts of the threads' activities and throughput, also for the report of a benchmark. */
 export function threadCharts({ stats, stages, timeline, threads }: BackupFigures): Markup[] {
   const together = stages.reduce(addSeconds, noSeconds());
   const whole = STAGES.reduce((sum, stage) => sum + together[stage], 0);
@@ -151,12 +151,15 @@ export function threadCharts({ stats, stages, timeline, threads }: BackupFigures
   ];
 }
 
-/** Steps of milliseconds are told as such. */
+/** Formats a duration; short steps in milliseconds. */
 function duration(seconds: number): string {
   return seconds < 0.95 ? `${Math.round(seconds * 1000)} ms` : formatSeconds(seconds);
 }
 
-/** Says in words what held the threads up: what took most of their time, if anything did. */
+/**
+ * Returns a sentence about the bottleneck.
+ * The bottleneck is the activity that took most of the threads' time, if there is one.
+ */
 function verdict(
   { sourceBytes }: BackupFigures["stats"],
   { device, storage, ...work }: StageSeconds,

@@ -1,19 +1,19 @@
 import { Markup, markup } from "./charts/markup.js";
 import { STYLE } from "./style.js";
 
-/** How every page begins, and how one is known. */
+/** The start of every page, which also identifies existing pages. */
 export const DOCTYPE = "<!doctype html>";
-/** Where scripts find the figures of a page. */
+/** Id of the element that contains the figures, for scripts. */
 const FIGURES_ID = "blockferry-figures";
 
 export interface Page {
   title: string;
   content: Markup[];
-  /** All that is drawn, for scripts: JSON in the page itself. */
+  /** All figures of the page, which it contains as JSON for scripts. */
   figures: unknown;
 }
 
-/** A page that needs nothing besides itself: browsers are told to load nothing and to run nothing. */
+/** Returns a self-contained page; its policy forbids browsers to load or run anything. */
 export function page({ title, content, figures }: Page): Markup {
   return markup`${new Markup(DOCTYPE)}
 <html lang="en">
@@ -31,13 +31,16 @@ ${content}
 `;
 }
 
-/** What `page` was given as figures. @throws SyntaxError where there are none */
+/**
+ * Returns the figures that `page` was given.
+ * @throws SyntaxError when the page has no figures
+ */
 export function figuresOf(html: string): unknown {
   const start = `id="${FIGURES_ID}">`;
   return JSON.parse(html.slice(html.lastIndexOf(start) + start.length, html.lastIndexOf("</script>")));
 }
 
-/** Nothing in it can end the element or begin a comment. */
+/** Returns JSON that cannot end the element or start a comment. */
 function jsonForScript(value: unknown): string {
   return JSON.stringify(value).replaceAll("<", "\\u003c");
 }
@@ -55,7 +58,7 @@ export function legend(entries: LegendEntry[]): Markup {
   return markup`<ul class="legend">${items}</ul>`;
 }
 
-/** The few figures that matter most. */
+/** Returns the few most important figures. */
 export function keyFigures(entries: [name: string, value: string][]): Markup {
   return markup`<dl>${entries.map(([name, value]) => markup`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
@@ -64,7 +67,7 @@ export function figure(...content: Markup[]): Markup {
   return markup`<figure>${content}</figure>`;
 }
 
-/** The first row is the head. */
+/** Returns a table; the first row is the head. */
 export function table([head = [], ...rows]: string[][]): Markup {
   return markup`<div class="table"><table><tr>${head.map((cell) => markup`<th>${cell}</th>`)}</tr>${rows.map(
     (row) => markup`<tr>${row.map((cell) => markup`<td>${cell}</td>`)}</tr>`,

@@ -1,5 +1,6 @@
 import { BlockferryError } from "../foundation/blockferry-error.js";
-import { type OwnFile, whyForeign } from "../foundation/own-file.js";
+import { atPlace } from "../foundation/held-place.js";
+import { type OwnFile, refuseForeignFile } from "../foundation/own-file.js";
 import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
 import { replaceFile, tryReplacing } from "../foundation/replace-file.js";
 import type { Markup } from "./charts/markup.js";
@@ -7,37 +8,46 @@ import { DOCTYPE } from "./page.js";
 
 const PAGE: OwnFile = { what: "web page", beginning: new RegExp(`^${DOCTYPE}`, "i") };
 
-/** Where a report goes once there is something to report. */
+/** The path of a report that is written later. */
 export class ReportFile {
   private constructor(private readonly path: string) {}
 
   /**
-   * Finds out whether a page can be written there, and leaves nothing behind. What is there already is replaced later only if it is a
-   * page: a name that was mistyped may be that of a disk image.
+   * Checks that a page can be written there, and leaves no file behind.
+   * An existing file is later replaced only if it is a page, because a mistyped name may be that of a disk
+   * image.
    * @throws ReportNotWritable
    */
   static async prepare(path: string): Promise<ReportFile> {
     try {
-      const reason = await whyForeign(path, PAGE);
-      if (reason !== undefined) throw notWritable(path, reason);
-      await tryReplacing(path);
+      await atPlace(path, async (place) => {
+        await refuseForeignFile(place, PAGE);
+        await tryReplacing(place);
+      });
     } catch (error) {
-      throw error instanceof BlockferryError ? error : notWritable(path, reasonOf(error), error);
+      throw notWritable(path, error);
     }
     return new ReportFile(path);
   }
 
-  /** It shows tags, paths and maps of the volumes: a new one is for its owner alone. */
+  /**
+   * Writes the page. A new file is readable only by its owner, because it shows tags, paths and maps of the
+   * volumes.
+   * @throws RefusedPath when another kind of file is there by now; a system error
+   */
   async write(page: Markup): Promise<void> {
-    await replaceFile(this.path, page.text, PRIVATE_FILE_MODE);
+    await atPlace(this.path, async (place) => {
+      await refuseForeignFile(place, PAGE);
+      await replaceFile(place, page.text, PRIVATE_FILE_MODE);
+    });
   }
 }
 
-function notWritable(path: string, reason: string, cause?: unknown): BlockferryError {
+function notWritable(path: string, cause: unknown): BlockferryError {
   return new BlockferryError(
     {
       code: "ReportNotWritable",
-      message: `The report cannot be written to ${path}: ${reason}.`,
+      message: `The report cannot be written to ${path}: ${reasonOf(cause)}.`,
       remedy:
         "Nothing was begun. Name a new file in a folder that exists and may be written to, as in --report backup.html",
       object: path,

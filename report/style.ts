@@ -1,4 +1,4 @@
-/** Of every tone that charts draw in: its colour on light ground, and on dark. */
+/** The colours of every tone that charts use, on a light and on a dark background. */
 const TONES: Record<string, [light: string, dark: string]> = {
   zero: ["#dcdad3", "#3a3f45"],
   unchanged: ["#9db4ca", "#4f6b87"],
@@ -24,7 +24,10 @@ const tonesOf = (ground: 0 | 1) =>
     .map(([tone, colours]) => `.t-${tone}{--tone:${colours[ground]}}`)
     .join("");
 
-/** One sheet for all reports: light or dark as the reader's system is, and no font or picture from elsewhere. */
+/**
+ * The style sheet of all reports.
+ * It is light or dark like the reader's system, and loads no fonts or images.
+ */
 export const STYLE = `
 :root{color-scheme:light dark;--ground:#fdfdfb;--text:#1c1f22;--quiet:#5a5f66;--rule:#dddcd5}
 ${tonesOf(0)}

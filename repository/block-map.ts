@@ -3,18 +3,19 @@ import { CHUNK_ID_BYTES, ZERO_CHUNK_ID } from "./chunk-id.js";
 import type { ChunkIndex } from "./chunk-index.js";
 import { VolumeChunks } from "./volume-chunks.js";
 
-/** Children of a node: a node of the lowest level maps 2,048 chunks of 512 KiB, which is 1 GiB. */
+/** Children of a node. A node of the lowest level maps 2,048 chunks of 512 KiB, which is 1 GiB. */
 export const MAP_FANOUT = 2048;
 
-/** A node's entry in the index, or -1 for a node of zeros only. */
+/** A node's entry in the index, or -1 for a node of zeros. */
 type NodeEntry = number;
 
 /**
- * Stores a volume's block map and returns its root id, which proves every chunk of the volume (a Merkle tree).
+ * Stores a volume's block map and returns its root id. The root id proves every chunk of the volume (a Merkle
+ * tree).
  *
- * The lowest nodes list the ids of 2,048 chunks each; the nodes above list the ids of 2,048 nodes; there is at least
- * one level, and the root stands alone on the highest. Nodes are stored as chunks, so what did not change since an
- * earlier recovery point costs nothing. Zeros are the zero id on every level.
+ * The lowest nodes list the ids of 2,048 chunks each; the nodes above list the ids of 2,048 nodes. There is
+ * at least one level, and the root is the only node of the highest one. Nodes are stored as chunks, so parts
+ * that did not change since an earlier recovery point cost nothing. Zeros are the zero id on every level.
  *
  * @param storeChunk stores a chunk and returns its index entry
  */
@@ -35,7 +36,7 @@ export async function storeBlockMap(
   return level.ids(index, 0, 1) ?? ZERO_CHUNK_ID;
 }
 
-/** Nodes in the block map of a volume of so many chunks. */
+/** Returns the number of nodes in a volume's block map. */
 export function mapNodeCount(chunks: number): number {
   let nodes = 0;
   let level = chunks;
@@ -50,19 +51,16 @@ export interface BlockMapReader {
   index: ChunkIndex;
   /** Reads and proves the chunk of an index entry. */
   readChunk(entry: number): Promise<Buffer>;
-  /** A chunk that the map names and the index does not know: data are missing. */
+  /** Called for a chunk that is in the map but not in the index: its data are missing. */
   onMissingChunk(position: number, id: Buffer): void;
-  /** A node that cannot be had: everything below it is unknown. `length` counts chunks. */
+  /** Called for a node that cannot be read: everything below it is unknown. `length` counts chunks. */
   onMissingNode(position: number, length: number, error: unknown): void;
 }
 
-/** Nodes read at once; one is 64 KiB. */
+/** Parallel reads of nodes, each of 64 KiB. */
 const NODE_READS = 16;
 
-/**
- * Reads a volume's block map from its root down.
- * @param count chunks in the volume
- */
+/** Reads a volume's block map from the root down. @param count chunks in the volume */
 export async function loadBlockMap(
   root: Buffer,
   count: number,
@@ -79,7 +77,7 @@ export async function loadBlockMap(
   return level;
 }
 
-/** Chunks below one node, for each level from the root's to the lowest. */
+/** Returns the number of chunks below one node of each level. The level of the root comes first. */
 export function nodeSpans(count: number): number[] {
   const spans = [MAP_FANOUT];
   while ((spans[0] as number) < count) spans.unshift((spans[0] as number) * MAP_FANOUT);

@@ -7,8 +7,8 @@ import { packKey } from "./pack-format.js";
 export type Compression = "lz4" | "none";
 
 /**
- * Writes a chunk into `into[at...]`, compressed when that makes it smaller.
- * @returns the bytes taken: fewer than `payload.length` exactly when it was compressed
+ * Writes a chunk into `into[at...]`, compressed if that makes it smaller.
+ * @returns the bytes written: fewer than `payload.length` exactly when the chunk was compressed
  */
 export function encodeChunk(payload: Buffer, into: Buffer, at: number, compression: Compression): number {
   if (compression === "lz4" && payload.length > 1) {
@@ -19,8 +19,9 @@ export function encodeChunk(payload: Buffer, into: Buffer, at: number, compressi
 }
 
 /**
- * Decrypts and decodes a chunk into the start of `into`, and proves it to be the chunk that its id names.
+ * Decrypts and decodes a chunk and proves it by its id.
  * @param packId the pack that it was read from
+ * @param into takes the chunk at its start
  * @param cipher of the repository
  * @returns the chunk, a view of `into`
  * @throws ChunkCorrupt with the pack and the offset of the chunk in it
@@ -44,8 +45,9 @@ export function decodeChunk(
 }
 
 /**
- * Checks the stored bytes themselves. A flipped bit in compressed data may by chance decode to the right chunk, which
- * is good enough for a restore; a verification must find it all the same. Where chunks are encrypted, `decodeChunk` has found it.
+ * Checks the stored bytes themselves. A flipped bit in compressed data may by chance decode to the right
+ * chunk. That is good enough for a restore, but a verification must find it. For encrypted chunks
+ * `decodeChunk` has already found it.
  * @throws ChunkCorrupt
  */
 export function checkStoredBytes(record: ChunkRecord, packId: string, stored: Buffer, cipher: Cipher): void {

@@ -3,11 +3,11 @@ import { nodeSpans } from "./block-map.js";
 import { CHUNK_ID_BYTES, ZERO_CHUNK_ID } from "./chunk-id.js";
 import type { ChunkIndex } from "./chunk-index.js";
 
-/** Nodes read at once; one is 64 KiB. */
+/** Parallel reads of nodes, each of 64 KiB. */
 const NODE_READS = 16;
 
 const NOBODY = 0;
-/** More than one owner. */
+/** Marks a chunk with more than one owner. */
 const SEVERAL = 0xffff_ffff;
 
 export interface ChunkOwnersOptions {
@@ -17,35 +17,39 @@ export interface ChunkOwnersOptions {
 }
 
 /**
- * Finds every chunk that block maps name, and which owner alone names it. 4 bytes a chunk, and as many again for each level
- * of nodes. A node is read once, or twice when several owners share it, however many there are.
+ * Finds every chunk in block maps, and its owner. The owner is known if it is the only one. Takes 4 bytes a
+ * chunk, and the same again for each level of nodes. A node is read once, or twice if it has several owners,
+ * however many.
  */
 export class ChunkOwners {
   private readonly owners: Uint32Array;
-  /** Of nodes by level, the lowest first: the same bytes may be a node on one level and data on another. */
+  /**
+   * Owners of nodes by level, the lowest first: the same bytes may be a node on one level
+   * and data on another.
+   */
   private readonly nodeOwners: Uint32Array[] = [];
 
   constructor(private readonly options: ChunkOwnersOptions) {
     this.owners = new Uint32Array(options.index.size);
   }
 
-  /** Whether anybody needs the chunk or node of an index entry. */
+  /** Returns whether any owner needs the chunk or node of an index entry. */
   isNeeded(entry: number): boolean {
     return this.owners[entry] !== NOBODY;
   }
 
-  /** Who alone needs it; undefined when nobody or more than one does. */
+  /** Returns the only owner that needs it; undefined with no owner or several. */
   soleOwner(entry: number): number | undefined {
     const owner = this.owners[entry] as number;
     return owner === NOBODY || owner === SEVERAL ? undefined : owner - 1;
   }
 
   /**
-   * Adds what a volume needs.
+   * Adds the chunks and nodes of a volume.
    * @param root of its block map
    * @param count chunks in the volume
    * @param owner a whole number from 0
-   * @throws ChunkMissing, ChunkCorrupt: what it needs cannot be told
+   * @throws ChunkMissing, ChunkCorrupt when the block map cannot be read completely
    */
   async add(root: Buffer, count: number, owner: number): Promise<void> {
     if (count === 0) return;
@@ -70,7 +74,7 @@ export class ChunkOwners {
     return children;
   }
 
-  /** @returns the nodes whose children have not been given to this owner yet, or not to several */
+  /** Returns the nodes whose children have not yet been added for this owner, or not for several owners. */
   private claimNodes(parents: Children[], level: number): ClaimedNode[] {
     const owners = this.nodeOwners[level] ?? new Uint32Array(this.options.index.size);
     this.nodeOwners[level] = owners;
@@ -104,13 +108,13 @@ interface ClaimedNode {
   owner: number;
 }
 
-/** The ids in a node, and whose they are. */
+/** The ids in a node, and the owner of each. */
 interface Children {
   ids: Buffer;
   owner: number;
 }
 
-/** @returns whether that changed whose it is */
+/** Adds an owner of an entry. @returns whether that changed the recorded owner */
 function claim(owners: Uint32Array, entry: number, owner: number): boolean {
   const before = owners[entry] as number;
   if (before === owner || before === SEVERAL) return false;

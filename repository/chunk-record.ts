@@ -1,8 +1,11 @@
 import { CHUNK_BYTES } from "./chunk-id.js";
 
+/** Offset of the first payload in a pack. */
+export const PACK_HEADER_BYTES = 32;
+
 /**
- * How a chunk is described wherever it is listed: in the footer of its pack, in index segments (which add the
- * number of the pack) and, in those very bytes, in the memory of the chunk index.
+ * Size of a chunk's description in bytes. It is the same everywhere: in the footer of a pack, in index
+ * segments (which add the pack number), and in the memory of the chunk index.
  */
 export const CHUNK_RECORD_BYTES = 52;
 
@@ -16,19 +19,19 @@ const RECORD = {
   encoding: 48,
 } as const;
 
-/** How a chunk's bytes stand in the pack. */
+/** Encodings of a chunk in a pack. */
 export const ENCODING = { raw: 0, lz4: 1 } as const;
 
 /** One chunk in one pack. */
 export interface ChunkRecord {
   id: Buffer;
-  /** Where its bytes start in the pack. */
+  /** Offset of the stored bytes in the pack. */
   offset: number;
-  /** How many bytes it takes in the pack. */
+  /** Number of bytes in the pack. */
   storedBytes: number;
-  /** How many bytes it has when decoded. */
+  /** Number of bytes after decoding. */
   rawBytes: number;
-  /** CRC-32 (ISO 3309) of the stored bytes; 0 where they are encrypted, and end in a tag. */
+  /** CRC-32 (ISO 3309) of the stored bytes; 0 for encrypted chunks, whose stored bytes end in a tag. */
   crc32: number;
   encoding: number;
 }
@@ -54,20 +57,51 @@ export function readChunkRecord(from: Buffer, at: number): ChunkRecord {
 }
 
 /**
- * Whether a pack can hold what a record says. Readers make room for as much as it says, so it must be asked before anybody believes it.
- * @param payloadEnd where the pack's payloads end at the latest
- * @param tagBytes that follow each payload
+ * The most bytes that one byte of an LZ4 block can decode to:
+ * a length byte of 255 in a match (LZ4 block format).
+ */
+const MAX_LZ4_RATIO = 255;
+
+/**
+ * Returns whether a record can be true: its chunk has a known encoding, possible lengths for that encoding,
+ * and lies within the payloads. Readers allocate memory for these lengths, and backups rely on the chunk, so
+ * both must check this first.
+ * @param payloadEnd upper bound of the end of the pack's payloads
+ * @param tagBytes bytes after each payload
  */
 export function canStandIn(payloadEnd: number, tagBytes: number, from: Buffer, at: number): boolean {
   const storedBytes = from.readUInt32LE(at + RECORD.storedBytes);
+  const rawBytes = from.readUInt32LE(at + RECORD.rawBytes);
   return (
-    storedBytes <= CHUNK_BYTES + tagBytes &&
-    from.readUInt32LE(at + RECORD.rawBytes) <= CHUNK_BYTES &&
+    rawBytes > 0 &&
+    rawBytes <= CHUNK_BYTES &&
+    isPossible(from.readUInt32LE(at + RECORD.encoding), storedBytes - tagBytes, rawBytes) &&
+    from.readUInt32LE(at + RECORD.offset) >= PACK_HEADER_BYTES &&
     from.readUInt32LE(at + RECORD.offset) + storedBytes <= payloadEnd
   );
 }
 
-/** The `offset` of a record alone, for where it is asked for often. */
+function isPossible(encoding: number, encodedBytes: number, rawBytes: number): boolean {
+  if (encoding === ENCODING.raw) return encodedBytes === rawBytes;
+  return (
+    encoding === ENCODING.lz4 &&
+    encodedBytes > 0 &&
+    encodedBytes < rawBytes &&
+    rawBytes <= MAX_LZ4_RATIO * encodedBytes
+  );
+}
+
+/** Returns only the `offset` of a record, for hot loops. */
 export function recordOffset(from: Buffer, at: number): number {
   return from.readUInt32LE(at + RECORD.offset);
+}
+
+/** Returns only `storedBytes` of a record. */
+export function recordStoredBytes(from: Buffer, at: number): number {
+  return from.readUInt32LE(at + RECORD.storedBytes);
+}
+
+/** Returns only `rawBytes` of a record. */
+export function recordRawBytes(from: Buffer, at: number): number {
+  return from.readUInt32LE(at + RECORD.rawBytes);
 }

@@ -1,16 +1,19 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
-import { listLeases } from "./lease.js";
-import { readSealedIfThere } from "./read-sealed.js";
+import type { BlockferryError } from "../foundation/blockferry-error.js";
+import { listLeases, type StandingLease } from "./lease.js";
+import { readNamed, readOrNote, readSealed, readSealedIfThere } from "./read-sealed.js";
 import { sealJson } from "./sealed-json.js";
 import type { Storage } from "./storage/storage.js";
 
 const FOLDER = "prune/";
 const KEY = /^prune\/([0-9a-f]{16})\.json$/;
 
+const RUNS_KEY = /^prune\/[0-9a-f]{16}-(witnesses|readers)\.json$/;
+
 const PACK_ID = /^[0-9a-f]{32}$/;
 
-/** Checked as one value: there may be millions, and an issue for each that is none would take gigabytes. */
+/** Checked as one value: with millions of ids, one issue for each invalid id would take gigabytes. */
 const PackIdsSchema = z.custom<string[]>(
   (value) => Array.isArray(value) && value.every((id) => typeof id === "string" && PACK_ID.test(id)),
   "not all are ids of packs",
@@ -31,12 +34,13 @@ const RunsSchema = z.strictObject({
 });
 
 /**
- * Runs that are waited for: the `witnesses` had begun when the condemnation was durable, and may come to rely on the packs;
- * the `readers` had begun when these were first found unneeded after that, and may still read them.
+ * Runs that `prune` waits for. The `witnesses` had started when the condemnation became durable, and may
+ * start to rely on the packs. The `readers` had started when the packs were first found unneeded after that,
+ * and may still read them.
  */
 export type WaitedFor = "witnesses" | "readers";
 
-/** Packs that are to be removed. From the moment it is there, no backup that begins relies on them. */
+/** Packs that will be removed. Once it is stored, no backup that starts later relies on them. */
 export type Condemnation = z.infer<typeof CondemnationSchema>;
 
 export async function condemn(storage: Storage, packs: string[]): Promise<void> {
@@ -45,41 +49,94 @@ export async function condemn(storage: Storage, packs: string[]): Promise<void> 
   await recordRuns(storage, id, "witnesses");
 }
 
-/** Replaces it: packs that are pardoned are left out. */
+/** Replaces a condemnation, for example without the packs that are pardoned. */
 export function writeCondemnation(storage: Storage, condemnation: Condemnation): Promise<void> {
   return storage.put(condemnationKey(condemnation.id), sealJson(condemnation));
 }
 
-/** Oldest first. @throws ObjectCorrupt */
-export async function listCondemnations(storage: Storage): Promise<Condemnation[]> {
-  const condemnations: Condemnation[] = [];
+export interface CondemnationList {
+  /** Oldest first. */
+  condemnations: Condemnation[];
+  /**
+   * Errors of unreadable condemnations. Their packs are unknown: `prune` removes no packs because of them, so
+   * backups may rely on all packs (docs/architecture.md).
+   */
+  unreadable: BlockferryError[];
+}
+
+export async function listCondemnations(storage: Storage): Promise<CondemnationList> {
+  const list: CondemnationList = { condemnations: [], unreadable: [] };
   for (const { key } of await storage.list(FOLDER)) {
     if (!KEY.test(key)) continue;
-    const found = await readSealedIfThere(storage, key, CondemnationSchema);
-    if (found !== undefined) condemnations.push(found);
+    const found = await readOrNote(list.unreadable, () => readCondemnation(storage, key));
+    if (found !== undefined) list.condemnations.push(found);
   }
-  return condemnations.sort((a, b) => (a.condemnedAt < b.condemnedAt ? -1 : 1));
+  list.condemnations.sort((a, b) => (a.condemnedAt < b.condemnedAt ? -1 : 1));
+  return list;
 }
 
 /**
- * Writes down which runs there are, unless that is done already. A later look than the first, after a kill, makes the list
- * only longer.
+ * Records the current runs, unless that is already done. A later record, after a kill, only makes the list
+ * longer. An unreadable lease also counts as a run.
  * @returns ids of their leases
+ * @throws ObjectCorrupt, RepositoryUnsupported when the list exists and cannot be read
  */
-export async function recordRuns(storage: Storage, id: string, which: WaitedFor): Promise<string[]> {
+async function recordRuns(storage: Storage, id: string, which: WaitedFor): Promise<string[]> {
   const key = runsKey(id, which);
   const known = await readSealedIfThere(storage, key, RunsSchema);
   if (known !== undefined) return known.leases;
-  const runs = (await listLeases(storage)).filter(({ purpose }) => purpose !== "prune");
-  const leases = runs.map((lease) => lease.id);
+  const { leases: all, unreadableIds } = await listLeases(storage);
+  const runs = all.filter(({ purpose }) => purpose !== "prune");
+  const leases = [...runs.map((lease) => lease.id), ...unreadableIds];
   await storage.put(key, sealJson({ version: 1, leases }));
   return leases;
 }
 
-/** Call it when the packs are gone or pardoned. The condemnation goes last, so that a kill leaves nothing unlisted. */
+/**
+ * Returns the runs that must end before the packs of a condemnation may go. The stored list is not trusted: a
+ * planted one can leave runs out. So each lease that the storage received before the condemnation, or before
+ * the list of readers, also counts. Those times are the storage's own.
+ * @returns ids of the leases that still exist
+ * @throws ObjectCorrupt, RepositoryUnsupported when the list exists and cannot be read
+ */
+export async function runsToWaitFor(storage: Storage, id: string, which: WaitedFor): Promise<string[]> {
+  const listed = new Set(await recordRuns(storage, id, which));
+  const decisive = which === "witnesses" ? condemnationKey(id) : runsKey(id, which);
+  const receivedAt = (await storage.list(FOLDER)).find(({ key }) => key === decisive)?.modifiedAt;
+  const { leases, unreadableIds } = await listLeases(storage);
+  const isBefore = (lease: StandingLease) =>
+    receivedAt !== undefined && lease.receivedAt !== undefined && lease.receivedAt <= receivedAt;
+  const waitedFor = leases.filter(
+    (lease) => listed.has(lease.id) || (lease.purpose !== "prune" && isBefore(lease)),
+  );
+  return [...unreadableIds, ...waitedFor.map((lease) => lease.id)];
+}
+
+/**
+ * Removes a condemnation whose packs are gone or pardoned. The condemnation itself goes last, so that a kill
+ * leaves nothing unlisted.
+ */
 export async function endCondemnation(storage: Storage, id: string): Promise<void> {
   await storage.delete([runsKey(id, "witnesses"), runsKey(id, "readers")]);
   await storage.delete([condemnationKey(id)]);
+}
+
+/** Returns whether a condemnation still exists and names these packs; checked right before their removal. */
+export async function stillCondemns(storage: Storage, { id, packs }: Condemnation): Promise<boolean> {
+  const found = await readOrNote([], () => readCondemnation(storage, condemnationKey(id)));
+  const named = new Set(found?.packs);
+  return packs.every((pack) => named.has(pack));
+}
+
+/** Reads a document below `prune/`. @throws ObjectNotFound, ObjectCorrupt, RepositoryUnsupported */
+export function readPruneDocument(storage: Storage, key: string): Promise<unknown> | undefined {
+  if (KEY.test(key)) return readCondemnation(storage, key);
+  if (RUNS_KEY.test(key)) return readSealed(storage, key, RunsSchema);
+  return key === NOTICED_KEY ? readSealed(storage, key, NoticedSchema) : undefined;
+}
+
+function readCondemnation(storage: Storage, key: string): Promise<Condemnation> {
+  return readNamed(storage, key, CondemnationSchema, condemnationKey);
 }
 
 function condemnationKey(id: string): string {
@@ -94,7 +151,7 @@ const NOTICED_KEY = `${FOLDER}noticed.json`;
 const TIME = z.iso.datetime();
 const NoticedSchema = z.strictObject({
   version: z.literal(1),
-  /** When a pack was first found to be unneeded or wasteful, by its id. */
+  /** Time at which each pack was first found to be unneeded or wasteful, by pack id. */
   packs: z.custom<Record<string, string>>(isTimesByPack, "not all are times of packs"),
 });
 
@@ -104,9 +161,17 @@ function isTimesByPack(value: unknown): boolean {
   return Object.keys(times).every((id) => PACK_ID.test(id) && TIME.safeParse(times[id]).success);
 }
 
-/** Since when `prune` has found packs worth removing. Backups rely on them all the same until they are condemned. */
-export async function readNoticed(storage: Storage): Promise<Record<string, string>> {
-  return (await readSealedIfThere(storage, NOTICED_KEY, NoticedSchema))?.packs ?? {};
+/**
+ * Returns the time since when `prune` has found packs worth removing. Backups may still rely on them until
+ * they are condemned. If the times cannot be read, the grace period of all packs starts again.
+ * @param unreadable gets the error
+ */
+export async function readNoticed(
+  storage: Storage,
+  unreadable: BlockferryError[],
+): Promise<Record<string, string>> {
+  const noticed = await readOrNote(unreadable, () => readSealed(storage, NOTICED_KEY, NoticedSchema));
+  return noticed?.packs ?? {};
 }
 
 export async function writeNoticed(storage: Storage, packs: Record<string, string>): Promise<void> {

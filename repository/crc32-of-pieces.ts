@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 /** The polynomial of CRC-32 (IEEE 802.3), bits reversed. */
 const POLYNOMIAL = 0xedb88320;
 
-/** The CRC-32 of what has been added so far, for whoever knows it. */
+/** The CRC-32 of all pieces so far, if it is known. */
 export interface PartChecksum {
   readonly value: number | undefined;
   add(bytes: Uint8Array): void;
@@ -12,7 +12,7 @@ export interface PartChecksum {
   reset(): void;
 }
 
-/** Where the CRC-32 of the pieces is not known: who needs that of the whole computes it. */
+/** For pieces without a known CRC-32: a consumer that needs the CRC-32 of the whole must compute it. */
 export const UNKNOWN_CRC32: PartChecksum = {
   value: undefined,
   add: () => undefined,
@@ -21,8 +21,8 @@ export const UNKNOWN_CRC32: PartChecksum = {
 };
 
 /**
- * The CRC-32 of bytes that come in pieces whose own CRC-32 may be known already: joining two of them takes a microsecond, whatever
- * their length, where reading the bytes again takes a millisecond for 8 MiB. (zlib: crc32_combine)
+ * The CRC-32 of consecutive pieces, some with a known CRC-32. To join two of them takes a microsecond for any
+ * length, while reading 8 MiB again takes a millisecond. (zlib: crc32_combine)
  */
 export class Crc32OfPieces implements PartChecksum {
   private joined = 0;
@@ -57,7 +57,7 @@ function powers(): Uint32Array {
   return table;
 }
 
-/** What a CRC is multiplied with when so many bytes follow: x to the power of their bits. */
+/** Returns the factor for a CRC that `bytes` more bytes follow: x to the power of their bits. */
 function shiftBy(bytes: number): number {
   let product = 1 << 31;
   for (let left = bytes, n = 3; left > 0; left >>>= 1, n++) {
@@ -66,7 +66,7 @@ function shiftBy(bytes: number): number {
   return product;
 }
 
-/** The product of two polynomials over GF(2), modulo the CRC's; bit 31 is the coefficient of 1. */
+/** Returns the product of two polynomials over GF(2), modulo the CRC's; bit 31 is the coefficient of 1. */
 function multiply(a: number, b: number): number {
   let product = 0;
   let shifted = b;

@@ -2,7 +2,7 @@ import { type ChunkIndex, INDEX_ENTRY_BYTES } from "./chunk-index.js";
 
 const PAGE_ENTRIES = 4096;
 
-/** Index entries in the order in which they came. They take their own 56 bytes each, and keep no segment in memory. */
+/** Index entries in order of insertion. They take 56 bytes each, and keep no segment in memory. */
 export class EntryList {
   private readonly pages: Buffer[] = [];
   private length = 0;
@@ -11,7 +11,7 @@ export class EntryList {
     return this.length;
   }
 
-  /** Adds the entry that begins at byte `at`. */
+  /** Adds the entry at byte `at`. */
   add(from: Buffer, at: number): void {
     const place = this.length % PAGE_ENTRIES;
     if (place === 0) this.pages.push(Buffer.allocUnsafe(PAGE_ENTRIES * INDEX_ENTRY_BYTES));
@@ -19,7 +19,7 @@ export class EntryList {
     this.length++;
   }
 
-  /** The index must have room for all of them. */
+  /** Inserts all entries into an index, which must have room for them. */
   insertInto(index: ChunkIndex): void {
     for (let entry = 0; entry < this.length; entry++) {
       const page = this.pages[Math.floor(entry / PAGE_ENTRIES)] as Buffer;

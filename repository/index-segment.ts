@@ -2,7 +2,13 @@ import { createHash } from "node:crypto";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { CHUNK_ID_BYTES } from "./chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "./chunk-index.js";
-import { CHUNK_RECORD_BYTES, canStandIn, recordOffset } from "./chunk-record.js";
+import {
+  CHUNK_RECORD_BYTES,
+  canStandIn,
+  PACK_HEADER_BYTES,
+  recordOffset,
+  recordStoredBytes,
+} from "./chunk-record.js";
 import type { Cipher } from "./encryption/cipher.js";
 import { maxObjectBytes } from "./object-bounds.js";
 import { PACK_ID_BYTES } from "./pack-format.js";
@@ -11,19 +17,20 @@ import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage, StoredObject } from "./storage/storage.js";
 
 /**
- * An index segment lists packs and every chunk in them, sorted by chunk id. Its name is the SHA-256 of its bytes.
- * docs/format.md gives every byte.
+ * An index segment lists packs and every chunk in them, sorted by chunk id. Its name is the SHA-256 of its
+ * bytes. docs/format.md describes every byte.
  */
 const MAGIC = Buffer.from("BFRYINDX", "latin1");
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 32;
+const RESERVED_AT = 20;
 const PACK_ROW_BYTES = 24;
-/** 16 TiB of packs; segments are closed long before. Each that is missing is a problem of its own. */
+/** 16 TiB of packs; segments are closed long before. Each missing pack is a problem of its own. */
 const MAX_PACKS = 2 ** 18;
-/** Not its key: that is known only when it is encrypted. */
+/** The name for encryption. It is not the key, which is known only after encryption. */
 const ENCRYPTED_AS = "index";
 
-/** A finished pack and the records of its chunks, as its footer has them. */
+/** A finished pack and the records of its chunks, as in its footer. */
 export interface IndexedPack {
   id: string;
   sizeBytes: number;
@@ -32,19 +39,47 @@ export interface IndexedPack {
 
 export interface IndexSegment {
   packs: { id: string; sizeBytes: number }[];
-  /** Entries of 56 bytes, sorted by chunk id; the pack number counts the packs of this segment. */
+  /** Entries of 56 bytes, sorted by chunk id; pack numbers count the packs of this segment. */
   entries: Buffer;
 }
 
-/** @returns the key under which the segment is stored */
+/** Stores an index segment. @returns its key */
 export async function writeIndexSegment(storage: Storage, packs: readonly IndexedPack[]): Promise<string> {
   const segment = storage.cipher.encryptObject(ENCRYPTED_AS, encodeIndexSegment(packs));
-  const key = `index/${sha256Hex(segment)}`;
-  await storage.put(key, segment);
+  const key = segmentKey(segment);
+  try {
+    await storage.put(key, segment, { ifNoneMatch: "*" });
+  } catch (error) {
+    if (!(error instanceof BlockferryError) || error.code !== "ObjectExists") throw error;
+    await replaceIfDamaged(storage, key, segment);
+  }
   return key;
 }
 
-/** @throws ObjectCorrupt, RepositoryUnsupported */
+function segmentKey(segment: Buffer): string {
+  return `index/${sha256Hex(segment)}`;
+}
+
+/**
+ * Replaces a damaged segment. Its name is the hash of its bytes, so another object under that name is equal
+ * or damaged.
+ */
+async function replaceIfDamaged(storage: Storage, key: string, segment: Buffer): Promise<void> {
+  if (await isWhole(storage, key)) return;
+  await storage.delete([key]);
+  await storage.put(key, segment, { ifNoneMatch: "*" });
+}
+
+async function isWhole(storage: Storage, key: string): Promise<boolean> {
+  try {
+    return segmentKey(await storage.get(key)) === key;
+  } catch (error) {
+    if (error instanceof BlockferryError && error.code === "ObjectCorrupt") return false;
+    throw error;
+  }
+}
+
+/** Reads and proves an index segment. @throws ObjectCorrupt, RepositoryUnsupported */
 export async function readIndexSegment(storage: Storage, key: string): Promise<IndexSegment> {
   return againIfDamaged(async () => decodeIndexSegment(await storage.get(key), key, storage.cipher));
 }
@@ -59,7 +94,11 @@ export function encodeIndexSegment(packs: readonly IndexedPack[]): Buffer {
   return Buffer.concat([header, ...packs.map(packRow), entries]);
 }
 
-/** @param key the object's key, whose last part must be the SHA-256 of `stored` */
+/**
+ * Decodes and checks an index segment.
+ * @param key of the object; its last part must be the SHA-256 of `stored`
+ * @throws ObjectCorrupt, RepositoryUnsupported
+ */
 export function decodeIndexSegment(stored: Buffer, key: string, cipher: Cipher): IndexSegment {
   const isNamedSo = key === `index/${sha256Hex(stored)}`;
   const bytes = isNamedSo ? cipher.decryptObject(ENCRYPTED_AS, stored) : undefined;
@@ -67,7 +106,8 @@ export function decodeIndexSegment(stored: Buffer, key: string, cipher: Cipher):
   const isKnown =
     bytes.length >= HEADER_BYTES &&
     bytes.subarray(0, 8).equals(MAGIC) &&
-    bytes.readUInt32LE(8) === FORMAT_VERSION;
+    bytes.readUInt32LE(8) === FORMAT_VERSION &&
+    bytes.subarray(RESERVED_AT, HEADER_BYTES).every((byte) => byte === 0);
   if (!isKnown) throw unsupported(key);
   const packCount = bytes.readUInt32LE(12);
   const entriesStart = HEADER_BYTES + packCount * PACK_ROW_BYTES;
@@ -85,15 +125,24 @@ export function decodeIndexSegment(stored: Buffer, key: string, cipher: Cipher):
   return segment;
 }
 
+/**
+ * Checks each chunk on its own, and that the chunks of a pack together fit into the pack. A damaged pack may
+ * be truncated, so no bytes are reserved for its footer.
+ */
 function areEntriesPossible({ packs, entries }: IndexSegment, { layout }: Cipher): boolean {
+  const takenBytes = new Float64Array(packs.length).fill(PACK_HEADER_BYTES);
   for (let at = 0; at < entries.length; at += INDEX_ENTRY_BYTES) {
-    const pack = packs[entries.readUInt32LE(at + CHUNK_RECORD_BYTES)];
+    const number = entries.readUInt32LE(at + CHUNK_RECORD_BYTES);
+    const pack = packs[number];
     if (pack === undefined || !canStandIn(pack.sizeBytes, layout.tagBytes, entries, at)) return false;
+    const taken = (takenBytes[number] as number) + recordStoredBytes(entries, at);
+    if (taken > pack.sizeBytes) return false;
+    takenBytes[number] = taken;
   }
   return true;
 }
 
-/** The packs of a segment, each with the records of its chunks in the order in which they stand in the pack. */
+/** Returns the packs of a segment with their records. The records of each pack are in pack order. */
 export function packsOf({ packs, entries }: IndexSegment): IndexedPack[] {
   const packOf = (row: number) => entries.readUInt32LE(row * INDEX_ENTRY_BYTES + CHUNK_RECORD_BYTES);
   const offsetOf = (row: number) => recordOffset(entries, row * INDEX_ENTRY_BYTES);
@@ -117,20 +166,22 @@ export function packsOf({ packs, entries }: IndexSegment): IndexedPack[] {
   });
 }
 
-/** No two chunks stand at one place. */
+/** Two chunks never have the same place. */
 const NEVER_EQUAL = () => 0;
 
-/** Whether an index segment can have this key. */
+/** Returns whether a key has the form of an index segment's key. */
 export function isIndexKey(key: string): boolean {
   return /^index\/[0-9a-f]{64}$/.test(key);
 }
 
-/** An upper bound of the chunks that a segment of this size lists: none, where it is too large to be read. */
+/**
+ * Returns an upper bound for the chunks in a segment of this size: 0 if the segment is too large to be read.
+ */
 export function maxEntriesIn({ key, sizeBytes }: StoredObject): number {
   return sizeBytes > maxObjectBytes(key) ? 0 : Math.ceil(sizeBytes / INDEX_ENTRY_BYTES);
 }
 
-/** The index entries of one pack's chunks, one after the other, in the order of its footer. */
+/** Returns the index entries of a pack's chunks, in the order of its footer. */
 export function entriesOf({ footer }: IndexedPack, packNumber: number): Buffer {
   const entries = Buffer.allocUnsafe((footer.length / CHUNK_RECORD_BYTES) * INDEX_ENTRY_BYTES);
   let at = 0;
@@ -142,7 +193,7 @@ export function entriesOf({ footer }: IndexedPack, packNumber: number): Buffer {
   return entries;
 }
 
-/** Bytes of an id that a number holds exactly, and that hardly ever two ids have in common. */
+/** Length of an id prefix that a number represents exactly, and that two ids hardly ever share. */
 const KEY_BYTES = 6;
 
 function sortedById(entries: Buffer): Buffer {
@@ -178,11 +229,11 @@ function corrupt(key: string, sizeBytes: number): BlockferryError {
   return damaged(key, `the SHA-256 of its bytes 0 to ${sizeBytes} is not its name`);
 }
 
-/** A name can be right for what no blockferry has written. */
+/** Returns the error for a segment that has the right name, but was never written by blockferry. */
 function malformed(key: string): BlockferryError {
   return damaged(
     key,
-    "it lists chunks that cannot stand where it says, too many packs, or has not the length that it says",
+    "it lists chunks that cannot stand where it says, more than their pack has room for, or too many packs, or its length is not the one that it says",
   );
 }
 

@@ -1,33 +1,35 @@
 import * as z from "zod/mini";
 import { byteCount } from "./byte-count.js";
 
-/** Tags as AWS keeps them, and those of blockferry. */
+/** Tags of AWS, and those of blockferry. */
 export const tagsSchema = z.record(z.string(), z.string());
 
 /**
- * An EBS volume as it was when its snapshot was taken: what CreateVolume needs to make one like it (EC2 API reference,
- * CreateVolume and EbsInstanceBlockDevice).
+ * An EBS volume at the time of its snapshot: the parameters with which CreateVolume creates an equal one (EC2
+ * API reference, CreateVolume and EbsInstanceBlockDevice).
  */
-export const EbsVolumeSchema = z.strictObject({
+const ebsVolumeFields = {
   volumeId: z.string().check(z.regex(/^vol-[0-9a-f]+$/)),
   sizeBytes: byteCount,
   /** `gp3`, `io2`, ... */
   type: z.string(),
-  /** Null where the type has none. */
+  /** Null if the type has none. */
   iops: z.nullable(z.int().check(z.nonnegative())),
-  /** In MiB/s; null where the type has none. */
+  /** In MiB/s; null if the type has none. */
   throughput: z.nullable(z.int().check(z.nonnegative())),
-  /** ARN of its key; null when it is not encrypted. */
+  /** ARN of its KMS key; null for an unencrypted volume. */
   kmsKeyId: z.nullable(z.string()),
   encrypted: z.boolean(),
-  /** The device name that EC2 knows, as `/dev/xvda`. */
+  /** The device name that EC2 uses, for example `/dev/xvda`. */
   attachName: z.string(),
   deleteOnTermination: z.boolean(),
   tags: tagsSchema,
-});
+};
 
-/** An EC2 instance as it was when its snapshots were taken: what RunInstances needs to make one like it. */
-export const InstanceSchema = z.strictObject({
+/**
+ * An EC2 instance at the time of its snapshots: the parameters with which RunInstances creates an equal one.
+ */
+const instanceFields = {
   instanceId: z.string().check(z.regex(/^i-[0-9a-f]+$/)),
   accountId: z.string().check(z.regex(/^\d{12}$/)),
   region: z.string(),
@@ -43,9 +45,16 @@ export const InstanceSchema = z.strictObject({
   rootDeviceName: z.string(),
   platform: z.nullable(z.string()),
   tags: tagsSchema,
-  /** The one moment that all its volumes are of. */
+  /** The common time of the snapshots of all its volumes. */
   snapshotTime: z.iso.datetime(),
-});
+};
+
+export const EbsVolumeSchema = z.strictObject(ebsVolumeFields);
+export const InstanceSchema = z.strictObject(instanceFields);
+
+/** For documents of later versions, which may have fields that are unknown here. */
+export const LaterEbsVolumeSchema = z.object(ebsVolumeFields);
+export const LaterInstanceSchema = z.object(instanceFields);
 
 export type EbsVolume = z.infer<typeof EbsVolumeSchema>;
 export type Instance = z.infer<typeof InstanceSchema>;

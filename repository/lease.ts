@@ -2,15 +2,20 @@ import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { OWNER_TOKEN, ownerState } from "../foundation/owner-token.js";
-import { readSealedIfThere } from "./read-sealed.js";
-import { sealJson, unsealJson } from "./sealed-json.js";
-import { isThere, undefinedIfAbsent } from "./storage/if-absent.js";
+import { storageTime } from "./point-dates.js";
+import { readNamed, readOrNote, readSealed } from "./read-sealed.js";
+import { sealJson } from "./sealed-json.js";
+import { isThere } from "./storage/if-absent.js";
 import type { Storage } from "./storage/storage.js";
 
 const FOLDER = "locks/";
 const LEASE_KEY = /^locks\/([0-9a-f]{16})\.json$/;
+const BEAT_KEY = /^locks\/[0-9a-f]{16}\.beat$/;
 const BEAT_MS = 5 * 60 * 1000;
-/** A run that has given no sign for so long is dead; one that is not after all notices that its lease is gone. */
+/**
+ * A run without a sign of life for this long counts as dead. A run that is alive after all notices that its
+ * lease is gone.
+ */
 const EXPIRES_MS = 6 * 60 * 60 * 1000;
 
 /** How long a run waits at its end for its lease to be removed. */
@@ -31,9 +36,9 @@ const BeatSchema = z.strictObject({ at: z.iso.datetime() });
 export type LeaseRecord = z.infer<typeof LeaseSchema>;
 
 /**
- * Says that a run relies on what the repository holds: `prune` removes nothing that a run which holds a lease may have
- * seen. It is written before the run looks at anything else. The object is never written again, so that it is gone for
- * good when somebody has removed it; signs of life go into another one.
+ * Records that a run relies on the contents of the repository: `prune` removes nothing that a run with a
+ * lease may have seen. The run writes it before it looks at anything else. The object is never written again,
+ * so that it stays gone after another process has removed it. Signs of life go into a separate object.
  */
 export class Lease {
   private readonly beating: NodeJS.Timeout;
@@ -56,13 +61,28 @@ export class Lease {
     return new Lease(storage, record);
   }
 
-  /** @throws LeaseLost when somebody took this run for dead: what it relies on may be gone */
+  /**
+   * Checks that the lease still exists.
+   * @throws LeaseLost when another process considered this run dead: data that it relies on may be gone
+   */
   async assertHeld(): Promise<void> {
     const key = leaseKey(this.record.id);
     if (!(await isThere(this.storage, key))) throw leaseLost(key);
   }
 
-  /** Never fails, and soon ends: a lease that cannot be removed expires. */
+  /**
+   * Returns how far the storage's clock is ahead, in milliseconds. Measured with the lease, which must have
+   * just been stored.
+   * @returns undefined when the storage does not report when it received the lease
+   */
+  async storageClockLeadMs(): Promise<number | undefined> {
+    const key = leaseKey(this.record.id);
+    const stored = (await this.storage.list(FOLDER)).find((object) => object.key === key);
+    const storedMs = stored === undefined ? undefined : storageTime(stored);
+    return storedMs === undefined ? undefined : storedMs - Date.parse(this.record.createdAt);
+  }
+
+  /** Removes the lease. Never throws, and returns within seconds: a lease that cannot be removed expires. */
   async release(): Promise<void> {
     clearInterval(this.beating);
     const releasing = this.storage.until(AbortSignal.timeout(RELEASE_MS));
@@ -75,37 +95,74 @@ export class Lease {
   }
 }
 
-/** Every lease there is. @throws ObjectCorrupt */
-export async function listLeases(storage: Storage): Promise<LeaseRecord[]> {
-  const leases: LeaseRecord[] = [];
-  for (const { key } of await storage.list(FOLDER)) {
-    if (!LEASE_KEY.test(key)) continue;
-    const lease = await readSealedIfThere(storage, key, LeaseSchema);
-    if (lease !== undefined) leases.push(lease);
-  }
-  return leases;
+/** A lease, and the time at which the storage received it; undefined when the storage does not report it. */
+export type StandingLease = LeaseRecord & { receivedAt: Date | undefined };
+
+export interface LeaseList {
+  leases: StandingLease[];
+  /** Ids of existing leases that cannot be read. Each may belong to a run that is alive, of any purpose. */
+  unreadableIds: string[];
+  /** Errors of these leases. */
+  unreadable: BlockferryError[];
 }
 
-/** Removes signs of life of leases that are gone: one may have been on its way when its run ended. */
+export async function listLeases(storage: Storage): Promise<LeaseList> {
+  const list: LeaseList = { leases: [], unreadableIds: [], unreadable: [] };
+  for (const { key, modifiedAt } of await storage.list(FOLDER)) {
+    const [, id] = LEASE_KEY.exec(key) ?? [];
+    if (id === undefined) continue;
+    const known = list.unreadable.length;
+    const lease = await readOrNote(list.unreadable, () => readLease(storage, key));
+    if (lease !== undefined) list.leases.push({ ...lease, receivedAt: modifiedAt });
+    else if (list.unreadable.length > known) list.unreadableIds.push(id);
+  }
+  return list;
+}
+
+/** Removes signs of life whose lease is gone: one may have been on its way when its run ended. */
 export async function removeStrayBeats(storage: Storage): Promise<void> {
   const keys = new Set((await storage.list(FOLDER)).map(({ key }) => key));
-  const strays = [...keys].filter((key) => key.endsWith(".beat") && !keys.has(key.replace(/beat$/, "json")));
+  const strays = [...keys].filter((key) => BEAT_KEY.test(key) && !keys.has(key.replace(/beat$/, "json")));
   if (strays.length > 0) await storage.delete(strays);
 }
 
 /**
- * Whether the run that holds the lease is taken to be alive. Of one on this machine it is known when it is gone; another
- * process may have its number now, so that one runs proves nothing.
+ * Returns whether the run of a lease counts as alive. For a run on this machine it is certain when the
+ * process is gone. A running process proves nothing, since another process may have the number now. An
+ * unreadable sign of life may be new.
+ * @param unreadable gets the error of such a sign
  */
-export async function isLeaseAlive(storage: Storage, lease: LeaseRecord): Promise<boolean> {
+export async function isLeaseAlive(
+  storage: Storage,
+  lease: LeaseRecord,
+  unreadable: BlockferryError[] = [],
+): Promise<boolean> {
   if (ownerState(lease.owner) === "gone") return false;
-  const key = beatKey(lease.id);
-  const beat = await undefinedIfAbsent(async () => unsealJson(await storage.get(key), BeatSchema, key));
+  const known = unreadable.length;
+  const beat = await readOrNote(unreadable, () => readBeat(storage, beatKey(lease.id)));
+  if (unreadable.length > known) return true;
   return Math.abs(Date.now() - Date.parse(beat?.at ?? lease.createdAt)) < EXPIRES_MS;
 }
 
 export function removeLease(storage: Storage, id: string): Promise<void> {
   return storage.delete([leaseKey(id), beatKey(id)]);
+}
+
+/**
+ * Reads the document of a lease, or its last sign of life.
+ * @throws ObjectNotFound, ObjectCorrupt, RepositoryUnsupported
+ */
+export function readLockDocument(storage: Storage, key: string): Promise<unknown> | undefined {
+  if (LEASE_KEY.test(key)) return readLease(storage, key);
+  return BEAT_KEY.test(key) ? readBeat(storage, key) : undefined;
+}
+
+function readLease(storage: Storage, key: string): Promise<LeaseRecord> {
+  return readNamed(storage, key, LeaseSchema, leaseKey);
+}
+
+function readBeat(storage: Storage, key: string): Promise<z.infer<typeof BeatSchema>> {
+  return readSealed(storage, key, BeatSchema);
 }
 
 function leaseKey(id: string): string {

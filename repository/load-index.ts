@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { ChunkIndex, INDEX_ENTRY_BYTES } from "./chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
@@ -14,38 +15,47 @@ import { wasNotAnswered } from "./storage/storage-errors.js";
 export interface LoadedIndex {
   index: ChunkIndex;
   packs: PackTable;
-  /** Bytes of every pack that exists, by id. */
+  /** Size in bytes of every existing pack, by id. */
   packBytes: Map<string, number>;
-  /** Ids of the packs that `prune` is going to remove; some may be gone. */
+  /** Ids of the packs that `prune` is going to remove; some may already be gone. */
   condemnedPacks: Set<string>;
   /**
-   * Packs that no index segment names: an interrupted backup stored them, or a segment was lost. Their own
-   * footers stand in for it, so their chunks are in the index all the same.
+   * Packs that no index segment names with their size: an interrupted backup stored them, a segment was lost,
+   * or one was forged. Their own footers replace the segment, so their chunks are in the index.
    */
   unindexedPacks: IndexedPack[];
-  /** What is damaged or missing. The chunks concerned are not in the index. */
+  /**
+   * Errors of unreadable condemnations. No pack is removed because of them, so all chunks are in the index.
+   */
+  unreadable: BlockferryError[];
+  /** Errors of damaged or missing objects. The chunks concerned are not in the index. */
   problems: BlockferryError[];
-  /** Chunks of packs that are listed and gone. Those that another pack holds too are in the index all the same. */
+  /** Whether the index also includes the chunks that only footers of packs list: see `withHiddenChunks`. */
+  hasAllFooters: boolean;
+  /**
+   * Chunks of listed packs that are gone. A chunk that another pack also has is in the index nevertheless.
+   */
   lost: LostChunks;
 }
 
 export interface LoadOptions {
   /**
-   * What to do with packs that are condemned: `exclude` for whoever may come to rely on what it finds; `last` for
-   * readers, who find a chunk there only when it is nowhere else.
+   * Handling of condemned packs: `exclude` for a run that may start to rely on the chunks that it finds;
+   * `last` for readers, which find a chunk there only if no other pack has it.
    */
   condemned: "exclude" | "last";
 }
 
-/** How many footers are read at once. */
-const FOOTER_READS = 16;
-/** While `prune` merges segments, the list of them is soon outdated. */
+/** Footers that are read at once. */
+export const FOOTER_READS = 16;
+/** While `prune` merges segments, the list of them soon becomes outdated. */
 const MAX_LOADS = 10;
 
 /**
- * Builds the chunk index from the repository: all index segments, checked against the packs that exist, and the
- * footers of the packs that no segment names. A chunk is in the index only if its pack exists at its full size, so a
- * backup never refers to a chunk whose pack is gone; it stores such a chunk again.
+ * Builds the chunk index of a repository. Reads all index segments, checked against the existing packs, and
+ * the footers of the packs that no segment names with their size. A chunk is in the index with each place in
+ * a pack of full size. So a backup never refers to a chunk whose packs are gone; it stores such a chunk
+ * again.
  * @throws StorageUnavailable, Interrupted
  */
 export async function loadIndex(storage: Storage, options: LoadOptions): Promise<LoadedIndex> {
@@ -60,27 +70,24 @@ export async function loadIndex(storage: Storage, options: LoadOptions): Promise
   }
 }
 
-async function listSegments(storage: Storage): Promise<StoredObject[]> {
+export async function listSegments(storage: Storage): Promise<StoredObject[]> {
   return (await storage.list("index/")).filter(({ key }) => isIndexKey(key));
 }
 
-/** Condemnations are listed before the packs: one that ends meanwhile leaves no pack behind that would be missed. */
+/**
+ * Loads the index once. Lists condemnations before packs: a condemnation that ends in between leaves no pack
+ * behind that would be missed.
+ */
 async function loadOnce(
   storage: Storage,
   segments: StoredObject[],
   { condemned }: LoadOptions,
 ): Promise<LoadedIndex> {
-  const problems: BlockferryError[] = [];
-  const condemnations = await listCondemnations(storage).catch((error: unknown) => {
-    if (condemned === "exclude") throw error;
-    problems.push(asProblem(error));
-    return [];
-  });
+  const { condemnations, unreadable } = await listCondemnations(storage);
   const condemnedPacks = new Set(condemnations.flatMap(({ packs }) => packs));
   const packBytes = packSizes(await storage.list("packs/"));
   const loader = new IndexLoader(packBytes, segments, condemnedPacks, condemned);
-  loader.problems.push(...problems);
-  for (const segment of segments) {
+  for (const segment of inRandomOrder(segments)) {
     try {
       loader.addSegment(segment.key, await readIndexSegment(storage, segment.key));
     } catch (error) {
@@ -91,7 +98,7 @@ async function loadOnce(
   const unindexedPacks = await readFooters(
     storage,
     unindexed.filter(({ id }) => !condemnedPacks.has(id)),
-    loader.problems,
+    (id, problem) => loader.reportUnreadable(id, problem),
   );
   loader.addPacks(unindexedPacks);
   if (condemned === "last") {
@@ -100,16 +107,37 @@ async function loadOnce(
       await readFooters(
         storage,
         unindexed.filter(({ id }) => condemnedPacks.has(id)),
-        [],
+        () => undefined,
       ),
     );
   }
   const { index, packIds, lost } = loader;
   const packs = PackTable.of(packIds);
-  return { index, packs, packBytes, condemnedPacks, unindexedPacks, problems: loader.problems, lost };
+  return {
+    index,
+    packs,
+    packBytes,
+    condemnedPacks,
+    unindexedPacks,
+    unreadable,
+    hasAllFooters: false,
+    problems: loader.problems,
+    lost,
+  };
 }
 
-/** Sizes by pack id; what is no pack is left alone. */
+/**
+ * Returns the segments in random order. The order of a chunk's places must not depend on the names of
+ * objects, which a hostile writer can choose.
+ */
+function inRandomOrder(segments: StoredObject[]): StoredObject[] {
+  return segments
+    .map((segment) => ({ segment, rank: randomInt(2 ** 47) }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ segment }) => segment);
+}
+
+/** Returns pack sizes by id; objects that are not packs are left out. */
 function packSizes(objects: StoredObject[]): Map<string, number> {
   const sizes = new Map<string, number>();
   for (const { key, sizeBytes } of objects) {
@@ -126,7 +154,7 @@ class IndexLoader {
   private readonly packNumbers = new Map<string, number>();
   private readonly reported = new Set<string>();
   readonly lost = new LostChunks();
-  /** Entries of condemned packs that exist, numbered already. */
+  /** Entries of existing condemned packs, already numbered. */
   private readonly condemnedEntries = new EntryList();
 
   constructor(
@@ -157,7 +185,7 @@ class IndexLoader {
     }
   }
 
-  /** Call it last: a chunk that another pack holds too is read from there. */
+  /** Adds the condemned packs. Called last: a chunk that another pack also has is read from there. */
   addCondemned(): void {
     this.index = this.index.withRoomFor(this.condemnedEntries.count + 1);
     this.condemnedEntries.insertInto(this.index);
@@ -172,14 +200,23 @@ class IndexLoader {
     }
   }
 
-  /** Packs that exist and that no segment has named. */
+  /**
+   * Returns existing packs that no segment has named with their size: a forged segment does not hide a pack.
+   */
   unindexed(): { id: string; sizeBytes: number }[] {
     return [...this.packBytes]
-      .filter(([id]) => !this.packNumbers.has(id) && !this.reported.has(id))
+      .filter(([id]) => !this.packNumbers.has(id))
       .map(([id, sizeBytes]) => ({ id, sizeBytes }));
   }
 
-  /** The number of a pack that a segment names, or undefined when it does not exist as the segment says. */
+  /** Reports a pack with an unreadable footer, unless its size has already been reported. */
+  reportUnreadable(id: string, problem: BlockferryError): void {
+    if (!this.reported.has(id)) this.problems.push(problem);
+  }
+
+  /**
+   * Returns the number of a pack that a segment names; undefined if the pack does not exist with that size.
+   */
   private numberOf(segmentKey: string, id: string, sizeBytes: number): number | undefined {
     const found = this.packBytes.get(id);
     if (found === sizeBytes) {
@@ -199,7 +236,7 @@ class IndexLoader {
 async function readFooters(
   storage: Storage,
   packs: { id: string; sizeBytes: number }[],
-  problems: BlockferryError[],
+  onUnreadable: (id: string, problem: BlockferryError) => void,
 ): Promise<IndexedPack[]> {
   const footers: IndexedPack[] = [];
   const readNext = async () => {
@@ -207,7 +244,7 @@ async function readFooters(
       try {
         footers.push(await readPackFooter(storage, pack.id, pack.sizeBytes));
       } catch (error) {
-        problems.push(asProblem(error));
+        onUnreadable(pack.id, asProblem(error));
       }
     }
   };

@@ -2,24 +2,30 @@ import { ChunkIndex } from "./chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
 import { EntryList } from "./entry-list.js";
 
-/** Chunks that index segments list in packs which are gone, or have not the size that they had: what is lost with which pack. */
+/**
+ * Chunks that were lost with their packs. Index segments list these packs, but they are gone, or have a
+ * different size now.
+ */
 export class LostChunks {
   private readonly entries = new EntryList();
   private readonly packIds: string[] = [];
   private index: ChunkIndex | undefined;
 
-  /** @returns the number that entries of this pack must have when they are added */
+  /** Adds a pack. @returns the pack number for its entries */
   addPack(id: string): number {
     return this.packIds.push(id) - 1;
   }
 
-  /** Adds the entry that begins at byte `at`; it is changed to refer to the pack. */
+  /** Adds the entry at byte `at`, and changes it to refer to the pack. */
   add(entries: Buffer, at: number, packNumber: number): void {
     entries.writeUInt32LE(packNumber, at + CHUNK_RECORD_BYTES);
     this.entries.add(entries, at);
   }
 
-  /** Id of the pack that a chunk was lost with; undefined when no segment lists it. Call it when all are added. */
+  /**
+   * Returns the id of the pack that a chunk was lost with; undefined if no segment lists it. Call it after
+   * all additions.
+   */
   packOf(id: Buffer): string | undefined {
     this.index ??= this.makeIndex();
     const entry = this.index.find(id);

@@ -1,19 +1,25 @@
-/** The most that objects may be: whoever reads one as a whole makes room for it before anything in it is proven. */
+/**
+ * Upper bounds for objects: a reader of a whole object allocates memory for it before anything
+ * in it is proven.
+ */
 interface ObjectBounds {
-  /** Of the object as it is stored. */
+  /** Size of the stored object. */
   maxBytes: number;
-  /** Of a JSON document, counted by what stands before values: `{`, `[` and `,`. In memory each takes far more than its text. */
+  /**
+   * Values of a JSON document, counted by the characters before values: `{`, `[` and `,`. In memory a value
+   * takes far more than its text.
+   */
   maxValues: number;
 }
 
 const MIB = 2 ** 20;
 
-/** What prune lists at once: 320 TiB of packs, and room for a volume of 256 TiB of which nothing is needed any more. */
+/** The most packs that prune lists at once: 320 TiB, enough for an unneeded volume of 256 TiB. */
 const MAX_LISTED_PACKS = 5 * 2 ** 20;
 
-/** By key, the first that fits. docs/format.md tells what is the most that is written. */
+/** Bounds by key; the first match counts. docs/format.md lists the most that is written. */
 const BOUNDS: readonly { keys: RegExp; bounds: ObjectBounds }[] = [
-  // Packs are read by ranges, whose lengths are bounded before.
+  // Packs are read in ranges, whose lengths are checked before.
   { keys: /^(index|packs)\//, bounds: { maxBytes: 128 * MIB, maxValues: 0 } },
   { keys: /^points\//, bounds: { maxBytes: 16 * MIB, maxValues: 2 ** 19 } },
   { keys: /^jobs\/[^/]+\/(job|journal[^/]*)\.json$/, bounds: { maxBytes: 16 * MIB, maxValues: 2 ** 19 } },
@@ -24,12 +30,12 @@ const BOUNDS: readonly { keys: RegExp; bounds: ObjectBounds }[] = [
   { keys: /^/, bounds: { maxBytes: MIB, maxValues: 2 ** 19 } },
 ];
 
-/** The most bytes that an object of this key can have: a larger one is none of blockferry's. */
+/** Returns the most bytes of an object with this key: a larger object is not from blockferry. */
 export function maxObjectBytes(key: string): number {
   return boundsOf(key).maxBytes;
 }
 
-/** The most values that a JSON document of this key can hold. */
+/** Returns the most values in a JSON document with this key. */
 export function maxJsonValues(key: string): number {
   return boundsOf(key).maxValues;
 }

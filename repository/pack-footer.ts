@@ -1,11 +1,20 @@
-import { CHUNK_RECORD_BYTES, type ChunkRecord, canStandIn, readChunkRecord } from "./chunk-record.js";
+import {
+  CHUNK_RECORD_BYTES,
+  type ChunkRecord,
+  canStandIn,
+  PACK_HEADER_BYTES,
+  readChunkRecord,
+  recordOffset,
+  recordStoredBytes,
+} from "./chunk-record.js";
 import type { IndexedPack } from "./index-segment.js";
 import { checkFooter, locateFooter, PACK_TRAILER_BYTES, packCorrupt, packKey } from "./pack-format.js";
 import { againIfDamaged } from "./storage/again-if-damaged.js";
 import type { Storage } from "./storage/storage.js";
 
 /**
- * What a pack says of itself, read from its end without its payloads.
+ * Reads a pack's footer from its end, without the payloads. The payloads follow each other in the order of
+ * the records.
  * @throws PackCorrupt, ObjectNotFound
  */
 export function readPackFooter(storage: Storage, id: string, sizeBytes: number): Promise<IndexedPack> {
@@ -26,12 +35,18 @@ async function readFooterOnce(storage: Storage, id: string, sizeBytes: number): 
     throw packCorrupt(id, range.offset, "its footer does not match its authentication tag");
   }
   const { tagBytes } = cipher.layout;
+  let end = PACK_HEADER_BYTES;
   for (let at = 0; at < footer.length; at += CHUNK_RECORD_BYTES) {
     if (!canStandIn(range.offset, tagBytes, footer, at))
       throw packCorrupt(id, range.offset, "its footer lists a chunk that cannot stand in it");
+    if (recordOffset(footer, at) !== end) throw packCorrupt(id, end, UNACCOUNTED);
+    end += recordStoredBytes(footer, at);
   }
+  if (end !== range.offset) throw packCorrupt(id, end, UNACCOUNTED);
   return { id, sizeBytes, footer: Buffer.from(footer) };
 }
+
+const UNACCOUNTED = "its footer leaves bytes unaccounted for";
 
 export function recordsOf(footer: Buffer): ChunkRecord[] {
   const records: ChunkRecord[] = [];

@@ -1,14 +1,14 @@
 import { createHash, randomBytes } from "node:crypto";
 import { BlockferryError } from "../foundation/blockferry-error.js";
-import { CHUNK_RECORD_BYTES } from "./chunk-record.js";
+import { CHUNK_RECORD_BYTES, PACK_HEADER_BYTES } from "./chunk-record.js";
 
 /**
- * A pack: header, chunk payloads without gaps, footer (one record a chunk, in the order of the payloads), trailer.
- * docs/format.md gives every byte.
+ * A pack: header, chunk payloads without gaps, footer (one record a chunk, in the order of the payloads),
+ * trailer. docs/format.md describes every byte.
  */
 export interface PackLayout {
   version: 1 | 2;
-  /** What follows each payload, and the footer. */
+  /** Bytes of the tag after each payload, and after the footer. */
   tagBytes: 0 | 16;
 }
 
@@ -19,13 +19,14 @@ export const ENCRYPTED_LAYOUT: PackLayout = { version: 2, tagBytes: 16 };
 const HEADER_MAGIC = Buffer.from("BFRYPACK", "latin1");
 const TRAILER_MAGIC = Buffer.from("BFRYPEND", "latin1");
 
-export const PACK_HEADER_BYTES = 32;
+export { PACK_HEADER_BYTES };
 export const PACK_TRAILER_BYTES = 64;
 export const PACK_ID_BYTES = 16;
-/** Bounds the footer, and with it what a reader must be ready to hold. */
+/** Bounds the footer, and with it the memory of a reader. */
 export const MAX_CHUNKS_PER_PACK = 8192;
 
 const TRAILER = { sha256: 0, footerOffset: 32, chunkCount: 36, reserved: 40, magic: 56 } as const;
+const NOTHING_RESERVED = Buffer.alloc(TRAILER.magic - TRAILER.reserved);
 
 export function newPackId(): string {
   return randomBytes(PACK_ID_BYTES).toString("hex");
@@ -35,7 +36,7 @@ export function packKey(id: string): string {
   return `packs/${id.slice(0, 2)}/${id}`;
 }
 
-/** The id in a pack's key, or undefined for a key that no pack can have. */
+/** Returns the id in a pack's key; undefined for other keys. */
 export function packIdOf(key: string): string | undefined {
   const match = /^packs\/([0-9a-f]{2})\/(\1[0-9a-f]{30})$/.exec(key);
   return match?.[2];
@@ -49,7 +50,11 @@ export function packHeader(id: string, { version }: PackLayout): Buffer {
   return header;
 }
 
-/** @param footer the records of all chunks, as they are stored; @param footerOffset where it starts in the pack */
+/**
+ * Returns the trailer of a pack.
+ * @param footer the records of all chunks, as stored
+ * @param footerOffset start of the footer in the pack
+ */
 export function packTrailer(id: string, footer: Buffer, footerOffset: number, layout: PackLayout): Buffer {
   const trailer = Buffer.alloc(PACK_TRAILER_BYTES);
   trailer.writeUInt32LE(footerOffset, TRAILER.footerOffset);
@@ -64,10 +69,7 @@ export interface FooterLocation {
   length: number;
 }
 
-/**
- * Where the footer stands, by the last 64 bytes of the pack.
- * @throws PackCorrupt
- */
+/** Finds the footer from the last 64 bytes of the pack. @throws PackCorrupt */
 export function locateFooter(
   id: string,
   trailer: Buffer,
@@ -82,6 +84,9 @@ export function locateFooter(
       "it does not end in a pack trailer, so it was cut short or overwritten",
     );
   }
+  if (!trailer.subarray(TRAILER.reserved, TRAILER.magic).equals(NOTHING_RESERVED)) {
+    throw packCorrupt(id, offset + TRAILER.reserved, "reserved bytes of its trailer are not zero");
+  }
   const footer = {
     offset: trailer.readUInt32LE(TRAILER.footerOffset),
     length: trailer.readUInt32LE(TRAILER.chunkCount) * CHUNK_RECORD_BYTES + layout.tagBytes,
@@ -93,7 +98,7 @@ export function locateFooter(
   return footer;
 }
 
-/** @throws PackCorrupt unless footer and trailer are exactly what was written */
+/** Checks the footer against the trailer. @throws PackCorrupt unless both are exactly as written */
 export function checkFooter(
   id: string,
   footer: Buffer,

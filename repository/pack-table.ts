@@ -1,6 +1,6 @@
 import { PACK_ID_BYTES } from "./pack-format.js";
 
-/** The packs that index entries refer to by number; readable by every thread. */
+/** The packs that index entries refer to by number; every thread can read it. */
 export class PackTable {
   private constructor(
     readonly memory: SharedArrayBuffer,

@@ -16,15 +16,18 @@ import {
 } from "./pack-format.js";
 import type { Storage, Upload } from "./storage/storage.js";
 
-/** A pack is closed when it has grown to this. */
+/** A pack is closed when it reaches this size. */
 const PACK_BYTES = 64 * 1024 * 1024;
 
-/** A part buffer holds a part and what may run over: one chunk, or the footer of a full pack, either with its tag. */
+/**
+ * A part buffer has room for a part and its overrun: one chunk, or the footer of a full pack,
+ * each with its tag.
+ */
 const PART_OVERRUN_BYTES =
   Math.max(CHUNK_BYTES, MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES + PACK_TRAILER_BYTES) +
   ENCRYPTED_LAYOUT.tagBytes;
 
-/** How many part buffers a writer needs: one filling, one to go on with, the rest on their way to storage. */
+/** Part buffers of a writer: one is being filled, one is ready, the others are on their way to storage. */
 export const PART_BUFFERS = 4;
 
 export function partBufferBytes(storage: Storage): number {
@@ -34,13 +37,15 @@ export function partBufferBytes(storage: Storage): number {
 export interface PackWriterOptions {
   storage: Storage;
   compression: Compression;
-  /** `PART_BUFFERS` buffers of `partBufferBytes`; page-aligned ones let the storage write without copying. */
+  /**
+   * `PART_BUFFERS` buffers of `partBufferBytes`; page-aligned buffers let the storage write without copying.
+   */
   partBuffers: Buffer[];
-  /** A pack is durable. */
+  /** Called when a pack is durable. */
   onPack(pack: IndexedPack): void;
-  /** A part buffer came back: `hasRoom` may be true again. */
+  /** Called when a part buffer is free again: `hasRoom` may be true now. */
   onRoom(): void;
-  /** A pack could not be stored. Chunks may be missing, so the run must not commit. */
+  /** Called when a pack could not be stored. Chunks may be missing, so the run must not commit. */
   onFailure(error: unknown): void;
 }
 
@@ -53,8 +58,8 @@ interface OpenPack {
 }
 
 /**
- * Gathers chunks into packs and streams them to storage part by part. Appending never waits: the owner asks `hasRoom`
- * first and stops reading while there is none, which bounds memory whatever the storage's speed.
+ * Collects chunks into packs and streams them to storage part by part. `append` never waits: the owner checks
+ * `hasRoom` first and stops reading while it is false, which bounds memory at any speed of the storage.
  */
 export class PackWriter {
   private readonly footer = Buffer.alloc(MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES);
@@ -63,7 +68,10 @@ export class PackWriter {
   private readonly uploads = new Set<Upload>();
   private part: Buffer | undefined;
   private partUsed = 0;
-  /** Of the part being filled, up to `partUsed`: joined from those of its chunks, which are computed anyway. */
+  /**
+   * CRC-32 of the current part, up to `partUsed`: joined from the CRC-32 of its chunks,
+   * which are computed anyway.
+   */
   private readonly partCrc32: PartChecksum;
   private aborted = false;
   private pack: OpenPack | undefined;
@@ -73,15 +81,12 @@ export class PackWriter {
     this.partCrc32 = options.storage.cipher.layout.tagBytes > 0 ? UNKNOWN_CRC32 : new Crc32OfPieces();
   }
 
-  /** Whether the next `append` may be called: it can need the part being filled and one more. */
+  /** Whether the next `append` may be called: it can need the current part and one more. */
   get hasRoom(): boolean {
     return this.freeParts.length + (this.part === undefined ? 0 : 1) >= 2;
   }
 
-  /**
-   * Adds a chunk to the open pack.
-   * @returns the bytes that it takes there
-   */
+  /** Adds a chunk to the open pack. @returns the bytes that it takes there */
   append(id: Buffer, payload: Buffer): number {
     const pack = this.pack ?? this.startPack();
     const part = this.currentPart();
@@ -106,7 +111,7 @@ export class PackWriter {
     while (this.inFlight.size > 0) await Promise.all(this.inFlight);
   }
 
-  /** Gives up every pack that is not complete. */
+  /** Discards every incomplete pack. */
   async abort(): Promise<void> {
     this.aborted = true;
     await Promise.all([...this.uploads].map((upload) => upload.abort()));
@@ -129,7 +134,7 @@ export class PackWriter {
     return this.part;
   }
 
-  /** Adds what is not a chunk to the part. */
+  /** Adds bytes that are not a chunk to the part. */
   private fill(bytes: Buffer): void {
     this.partUsed += bytes.copy(this.currentPart(), this.partUsed);
     this.partCrc32.add(bytes);
@@ -141,7 +146,9 @@ export class PackWriter {
     pack.chunkCount += 1;
   }
 
-  /** Sends a full part; what ran over of the last chunk, which begins at `lastStart`, moves to the next one. */
+  /**
+   * Sends a full part. The overrun of the last chunk, which starts at `lastStart`, moves to the next part.
+   */
   private sendPart(pack: OpenPack, lastStart: number): void {
     const { partBytes } = this.options.storage;
     const full = this.currentPart();

@@ -2,99 +2,166 @@ import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { byteCount } from "./byte-count.js";
-import { EbsVolumeSchema, InstanceSchema } from "./instance.js";
-import { readSealed } from "./read-sealed.js";
-import { sealJson } from "./sealed-json.js";
+import type { RepositoryConfig } from "./config.js";
+import { featureNames, READ_FEATURES, unknownFeatures } from "./features.js";
+import { EbsVolumeSchema, InstanceSchema, LaterEbsVolumeSchema, LaterInstanceSchema } from "./instance.js";
+import { datesAgree, futureDate } from "./point-dates.js";
+import { parseJson, parseValue, sealJson, sealOf, unsealText } from "./sealed-json.js";
+import { againIfDamaged } from "./storage/again-if-damaged.js";
 import { undefinedIfAbsent } from "./storage/if-absent.js";
 import { LockRecordSchema } from "./storage/object-lock.js";
-import type { Storage } from "./storage/storage.js";
+import type { Storage, StoredObject } from "./storage/storage.js";
 import { saysNothing, wasNotAnswered } from "./storage/storage-errors.js";
 
-/** 256 TiB, four times the largest EBS volume: what a reader must be ready to make room for (4 bytes a chunk, taken as they are needed). */
+/**
+ * 256 TiB, four times the largest EBS volume: a bound for the memory of a reader (4 bytes a chunk, allocated
+ * on demand).
+ */
 export const MAX_VOLUME_BYTES = 2 ** 48;
 
-/** EC2 attaches 128 volumes to an instance at most; images may be more. */
+/** EC2 attaches at most 128 volumes to an instance; images may be more. */
 export const MAX_VOLUMES = 4096;
 
-/** Of all volumes of a point: what byte counts hold exactly, 8 PiB less one. EC2's most are 128 volumes of 64 TiB. */
+/**
+ * Limit for all volumes of a point together: 8 PiB less one, which byte counts represent exactly. EC2 reaches
+ * 128 volumes of 64 TiB.
+ */
 export const MAX_POINT_BYTES = Number.MAX_SAFE_INTEGER;
 
-/** Of all volumes of a point. */
+/** Limit for all volumes of a point together. */
 export const MAX_BAD_RANGES = 2 ** 17;
 
-const BadRangeSchema = z.strictObject({ offset: byteCount, length: byteCount.check(z.positive()) });
+const ID = String.raw`\d{8}T\d{6}Z-[0-9a-f]{8}`;
+/** The form of ids from `newPointId`. */
+export const POINT_ID = new RegExp(`^${ID}$`);
+/** Other objects in the folder are not recovery points and are left alone. */
+const POINT_KEY = new RegExp(`^points/${ID}\\.json$`);
 
-const VolumeFieldsSchema = z.strictObject({
-  /** Unique within the point; `restore --target NAME=PATH` refers to it. */
-  name: z.string(),
-  /** Where it was read from. */
-  source: z.string(),
-  sizeBytes: byteCount.check(z.maximum(MAX_VOLUME_BYTES)),
-  /** Root id of the block map. */
-  root: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
-  /** Ranges that could not be read and stand as zeros in the point (`--skip-bad-blocks`). */
-  badRanges: z.array(BadRangeSchema).check(z.refine(areInOrder, "they overlap, or are not in order")),
-  /** The EBS volume that it is the content of, when a job says so. */
-  ebs: z.optional(EbsVolumeSchema),
-});
+const SHA256_HEX = /^[0-9a-f]{64}$/;
 
-const VolumeSchema = VolumeFieldsSchema.check(
-  z.refine(
-    ({ sizeBytes, badRanges }) => endOf(badRanges.at(-1)) <= sizeBytes,
-    "a bad range is beyond its end",
-  ),
-);
+const badRangeFields = { offset: byteCount, length: byteCount.check(z.positive()) };
 
-const VolumesSchema = z.array(VolumeSchema).check(
-  z.maxLength(MAX_VOLUMES),
-  z.refine(haveOwnNames, "two have one name"),
-  z.refine(
-    (volumes) => totalOf(volumes, ({ sizeBytes }) => sizeBytes) <= MAX_POINT_BYTES,
-    "too large in all",
-  ),
-  z.refine(
-    (volumes) => totalOf(volumes, ({ badRanges }) => badRanges.length) <= MAX_BAD_RANGES,
-    `more than ${MAX_BAD_RANGES} bad ranges`,
-  ),
-);
+/** Creates the object schemas of a version: version 1 refuses unknown fields, version 3 ignores them. */
+type ObjectOf = typeof z.object;
+const strictly = z.strictObject as ObjectOf;
 
-export const StatsSchema = z.strictObject({
+const volumesSchema = (object: ObjectOf, ebs: typeof LaterEbsVolumeSchema) => {
+  const fields = object({
+    /** Unique within the point; `restore --target NAME=PATH` refers to it. */
+    name: z.string(),
+    /** The path from which the volume was read. */
+    source: z.string(),
+    sizeBytes: byteCount.check(z.maximum(MAX_VOLUME_BYTES)),
+    /** Root id of the block map. */
+    root: z.string().check(z.regex(SHA256_HEX)),
+    /** Unreadable ranges, which are zeros in the point (`--skip-bad-blocks`). */
+    badRanges: z
+      .array(object(badRangeFields))
+      .check(z.refine(areInOrder, "they overlap, or are not in order")),
+    /** The EBS volume with this content, if a job names it. */
+    ebs: z.optional(ebs),
+  });
+  const volume = fields.check(
+    z.refine(
+      ({ sizeBytes, badRanges }) => endOf(badRanges.at(-1)) <= sizeBytes,
+      "a bad range is beyond its end",
+    ),
+  );
+  return z.array(volume).check(
+    z.maxLength(MAX_VOLUMES),
+    z.refine(haveOwnNames, "two have one name"),
+    z.refine(
+      (volumes) => totalOf(volumes, ({ sizeBytes }) => sizeBytes) <= MAX_POINT_BYTES,
+      "too large in all",
+    ),
+    z.refine(
+      (volumes) => totalOf(volumes, ({ badRanges }) => badRanges.length) <= MAX_BAD_RANGES,
+      `more than ${MAX_BAD_RANGES} bad ranges`,
+    ),
+  );
+};
+
+const statsFields = {
   /** Bytes of all volumes. */
   sourceBytes: byteCount,
   /** Bytes of all-zero chunks and holes. */
   zeroBytes: byteCount,
   /** Bytes of chunks that the repository, or this backup, already had. */
   duplicateBytes: byteCount,
-  /** Bytes of chunks that were new, before compression. */
+  /** Bytes of new chunks, before compression. */
   newBytes: byteCount,
-  /** Bytes that the new chunks and block-map nodes take in packs. */
+  /** Bytes of the new chunks and block-map nodes in packs. */
   storedBytes: byteCount,
-});
+};
 
-const PointSchema = z.strictObject({
-  version: z.literal(1),
+export const StatsSchema = z.strictObject(statsFields);
+
+const commonFields = {
   id: z.string(),
   repository: z.uuid(),
   startedAt: z.iso.datetime(),
   createdAt: z.iso.datetime(),
   hostname: z.string(),
   tags: z.record(z.string(), z.string()),
-  volumes: VolumesSchema,
-  /** The EC2 instance that it is a backup of, when a job says so. */
-  instance: z.optional(InstanceSchema),
-  /** The job that it was made for. */
+  /** The job for which the point was made. */
   job: z.optional(z.string()),
+};
+
+/** A point in a repository of version 1 or 2. */
+const PointV1Schema = z.strictObject({
+  ...commonFields,
+  version: z.literal(1),
+  volumes: volumesSchema(strictly, EbsVolumeSchema as typeof LaterEbsVolumeSchema),
+  /** The EC2 instance of the backup, if a job names it. */
+  instance: z.optional(InstanceSchema),
   stats: StatsSchema,
-  /** Until when nobody can remove or replace what it needs, if it was made so (S3 Object Lock). */
+  /** Lock on everything that the point needs, if there is one (S3 Object Lock). */
   lock: z.optional(LockRecordSchema),
 });
 
-/** A recovery point: the commit record of a backup, written when all that it names is durable. */
-export type RecoveryPoint = z.infer<typeof PointSchema>;
-export type RecoveryPointVolume = z.infer<typeof VolumeSchema>;
-export type BackupStats = z.infer<typeof StatsSchema>;
+/** Refers to a point by its id and its seal, in hex digits. */
+export const PointReferenceSchema = z.object({
+  id: z.string().check(z.regex(POINT_ID)),
+  sha256: z.string().check(z.regex(SHA256_HEX)),
+});
+export type PointReference = z.infer<typeof PointReferenceSchema>;
 
-/** `20261123T112150Z-3f9a1c2b`: sorts by time, and is unique for backups of the same second. */
+const PointV3Schema = z.object({
+  ...commonFields,
+  version: z.literal(3),
+  volumes: volumesSchema(z.object, LaterEbsVolumeSchema),
+  instance: z.optional(LaterInstanceSchema),
+  stats: z.object(statsFields),
+  lock: z.optional(z.object(LockRecordSchema.shape)),
+  /** The newest point at the time of this backup. */
+  previous: z.nullable(PointReferenceSchema),
+  /** Features beyond version 3 that a reader of this point needs. */
+  requires: z.optional(featureNames),
+});
+
+const PointSchema = z.discriminatedUnion("version", [PointV1Schema, PointV3Schema]);
+
+/** A recovery point: the commit record of a backup, written when everything that it refers to is durable. */
+export type RecoveryPoint = Omit<z.infer<typeof PointV1Schema>, "version"> &
+  Partial<Pick<z.infer<typeof PointV3Schema>, "previous" | "requires">> & { version: 1 | 3 };
+export type RecoveryPointVolume = RecoveryPoint["volumes"][number];
+export type BackupStats = RecoveryPoint["stats"];
+
+/**
+ * Returns the fields of a new point that depend on the repository's version: older readers refuse the fields
+ * of version 3.
+ */
+export function versionFields(
+  { version }: RepositoryConfig,
+  previous: PointReference | null,
+): Pick<RecoveryPoint, "version" | "previous"> {
+  return version === 3 ? { version, previous } : { version: 1 };
+}
+
+/**
+ * Returns an id such as `20261123T112150Z-3f9a1c2b`: it sorts by time,
+ * and is unique for backups of the same second.
+ */
 export function newPointId(createdAt: Date): string {
   const seconds = createdAt.toISOString().slice(0, 19).replaceAll(/[-:]/g, "");
   return `${seconds}Z-${randomBytes(4).toString("hex")}`;
@@ -108,27 +175,34 @@ export function removePoint(storage: Storage, id: string): Promise<void> {
   return storage.delete([pointKey(id)]);
 }
 
-const ID = String.raw`\d{8}T\d{6}Z-[0-9a-f]{8}`;
-/** As `newPointId` makes them. */
-export const POINT_ID = new RegExp(`^${ID}$`);
-/** Anything else in the folder is no recovery point, and left alone. */
-const POINT_KEY = new RegExp(`^points/${ID}\\.json$`);
-
 export interface PointList {
   /** Oldest first. */
   points: RecoveryPoint[];
-  /** What is wrong with the points that cannot be read. */
+  /** Errors of unreadable points. */
   damaged: BlockferryError[];
+  /** Why the dates of points cannot be right, by point id; includes unreadable points. See `futureDate`. */
+  future: Map<string, BlockferryError>;
+  /** Seal and storage time of the readable points, by id. */
+  stored: Map<string, StoredPoint>;
 }
 
-/** A point that is forgotten while it is listed is left out. */
+interface StoredPoint {
+  /** The hex digits of its seal. */
+  sha256: string;
+  modifiedAt: Date | undefined;
+}
+
+/** Lists all points. A point that is forgotten during the listing is left out. */
 export async function listPoints(storage: Storage): Promise<PointList> {
-  const list: PointList = { points: [], damaged: [] };
-  for (const { key } of await storage.list("points/")) {
-    if (!POINT_KEY.test(key)) continue;
+  const list: PointList = { points: [], damaged: [], future: new Map(), stored: new Map() };
+  for (const { key, modifiedAt } of await pointObjects(storage)) {
+    const future = futureDate(pointIdOf(key), { modifiedAt });
+    if (future !== undefined) list.future.set(pointIdOf(key), future);
     try {
-      const point = await undefinedIfAbsent(() => readPoint(storage, key));
-      if (point !== undefined) list.points.push(point);
+      const read = await undefinedIfAbsent(() => readPoint(storage, key));
+      if (read === undefined) continue;
+      list.points.push(read.point);
+      list.stored.set(read.point.id, { sha256: read.sha256, modifiedAt });
     } catch (error) {
       if (!(error instanceof BlockferryError) || wasNotAnswered(error)) throw error;
       list.damaged.push(error);
@@ -138,90 +212,115 @@ export async function listPoints(storage: Storage): Promise<PointList> {
   return list;
 }
 
-/** How many points are read at once, for whoever needs the last few of them. */
+/** Points that are read at once, for a caller that needs only the newest few. */
 const POINT_READS = 16;
 
+/** Returns all objects with the name of a recovery point. */
+export async function pointObjects(storage: Storage): Promise<StoredObject[]> {
+  return (await storage.list("points/")).filter(({ key }) => POINT_KEY.test(key));
+}
+
 /**
- * The points one by one, without those that are damaged or forgotten meanwhile, read only as far as they are asked for. Ids tell the
- * second of a point; within one the times in the points decide, as long as these are read at once.
+ * Yields the points from the newest to the oldest. Reads them in batches, only as far as the caller goes.
+ * Leaves out points that are damaged, dated in the future, or forgotten in the meantime. Ids give the second
+ * of a point; within a second the times in the points decide, as long as the points are read in the same
+ * batch.
+ * @param onPassedOver gets the error of each point that is left out, before any older points
  */
-export async function* pointsNewestFirst(storage: Storage): AsyncGenerator<RecoveryPoint> {
-  const keys = (await storage.list("points/")).map(({ key }) => key).filter((key) => POINT_KEY.test(key));
+export async function* pointsNewestFirst(
+  storage: Storage,
+  onPassedOver: (error: BlockferryError) => void = () => undefined,
+): AsyncGenerator<RecoveryPoint> {
+  const keys: string[] = [];
+  for (const { key, ...stored } of await pointObjects(storage)) {
+    const future = futureDate(pointIdOf(key), stored);
+    if (future === undefined) keys.push(key);
+    else onPassedOver(future);
+  }
   keys.sort(compareText).reverse();
   for (let first = 0; first < keys.length; first += POINT_READS) {
-    const reads = keys.slice(first, first + POINT_READS).map((key) => readIfWhole(storage, key));
+    const reads = keys
+      .slice(first, first + POINT_READS)
+      .map((key) => readIfWhole(storage, key, onPassedOver));
     const points = (await Promise.all(reads)).filter((point) => point !== undefined);
     yield* points.sort((a, b) => compareText(b.createdAt, a.createdAt));
   }
-}
-
-/**
- * The point that a user names by its id, the beginning of it, or `latest`.
- * @throws PointNotFound; ObjectCorrupt when it is there but damaged
- */
-export async function findPoint(storage: Storage, reference: string): Promise<RecoveryPoint> {
-  const { points, damaged } = await listPoints(storage);
-  if (reference === "latest") {
-    const latest = points.at(-1);
-    const newerDamaged = damaged.find(
-      (error) => latest === undefined || (error.object ?? "") > pointKey(latest.id),
-    );
-    if (newerDamaged !== undefined) throw newerDamaged;
-    if (latest === undefined) throw noSuchPoint(storage, "The repository holds no recovery point yet");
-    return latest;
-  }
-  const exact = points.find(({ id }) => id === reference);
-  if (exact !== undefined) return exact;
-  const matches = points.filter(({ id }) => id.startsWith(reference));
-  const damagedMatches = damaged.filter(({ object }) => object?.startsWith(`points/${reference}`));
-  const [match] = matches;
-  const [damagedMatch] = damagedMatches;
-  const count = matches.length + damagedMatches.length;
-  if (count > 1) throw noSuchPoint(storage, `${count} recovery points begin with ${reference}`);
-  if (match !== undefined) return match;
-  throw damagedMatch ?? noSuchPoint(storage, `There is no recovery point ${reference}`);
-}
-
-/**
- * The id of a point, damaged or not, by its beginning.
- * @throws PointNotFound
- */
-export async function findPointId(storage: Storage, reference: string): Promise<string> {
-  const keys = (await storage.list("points/")).map(({ key }) => key).filter((key) => POINT_KEY.test(key));
-  const ids = keys.map((key) => key.slice("points/".length, -".json".length));
-  if (ids.includes(reference)) return reference;
-  const [match, ...others] = ids.filter((id) => id.startsWith(reference));
-  if (match === undefined) throw noSuchPoint(storage, `There is no recovery point ${reference}`);
-  if (others.length === 0) return match;
-  throw noSuchPoint(storage, `${others.length + 1} recovery points begin with ${reference}`);
 }
 
 export function pointKey(id: string): string {
   return `points/${id}.json`;
 }
 
-async function readIfWhole(storage: Storage, key: string): Promise<RecoveryPoint | undefined> {
+export function pointIdOf(key: string): string {
+  return key.slice("points/".length, -".json".length);
+}
+
+async function readIfWhole(
+  storage: Storage,
+  key: string,
+  onPassedOver: (error: BlockferryError) => void,
+): Promise<RecoveryPoint | undefined> {
   try {
-    return await undefinedIfAbsent(() => readPoint(storage, key));
+    return (await undefinedIfAbsent(() => readPoint(storage, key)))?.point;
   } catch (error) {
     if (!(error instanceof BlockferryError) || saysNothing(error)) throw error;
+    onPassedOver(error);
     return undefined;
   }
 }
 
-async function readPoint(storage: Storage, key: string): Promise<RecoveryPoint> {
-  const point = await readSealed(storage, key, PointSchema);
-  if (pointKey(point.id) === key) return point;
+/** Reads and checks a point. @throws ObjectNotFound, ObjectCorrupt, RepositoryUnsupported */
+export async function readPoint(
+  storage: Storage,
+  key: string,
+): Promise<{ point: RecoveryPoint; sha256: string }> {
+  const read = await againIfDamaged(async () => parsePoint(await storage.get(key), key));
+  const { point } = read;
+  if (pointKey(point.id) !== key) {
+    throw new BlockferryError({
+      code: "ObjectCorrupt",
+      message: `${key} holds recovery point ${point.id}: it was renamed or copied.`,
+      remedy: POINT_ID.test(point.id)
+        ? `Give it back its name, ${pointKey(point.id)}.`
+        : "No version of blockferry makes such an id: find out who wrote it.",
+      object: key,
+      offset: 0,
+    });
+  }
+  if (datesAgree(point)) return read;
   throw new BlockferryError({
     code: "ObjectCorrupt",
-    message: `${key} holds recovery point ${point.id}: it was renamed or copied.`,
-    remedy: `Give it back its name, ${pointKey(point.id)}.`,
+    message: `${key} says that it was made at ${point.createdAt}, which is not the time in its id: it was forged.`,
+    remedy: `Find out who wrote it. To remove it, run \`blockferry-agent forget ${point.id}\`.`,
     object: key,
     offset: 0,
   });
 }
 
-type BadRange = z.infer<typeof BadRangeSchema>;
+/** Parses a point. A point of a later version is reported as such before any other field is checked. */
+function parsePoint(bytes: Buffer, key: string): { point: RecoveryPoint; sha256: string } {
+  const body = parseJson(unsealText(bytes, key), key);
+  const { requires = [] } = parseValue(body, RequiresSchema, key);
+  const unknown = unknownFeatures(requires, READ_FEATURES);
+  if (unknown.length > 0) throw ofLaterVersion(key, unknown);
+  return { point: parseValue(body, PointSchema, key), sha256: sealOf(bytes) };
+}
+
+const RequiresSchema = z.object({ requires: z.optional(featureNames) });
+
+function ofLaterVersion(key: string, features: string[]): BlockferryError {
+  return new BlockferryError({
+    code: "RepositoryUnsupported",
+    message: `${key} was written by a later version of blockferry: reading it needs ${features.join(", ")}.`,
+    remedy: "Use that version for it. The other recovery points can be read with this one.",
+    object: key,
+  });
+}
+
+interface BadRange {
+  offset: number;
+  length: number;
+}
 
 function areInOrder(ranges: readonly BadRange[]): boolean {
   return ranges.every(({ offset }, number) => number === 0 || offset >= endOf(ranges[number - 1]));
@@ -237,14 +336,6 @@ function haveOwnNames(volumes: readonly { name: string }[]): boolean {
 
 function totalOf<T>(items: readonly T[], count: (item: T) => number): number {
   return items.reduce((sum, item) => sum + count(item), 0);
-}
-
-function noSuchPoint(storage: Storage, message: string): BlockferryError {
-  return new BlockferryError({
-    code: "PointNotFound",
-    message: `${message} in ${storage.name}.`,
-    remedy: `See the recovery points with: blockferry-agent list --repo ${storage.name}`,
-  });
 }
 
 function compareText(a: string, b: string): number {

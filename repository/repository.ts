@@ -1,26 +1,39 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { BlockferryError } from "../foundation/blockferry-error.js";
-import { createConfig, newConfig, type RepositoryConfig, readConfig, refuseExisting } from "./config.js";
-import { type KeyList, listKeys, removeKeyRecord, writeKeyRecord } from "./encryption/key-record.js";
+import { canonicalLocation } from "./canonical-location.js";
+import { createConfig, newConfig, type RepositoryConfig, readConfig, unknownForWriting } from "./config.js";
+import {
+  KEY_FOLDER,
+  type KeyList,
+  listKeys,
+  removeKeyRecord,
+  writeKeyRecord,
+} from "./encryption/key-record.js";
+import { isGiven } from "./encryption/passphrase.js";
 import { KEY_BYTES, keyCheck, type RepositoryKey, takeKey } from "./encryption/repository-key.js";
 import { unlock } from "./encryption/unlock.js";
 import { type KeyProtection, wrapKey } from "./encryption/wrap-key.js";
+import { refuseUnexpected } from "./expectation.js";
+import { KnownRepositories } from "./known-repositories.js";
+import { refuseForeign } from "./refuse-foreign.js";
 import { openStorage, parseStorageLocation, withKey } from "./storage/open-storage.js";
+import { ReadOnlyStorage } from "./storage/read-only-storage.js";
 import type { Storage, StorageLocation } from "./storage/storage.js";
 
-/** An open repository: what holds for all of it, and where its bytes are. */
+/** An open repository: its config, and its storage. */
 export interface Repository {
   config: RepositoryConfig;
-  /** Encrypts and decrypts by itself, where the repository is encrypted. */
+  /** Encrypts and decrypts by itself if the repository is encrypted. */
   storage: Storage;
-  /** Lets another thread open the same storage; of an encrypted repository the key is part of it. */
+  /** With this another thread can open the same storage; for an encrypted repository it includes the key. */
   location: StorageLocation;
 }
 
 /**
+ * Creates a repository.
  * @param repo a location, or the path of a local directory
- * @param protection of its first key; without one nothing is encrypted
- * @throws RepositoryExists, StorageDenied, StorageFull; what `wrapKey` throws
+ * @param protection of its first key; without it the repository is not encrypted
+ * @throws RepositoryExists, PlaceNotEmpty, StorageDenied, StorageFull; the errors of `wrapKey`
  */
 export async function initRepository(
   repo: StorageLocation | string,
@@ -28,17 +41,21 @@ export async function initRepository(
 ): Promise<Repository> {
   const location = locationOf(repo);
   const storage = await openStorage(location);
-  if (protection !== undefined) return initEncrypted(location, storage, protection);
-  return { config: await createConfig(storage, newConfig(randomUUID())), storage, location };
+  await refuseForeign(storage, protection === undefined ? "plain" : "encrypted");
+  const made =
+    protection === undefined
+      ? { config: await createConfig(storage, newConfig(randomUUID())), storage, location }
+      : await initEncrypted(location, storage, protection);
+  await remember(location, made.config);
+  return made;
 }
 
-/** The key comes first: a repository that exists can be opened. */
+/** Writes the key before the config, so that every existing repository can be opened. */
 async function initEncrypted(
   location: StorageLocation,
   storage: Storage,
   protection: KeyProtection,
 ): Promise<Repository> {
-  await refuseExisting(storage);
   const key: RepositoryKey = { repository: randomUUID(), dataKey: takeKey(randomBytes(KEY_BYTES)) };
   const record = await wrapKey(key, protection, { profile: profileOf(location) });
   await writeKeyRecord(storage, record);
@@ -46,7 +63,7 @@ async function initEncrypted(
     const config = await createConfig(storage, newConfig(key.repository, keyCheck(key)));
     return opened(config, storage, location, key);
   } catch (error) {
-    // After any other error the config may be there, and this is all that would open it.
+    // After any other error the config may be stored, and only this key would open it.
     const isTaken = error instanceof BlockferryError && error.code === "RepositoryExists";
     if (isTaken) await removeKeyRecord(storage, record.id).catch(() => undefined);
     throw error;
@@ -54,9 +71,11 @@ async function initEncrypted(
 }
 
 /**
+ * Opens a repository.
  * @param repo a location, or the path of a local directory
- * @param signal ends the waiting for a storage that does not answer
- * @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt, StorageDenied, Interrupted; what `unlock` throws
+ * @param signal stops waiting for a storage that does not answer
+ * @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt, StorageDenied, Interrupted; the errors of
+ * `unlock`
  */
 export async function openRepository(
   repo: StorageLocation | string,
@@ -66,28 +85,30 @@ export async function openRepository(
   const storage = await openStorage(location);
   const opening = signal === undefined ? storage : storage.until(signal);
   const config = await readConfig(opening);
+  await refuseOther(storage, location, config);
   if (config.encryption.mode === "none") {
+    await refuseKeys(opening);
     refuseNeedlessPassphrase(storage, location);
-    await refuseKeys(opening, config);
-    return { config, storage, location };
+    await remember(location, config);
+    return { config, storage: writableIfKnown(config, storage), location };
   }
   const { passphrase } = location;
   const key = await unlock(opening, config, { passphrase, profile: profileOf(location), signal });
+  await remember(location, config);
   return opened(config, storage, location, key);
 }
 
-/** What can be told of a repository without any key. @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt */
+/**
+ * Returns the facts about a repository that need no key.
+ * @throws RepositoryNotFound, RepositoryUnsupported, ObjectCorrupt
+ */
 export async function inspectRepository(
   location: StorageLocation,
 ): Promise<KeyList & { config: RepositoryConfig }> {
   const storage = await openStorage(location);
   const config = await readConfig(storage);
+  await refuseOther(storage, location, config);
   return { config, ...(await listKeys(storage, config.id)) };
-}
-
-/** ARNs of the KMS keys that open a repository, each by itself. */
-export function kmsKeysOf({ keys }: KeyList): string[] {
-  return keys.flatMap(({ from }) => (from.kind === "kms" ? [from.keyArn] : []));
 }
 
 function opened(
@@ -96,38 +117,95 @@ function opened(
   location: StorageLocation,
   key: RepositoryKey,
 ): Repository {
-  return { config, storage: withKey(storage, key), location: { ...location, key } };
+  return {
+    config,
+    storage: writableIfKnown(config, withKey(storage, key)),
+    location: { ...location, key },
+  };
 }
+
+/**
+ * Opens the same repository with other choices for writing.
+ * @param location of the repository, with its key
+ */
+export async function reopened({ config }: Repository, location: StorageLocation): Promise<Repository> {
+  return { config, storage: writableIfKnown(config, await openStorage(location)), location };
+}
+
+/** Returns a read-only storage if this program lacks a feature needed for writing, for every command. */
+function writableIfKnown(config: RepositoryConfig, storage: Storage): Storage {
+  const unknown = unknownForWriting(config);
+  return unknown.length === 0 ? storage : new ReadOnlyStorage(storage, unknown);
+}
+
+/**
+ * Checks the repository against the given pins and this machine's records.
+ * @throws RepositoryMismatch, RepositoryChanged
+ */
+async function refuseOther(
+  storage: Storage,
+  location: StorageLocation,
+  config: RepositoryConfig,
+): Promise<void> {
+  refuseUnexpected(storage.name, config, location.expect ?? []);
+  if (location.stateFolder === undefined) return;
+  await new KnownRepositories(location.stateFolder).refuseChanged(await canonicalLocation(location), config);
+}
+
+/** Records the identity of a repository at its first use. If that fails, prints a note and goes on. */
+async function remember(location: StorageLocation, config: RepositoryConfig): Promise<void> {
+  const { stateFolder } = location;
+  if (stateFolder === undefined) return;
+  const known = new KnownRepositories(stateFolder);
+  const reason = await known.remember(await canonicalLocation(location), config);
+  if (reason === undefined || hasNoticed) return;
+  hasNoticed = true;
+  process.stderr.write(
+    `note: this machine cannot remember the repository, so a replaced one will not be noticed: ${reason}. Set BLOCKFERRY_STATE_DIR.\n`,
+  );
+}
+
+let hasNoticed = false;
 
 function locationOf(repo: StorageLocation | string): StorageLocation {
   return typeof repo === "string" ? parseStorageLocation(repo) : repo;
 }
 
-/** Whoever may read the bucket may use the key: the same credentials serve for both. */
+/** Returns the AWS profile for KMS: the same credentials serve for the bucket and the key. */
 export function profileOf(location: StorageLocation): string | undefined {
   return location.kind === "s3" ? location.profile : undefined;
 }
 
-/** A repository that has keys is encrypted: a `config.json` that says otherwise was replaced. @throws ObjectCorrupt */
-async function refuseKeys(storage: Storage, { id }: RepositoryConfig): Promise<void> {
-  const { keys } = await listKeys(storage, id);
-  if (keys.length === 0) return;
+/**
+ * Refuses any object below `keys/` in an unencrypted repository, from another repository or not: a forged
+ * `config.json` can contain any UUID.
+ * @throws ObjectCorrupt
+ */
+async function refuseKeys(storage: Storage): Promise<void> {
+  const [first] = await storage.list(KEY_FOLDER);
+  if (first === undefined) return;
   throw new BlockferryError({
     code: "ObjectCorrupt",
-    message: `config.json in ${storage.name} says that nothing is encrypted, and there are keys of this repository: config.json was replaced.`,
+    message: `config.json in ${storage.name} says that nothing is encrypted, and there is ${first.key}: config.json was replaced.`,
     remedy:
-      "Bring it back from a replica or an earlier version in the bucket, and find out who replaced it. Nothing was read or stored.",
+      "Bring it back from a replica or an earlier version in the bucket, and find out who replaced it. Nothing was read or stored. If the repository was never encrypted, an `init --encrypt` that was interrupted may have left that object: remove everything below keys/.",
     object: "config.json",
     offset: 0,
   });
 }
 
-/** Who names a passphrase file expects encryption; a `config.json` that somebody replaced must not undo it. @throws Usage */
+/**
+ * Refuses a passphrase for an unencrypted repository. A passphrase means that the user expects encryption,
+ * and neither a replaced `config.json` nor an emptied `keys/` may change that.
+ * @throws Usage
+ */
 function refuseNeedlessPassphrase(storage: Storage, { passphrase }: StorageLocation): void {
-  if (passphrase?.kind !== "file") return;
+  if (passphrase === undefined || !isGiven(passphrase)) return;
+  const given = passphrase.kind === "file" ? "A passphrase file" : `A passphrase in ${passphrase.variable}`;
   throw new BlockferryError({
     code: "Usage",
-    message: `A passphrase file is given, and ${storage.name} is not encrypted.`,
-    remedy: "Leave it out; or, if it was encrypted, find out who replaced its config.json.",
+    message: `${given} is given, and ${storage.name} is not encrypted.`,
+    remedy:
+      "If it was encrypted, find out who replaced its config.json. If it never was, leave the passphrase out.",
   });
 }

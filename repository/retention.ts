@@ -1,6 +1,9 @@
 import type { RecoveryPoint } from "./recovery-point.js";
 
-/** How many points a rule keeps. Of each period with points in it the newest one is kept, for so many of the newest periods. */
+/**
+ * Points that each rule keeps: the newest point of a period, for this number of the newest periods with
+ * points in them.
+ */
 export interface RetentionPolicy {
   last: number;
   hourly: number;
@@ -21,27 +24,46 @@ export const RETENTION_RULES: readonly RetentionRule[] = [
   "yearly",
 ];
 
-/** A point, and the rules that keep it; none of them means that it is to be forgotten. */
+/** A point, and the rules that keep it; without any rule it will be forgotten. */
 interface Verdict {
   point: RecoveryPoint;
   keptBy: (RetentionRule | "lock")[];
 }
 
-/** Points of one instance, or of one machine and set of volumes: the policy holds for each by itself. */
+/**
+ * Points of one instance, or of one machine and set of volumes. The policy applies to each group separately.
+ */
 export interface RetentionGroup {
   name: string;
   /** Newest first. */
   verdicts: Verdict[];
 }
 
-/** Applies a policy to each group of points. All periods are of UTC; weeks begin on Monday (ISO 8601). */
-export function applyPolicy(points: readonly RecoveryPoint[], policy: RetentionPolicy): RetentionGroup[] {
+/**
+ * Applies a policy to each group of points. All periods are in UTC; weeks start on Monday (ISO 8601).
+ * @param isProven returns whether the date of a point is confirmed. The policy applies to the proven points
+ * alone, and to all points. So points with unconfirmed dates can only be kept in addition, and never
+ * replace a proven one
+ */
+export function applyPolicy(
+  points: readonly RecoveryPoint[],
+  policy: RetentionPolicy,
+  isProven: (point: RecoveryPoint) => boolean = () => true,
+): RetentionGroup[] {
   const groups = new Map<string, RecoveryPoint[]>();
   for (const point of points) {
     const name = groupOf(point);
     groups.set(name, [...(groups.get(name) ?? []), point]);
   }
-  return [...groups].map(([name, members]) => ({ name, verdicts: judge(members, policy) }));
+  return [...groups].map(([name, members]) => ({ name, verdicts: judge(members, policy, isProven) }));
+}
+
+/** Returns groups that would lose more than half of their points. */
+export function severeGroups(groups: readonly RetentionGroup[]): RetentionGroup[] {
+  return groups.filter(({ verdicts }) => {
+    const forgotten = verdicts.filter(({ keptBy }) => keptBy.length === 0);
+    return forgotten.length > verdicts.length / 2;
+  });
 }
 
 function groupOf({ instance, hostname, volumes }: RecoveryPoint): string {
@@ -50,25 +72,44 @@ function groupOf({ instance, hostname, volumes }: RecoveryPoint): string {
   return `${hostname}: ${names.join(", ")}`;
 }
 
-function judge(points: RecoveryPoint[], policy: RetentionPolicy): Verdict[] {
+function judge(
+  points: RecoveryPoint[],
+  policy: RetentionPolicy,
+  isProven: (point: RecoveryPoint) => boolean,
+): Verdict[] {
   const newestFirst = points.toSorted(
     (a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt) || (a.id < b.id ? 1 : -1),
   );
+  const ofAll = rulesKeeping(newestFirst, policy);
+  const ofProven = rulesKeeping(newestFirst.filter(isProven), policy);
+  return newestFirst.map((point) => {
+    const keptBy = RETENTION_RULES.filter(
+      (rule) => ofAll.get(point)?.has(rule) || ofProven.get(point)?.has(rule),
+    );
+    return { point, keptBy: isLocked(point) ? [...keptBy, "lock"] : keptBy };
+  });
+}
+
+function rulesKeeping(
+  newestFirst: RecoveryPoint[],
+  policy: RetentionPolicy,
+): Map<RecoveryPoint, Set<RetentionRule>> {
   const left = { ...policy };
   const lastPeriod: Partial<Record<RetentionRule, string>> = {};
-  return newestFirst.map((point) => {
-    const keptBy = RETENTION_RULES.filter((rule) => {
+  const keepers = newestFirst.map((point) => {
+    const rules = RETENTION_RULES.filter((rule) => {
       const period = PERIOD_OF[rule](point);
       if (left[rule] === 0 || lastPeriod[rule] === period) return false;
       lastPeriod[rule] = period;
       left[rule] -= 1;
       return true;
     });
-    return { point, keptBy: isLocked(point) ? [...keptBy, "lock"] : keptBy };
+    return [point, new Set(rules)] as const;
   });
+  return new Map(keepers);
 }
 
-/** Whether nobody may forget a point yet, whatever the rules say. */
+/** Returns whether a lock forbids forgetting the point now, regardless of the rules. */
 export function isLocked({ lock }: RecoveryPoint): boolean {
   return lock !== undefined && Date.parse(lock.until) > Date.now();
 }

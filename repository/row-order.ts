@@ -1,9 +1,9 @@
 /**
- * Sorts rows without making an object of any: millions of entries would take a hundred bytes each.
+ * Sorts rows without creating an object for each: millions of entries would take a hundred bytes each.
  * @param count rows, numbered from 0
- * @param keyOf the key of a row, a number that sorts it
- * @param compareEqual decides between rows of the same key
- * @returns the numbers of the rows in their order
+ * @param keyOf returns the key of a row, a number that sorts it
+ * @param compareEqual decides between rows with the same key
+ * @returns the row numbers in their order
  */
 export function rowOrder(
   count: number,

@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../foundation/blockferry-error.js";
+import { damagedRemedy } from "./damaged-remedy.js";
 import { maxJsonValues } from "./object-bounds.js";
 
 const HEAD = '{"sha256":"';
@@ -10,7 +11,7 @@ const TAIL = Buffer.from("}\n", "latin1");
 const BODY_START = HEAD.length + 64 + MIDDLE.length;
 
 /**
- * A JSON document that carries the SHA-256 of its own body, so that a flipped bit in a tag or a size is noticed:
+ * Returns a JSON document with the SHA-256 of its body. The hash reveals any flipped bit. The form is
  * `{"sha256":"<64 hex>","body":<JSON>}` and a newline, with no other white space outside the body.
  */
 export function sealJson(body: unknown): Buffer {
@@ -19,14 +20,19 @@ export function sealJson(body: unknown): Buffer {
 }
 
 /**
+ * Checks and parses a sealed document.
  * @param key names the object in errors
- * @throws ObjectCorrupt when the seal is broken, RepositoryUnsupported when the body is not what `schema` allows
+ * @throws ObjectCorrupt when the seal is broken, RepositoryUnsupported when the body does not match `schema`
  */
 export function unsealJson<T>(bytes: Buffer, schema: z.ZodMiniType<T>, key: string): T {
   return parseBody(unsealText(bytes, key), schema, key);
 }
 
-/** The body as it stands there. @param key names the object in errors @throws ObjectCorrupt when the seal is broken */
+/**
+ * Returns the exact text of the body.
+ * @param key names the object in errors
+ * @throws ObjectCorrupt when the seal is broken
+ */
 export function unsealText(bytes: Buffer, key: string): string {
   const body = bytes.subarray(BODY_START, -TAIL.length);
   const isIntact =
@@ -37,16 +43,36 @@ export function unsealText(bytes: Buffer, key: string): string {
   return body.toString("utf8");
 }
 
-/** @param key names the object in errors @throws RepositoryUnsupported when the body is not what `schema` allows */
+/** Returns the seal of a document that has been checked: the SHA-256 of its body, in hex. */
+export function sealOf(bytes: Buffer): string {
+  return bytes.toString("latin1", HEAD.length, HEAD.length + 64);
+}
+
+/**
+ * Parses the text of a body.
+ * @param key names the object in errors
+ * @throws RepositoryUnsupported when the body does not match `schema`
+ */
 export function parseBody<T>(body: string, schema: z.ZodMiniType<T>, key: string): T {
-  const value = parseJson(body, key);
+  return parseValue(parseJson(body, key), schema, key);
+}
+
+/**
+ * Checks a parsed body.
+ * @param key names the object in errors
+ * @throws RepositoryUnsupported when the value does not match `schema`
+ */
+export function parseValue<T>(value: unknown, schema: z.ZodMiniType<T>, key: string): T {
   const parsed = safeParse(value, schema);
   if (parsed === undefined) throw unsupported(key, "it is wrong in too many places to be told.");
   if (!parsed.success) throw unsupported(key, firstIssues(parsed.error));
   return parsed.data;
 }
 
-/** @returns undefined when so much is wrong that zod cannot gather it: it passes what it found as arguments, for which the stack is too small */
+/**
+ * Checks a value.
+ * @returns undefined with too many issues: zod passes them as arguments, and the stack overflows
+ */
 function safeParse<T>(
   value: unknown,
   schema: z.ZodMiniType<T>,
@@ -60,9 +86,10 @@ function safeParse<T>(
 }
 
 /**
- * A seal can be right over what nobody has written: what makes a document too large in memory is refused before it is taken in.
+ * Parses the JSON of a body. A forged document can have a correct seal, so a document that would take too
+ * much memory is refused before parsing.
  * @param key names the object in errors
- * @throws RepositoryUnsupported when it is no JSON document, or holds more values than one of its key can
+ * @throws RepositoryUnsupported when it is not JSON, or has more values than a document of this key may have
  */
 export function parseJson(body: string, key: string): unknown {
   const maxValues = maxJsonValues(key);
@@ -76,7 +103,7 @@ export function parseJson(body: string, key: string): unknown {
 
 const [COMMA, BRACKET, BRACE] = [0x2c, 0x5b, 0x7b];
 
-/** Counts what stands before values, in text as well: too many rather than too few. */
+/** Counts the characters before values, also inside strings: the count may be too high, but never too low. */
 function hasMoreValues(body: string, maxValues: number): boolean {
   if (body.length <= maxValues) return false;
   let values = 0;
@@ -90,14 +117,17 @@ function hasMoreValues(body: string, maxValues: number): boolean {
 const ISSUES_TOLD = 5;
 const ISSUE_CHARACTERS = 200;
 
-/** As much of what is wrong as somebody reads: a document may be wrong in half a million places, or in a name as long as itself. */
+/**
+ * Describes only the first issues: a document may have half a million,
+ * or one with a name as long as the document.
+ */
 function firstIssues(error: z.core.$ZodError): string {
   const told = error.issues.slice(0, ISSUES_TOLD).map((issue) => {
-    const lines = z.prettifyError({ issues: [issue] });
-    return lines.length > ISSUE_CHARACTERS ? `${lines.slice(0, ISSUE_CHARACTERS)}...` : lines;
+    const line = z.prettifyError({ issues: [issue] }).replaceAll(/\s*\n\s*/g, " ");
+    return line.length > ISSUE_CHARACTERS ? `${line.slice(0, ISSUE_CHARACTERS)}...` : line;
   });
   const left = error.issues.length - told.length;
-  return [...told, ...(left > 0 ? [`and ${left} more`] : [])].join("\n");
+  return [...told, ...(left > 0 ? [`and ${left} more`] : [])].join("; ");
 }
 
 function beforeBody(body: Buffer): Buffer {
@@ -109,7 +139,7 @@ function brokenSeal(key: string, sizeBytes: number): BlockferryError {
   return new BlockferryError({
     code: "ObjectCorrupt",
     message: `${key} is damaged: bytes 0 to ${sizeBytes} do not match the checksum they carry.`,
-    remedy: "Bring the object back from a replica or an earlier version in the bucket, if there is one.",
+    remedy: damagedRemedy(key),
     object: key,
     offset: 0,
   });

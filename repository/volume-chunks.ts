@@ -6,9 +6,9 @@ const ZEROS_AT_ONCE = 4096;
 const ZEROS = Buffer.alloc(ZEROS_AT_ONCE * ENTRY_BYTES);
 
 /**
- * Which chunk stands where in a volume: for each position the chunk's entry in the index, or none for zeros. 4 bytes
- * a position, in memory that all threads share; every position is written by one thread only, and read by others
- * after that thread has reported its end.
+ * The chunk at each position of a volume: its entry in the index, or none for zeros. Takes 4 bytes a
+ * position, in memory that all threads share. Only one thread writes a position; others read it after that
+ * thread has reported its end.
  */
 export class VolumeChunks {
   private readonly references: Uint32Array;
@@ -17,7 +17,7 @@ export class VolumeChunks {
     this.references = new Uint32Array(memory);
   }
 
-  /** @param count positions, all of them zeros at first */
+  /** Creates a volume of zeros. @param count positions */
   static create(count: number): VolumeChunks {
     return new VolumeChunks(new SharedArrayBuffer(count * ENTRY_BYTES));
   }
@@ -34,12 +34,12 @@ export class VolumeChunks {
     this.references[position] = entry + 1;
   }
 
-  /** @returns the entry of the chunk at this position, or -1 for zeros */
+  /** Returns the entry of the chunk at this position, or -1 for zeros. */
   get(position: number): number {
     return (this.references[position] as number) - 1;
   }
 
-  /** Calls `use` for every position that is not zeros, in their order. Long zeros are passed over many at once. */
+  /** Calls `use` for every position that is not zeros, in order. Skips long runs of zeros in large steps. */
   forEachChunk(use: (position: number, entry: number) => void): void {
     const bytes = Buffer.from(this.memory);
     for (let start = 0; start < this.count; start += ZEROS_AT_ONCE) {
@@ -53,7 +53,7 @@ export class VolumeChunks {
     }
   }
 
-  /** The ids of positions `[start, start + count)`, one after the other; undefined when all are zeros. */
+  /** Returns the ids of positions `[start, start + count)`, concatenated; undefined when all are zeros. */
   ids(index: ChunkIndex, start: number, count: number): Buffer | undefined {
     const end = Math.min(start + count, this.count);
     const ids = Buffer.alloc((end - start) * CHUNK_ID_BYTES);
@@ -67,7 +67,9 @@ export class VolumeChunks {
     return allZero ? undefined : ids;
   }
 
-  /** Sets positions from `start` on to the chunks that `ids` names; hands over the ids that the index does not know. */
+  /**
+   * Sets positions from `start` to the chunks with these ids; reports the ids that the index does not know.
+   */
   setIds(
     index: ChunkIndex,
     start: number,

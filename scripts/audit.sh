@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Fails when a dependency has a known vulnerability. A mirror of the registry that serves no advisories is told of, and is no failure.
+# Fails when a dependency has a known vulnerability. A registry mirror without advisories only causes a
+# warning.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/node.sh
 if report="$(npm audit --json 2>/dev/null)"; then
   echo "npm audit: no known vulnerabilities."
   exit

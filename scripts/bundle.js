@@ -1,7 +1,8 @@
 /**
- * Bundles the two programs, so that they start soon: a few files are loaded in place of hundreds, and of the AWS SDK
- * only what is used. What is left out, `lz4` (an addon) and `piscina` (which starts threads from its own files), is loaded from
- * node_modules. Each folder is flat, as threads are started from files beside the code that starts them.
+ * Bundles the two programs for a fast start.
+ * They load a few files instead of hundreds, and only the used parts of the AWS SDK. Not bundled, but loaded
+ * from node_modules: `lz4` (an addon) and `piscina` (which starts threads from its own files). Each folder is
+ * flat, because threads start from files next to the code that starts them.
  */
 import { copyFile, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -10,7 +11,10 @@ import { build } from "esbuild";
 
 const DIST = fileURLToPath(new URL("../dist", import.meta.url));
 
-/** Entries are bundled; what starts them is copied, as it must be as it is: see agent/main.cts and agent/thread.cts. */
+/**
+ * Entries are bundled. Starters are copied, because they must stay unchanged: see agent/main.cts and
+ * agent/thread.cts.
+ */
 const PROGRAMS = {
   agent: {
     entries: ["cli.js", "backup/backup-thread.js", "restore/restore-thread.js", "verify/verify-thread.js"],
@@ -25,7 +29,7 @@ for (const [name, { entries, starters }] of Object.entries(PROGRAMS)) {
   await build({
     entryPoints: entries.map((entry) => join(DIST, name, entry)),
     ...{ outdir, entryNames: "[name]", chunkNames: "[name]-[hash]", logLevel: "warning" },
-    ...{ bundle: true, splitting: true, format: "esm", platform: "node", target: "node20" },
+    ...{ bundle: true, splitting: true, format: "esm", platform: "node", target: "node22" },
     ...{ conditions: ["module"], mainFields: ["module", "main"], external: ["lz4", "piscina"] },
     banner: {
       js: 'import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url);',

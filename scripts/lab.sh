@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Starts AWS in a box with instances to back up, and prints commands to try; Ctrl-C removes all of it. Needs root, for loop devices.
+# Starts a local AWS with instances to back up, and prints commands to try. Ctrl-C removes everything.
+# Needs root, for loop devices.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/node.sh
 PATH="$PATH:/usr/sbin:/sbin"
 if [ "$(id -u)" -ne 0 ]; then
   echo "The lab makes loop devices: run it as root." >&2

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Installs the dependencies when package-lock.json changed since the last time, and builds.
+# Builds; installs the dependencies first if package-lock.json or the version of Node.js has changed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if ! cmp --silent package-lock.json node_modules/.installed-lock.json; then
+. scripts/node.sh
+installed="$(node --print 'process.versions.modules') $(sha256sum <package-lock.json)"
+if [ "$installed" != "$(cat node_modules/.installed 2>/dev/null)" ]; then
   npm ci --no-audit --no-fund
-  cp package-lock.json node_modules/.installed-lock.json
+  echo "$installed" >node_modules/.installed
 fi
 npm run --silent build

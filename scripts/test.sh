@@ -1,38 +1,47 @@
 #!/usr/bin/env bash
-# Runs the tests: all of them, or the compiled files given. Tests that need loop devices, mounts or FUSE run as root; with CI=true they
-# must run, elsewhere a user who is not root is told what is left out.
+# Runs all tests, or the given compiled files. BLOCKFERRY_DEPTH=quick, the default, installs only moto and skips
+# tests whose tools are missing. BLOCKFERRY_DEPTH=full, the default with CI=true, installs every tool, needs root and
+# Go, and skips nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/node.sh
 PATH="$PATH:/usr/sbin:/sbin"
-if [ "$(id -u)" -eq 0 ]; then
-  bash scripts/need.sh mke2fs:e2fsprogs mkfs.btrfs:btrfs-progs losetup:mount mksquashfs:squashfs-tools nbdkit:nbdkit nbdfuse:libnbd-bin \
-    setpriv:util-linux addpart:util-linux script:bsdutils fio:fio borg:borgbackup restic:restic
+depth="$(node --input-type=module --eval 'import { DEPTH } from "./dist/test/support/depth.js"; console.log(DEPTH)')"
+bash scripts/s3-servers.sh moto
+if [ "$depth" = full ]; then
+  packages="$(node --input-type=module --eval 'import { PACKAGES } from "./dist/test/support/tools.js";
+    for (const entry of Object.entries(PACKAGES)) console.log(entry.join(":"));')"
+  # shellcheck disable=SC2086
+  bash scripts/need.sh $packages
+  bash scripts/s3-servers.sh versitygw
+  case "$*" in
+    "" | *test/packer/*)
+      bash scripts/packer.sh
+      bash scripts/worker-parts.sh
+      ;;
+  esac
 fi
-bash scripts/need.sh nbdinfo:libnbd-bin nbdcopy:libnbd-bin qemu-img:qemu-utils chromium:chromium
-bash scripts/s3-servers.sh
-case "$*" in
-  "" | *test/packer/*)
-    bash scripts/packer.sh
-    bash scripts/worker-parts.sh
-    ;;
-esac
 if [ $# -eq 0 ]; then
   mapfile -t files < <(find dist/test -name '*.test.js' | sort)
 else
   files=("$@")
 fi
+# Keeps the programs' state about repositories out of the user's home.
+BLOCKFERRY_STATE_DIR="$(mktemp -d)"
+export BLOCKFERRY_STATE_DIR
+trap 'rm -rf "$BLOCKFERRY_STATE_DIR"' EXIT
 run_tests() {
-  node --test --test-reporter=spec --test-concurrency=3 "${files[@]}"
+  node --test --test-concurrency=3 --test-reporter=spec --test-reporter-destination=stdout \
+    --test-reporter=./scripts/test-summary.js --test-reporter-destination=stdout "${files[@]}"
 }
-if [ $# -gt 0 ]; then
+if [ $# -gt 0 ] || [ "$depth" = quick ]; then
   run_tests
   exit
 fi
-# The fuzzer takes less of the processors than the tests, and is done before they are: its seconds are of CPU time.
-[ "${CI:-}" = true ] && export BLOCKFERRY_FUZZ_SECONDS="${BLOCKFERRY_FUZZ_SECONDS:-300}"
-nice -n 5 node dist/test/fuzz/main.js >dist/fuzz.log 2>&1 &
+# The fuzzer has a lower priority than the tests and ends before them: its seconds are CPU time.
+BLOCKFERRY_FUZZ_SECONDS=300 nice -n 5 node dist/test/fuzz/main.js >dist/fuzz.log 2>&1 &
 fuzzer=$!
-trap 'kill "$fuzzer" 2>/dev/null || true' EXIT
+trap 'kill "$fuzzer" 2>/dev/null || true; rm -rf "$BLOCKFERRY_STATE_DIR"' EXIT
 failed=0
 run_tests || failed=$?
 wait "$fuzzer" || failed=$?

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# What the tests of the worker AMI are made of, into .tools/worker/: a Debian root by debootstrap, and Node.js 24 as an archive like
-# that of nodejs.org, of npm's package of the same binary and of this machine's npm.
+# Makes the inputs for the tests of the worker AMI in .tools/worker/: a Debian root from debootstrap, and
+# Node.js 24 as an archive like that of nodejs.org, from npm's package of the same binary and this machine's
+# npm.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+npm_package="$(npm root --global)/npm"
+. scripts/node.sh
 PATH="$PATH:/usr/sbin:/sbin"
-NODE=24.21.0
 [ "$(id -u)" -eq 0 ] || exit 0
 bash scripts/need.sh debootstrap:debootstrap systemd-nspawn:systemd-container
 mkdir -p .tools/worker
@@ -19,12 +21,11 @@ if [ ! -e .tools/worker/root.tar ]; then
 fi
 
 if [ ! -e .tools/worker/node.tar ]; then
-  arch="$(node --print process.arch)"
-  name="node-v$NODE-linux-$arch"
-  npm pack --silent --pack-destination "$work" "node-linux-$arch@$NODE" >/dev/null
+  node_from_npm 24
+  name="node-v${node_home##*-}-linux-$(node --print process.arch)"
+  cp -a "$node_home" "$work/$name"
   mkdir -p "$work/$name/lib/node_modules"
-  tar -xzf "$work"/node-linux-*.tgz -C "$work/$name" --strip-components=1
-  cp -a "$(npm root --global)/npm" "$work/$name/lib/node_modules/"
+  cp -a "$npm_package" "$work/$name/lib/node_modules/"
   ln -s ../lib/node_modules/npm/bin/npm-cli.js "$work/$name/bin/npm"
   tar -cf "$work/node.tar" -C "$work" "$name"
   mv "$work/node.tar" .tools/worker/

@@ -17,13 +17,13 @@ import { NO_CLOCK, StageTimes } from "./stage-times.js";
 
 preloadStorage((workerData as ThreadData).storage);
 
-/** How long a stopped run may take to finish packs that are under way, which the next run then need not store again. */
+/** Time that a stopped run has to finish its packs. The next run need not store these again. */
 const KEEP_MS = 1000;
 const POLL_MS = 50;
-/** So often others see where the thread's time went, if they want to. */
+/** How often other threads see the stage times, if they are recorded. */
 const NOTE_MS = 20;
 
-/** A backup thread: reads extents until none is left, and stores their chunks in packs of its own. */
+/** Reads extents until none is left, and stores their chunks in packs. */
 export default function backupThread(task: BackupTask & ThreadContext) {
   const stop = StopFlag.attach(task.stop);
   return threadMain<BackupThreadResult>(task, stop, async () => {
@@ -59,7 +59,7 @@ async function readExtents(
     queueDepth: task.queueDepth,
     badBlocks: task.badBlocks,
   });
-  // Chunks that wait for a stalled upload would not learn of the stop before it fails.
+  // Without polling, chunks that wait for a stalled upload would notice the stop only when the upload fails.
   const stopWatch = setInterval(() => stop.isSet && pipeline.resume(), POLL_MS);
   const noting = task.stages === undefined ? undefined : setInterval(() => clock.note(), NOTE_MS).unref();
   try {
@@ -74,7 +74,7 @@ async function readExtents(
   pipeline.throwIfFailed();
 }
 
-/** Resolves when the run was stopped so long ago. */
+/** Resolves `patienceMs` milliseconds after the run was stopped. */
 async function stoppedFor(patienceMs: number, stop: StopFlag): Promise<void> {
   for (let stoppedMs = 0; stoppedMs < patienceMs; stoppedMs += stop.isSet ? POLL_MS : 0) {
     await setTimeout(POLL_MS, undefined, { ref: false });

@@ -6,10 +6,19 @@ import type { Compression } from "../../repository/chunk-codec.js";
 import { chunkCount } from "../../repository/chunk-id.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";
 import type { Instance } from "../../repository/instance.js";
+import type { Reliance } from "../../repository/jobs/job-result.js";
 import { Lease } from "../../repository/lease.js";
 import { loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
-import { newPointId, pointKey, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { CLOCK_TOLERANCE_MS } from "../../repository/point-dates.js";
+import { findPredecessor } from "../../repository/predecessor.js";
+import {
+  newPointId,
+  type PointReference,
+  pointKey,
+  type RecoveryPoint,
+  versionFields,
+} from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import { type ObjectLock, toLockRecord } from "../../repository/storage/object-lock.js";
 import type { Storage } from "../../repository/storage/storage.js";
@@ -33,35 +42,47 @@ import {
 } from "./plan-volumes.js";
 import { type BackupPool, readVolumes } from "./read-volumes.js";
 import { type BackupRecorder, NO_RECORDER } from "./recorder.js";
+import { type ProveKnown, RelianceCheck } from "./relied-on.js";
 import { storeBlockMaps } from "./store-block-maps.js";
 
-/** After a failure nobody is kept waiting longer than this for what is stored to be put on record. */
+/** The most time spent writing an index after a failure. */
 const KEEP_MS = 10_000;
 
 export interface BackupOptions {
   devices: DeviceRequest[];
   threads: number;
-  /** Reads in flight, for each thread. */
+  /** Reads in flight per thread. */
   queueDepth: number;
   compression: Compression;
   badBlocks: "fail" | "skip";
   tags: Record<string, string>;
-  /** Keeps all that the point needs from being removed (S3 Object Lock). */
+  /** Which known chunks to read and prove; none if undefined. */
+  proveKnown?: ProveKnown | undefined;
+  /** Whether a verification on this machine has read a pack. By default none has. */
+  hasRead?: (packId: string) => boolean;
+  /** Protects every object the point needs from removal (S3 Object Lock). */
   lock?: ObjectLock | undefined;
-  /** The EC2 instance that the devices are copies of, and the job that says so. */
+  /** The EC2 instance that the devices are copies of, and the job that requested the backup. */
   origin?: { instance: Instance; job: string };
-  /** Writes down how it goes. */
+  /** Records the steps and figures of the run. */
   recorder?: BackupRecorder;
   watcher: RunWatcher;
   signal: AbortSignal;
 }
 
+/** A committed recovery point, and the stored data it relies on. */
+export interface StoredPoint {
+  point: RecoveryPoint;
+  reliance: Reliance;
+}
+
 /**
- * Backs up block devices or image files into one recovery point. What it stored before it failed or was interrupted
- * stays, and the next backup does not store it again; a recovery point appears only when everything it names is durable.
+ * Backs up block devices or image files into one recovery point.
+ * Data that a failed or interrupted run stored stays in the repository, and the next backup does not store it
+ * again. A recovery point appears only when everything it names is durable.
  * @throws SourceNotFound, SourceUnreadable, SourceShrunk, StorageFull, StorageDenied, Interrupted
  */
-export async function backup(repository: Repository, options: BackupOptions): Promise<RecoveryPoint> {
+export async function backup(repository: Repository, options: BackupOptions): Promise<StoredPoint> {
   options.recorder?.begin("prepare");
   if (options.lock !== undefined) await repository.storage.proveLockable();
   const sources = await openSources(options.devices, options.watcher);
@@ -71,9 +92,9 @@ export async function backup(repository: Repository, options: BackupOptions): Pr
     repository.location.kind,
   );
   try {
-    const point = await backupSources(pool, repository, sources, options);
+    const stored = await backupSources(pool, repository, sources, options);
     await warnOfChanges(sources, options.watcher);
-    return point;
+    return stored;
   } finally {
     await pool.close();
     await closeSources(sources);
@@ -85,11 +106,12 @@ async function backupSources(
   repository: Repository,
   sources: NamedSource[],
   options: BackupOptions,
-): Promise<RecoveryPoint> {
+): Promise<StoredPoint> {
   const startedAt = new Date();
   const lease = await Lease.acquire(repository.storage, "backup", options.signal);
   try {
     const storage = repository.storage.until(options.signal);
+    await warnOfClock(lease, options.watcher);
     const uploads = await storage.beginUploads();
     try {
       return await storeSources(pool, { ...repository, storage }, sources, { ...options, startedAt, lease });
@@ -101,17 +123,31 @@ async function backupSources(
   }
 }
 
+/**
+ * Warns if the clock differs by more than the tolerance: such a point is never `latest`, and no retention
+ * rule counts it.
+ */
+async function warnOfClock(lease: Lease, watcher: RunWatcher): Promise<void> {
+  const leadMs = (await lease.storageClockLeadMs()) ?? 0;
+  if (Math.abs(leadMs) <= CLOCK_TOLERANCE_MS) return;
+  const hours = (Math.abs(leadMs) / 3_600_000).toFixed(1);
+  watcher.notice(
+    `The clock of this machine is ${hours} hours ${leadMs > 0 ? "behind" : "ahead of"} the storage's: the recovery point will have a wrong date. Set the clock.`,
+  );
+}
+
 async function storeSources(
   pool: BackupPool,
   repository: Repository,
   sources: NamedSource[],
   options: BackupOptions & { startedAt: Date; lease: Lease },
-): Promise<RecoveryPoint> {
+): Promise<StoredPoint> {
   const { storage } = repository;
   const { recorder = NO_RECORDER } = options;
   recorder.begin("index");
   const loaded = await loadIndex(storage, { condemned: "exclude" });
-  for (const { message, remedy } of loaded.problems) options.watcher.notice(`${message} ${remedy}`);
+  for (const { message, remedy } of [...loaded.problems, ...loaded.unreadable])
+    options.watcher.notice(`${message} ${remedy}`);
   recorder.begin("holes");
   const volumes = await planVolumes(sources);
   const knownEntries = loaded.index.size;
@@ -129,17 +165,30 @@ async function storeSources(
     const badRanges = await readVolumes(pool, repository, volumes, reading);
     await refuseShrunk(volumes);
     recorder.begin("maps");
-    const roots = await storeBlockMaps(volumes, { ...target, counters: counters.row(pool.threads) });
+    const row = counters.row(pool.threads);
+    const check = new RelianceCheck({
+      ...{ storage, loaded, knownEntries, checkpoints, counters: row, prove: options.proveKnown },
+      ...{ compression: options.compression, badBlocks: options.badBlocks, signal: options.signal },
+      hasRead: options.hasRead ?? (() => false),
+    });
+    await check.checkVolumes(volumes);
+    const isGoodNode = check.isGoodNode.bind(check);
+    const roots = await storeBlockMaps(volumes, { ...target, counters: row, isGoodNode });
+    for (const alarm of check.reliance.alarms) options.watcher.notice(wrongInRepository(alarm));
     recorder.begin("commit");
     await checkpoints.flush();
     throwIfInterrupted(options.signal);
+    const previous =
+      repository.config.version === 3 ? await findPredecessor(storage, options.watcher.notice) : null;
     const point = describePoint(repository, volumes, {
+      previous,
       ...{ startedAt: options.startedAt, badRanges, roots },
       ...{ tags: options.tags, origin: options.origin, totals: counters.totals(), lock: options.lock },
     });
     await lockAndCommit(storage, point, options);
-    await recorder.stored({ point, storage, loaded, knownEntries, index, volumes });
-    return point;
+    const { reliance, storedAgain } = check;
+    await recorder.stored({ point, storage, loaded, knownEntries, storedAgain, index, volumes });
+    return { point, reliance };
   } catch (error) {
     failed.abort();
     await keepWhatIsStored(checkpoints, storage.until(AbortSignal.timeout(KEEP_MS)));
@@ -147,7 +196,11 @@ async function storeSources(
   }
 }
 
-/** A point that says that it is locked comes after the locks of all that it needs. */
+function wrongInRepository(alarm: string): string {
+  return `WRONG IN THE REPOSITORY: ${alarm} This backup does not rely on it. Other recovery points may: run \`blockferry-agent verify --read-data\`, and find out who wrote it.`;
+}
+
+/** Locks the needed objects, then commits the point: a point that claims a lock must have one. */
 async function lockAndCommit(
   storage: Storage,
   point: RecoveryPoint,
@@ -159,6 +212,7 @@ async function lockAndCommit(
 }
 
 interface PointFacts {
+  previous: PointReference | null;
   startedAt: Date;
   badRanges: ByteRange[][];
   /** Root ids of the volumes' block maps. */
@@ -173,7 +227,7 @@ function describePoint(repository: Repository, volumes: VolumePlan[], facts: Poi
   const createdAt = new Date();
   const { zeroBytes, duplicateBytes, newBytes, storedBytes } = facts.totals;
   return {
-    version: 1,
+    ...versionFields(repository.config, facts.previous),
     id: newPointId(createdAt),
     repository: repository.config.id,
     startedAt: facts.startedAt.toISOString(),
@@ -194,20 +248,20 @@ function describePoint(repository: Repository, volumes: VolumePlan[], facts: Poi
   };
 }
 
-/** Room for every chunk that the volumes can add, and for the spare entry of each thread. */
+/** Makes room for every chunk the volumes can add, plus one spare entry per thread. */
 function roomForVolumes(index: ChunkIndex, volumes: VolumePlan[], threads: number): ChunkIndex {
   const newChunks = volumes.reduce((sum, volume) => sum + volume.maxNewChunks, 0);
   return index.withRoomFor(newChunks + threads + 1);
 }
 
-/** No more threads than there are extents to hand out. */
+/** Returns at most as many threads as there are extents. */
 function usefulThreads(sources: NamedSource[], threads: number): number {
   const extentsOf = ({ source }: NamedSource) => Math.ceil(chunkCount(source.sizeBytes) / EXTENT_CHUNKS);
   const extents = sources.reduce((sum, source) => sum + extentsOf(source), 0);
   return Math.max(1, Math.min(threads, extents));
 }
 
-/** After a failure, so that the next run finds it fast. Not being able to is no failure of its own. */
+/** Writes the index after a failure. The next run then finds the packs fast. Ignores storage errors. */
 async function keepWhatIsStored(checkpoints: IndexCheckpoints, storage: Storage): Promise<void> {
   try {
     await checkpoints.flush(storage);

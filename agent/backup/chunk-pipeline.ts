@@ -20,7 +20,7 @@ export interface OpenVolume {
   sizeBytes: number;
   /** Filled in as chunks are read. */
   chunks: VolumeChunks;
-  /** Chunks outside it are holes; undefined when every chunk must be read. */
+  /** Chunks outside it are holes; undefined if every chunk must be read. */
   data: NumberSet | undefined;
   /** Bad blocks that this thread skipped. */
   badRanges: ByteRange[];
@@ -38,13 +38,13 @@ export interface PipelineOptions {
   badBlocks: "fail" | "skip";
 }
 
-/** A chunk being read or waiting for room in the pack writer. */
+/** A chunk that is being read or waits for room in the pack writer. */
 interface Slot {
   buffer: Buffer;
   volume: OpenVolume;
   /** Number of the chunk in the volume. */
   chunk: number;
-  /** Bytes that belong to the chunk. */
+  /** Length of the chunk in bytes. */
   length: number;
   onRead(error: Error | null, bytesRead: number): void;
 }
@@ -52,9 +52,11 @@ interface Slot {
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
 /**
- * The hot loop of a backup thread: keeps `queueDepth` reads in flight, and takes each chunk as it arrives through
- * zero check, hash, index and pack. Reads complete on libuv's pool while this thread hashes and compresses; one chunk costs one
- * callback and no promise. When the pack writer has no room, chunks wait in their slots, and reading stops by itself.
+ * The hot loop of a backup thread.
+ * It keeps `queueDepth` reads in flight, and takes each chunk as it arrives through zero check, hash, index
+ * and pack. Reads complete on libuv's pool while this thread hashes and compresses; one chunk costs one
+ * callback and no promise. When the pack writer has no room, chunks wait in their slots, and reading stops by
+ * itself.
  */
 export class ChunkPipeline {
   private readonly freeSlots: Slot[];
@@ -74,7 +76,7 @@ export class ChunkPipeline {
 
   /**
    * Reads until no extent is left or the run is stopped.
-   * @throws SourceUnreadable, SourceShrunk, or what `fail` was given
+   * @throws SourceUnreadable, SourceShrunk, or the error passed to `fail`
    */
   async run(): Promise<void> {
     await new Promise<void>((resolve) => {
@@ -84,18 +86,21 @@ export class ChunkPipeline {
     this.throwIfFailed();
   }
 
-  /** A pack can still fail after the last read: the owner asks again when all packs are through. */
+  /**
+   * Throws the failure, if any. A pack can still fail after the last read, so the owner calls this again when
+   * all packs are finished.
+   */
   throwIfFailed(): void {
     if (this.failure !== undefined) throw this.failure;
   }
 
-  /** Ends the run with an error, as soon as the reads in flight are back. */
+  /** Stops the run with an error once the reads in flight have completed. */
   fail(error: unknown): void {
     this.failure ??= error;
     this.options.stop.set();
   }
 
-  /** Processes the chunks that wait, as far as there is room for them, and reads on. */
+  /** Processes waiting chunks while there is room for them, then continues reading. */
   resume(): void {
     while (this.waiting.length > 0 && (this.options.store.hasRoom || this.options.stop.isSet)) {
       this.process(this.waiting.shift() as Slot);
@@ -115,12 +120,12 @@ export class ChunkPipeline {
       this.busySlots++;
       read(slot.volume.fd, slot.buffer, 0, CHUNK_BYTES, slot.chunk * CHUNK_BYTES, slot.onRead);
     }
-    // What is left without reads in flight is on its way to the storage.
+    // Without reads in flight, the remaining chunks are being uploaded.
     clock.enter(this.waiting.length > 0 || this.busySlots === 0 ? "storage" : "device");
     if (this.busySlots === 0) this.settle();
   }
 
-  /** Moves to the next chunk that must be read; false when there is none. */
+  /** Moves to the next chunk that must be read; returns false if none is left. */
   private advance(): boolean {
     const { volumes, extents, counters } = this.options;
     for (;;) {
@@ -173,7 +178,7 @@ export class ChunkPipeline {
     counters.add("doneBytes", length);
   }
 
-  /** The rare case: a read that failed or came short. */
+  /** Handles the rare case of a failed or short read. */
   private async salvage(slot: Slot, error: Error | null): Promise<void> {
     const { volume, length, buffer: into } = slot;
     const offset = slot.chunk * CHUNK_BYTES;

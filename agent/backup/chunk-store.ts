@@ -4,7 +4,7 @@ import type { PackWriter } from "../../repository/pack-writer.js";
 import type { CounterRow } from "../counters.js";
 import { NO_CLOCK, type StageClock } from "./stage-times.js";
 
-/** Stores chunks that the repository does not have yet, and counts what that took. */
+/** Stores chunks that the repository does not have yet, and counts their bytes. */
 export class ChunkStore {
   constructor(
     private readonly index: ChunkIndex,
@@ -19,7 +19,7 @@ export class ChunkStore {
   }
 
   /**
-   * Call it only while `hasRoom`.
+   * Stores a chunk, or finds it in the index. Call it only while `hasRoom` is true.
    * @returns the chunk's index entry
    */
   store(payload: Buffer): number {

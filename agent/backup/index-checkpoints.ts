@@ -2,19 +2,20 @@ import { type IndexedPack, writeIndexSegment } from "../../repository/index-segm
 import type { Storage } from "../../repository/storage/storage.js";
 import { SegmentBatch } from "../segment-batch.js";
 
-/** An index segment is written for so many packs (1 GiB of stored data) ... */
+/** An index segment is written after 16 packs (1 GiB of stored data) ... */
 const PACKS_PER_SEGMENT = 16;
-/** ... or after so long, whichever comes first. */
+/** ... or after 30 seconds, whichever comes first. */
 const SEGMENT_INTERVAL_MS = 30_000;
 
 /**
- * Writes the index of a running backup in segments, so that a run that is killed has most of its work on record.
- * Packs that were finished after the last segment are found by their footers. What could not be written is written with the
- * next segment; what is more than one may hold, as after the index was lost, with several.
+ * Writes the index of a running backup in segments.
+ * A killed run thus has most of its work indexed. Packs finished after the last segment are found by their
+ * footers. Packs that could not be written are part of the next segment. If they exceed one segment, as after
+ * the index was lost, several are written.
  */
 export class IndexCheckpoints {
   private pending: IndexedPack[] = [];
-  /** How many packs came since the last segment was begun. */
+  /** Number of packs added since the last segment was started. */
   private added = 0;
   private lastBegun = Date.now();
   private writing: Promise<void> | undefined;
@@ -30,8 +31,8 @@ export class IndexCheckpoints {
 
   /**
    * Returns when every pack added so far is in a durable segment.
-   * @param storage the same one, for which another signal may hold than for what is written in the background
-   * @throws when they could not be written
+   * @param storage the same storage; its signal may differ from that of the background writes
+   * @throws if a segment cannot be written
    */
   async flush(storage = this.storage): Promise<void> {
     await this.writing;
@@ -42,7 +43,7 @@ export class IndexCheckpoints {
     try {
       await this.writePending(this.storage);
     } catch {
-      // The next checkpoint makes up for it, or `flush` says why not.
+      // The next checkpoint writes the packs again, or `flush` throws the error.
     } finally {
       this.writing = undefined;
     }

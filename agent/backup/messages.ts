@@ -5,14 +5,14 @@ import type { IndexedPack } from "../../repository/index-segment.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 import type { ExtentQueueMemory } from "../extent-queue.js";
 
-/** What a backup thread is given. */
+/** The input of a backup thread. */
 export interface BackupTask {
   storage: StorageLocation;
   volumes: VolumeTask[];
   index: ChunkIndexMemory;
   extents: ExtentQueueMemory;
   counters: SharedArrayBuffer;
-  /** Where the thread notes what it is at; undefined where nobody wants to know. */
+  /** Where the thread records its current stage; undefined if stages are not recorded. */
   stages: SharedArrayBuffer | undefined;
   queueDepth: number;
   compression: Compression;
@@ -21,7 +21,7 @@ export interface BackupTask {
 
 export interface VolumeTask {
   path: string;
-  /** Open in the main thread; descriptors belong to the process. */
+  /** Opened by the main thread; descriptors belong to the process. */
   fd: number;
   sizeBytes: number;
   chunks: SharedArrayBuffer;
@@ -32,6 +32,6 @@ export interface VolumeTask {
 export type BackupMessage = Omit<IndexedPack, "footer"> & { footer: Uint8Array };
 
 export interface BackupThreadResult {
-  /** Bad blocks that were skipped, for each volume. */
+  /** Bad blocks that were skipped, per volume. */
   badRanges: ByteRange[][];
 }

@@ -12,12 +12,16 @@ import { chunksOfRanges } from "../chunks-of-ranges.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { sourceShrunk } from "./source-errors.js";
 
-/** What `--device` asks for. */
+/** One `--device` of the command line. */
 export interface DeviceRequest {
   path: string;
-  /** The volume's name in the recovery point; by default the last part of the path, white space as `_`. */
+  /** The device if it is already open; it is closed with the others. */
+  source?: BlockSource;
+  /**
+   * The volume's name in the recovery point. By default the last part of the path, with white space as `_`.
+   */
   name: string | undefined;
-  /** The EBS volume whose content it holds, for the point to tell. */
+  /** The EBS volume the device is a copy of, recorded in the point. */
   ebs?: EbsVolume;
 }
 
@@ -25,13 +29,13 @@ export interface DeviceRequest {
 export interface VolumePlan extends NamedSource {
   /** The chunks that must be read; undefined for all. */
   data: NumberSet | undefined;
-  /** To be filled in by the threads. */
+  /** Filled in by the threads. */
   chunks: VolumeChunks;
-  /** Upper bound of the chunks it can add to the index, block map included. */
+  /** Upper bound of the chunks it can add to the index, including the block map. */
   maxNewChunks: number;
 }
 
-/** A source and the name that its volume gets. */
+/** A source and the name of its volume. */
 export interface NamedSource {
   name: string;
   source: BlockSource;
@@ -39,8 +43,9 @@ export interface NamedSource {
 }
 
 /**
- * Opens all devices; whoever calls this closes them. When this throws, none is open.
- * @throws SourceNotFound, SourceUnreadable; Usage when two volumes have one name, or they are too many or too large for a point
+ * Opens all devices; the caller closes them. If it throws, none is left open.
+ * @throws SourceNotFound, SourceUnreadable; Usage if two volumes have the same name, or if they are too many
+ * or too large for a point
  */
 export async function openSources(devices: DeviceRequest[], watcher: RunWatcher): Promise<NamedSource[]> {
   const names = devices.map(({ path, name }) => name ?? defaultName(path));
@@ -49,8 +54,8 @@ export async function openSources(devices: DeviceRequest[], watcher: RunWatcher)
   if (devices.length > MAX_VOLUMES) throw tooMany(devices.length);
   const sources: NamedSource[] = [];
   try {
-    for (const [number, { path, ebs }] of devices.entries()) {
-      const source = await BlockSource.open(resolve(path));
+    for (const [number, { path, source: opened, ebs }] of devices.entries()) {
+      const source = opened ?? (await BlockSource.open(resolve(path)));
       sources.push({ name: names[number] as string, source, ebs });
       if (source.sizeBytes > MAX_VOLUME_BYTES) throw tooLarge(source);
       if (source.sizeBytes === 0) watcher.notice(`${source.path} is empty: its volume has 0 bytes.`);
@@ -68,12 +73,17 @@ export async function closeSources(sources: NamedSource[]): Promise<void> {
   for (const { source } of sources) await source.close();
 }
 
-/** Maps the holes of the sources. Do it right before they are read: what is written into a hole afterwards is missed. */
+/**
+ * Maps the holes of the sources. Call it right before reading them: data written into a hole later is missed.
+ */
 export function planVolumes(sources: NamedSource[]): Promise<VolumePlan[]> {
   return Promise.all(sources.map(planVolume));
 }
 
-/** A file that was cut short reads as one hole where its holes are asked for: no read meets its end. @throws SourceShrunk */
+/**
+ * Checks that no source has become shorter: a truncated file reads as a hole, so no read reaches its end.
+ * @throws SourceShrunk
+ */
 export async function refuseShrunk(sources: NamedSource[]): Promise<void> {
   for (const { source } of sources) {
     const sizeBytes = await source.sizeNowBytes();
@@ -81,7 +91,7 @@ export async function refuseShrunk(sources: NamedSource[]): Promise<void> {
   }
 }
 
-/** A file that somebody wrote to meanwhile is in the backup as it was at no one moment. */
+/** Warns about files that were written to meanwhile: their backup matches no single moment. */
 export async function warnOfChanges(sources: NamedSource[], watcher: RunWatcher): Promise<void> {
   for (const { source } of sources) {
     if (!(await source.hasChanged())) continue;

@@ -16,7 +16,7 @@ import { tooManyBadRanges } from "./source-errors.js";
 export type BackupPool = ThreadPool<BackupTask, BackupThreadResult, BackupMessage>;
 
 export interface ReadOptions {
-  /** Reads in flight, for each thread. */
+  /** Reads in flight per thread. */
   queueDepth: number;
   compression: Compression;
   badBlocks: "fail" | "skip";
@@ -29,8 +29,8 @@ export interface ReadOptions {
 }
 
 /**
- * Lets the threads read all volumes and store what is new.
- * @returns the bad blocks that were skipped, for each volume
+ * Reads all volumes on the threads of a pool, and stores new chunks.
+ * @returns the bad blocks that were skipped, per volume
  * @throws SourceUnreadable, SourceShrunk, StorageFull, StorageDenied, Interrupted
  */
 export async function readVolumes(
@@ -54,11 +54,9 @@ export async function readVolumes(
     task,
     onMessage: ({ id, sizeBytes, footer }) => checkpoints.add({ id, sizeBytes, footer: Buffer.from(footer) }),
     signal: options.signal,
-    watcher: options.watcher,
-    watched: {
-      label: "Backing up",
-      totalBytes: totalBytes(volumes),
-      totals: () => counters.totals(),
+    progress: {
+      watcher: options.watcher,
+      watched: { label: "Backing up", totalBytes: totalBytes(volumes), totals: () => counters.totals() },
     },
   });
   return mergeBadRanges(
@@ -68,8 +66,9 @@ export async function readVolumes(
 }
 
 /**
- * What the threads could not read, for each volume: in order, and no range next to another.
- * @throws SourceUnreadable when they are more than a recovery point can hold
+ * Merges the unreadable ranges of all threads.
+ * @returns the ranges of each volume, in order, with adjacent ranges joined
+ * @throws SourceUnreadable if there are more ranges than a recovery point can hold
  */
 export function mergeBadRanges(
   paths: readonly string[],

@@ -1,3 +1,4 @@
+import type { NumberSet } from "../../foundation/number-set.js";
 import type { BackupStep } from "../../report/backup-figures.js";
 import type { ChunkIndex } from "../../repository/chunk-index.js";
 import type { LoadedIndex } from "../../repository/load-index.js";
@@ -11,23 +12,31 @@ import type { StageTimes } from "./stage-times.js";
 export interface StoredBackup {
   point: RecoveryPoint;
   storage: Storage;
-  /** The index as it was before. */
+  /** The index as loaded before the backup. */
   loaded: LoadedIndex;
-  /** Entries that it had then; those from this number on are of this run. */
+  /** Number of entries at that time; entries from this number on belong to this run. */
   knownEntries: number;
-  /** The index with what this run has added. */
+  /** The known entries whose chunks proved wrong and were stored again by this run. */
+  storedAgain: NumberSet;
+  /** The index including the entries that this run added. */
   index: ChunkIndex;
-  /** What stands where in each volume, in the order of the point. */
+  /** The chunks of each volume, in the order of the point. */
   volumes: { chunks: VolumeChunks }[];
 }
 
-/** Who writes down how a backup goes; nobody, as a rule. */
+/** Records how a backup proceeds; by default nothing is recorded. */
 export interface BackupRecorder {
-  /** A step begins, and the one before it is over. */
+  /** Starts a step, and ends the one before it. */
   begin(step: BackupStep): void;
-  /** The threads begin to read. @returns where they are to note what they are at, if they are */
+  /**
+   * Called when the threads start to read.
+   * @returns where they record their stages; undefined if they do not
+   */
   reading(threads: number, totals: () => CounterTotals): StageTimes | undefined;
-  /** Called while the lease is still held, so that nothing which the repository has is removed. It must not throw: the backup is done. */
+  /**
+   * Called while the lease is still held, so that nothing is removed from the repository. Must not throw: the
+   * backup is done.
+   */
   stored(backup: StoredBackup): Promise<void>;
 }
 

@@ -12,9 +12,9 @@ export interface SalvageRequest {
   path: string;
   /** Size of the source in bytes. */
   sizeBytes: number;
-  /** Where the chunk starts in the source. */
+  /** Where the chunk starts in the source, in bytes. */
   offset: number;
-  /** Bytes that belong to the chunk. */
+  /** Length of the chunk in bytes. */
   length: number;
   /** Aligned, and at least a whole number of blocks long. */
   into: Buffer;
@@ -22,7 +22,8 @@ export interface SalvageRequest {
 }
 
 /**
- * Reads a chunk block by block, after reading it at once failed or came short: slow, and exact about what is wrong.
+ * Reads a chunk block by block, after a failed or short read.
+ * Slow, but finds exactly which blocks are bad.
  * @returns the blocks that cannot be read; they are zeros in `into`
  * @throws SourceUnreadable at the first bad block with `badBlocks: "fail"`; SourceShrunk
  */
@@ -41,7 +42,7 @@ export async function salvageChunk(request: SalvageRequest): Promise<ByteRange[]
   return badRanges;
 }
 
-/** @returns the bytes read, or undefined for a bad block that is to be skipped */
+/** @returns the number of bytes read, or undefined for a bad block to skip */
 async function readBlock(request: SalvageRequest, at: number): Promise<number | undefined> {
   const offset = request.offset + at;
   try {

@@ -1,17 +1,21 @@
 import type { StageSeconds } from "../../report/backup-figures.js";
 
-/** What a backup thread can be at. The waits come last: their time is of the event loop, which has other work in it. */
+/**
+ * The stages of a backup thread. The waits come last: their time belongs to the event loop, which also does
+ * other work.
+ */
 const THREAD_STAGES = ["read", "zeros", "hash", "compress", "device", "storage"] as const;
 
 type ThreadStage = (typeof THREAD_STAGES)[number];
 
-/** A row: milliseconds for each stage, then those that the event loop was idle. */
+/** A row has one cell per stage in milliseconds, then the idle time of the event loop. */
 const IDLE_CELL = THREAD_STAGES.length;
 const ROW_CELLS = IDLE_CELL + 1;
 
 /**
- * Where the time of the threads goes: one row of float64 for each, written by its thread alone and read by the main thread
- * now and then, so no ordering is needed. Totals are exact once the threads have ended.
+ * Records where the threads spend their time.
+ * There is one row of float64 per thread, written only by that thread and sampled by the main thread, so no
+ * ordering is needed. Totals are exact once the threads have ended.
  */
 export class StageTimes {
   private readonly cells: Float64Array;
@@ -36,7 +40,7 @@ export class StageTimes {
     return new RunningClock(this.row(thread));
   }
 
-  /** Milliseconds so far, as they stand in the row: for `stageSeconds`, which takes two of them. */
+  /** Returns a copy of a thread's row in milliseconds; `stageSeconds` takes two of them. */
   snapshot(thread: number): Float64Array {
     return this.row(thread).slice();
   }
@@ -47,8 +51,9 @@ export class StageTimes {
 }
 
 /**
- * What a thread did between two snapshots of its row. The loop's own time, when it neither waited nor was in one of the
- * stages, is taken from both waits in proportion.
+ * Returns a thread's seconds per stage between two snapshots of its row.
+ * The loop's own time, when it neither waited nor ran one of the stages, is deducted from both waits in
+ * proportion.
  */
 export function stageSeconds(before: Float64Array, after: Float64Array): StageSeconds {
   const spent = (cell: number) => ((after[cell] as number) - (before[cell] as number)) / 1000;
@@ -63,15 +68,15 @@ export function stageSeconds(before: Float64Array, after: Float64Array): StageSe
   };
 }
 
-/** Kept by a thread for itself. */
+/** The stage clock of one thread, used only by that thread. */
 export interface StageClock {
-  /** From now on the thread is at this. */
+  /** Starts a stage, and ends the one before it. */
   enter(stage: ThreadStage): void;
-  /** Lets others see all so far, with how long the event loop has been idle: together, as one is no use without the other. */
+  /** Publishes all times so far with the idle time of the event loop; one is useless without the other. */
   note(): void;
 }
 
-/** For a run that nobody wants to know this of. */
+/** For a run that records no stage times. */
 export const NO_CLOCK: StageClock = { enter: () => undefined, note: () => undefined };
 
 class RunningClock implements StageClock {

@@ -2,8 +2,16 @@ import { existsSync } from "node:fs";
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { type LockArguments, lockOptions, parseLock } from "../../command-line/lock-options.js";
-import { once, parseTags, repeated, threadsOrAutoOption, usage } from "../../command-line/options.js";
+import {
+  once,
+  parseTags,
+  proveKnownOption,
+  repeated,
+  threadsOrAutoOption,
+  usage,
+} from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
   type StorageArguments,
@@ -12,16 +20,18 @@ import {
 } from "../../command-line/storage-options.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
 import type { Compression } from "../../repository/chunk-codec.js";
+import type { Reliance } from "../../repository/jobs/job-result.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
+import type { ProveKnown } from "../backup/relied-on.js";
 import { DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
+import { ReadRecord } from "../read-record.js";
 import { reportedBackup } from "../report/reported-backup.js";
 import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
 import { beginReport, type ReportArguments, reportOption } from "./report-option.js";
-import { interruptSignal } from "./signals.js";
 
 interface BackupArguments extends StorageArguments, MetricsArguments, ReportArguments, LockArguments {
   device: string[];
@@ -30,6 +40,7 @@ interface BackupArguments extends StorageArguments, MetricsArguments, ReportArgu
   compression: Compression;
   tag: string[] | undefined;
   skipBadBlocks: boolean;
+  proveKnown: ProveKnown | undefined;
   json: boolean;
 }
 
@@ -73,6 +84,7 @@ export const backupCommand: Command<BackupArguments> = {
           default: false,
           describe: "Keep blocks that cannot be read as zeros, and record them in the point",
         },
+        "prove-known": proveKnownOption,
         ...lockOptions,
       })
       .example("$0 backup --repo /mnt/backup/repo --device /dev/nvme1n1", "one volume")
@@ -91,7 +103,7 @@ export const backupCommand: Command<BackupArguments> = {
       const location = storageLocation(args);
       meter.countRetries(location);
       const repository = await openRepository(location);
-      const signal = interruptSignal();
+      const signal = interruptSignal(KEEP_STORED);
       const parallelism = await chosenParallelism(args, {
         devices: devices.map(({ path }) => path),
         storage: repository.storage,
@@ -99,12 +111,14 @@ export const backupCommand: Command<BackupArguments> = {
         signal,
       });
       const told = { report, meter };
-      const { point, seconds } = await reportedBackup(repository, told, {
+      const record = await ReadRecord.load(repository);
+      const { point, reliance, seconds } = await reportedBackup(repository, told, {
         ...{ devices, ...parallelism, tags, lock, compression: args.compression, watcher, signal },
         badBlocks: args.skipBadBlocks ? "skip" : "fail",
+        ...{ proveKnown: args.proveKnown, hasRead: (id: string) => record.hasRead(id) },
       });
-      const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes };
-      printResult(args.json, result, describeBackup(point, seconds));
+      const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes, reliance };
+      printResult(args.json, result, describeBackup(point, reliance, seconds));
     }),
 };
 
@@ -112,7 +126,7 @@ function totalLength(ranges: ByteRange[]): number {
   return ranges.reduce((sum, { length }) => sum + length, 0);
 }
 
-/** A path that exists is a path, even with `=` in it. */
+/** Parses PATH[=NAME]. A path that exists is a path, even with `=` in it. */
 function parseDevice(device: string): DeviceRequest {
   const equals = device.lastIndexOf("=");
   if (equals < 0 || existsSync(device)) return { path: device, name: undefined };
@@ -126,15 +140,28 @@ function parseDevice(device: string): DeviceRequest {
   return { path: device.slice(0, equals), name };
 }
 
-function describeBackup({ id, stats, volumes, lock }: RecoveryPoint, seconds: number): string {
+function describeBackup(
+  { id, stats, volumes, lock }: RecoveryPoint,
+  { unreadBytes, provenBytes, storedAgainBytes }: Reliance,
+  seconds: number,
+): string[] {
   const bad = totalLength(volumes.flatMap(({ badRanges }) => badRanges));
   return [
     `Recovery point ${id}`,
     `  read     ${formatBytes(stats.sourceBytes)} in ${formatSeconds(seconds)} (${formatBytes(stats.sourceBytes / seconds)}/s)`,
     `  zeros    ${formatBytes(stats.zeroBytes)}`,
     `  known    ${formatBytes(stats.duplicateBytes)}`,
+    ...(unreadBytes > 0
+      ? [`  relies   on ${formatBytes(unreadBytes)} in packs that no verify of this machine has read`]
+      : []),
+    ...(provenBytes > 0 ? [`  proven   ${formatBytes(provenBytes)} of what it relies on`] : []),
+    ...(storedAgainBytes > 0
+      ? [
+          `  WRONG    ${formatBytes(storedAgainBytes)} in the repository, stored again; run: blockferry-agent verify --read-data`,
+        ]
+      : []),
     `  new      ${formatBytes(stats.newBytes)}, stored in ${formatBytes(stats.storedBytes)}`,
     ...(lock === undefined ? [] : [`  locked   until ${lock.until} (${lock.mode})`]),
     ...(bad > 0 ? [`  UNREADABLE ${formatBytes(bad)}, kept as zeros; see: blockferry-agent show ${id}`] : []),
-  ].join("\n");
+  ];
 }

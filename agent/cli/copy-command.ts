@@ -1,29 +1,42 @@
 import type { Argv } from "yargs";
+import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
 import type { Command } from "../../command-line/command.js";
+import { expectOption, parsePins } from "../../command-line/expect-option.js";
 import { formatBytes } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { macKeyOption, parseTombstoneKey } from "../../command-line/mac-key-option.js";
 import { once, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import { passphraseFileOption, passphraseSource } from "../../command-line/passphrase-options.js";
+import {
+  type PointFilterArguments,
+  parsePointFilter,
+  pointFilterOptions,
+} from "../../command-line/point-options.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import type { PassphraseSource } from "../../repository/encryption/passphrase.js";
+import { meetsFilter, type PointFilter } from "../../repository/point-filter.js";
+import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository, type Repository } from "../../repository/repository.js";
+import type { Storage, StorageLocation } from "../../repository/storage/storage.js";
 import { type CopyReport, copyPoints } from "../copy.js";
 import { progressWatcher } from "./progress.js";
-import { interruptSignal } from "./signals.js";
 
-interface CopyArguments extends Omit<StorageArguments, "repo"> {
+interface CopyArguments extends Omit<StorageArguments, "repo" | "expectRepository">, PointFilterArguments {
   points: string[];
   from: string;
   to: string;
   fromPassphraseFile: string | undefined;
+  expectFrom: string | undefined;
+  expectTo: string | undefined;
+  tombstoneKey: string | undefined;
   json: boolean;
 }
 
-const { repo: _, "passphrase-file": ofTarget, ...s3Options } = storageOptions;
+const { repo: _, "passphrase-file": ofTarget, "expect-repository": __, ...s3Options } = storageOptions;
 
 const FROM_PASSPHRASE = "BLOCKFERRY_FROM_PASSPHRASE";
 
@@ -32,20 +45,27 @@ const repository = (name: string, describe: string) =>
 
 export const copyCommand: Command<CopyArguments> = {
   command: "copy [points..]",
-  describe: "Copy recovery points into another repository; only chunks that are missing there travel",
+  describe: "Copy recovery points into another repository; only chunks missing there are transferred",
   builder: (parser: Argv) =>
     parser
       .positional("points", {
         type: "string",
         array: true,
         default: [],
-        describe: "Ids of points, or `latest`; all without any",
+        describe: "Ids of points, or `latest` of one machine; all points that match if left out",
       })
       .options({
         from: repository("from", "Repository to copy from: s3://BUCKET/PREFIX or a local directory"),
         to: repository("to", "Repository to copy to, made with `init`"),
         "from-passphrase-file": passphraseFileOption("from-passphrase-file", FROM_PASSPHRASE),
         "passphrase-file": { ...ofTarget, describe: `For --to: ${ofTarget.describe}` },
+        "expect-from": expectOption("expect-from", "BLOCKFERRY_EXPECT_FROM"),
+        "expect-to": expectOption("expect-to", "BLOCKFERRY_EXPECT_REPOSITORY"),
+        "tombstone-key": macKeyOption(
+          "tombstone-key",
+          "ARN of the KMS key that `forget` signs tombstones of --to with: only points with one of these count as forgotten there",
+        ),
+        ...pointFilterOptions,
         ...s3Options,
       })
       .example("$0 copy --from s3://backups/fleet --to s3://other-account/fleet", "all that is missing there")
@@ -54,36 +74,86 @@ export const copyCommand: Command<CopyArguments> = {
         "one point, to a disk that is taken away",
       ) as unknown as Argv<CopyArguments>,
   handler: async ({ points, from, to, fromPassphraseFile, json, ...args }) => {
+    const filter = parsePointFilter(args);
     if (from === to) throw usage("--from and --to name the same repository.", "Give two.");
-    const source = await open(from, args, passphraseSource(fromPassphraseFile, FROM_PASSPHRASE));
-    const target = await open(to, args, passphraseSource(args.passphraseFile, "BLOCKFERRY_PASSPHRASE"));
+    const source = await open(from, args, {
+      passphrase: passphraseSource(fromPassphraseFile, FROM_PASSPHRASE),
+      expect: parsePins("--expect-from", args.expectFrom),
+    });
+    const target = await open(to, args, {
+      passphrase: passphraseSource(args.passphraseFile, "BLOCKFERRY_PASSPHRASE"),
+      expect: parsePins("--expect-to", args.expectTo),
+    });
     if (source.config.id === target.config.id) {
       throw usage(
         `${from} and ${to} are the same repository, or copies of one.`,
         "Give two that `init` has made.",
       );
     }
-    const options = { points, watcher: progressWatcher(json), signal: interruptSignal() };
-    const report = await copyPoints(source, target, options);
-    printResult(json, report, describe(report, to));
+    const signal = interruptSignal(KEEP_STORED);
+    const tombstoneKey = parseTombstoneKey(args.tombstoneKey, target, signal);
+    const watcher = progressWatcher(json);
+    const chosen: ChosenPoint[] = [];
+    const namedById = new Set<string>();
+    const choosePoints = async (storage: Storage) => {
+      if (points.length === 0) return allPoints(storage, filter);
+      for (const reference of new Set(points)) {
+        const choice = await choosePoint(storage, reference, { filter, json, notice: watcher.notice });
+        chosen.push(choice);
+        if (reference !== "latest") namedById.add(choice.point.id);
+      }
+      return [...new Map(chosen.map(({ point }) => [point.id, point])).values()];
+    };
+    const isNamedById = (id: string) => namedById.has(id);
+    const report = await copyPoints(source, target, {
+      ...{ choosePoints, isNamedById, tombstoneKey, watcher, signal },
+    });
+    const recoveryPoints = chosen.map(({ record }) => record);
+    printResult(json, { ...report, recoveryPoints }, describe(report, chosen, to));
   },
 };
 
-/** S3 options are for whichever of the two is in S3. */
+/** Opens one of the two repositories; the S3 options apply to those in S3. */
 function open(
   repo: string,
-  args: Omit<StorageArguments, "repo">,
-  passphrase: PassphraseSource | undefined,
+  args: Omit<StorageArguments, "repo" | "expectRepository">,
+  access: Pick<StorageLocation, "passphrase" | "expect">,
 ): Promise<Repository> {
   const isInS3 = repo.startsWith("s3://");
-  const location = storageLocation(isInS3 ? { ...args, repo } : ({ repo } as StorageArguments));
-  return openRepository({ ...location, passphrase });
+  const location = storageLocation(
+    isInS3 ? { ...args, repo, expectRepository: undefined } : ({ repo } as StorageArguments),
+  );
+  return openRepository({ ...location, ...access });
 }
 
-function describe({ copied, present, chunks, storedBytes }: CopyReport, to: string): string {
+/**
+ * Returns all points that pass the filter.
+ * @throws the first damaged point's error: a copy of all points must include every one
+ */
+async function allPoints(storage: Storage, filter: PointFilter): Promise<RecoveryPoint[]> {
+  const { points, damaged, future } = await listPoints(storage);
+  const [problem] = damaged;
+  if (problem !== undefined) throw problem;
+  return points.filter((point) => meetsFilter(point, filter) && !future.has(point.id));
+}
+
+function describe(
+  { copied, present, forgotten, chunks, storedBytes }: CopyReport,
+  chosen: ChosenPoint[],
+  to: string,
+): string[] {
   return [
     `${copied.length} points copied to ${to}: ${chunks} chunks were missing there (${formatBytes(storedBytes)}).`,
-    ...copied.map((id) => `  ${id}`),
+    ...copied.map((id) => {
+      const origin = chosen.find(({ point }) => point.id === id)?.origin;
+      return origin === undefined ? `  ${id}` : `  ${id} (${origin})`;
+    }),
     ...(present.length === 0 ? [] : [`${present.length} were there already.`]),
-  ].join("\n");
+    ...(forgotten.length === 0
+      ? []
+      : [
+          `${forgotten.length} were forgotten there, and are left out; name them by id to copy them:`,
+          ...forgotten.map((id) => `  ${id}`),
+        ]),
+  ];
 }

@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { once } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -8,28 +9,25 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { findPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import { exportVolume } from "../export/export.js";
 import { IMAGE_FORMATS, type ImageFormat } from "../export/image-format.js";
 import { requireQemuImg } from "../export/qemu-img.js";
 import { withReadLease } from "../read-lease.js";
 import { progressWatcher } from "./progress.js";
-import { interruptSignal } from "./signals.js";
 import { chooseVolume, type VolumeArguments, volumeOptions } from "./volume-options.js";
 
 interface ExportArguments extends StorageArguments, VolumeArguments {
   target: string;
   format: ImageFormat;
-  json: boolean;
 }
 
 export const exportCommand: Command<ExportArguments> = {
   command: "export <target>",
-  describe: "Write a volume of a recovery point to a new disk image, by qemu-img",
+  describe: "Write a volume of a recovery point to a new disk image with qemu-img",
   builder: (parser: Argv) =>
     parser
-      .positional("target", { type: "string", describe: "Path of the image, where nothing must be yet" })
+      .positional("target", { type: "string", describe: "Path of the new image; it must not exist yet" })
       .options({
         ...storageOptions,
         ...volumeOptions,
@@ -47,24 +45,23 @@ export const exportCommand: Command<ExportArguments> = {
       ) as unknown as Argv<ExportArguments>,
   handler: async (args) => {
     await requireQemuImg();
-    const signal = interruptSignal();
+    const signal = interruptSignal(KEEP_STORED);
     const repository = await openRepository(storageLocation(args), signal);
     const watcher = progressWatcher(args.json);
     const started = performance.now();
-    const exported = await withReadLease(repository.storage, { watcher, signal }, async () => {
-      const point = await findPoint(repository.storage.until(signal), args.point);
-      const volume = chooseVolume(point, args.volume);
+    const { result, origin } = await withReadLease(repository.storage, { watcher, signal }, async () => {
+      const storage = repository.storage.until(signal);
+      const { point, volume, record, origin } = await chooseVolume(storage, args, watcher.notice);
       const { target, format } = args;
       const imageBytes = await exportVolume(repository, { point, volume, target, format, watcher, signal });
       const { name, sizeBytes } = volume;
-      return { point: point.id, volume: name, sizeBytes, target, format, imageBytes };
+      const result = { point: point.id, volume: name, sizeBytes, target, format, imageBytes };
+      return { result: { ...result, recoveryPoint: record }, origin };
     });
     const seconds = (performance.now() - started) / 1000;
-    const { point, volume, sizeBytes, target, format, imageBytes } = exported;
-    printResult(
-      args.json,
-      { ...exported, seconds },
-      `Exported volume ${volume} (${formatBytes(sizeBytes)}) of recovery point ${point} in ${formatSeconds(seconds)} to ${target} (${format}, ${formatBytes(imageBytes)})`,
-    );
+    const { point, volume, sizeBytes, target, format, imageBytes } = result;
+    printResult(args.json, { ...result, seconds }, [
+      `Exported volume ${volume} (${formatBytes(sizeBytes)}) of recovery point ${point} (${origin}) in ${formatSeconds(seconds)} to ${target} (${format}, ${formatBytes(imageBytes)})`,
+    ]);
   },
 };

@@ -1,15 +1,24 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { formatTable } from "../../command-line/format.js";
-import { checkWholeNumber, once, parseTags, repeated, usage } from "../../command-line/options.js";
+import { macKeyOption, parseTombstoneKey } from "../../command-line/mac-key-option.js";
+import { checkWholeNumber, once, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
+import {
+  type PointFilterArguments,
+  parsePointFilter,
+  pointFilterOptions,
+} from "../../command-line/point-options.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { findPointId, listPoints, removePoint } from "../../repository/recovery-point.js";
+import { findPointId } from "../../repository/find-point.js";
+import { wasStoredInTime } from "../../repository/point-dates.js";
+import { meetsFilter } from "../../repository/point-filter.js";
+import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import {
   applyPolicy,
@@ -17,10 +26,13 @@ import {
   RETENTION_RULES,
   type RetentionGroup,
   type RetentionPolicy,
+  severeGroups,
 } from "../../repository/retention.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import { forgetPoint, forgottenIds, type TombstoneKey } from "../../repository/tombstone.js";
+import { brake } from "./forget-brake.js";
 
-interface ForgetArguments extends StorageArguments {
+interface ForgetArguments extends StorageArguments, PointFilterArguments {
   points: string[];
   keepLast: number;
   keepHourly: number;
@@ -28,8 +40,9 @@ interface ForgetArguments extends StorageArguments {
   keepWeekly: number;
   keepMonthly: number;
   keepYearly: number;
-  instance: string | undefined;
-  tag: string[];
+  ignoreFuturePoints: boolean;
+  tombstoneKey: string | undefined;
+  yes: boolean;
   dryRun: boolean;
   json: boolean;
 }
@@ -46,33 +59,34 @@ const keep = (rule: string, what: string) =>
 
 export const forgetCommand: Command<ForgetArguments> = {
   command: "forget [points..]",
-  describe: "Remove recovery points: those named, or those that no rule keeps; `prune` frees the space",
+  describe: "Remove the named recovery points, or all that no rule keeps; `prune` frees the space",
   builder: (parser: Argv) =>
     parser
       .positional("points", { type: "string", array: true, default: [], describe: "Ids of points to forget" })
       .options({
         ...storageOptions,
-        "keep-last": keep("last", "so many of the newest points"),
-        "keep-hourly": keep("hourly", "the newest point of each of so many hours"),
-        "keep-daily": keep("daily", "the newest point of each of so many days"),
-        "keep-weekly": keep("weekly", "the newest point of each of so many weeks"),
-        "keep-monthly": keep("monthly", "the newest point of each of so many months"),
-        "keep-yearly": keep("yearly", "the newest point of each of so many years"),
-        instance: {
-          type: "string",
-          requiresArg: true,
-          coerce: once("instance"),
-          describe: "Apply the rules to points of this instance alone",
+        "keep-last": keep("last", "the newest N points"),
+        "keep-hourly": keep("hourly", "the newest point of each of N hours"),
+        "keep-daily": keep("daily", "the newest point of each of N days"),
+        "keep-weekly": keep("weekly", "the newest point of each of N weeks"),
+        "keep-monthly": keep("monthly", "the newest point of each of N months"),
+        "keep-yearly": keep("yearly", "the newest point of each of N years"),
+        ...pointFilterOptions,
+        "ignore-future-points": {
+          type: "boolean",
+          default: false,
+          describe: "Keep points that are dated in the future, and apply the rules to the others",
         },
-        tag: {
-          type: "string",
-          array: true,
-          requiresArg: true,
-          default: [],
-          coerce: repeated("tag"),
-          describe: "Apply the rules to points with this tag alone: KEY=VALUE",
+        "tombstone-key": macKeyOption(
+          "tombstone-key",
+          "ARN of the KMS key (HMAC_256) that tombstones are signed with, for `verify` to prove; also signs that of a point named by its id that is gone",
+        ),
+        yes: {
+          type: "boolean",
+          default: false,
+          describe: "Do not ask when the rules forget more than half of the points of a group",
         },
-        "dry-run": { type: "boolean", default: false, describe: "Only say which rule keeps which point" },
+        "dry-run": { type: "boolean", default: false, describe: "Only show which rule keeps each point" },
       })
       .example(
         "$0 forget --repo repo --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run",
@@ -85,23 +99,33 @@ export const forgetCommand: Command<ForgetArguments> = {
   handler: async (args) => {
     const policy = parsePolicy(args);
     refuseContradictions(args, policy);
-    const { storage } = await openRepository(storageLocation(args));
-    const groups = policy === undefined ? [] : await judge(storage, args, policy);
-    const forgotten = policy === undefined ? await named(storage, args.points) : unkept(groups);
+    const repository = await openRepository(storageLocation(args));
+    const { storage, config } = repository;
+    const key = parseTombstoneKey(args.tombstoneKey, repository);
+    const { groups, future } =
+      policy === undefined ? { groups: [], future: [] } : await judge(storage, args, policy);
+    const forgotten = policy === undefined ? await named(storage, args.points, key) : unkept(groups);
     if (policy === undefined) await refuseLocked(storage, forgotten);
-    if (!args.dryRun) for (const id of forgotten) await removePoint(storage, id);
+    if (!args.dryRun) {
+      await brake(groups, args.yes);
+      for (const id of forgotten) await forgetPoint(storage, config, id, key);
+    }
     const result = {
-      ...{ dryRun: args.dryRun, forgotten },
+      ...{ dryRun: args.dryRun, forgotten, needsYes: severeGroups(groups).map(({ name }) => name) },
+      future: future.map((error) => error.toRecord()),
       groups: groups.map(({ name, verdicts }) => ({
         name,
         points: verdicts.map(({ point, keptBy }) => ({ id: point.id, createdAt: point.createdAt, keptBy })),
       })),
     };
-    printResult(args.json, result, describe(groups, args.dryRun, forgotten));
+    printResult(args.json, result, describe(groups, { isDryRun: args.dryRun, forgotten, future }));
   },
 };
 
-/** @returns undefined when no rule is given @throws Usage */
+/**
+ * @returns undefined if no rule is given
+ * @throws Usage
+ */
 function parsePolicy(args: ForgetArguments): RetentionPolicy | undefined {
   const policy: RetentionPolicy = {
     last: args.keepLast,
@@ -117,10 +141,11 @@ function parsePolicy(args: ForgetArguments): RetentionPolicy | undefined {
 
 /** @throws Usage */
 function refuseContradictions(
-  { points, instance, tag }: ForgetArguments,
+  { points, instance, host, volume, tag }: ForgetArguments,
   policy: RetentionPolicy | undefined,
 ): void {
-  if (points.length > 0 && (policy !== undefined || instance !== undefined || tag.length > 0)) {
+  const isFiltered = [instance, host, volume, tag].some((value) => value !== undefined);
+  if (points.length > 0 && (policy !== undefined || isFiltered)) {
     throw usage(
       "Points are named, and rules or filters are given too.",
       "Give the ids alone, or the rules alone.",
@@ -134,11 +159,18 @@ function refuseContradictions(
   }
 }
 
-/** Of the beginning of an id. An empty one, as of a variable that is not set, would name any point. */
+/** Minimum length of an id's beginning. An empty one, as from an unset variable, would match any point. */
 const DATE_LENGTH = "20261123".length;
 
-/** All of them are found before any is forgotten. */
-async function named(storage: Storage, references: string[]): Promise<string[]> {
+/**
+ * Returns the ids of the named points; all are found before any is forgotten.
+ * @param key if given, points that are gone already count too, so that their tombstones are signed
+ */
+async function named(
+  storage: Storage,
+  references: string[],
+  key: TombstoneKey | undefined,
+): Promise<string[]> {
   const short = references.find((reference) => reference.length < DATE_LENGTH);
   if (short !== undefined) {
     throw usage(
@@ -146,12 +178,17 @@ async function named(storage: Storage, references: string[]): Promise<string[]> 
       "Give its id, or at least the date in it.",
     );
   }
+  const forgotten = key === undefined ? new Set() : await forgottenIds(storage);
   const ids = new Set<string>();
-  for (const reference of references) ids.add(await findPointId(storage, reference));
+  for (const reference of references)
+    ids.add(forgotten.has(reference) ? reference : await findPointId(storage, reference));
   return [...ids];
 }
 
-/** The rules keep what is locked; who names a point must be told. @throws PointLocked for the first that is */
+/**
+ * Refuses locked points: rules keep them silently, but a user who names one must get an error.
+ * @throws PointLocked for the first locked point
+ */
 async function refuseLocked(storage: Storage, ids: string[]): Promise<void> {
   const { points } = await listPoints(storage);
   const locked = points.find((point) => ids.includes(point.id) && isLocked(point));
@@ -169,35 +206,72 @@ function unkept(groups: RetentionGroup[]): string[] {
   return verdicts.filter(({ keptBy }) => keptBy.length === 0).map(({ point }) => point.id);
 }
 
-/** @throws the first damaged point: without it the rules might keep less than they promise */
-async function judge(
-  storage: Storage,
-  { instance, tag }: ForgetArguments,
-  policy: RetentionPolicy,
-): Promise<RetentionGroup[]> {
-  const tags = Object.entries(parseTags(tag));
-  const { points, damaged } = await listPoints(storage);
-  const [problem] = damaged;
-  if (problem !== undefined) throw problem;
-  const chosen = points.filter(
-    (point) =>
-      (instance === undefined || point.instance?.instanceId === instance) &&
-      tags.every(([key, value]) => point.tags[key] === value),
-  );
-  return applyPolicy(chosen, policy);
+interface Judgement {
+  groups: RetentionGroup[];
+  /** Why points that were left out have impossible dates. */
+  future: BlockferryError[];
 }
 
-function describe(groups: RetentionGroup[], isDryRun: boolean, forgotten: string[]): string {
-  const tables = groups.map(({ name, verdicts }) => {
+/**
+ * Applies the rules to the points that pass the filter.
+ * @throws the first damaged point's error: without that point the rules might keep less than they promise;
+ * PointInFuture unless such points are ignored
+ */
+async function judge(storage: Storage, args: ForgetArguments, policy: RetentionPolicy): Promise<Judgement> {
+  const filter = parsePointFilter(args);
+  const { points, damaged, future, stored } = await listPoints(storage);
+  const [problem] = damaged;
+  if (problem !== undefined) throw problem;
+  const chosen = points.filter((point) => meetsFilter(point, filter));
+  const doubted = chosen.flatMap(({ id }) => future.get(id) ?? []);
+  if (doubted.length > 0 && !args.ignoreFuturePoints) throw datedInFuture(doubted, chosen.length);
+  const trusted = chosen.filter(({ id }) => !future.has(id));
+  const isProven = ({ id }: RecoveryPoint) => wasStoredInTime(id, stored.get(id) ?? {});
+  return { groups: applyPolicy(trusted, policy, isProven), future: doubted };
+}
+
+const MAX_NAMED = 20;
+
+function datedInFuture(doubted: BlockferryError[], total: number): BlockferryError {
+  const rest = doubted.length - MAX_NAMED;
+  const isAll = doubted.length === total;
+  return new BlockferryError({
+    code: "PointInFuture",
+    message: isAll
+      ? `All ${total} points are dated in the future: the clock of this machine may be behind (it says ${new Date().toISOString()}). Nothing was forgotten.`
+      : `${doubted.length} of ${total} points are dated in the future. Nothing was forgotten.`,
+    details: [
+      ...doubted.slice(0, MAX_NAMED).map(({ message }) => message),
+      ...(rest > 0 ? [`... and ${rest} more`] : []),
+    ],
+    remedy: isAll
+      ? "Set the clock of this machine, and run the command again."
+      : "Find out how they came there. `forget ID...` removes them; --ignore-future-points keeps them and applies the rules to the others.",
+  });
+}
+
+interface Outcome {
+  isDryRun: boolean;
+  forgotten: string[];
+  future: BlockferryError[];
+}
+
+function describe(groups: RetentionGroup[], { isDryRun, forgotten, future }: Outcome): string[] {
+  const tables = groups.flatMap(({ name, verdicts }) => {
     const rows = verdicts.map(({ point, keptBy }) => [
       `  ${point.id}`,
       keptBy.length === 0 ? "forgotten" : `kept: ${keptBy.join(", ")}`,
     ]);
-    return `${name}\n${formatTable(rows)}`;
+    return [name, ...formatTable(rows)];
   });
   const ids = groups.length > 0 || forgotten.length === 0 ? "" : ` (${forgotten.join(", ")})`;
   const end = isDryRun
     ? `${forgotten.length} points would be forgotten${ids}; nothing was changed.`
     : `${forgotten.length} points forgotten${ids}. \`prune\` frees their space.`;
-  return [...tables, end].join("\n");
+  const kept = future.map(({ message }) => `${message} Kept, and not counted.`);
+  const severe = isDryRun ? severeGroups(groups) : [];
+  const asks = severe.map(
+    ({ name }) => `${name}: more than half of the points; forgetting them needs --yes.`,
+  );
+  return [...tables, ...kept, ...asks, end];
 }

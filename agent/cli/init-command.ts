@@ -7,8 +7,11 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
+import { pinOf } from "../../repository/expectation.js";
 import { initRepository } from "../../repository/repository.js";
 import { PROTECTION_HELP, parseProtection } from "./key-protection.js";
+
+const PASSPHRASE_VARIABLE = "BLOCKFERRY_PASSPHRASE";
 
 interface InitArguments extends StorageArguments {
   encrypt: string | undefined;
@@ -17,7 +20,7 @@ interface InitArguments extends StorageArguments {
 
 export const initCommand: Command<InitArguments> = {
   command: "init",
-  describe: "Make a new, empty repository",
+  describe: "Create a new, empty repository",
   builder: (parser: Argv) =>
     parser
       .options({
@@ -29,24 +32,46 @@ export const initCommand: Command<InitArguments> = {
           describe: `Encrypt everything, with a key protected by ${PROTECTION_HELP}`,
         },
       })
-      .example("$0 init --repo /mnt/backup/repo", "in a folder, which is made if need be")
+      .example("$0 init --repo /mnt/backup/repo", "in a folder, which is created if it does not exist")
       .example(
         "$0 init --repo s3://backups/fleet --encrypt kms:arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         "encrypted; whoever may use that key can read it",
       ) as unknown as Argv<InitArguments>,
   handler: async ({ json, ...args }) => {
     const { encrypt, passphraseFile: file } = args;
-    if (encrypt === undefined && file !== undefined) {
-      throw usage("--passphrase-file needs --encrypt passphrase.", "Give both, or neither.");
+    refuseUnusedPassphrase(encrypt, file);
+    if (args.expectRepository !== undefined) {
+      throw usage(
+        "A new repository gets a new UUID, and --expect-repository (or BLOCKFERRY_EXPECT_REPOSITORY) names one.",
+        "Leave it out or unset it; `init` prints the pin of the new repository.",
+      );
     }
-    const fromWhere = { option: "passphrase-file", file, variable: "BLOCKFERRY_PASSPHRASE" };
+    const fromWhere = { option: "passphrase-file", file, variable: PASSPHRASE_VARIABLE };
     const protection = encrypt === undefined ? undefined : parseProtection(encrypt, fromWhere);
     const { config, storage } = await initRepository(storageLocation(args), protection);
     const kind = protection === undefined ? "repository" : "encrypted repository";
-    printResult(
-      json,
-      { repository: config.id, location: storage.name, encryption: config.encryption.mode },
+    const pin = pinOf(config);
+    const made = { repository: config.id, location: storage.name, encryption: config.encryption.mode, pin };
+    printResult(json, made, [
       `Made ${kind} ${config.id} in ${storage.name}`,
-    );
+      `To pin it elsewhere: --expect-repository ${pin}`,
+    ]);
   },
 };
+
+/**
+ * Refuses a passphrase the repository would not use: later commands could not open it with that.
+ * @throws Usage
+ */
+function refuseUnusedPassphrase(encrypt: string | undefined, file: string | undefined): void {
+  const isUnused = encrypt === undefined || encrypt.startsWith("kms:");
+  if (!isUnused) return;
+  if (file !== undefined) {
+    throw usage("--passphrase-file needs --encrypt passphrase.", "Give both, or neither.");
+  }
+  if (!process.env[PASSPHRASE_VARIABLE]) return;
+  throw usage(
+    `${PASSPHRASE_VARIABLE} is set, and the new repository would not be encrypted with it.`,
+    `Give --encrypt passphrase, or unset ${PASSPHRASE_VARIABLE}.`,
+  );
+}

@@ -2,6 +2,7 @@ import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
 import { formatTable } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { once, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import { passphraseFileOption } from "../../command-line/passphrase-options.js";
@@ -15,10 +16,10 @@ import type { KeyRecord } from "../../repository/encryption/key-record.js";
 import { addKey, removeKey, rotateKey } from "../../repository/encryption/manage-keys.js";
 import type { RepositoryKey } from "../../repository/encryption/repository-key.js";
 import type { KeyProtection } from "../../repository/encryption/wrap-key.js";
+import { pinOf } from "../../repository/expectation.js";
 import { inspectRepository, openRepository, profileOf } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { PROTECTION_HELP, parseProtection } from "./key-protection.js";
-import { interruptSignal } from "./signals.js";
 
 const ACTIONS = ["list", "add", "remove", "rotate"] as const;
 const NEW_PASSPHRASE = "BLOCKFERRY_NEW_PASSPHRASE";
@@ -33,18 +34,18 @@ interface KeyArguments extends StorageArguments {
 
 export const keyCommand: Command<KeyArguments> = {
   command: "key <action> [id]",
-  describe: "List, add, remove or rotate the keys of an encrypted repository; the data stay as they are",
+  describe: "List, add, remove or rotate the keys of an encrypted repository; no data are rewritten",
   builder: (parser: Argv) =>
     parser
-      .positional("action", { choices: ACTIONS, describe: "What to do" })
-      .positional("id", { type: "string", describe: "Key to remove or to rotate: its id, or the beginning" })
+      .positional("action", { choices: ACTIONS, describe: "Action" })
+      .positional("id", { type: "string", describe: "Key to remove or to rotate: its id, or a prefix of it" })
       .options({
         ...storageOptions,
         with: {
           type: "string",
           requiresArg: true,
           coerce: once("with"),
-          describe: `What protects the new key: ${PROTECTION_HELP}`,
+          describe: `Protection of the new key: ${PROTECTION_HELP}`,
         },
         "new-passphrase-file": passphraseFileOption("new-passphrase-file", NEW_PASSPHRASE),
       })
@@ -60,7 +61,7 @@ export const keyCommand: Command<KeyArguments> = {
   handler: async (args) => {
     refuseContradictions(args);
     if (args.action === "list") return list(args);
-    const { storage, location } = await openRepository(storageLocation(args), interruptSignal());
+    const { storage, location } = await openRepository(storageLocation(args), interruptSignal(KEEP_STORED));
     if (location.key === undefined) throw notEncrypted(storage);
     await change(args, storage, location.key, { profile: profileOf(location) });
   },
@@ -87,19 +88,23 @@ function refuseContradictions({ action, id, with: protection, newPassphraseFile 
   }
 }
 
-/** Takes no key: it serves to find out which one is missing. */
+/** Lists the keys without opening any: this also shows which key is missing. */
 async function list(args: KeyArguments): Promise<void> {
-  const { keys, damaged } = await inspectRepository(storageLocation(args));
+  const { config, keys, damaged } = await inspectRepository(storageLocation(args));
   const rows = keys.map(({ id, from, createdAt }) => [
     id,
     from.kind === "kms" ? from.keyArn : "passphrase",
     createdAt,
   ]);
-  const table = rows.length === 0 ? [] : [formatTable([["KEY", "PROTECTED BY", "ADDED"], ...rows])];
-  const text = [...table, ...damaged.map(({ message }) => message)].join("\n");
+  const table = rows.length === 0 ? [] : formatTable([["KEY", "PROTECTED BY", "ADDED"], ...rows]);
+  const lines = [...table, ...damaged.map(({ message }) => message)];
   if (damaged.length > 0) process.exitCode = EXIT.dataDamaged;
-  const result = { keys: keys.map(describe), damaged: damaged.map((error) => error.toRecord()) };
-  printResult(args.json, result, text === "" ? "The repository is not encrypted, and has no keys." : text);
+  const pin = pinOf(config);
+  const result = { keys: keys.map(describe), damaged: damaged.map((error) => error.toRecord()), pin };
+  printResult(args.json, result, [
+    ...(lines.length === 0 ? ["The repository is not encrypted, and has no keys."] : lines),
+    `Pin, as config.json says: --expect-repository ${pin}`,
+  ]);
 }
 
 async function change(
@@ -112,16 +117,16 @@ async function change(
   switch (action) {
     case "add": {
       const added = await addKey(storage, key, protectionOf(args), caller);
-      return printResult(json, { added: describe(added) }, `Added key ${added.id}.`);
+      return printResult(json, { added: describe(added) }, [`Added key ${added.id}.`]);
     }
     case "rotate": {
       const { added, removed } = await rotateKey(storage, key, id, protectionOf(args), caller);
       const text = `Key ${added.id} is there in the place of ${removed}.`;
-      return printResult(json, { added: describe(added), removed }, text);
+      return printResult(json, { added: describe(added), removed }, [text]);
     }
     case "remove": {
       const removed = await removeKey(storage, key, id);
-      return printResult(json, { removed }, `Removed key ${removed}.`);
+      return printResult(json, { removed }, [`Removed key ${removed}.`]);
     }
   }
 }

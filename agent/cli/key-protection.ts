@@ -3,11 +3,12 @@ import { passphraseSource } from "../../command-line/passphrase-options.js";
 import { KMS_ARN } from "../../repository/encryption/ask-kms.js";
 import type { KeyProtection } from "../../repository/encryption/wrap-key.js";
 
-/** What a new key is protected by: `passphrase`, or `kms:` and the ARN of a key or an alias. */
+/** Help text for the protection of a new key: `passphrase`, or `kms:` and the ARN of a key or an alias. */
 export const PROTECTION_HELP = "`passphrase`, or kms:KEY-ARN for a key of AWS KMS";
 
 /**
- * @param passphrase where a new passphrase is to be had: the file that an option names, or a variable
+ * Parses the protection of a new key.
+ * @param passphrase source of a new passphrase: an option, the file it names, and an environment variable
  * @throws Usage
  */
 export function parseProtection(

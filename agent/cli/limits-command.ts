@@ -22,7 +22,7 @@ const THREADS_PER_CORE = 2;
 export const limitsCommand: Command<LimitsArguments> = {
   command: "limits",
   describe:
-    "Say how many I/O threads and how much memory `serve` needs on this machine, for its systemd unit",
+    "Print the number of I/O threads and the memory that `serve` needs on this machine, for its systemd unit",
   builder: (parser: Argv) =>
     parser
       .options({
@@ -38,7 +38,7 @@ export const limitsCommand: Command<LimitsArguments> = {
           requiresArg: true,
           default: "64T",
           coerce: once("data"),
-          describe: "What the repository and the volumes of a job hold together, in bytes (K, M, G, T)",
+          describe: "Size of the repository and of the volumes of a job together, in bytes (K, M, G, T)",
         },
         threads: {
           ...threadsOption,
@@ -60,6 +60,6 @@ export const limitsCommand: Command<LimitsArguments> = {
       partBytes: USUAL_PART_BYTES,
       memoryBytes: totalmem(),
     });
-    printResult(json, limits, `UV_THREADPOOL_SIZE=${limits.ioThreads}\nMemoryMax=${limits.memoryBytes}`);
+    printResult(json, limits, [`UV_THREADPOOL_SIZE=${limits.ioThreads}`, `MemoryMax=${limits.memoryBytes}`]);
   },
 };

@@ -1,4 +1,5 @@
 import { once, usage } from "../../command-line/options.js";
+import { printNote } from "../../command-line/output.js";
 import { type MetricsFiles, refuseForeignFiles, writeMetrics } from "../metrics/metrics-files.js";
 import { RunMeter } from "../metrics/run-meter.js";
 import type { MeteredCommand } from "../metrics/run-record.js";
@@ -30,7 +31,7 @@ export function metricsFiles({ metricsFile, emfFile }: MetricsArguments): Metric
 }
 
 /**
- * Refuses files of metrics that must not be written to.
+ * Refuses metrics files that must not be written to.
  * @param report another file that the command writes
  * @throws Usage, MetricsNotWritable
  */
@@ -42,8 +43,9 @@ export async function refuseMetricsFiles(args: MetricsArguments, report?: string
 }
 
 /**
- * Runs a command and tells the metrics files of it, however it ends. That they cannot be written is no failure of the run.
- * @throws Usage, MetricsNotWritable; what `run` throws
+ * Runs a command and writes its outcome to the metrics files.
+ * This includes failed runs. A failure to write the files does not fail the run.
+ * @throws Usage, MetricsNotWritable; the error of `run`
  */
 export async function withMetrics(
   command: MeteredCommand,
@@ -66,7 +68,7 @@ export async function withMetrics(
   }
   const record = meter.end(thrown);
   for (const { message } of await writeMetrics(metricsFiles(args), record, [record])) {
-    process.stderr.write(`note: ${message}\n`);
+    printNote(message);
   }
   if (thrown !== undefined) throw thrown;
 }

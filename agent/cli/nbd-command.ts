@@ -3,6 +3,7 @@ import type { Argv } from "yargs";
 import { parseByteSize } from "../../command-line/byte-size.js";
 import type { Command } from "../../command-line/command.js";
 import { formatBytes } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { once, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -11,22 +12,20 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
-import { findPoint } from "../../repository/recovery-point.js";
+import { shellWord } from "../../foundation/shell-word.js";
 import { openRepository } from "../../repository/repository.js";
 import { parseListenAddress } from "../nbd/listen-address.js";
 import { serveVolume } from "../nbd/serve-volume.js";
 import { withReadLease } from "../read-lease.js";
 import { progressWatcher } from "./progress.js";
-import { interruptSignal } from "./signals.js";
 import { chooseVolume, type VolumeArguments, volumeOptions } from "./volume-options.js";
 
-/** What all clients together have in flight should fit in. */
+/** The data that all clients together have in flight should fit in. */
 const MIN_CACHE_BYTES = 32 * 1024 * 1024;
 
 interface NbdArguments extends StorageArguments, VolumeArguments {
   listen: string;
   cacheSize: string;
-  json: boolean;
 }
 
 export const nbdCommand: Command<NbdArguments> = {
@@ -42,14 +41,14 @@ export const nbdCommand: Command<NbdArguments> = {
           demandOption: true,
           requiresArg: true,
           coerce: once("listen"),
-          describe: "unix:PATH of a socket to be made, or 127.0.0.1:PORT",
+          describe: "unix:PATH of a new socket, or 127.0.0.1:PORT",
         },
         "cache-size": {
           type: "string",
           requiresArg: true,
           default: "128M",
           coerce: once("cache-size"),
-          describe: "Memory for the chunks used last; K, M, G for KiB, MiB, GiB",
+          describe: "Memory for the most recently used chunks; K, M, G for KiB, MiB, GiB",
         },
       })
       .example(
@@ -63,14 +62,15 @@ export const nbdCommand: Command<NbdArguments> = {
   handler: async (args) => {
     const address = parseListenAddress(args.listen);
     const cacheBytes = parseCacheSize(args.cacheSize);
-    const signal = interruptSignal();
+    const signal = interruptSignal(KEEP_STORED);
     const repository = await openRepository(storageLocation(args), signal);
     const watcher = progressWatcher(args.json);
     await withReadLease(repository.storage, { watcher, signal }, async () => {
-      const point = await findPoint(repository.storage.until(signal), args.point);
-      const volume = chooseVolume(point, args.volume);
+      const storage = repository.storage.until(signal);
+      const { point, volume, record, origin } = await chooseVolume(storage, args, watcher.notice);
       const notices = {
         onMissing: ({ message }: BlockferryError) => watcher.notice(`${message} Reads there fail with EIO.`),
+        onFalseSegment: ({ message, remedy }: BlockferryError) => watcher.notice(`${message} ${remedy}`),
         onUnreadable: ({ message }: BlockferryError, where: string) =>
           watcher.notice(`Cannot read ${where}: ${message}`),
       };
@@ -79,7 +79,7 @@ export const nbdCommand: Command<NbdArguments> = {
         { point, volume, address, cacheBytes, signal, ...notices },
         async (listening) => {
           const served = { listening, point: point.id, volume: volume.name, sizeBytes: volume.sizeBytes };
-          printResult(args.json, served, describeService(served));
+          printResult(args.json, { ...served, recoveryPoint: record }, describeService(served, origin));
           if (!signal.aborted) await onceEvent(signal, "abort");
         },
       );
@@ -94,17 +94,22 @@ function parseCacheSize(size: string): number {
   throw usage(`--cache-size ${size} is too little.`, "Give 32M or more, or leave it out.");
 }
 
-function describeService(served: { listening: string; point: string; volume: string; sizeBytes: number }) {
-  const uri = `'${served.listening}'`;
-  return `Serving volume ${served.volume} (${formatBytes(served.sizeBytes)}) of recovery point ${served.point}, read-only, at
-
-  ${served.listening}
-
-The image as a file, its files, and a copy of it:
-
-  mkdir disk && nbdfuse disk ${uri}
-  mount -o ro,loop disk/nbd /mnt           # or, for partitions: losetup --find --show --partscan --read-only disk/nbd
-  nbdcopy ${uri} disk.img
-
-Ctrl-C ends it.`;
+function describeService(
+  served: { listening: string; point: string; volume: string; sizeBytes: number },
+  origin: string,
+) {
+  const uri = shellWord(served.listening);
+  return [
+    `Serving volume ${served.volume} (${formatBytes(served.sizeBytes)}) of recovery point ${served.point} (${origin}), read-only, at`,
+    "",
+    `  ${served.listening}`,
+    "",
+    "The image as a file, its files, and a copy of it:",
+    "",
+    `  mkdir disk && nbdfuse disk ${uri}`,
+    "  mount -o ro,loop disk/nbd /mnt           # or, for partitions: losetup --find --show --partscan --read-only disk/nbd",
+    `  nbdcopy ${uri} disk.img`,
+    "",
+    "Ctrl-C ends it.",
+  ];
 }

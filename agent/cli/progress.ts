@@ -1,13 +1,13 @@
 import { SingleBar } from "cli-progress";
 import { formatBytes, formatPercent, formatSeconds } from "../../command-line/format.js";
-import { printable } from "../../command-line/printable.js";
+import { printNote } from "../../command-line/output.js";
 import type { RunWatcher, WatchedRun } from "../run-watcher.js";
 
 const BAR_INTERVAL_MS = 200;
 const LINE_INTERVAL_MS = 10_000;
 const BAR_WIDTH = 24;
 
-/** Shows progress on standard error: a bar on a terminal, a line now and then elsewhere, nothing with `--json`. */
+/** Shows progress on standard error: a bar on a terminal, periodic lines elsewhere, nothing with `--json`. */
 export function progressWatcher(json: boolean): RunWatcher {
   let show: ProgressDisplay | undefined;
   return {
@@ -15,7 +15,7 @@ export function progressWatcher(json: boolean): RunWatcher {
       if (!json) show = process.stderr.isTTY ? showBar(run) : showLines(run);
     },
     stop: () => show?.end(),
-    notice: (message) => process.stderr.write(`note: ${printable(message)}\n`),
+    notice: printNote,
   };
 }
 
@@ -58,7 +58,7 @@ function showLines(run: WatchedRun): ProgressDisplay {
   };
 }
 
-/** "1.2 GiB of 4.0 GiB 30%, 800 MiB/s, ETA 4s, 12% duplicate, compressed to 55%" */
+/** Returns text like "1.2 GiB of 4.0 GiB 30%, 800 MiB/s, ETA 4s, 12% known, compressed to 55%". */
 function describe(run: WatchedRun, started: number): string {
   const { doneBytes, duplicateBytes, newBytes, storedBytes } = run.totals();
   const rate = doneBytes / ((performance.now() - started) / 1000);

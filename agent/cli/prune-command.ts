@@ -2,7 +2,9 @@ import type { Argv } from "yargs";
 import { parseByteSize } from "../../command-line/byte-size.js";
 import type { Command } from "../../command-line/command.js";
 import { parseDuration } from "../../command-line/duration.js";
+import { EXIT } from "../../command-line/exit-codes.js";
 import { formatBytes, formatTable } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { checkWholeNumber, once } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -10,10 +12,10 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
+import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import { openRepository } from "../../repository/repository.js";
 import { type PackTotals, type PrunePlan, type PruneReport, planPrune, prune } from "../prune/prune.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
-import { interruptSignal } from "./signals.js";
 
 interface PruneArguments extends StorageArguments, MetricsArguments {
   gracePeriod: string;
@@ -25,7 +27,7 @@ interface PruneArguments extends StorageArguments, MetricsArguments {
 
 export const pruneCommand: Command<PruneArguments> = {
   command: "prune",
-  describe: "Free the space of what no recovery point needs, and of what interrupted runs left",
+  describe: "Free the space that no recovery point needs, including leftovers of interrupted runs",
   builder: (parser: Argv) =>
     parser
       .options({
@@ -36,23 +38,22 @@ export const pruneCommand: Command<PruneArguments> = {
           default: "20h",
           requiresArg: true,
           coerce: once("grace-period"),
-          describe:
-            "How long packs stay that nobody needs: 30m, 20h, 7d. Runs under way are waited for besides",
+          describe: "How long unneeded packs stay: 30m, 20h, 7d. Runs in progress are also waited for",
         },
         "rewrite-below": {
           type: "number",
           default: 50,
           requiresArg: true,
           coerce: once("rewrite-below"),
-          describe: "Rewrite packs of which less than this is needed, in per cent; 0 for none",
+          describe: "Rewrite packs with a needed share below this, in per cent; 0 for none",
         },
         "max-rewrite": {
           type: "string",
           requiresArg: true,
           coerce: once("max-rewrite"),
-          describe: "The most bytes to copy by rewriting, as in 20G  [default: no limit]",
+          describe: "The most bytes to copy by rewriting, such as 20G  [default: no limit]",
         },
-        "dry-run": { type: "boolean", default: false, describe: "Only say what would be done" },
+        "dry-run": { type: "boolean", default: false, describe: "Only report what would be done" },
       })
       .example(
         "$0 prune --repo s3://my-backups/fleet-a",
@@ -71,20 +72,21 @@ export const pruneCommand: Command<PruneArguments> = {
         maxRewriteBytes:
           args.maxRewrite === undefined ? Infinity : parseByteSize("max-rewrite", args.maxRewrite),
         compression: "lz4" as const,
-        signal: interruptSignal(),
+        signal: interruptSignal(KEEP_STORED),
       };
       const location = storageLocation(args);
       meter.countRetries(location);
       const repository = await openRepository(location);
       if (dryRun) {
         const plan = await planPrune(repository, options);
-        return printResult(
-          json,
-          { dryRun, ...plan },
-          `Nothing was changed. A run now:\n${describePlan(plan)}`,
-        );
+        if (plan.problems.length > 0) process.exitCode = EXIT.dataDamaged;
+        return printResult(json, { dryRun, ...plan }, [
+          "Nothing was changed. A run now:",
+          ...describePlan(plan),
+        ]);
       }
       const report = await prune(repository, options);
+      if (report.problems.length > 0) process.exitCode = EXIT.dataDamaged;
       meter.figures.removedBytes = report.removed.bytes;
       meter.figures.rewrittenBytes = report.rewritten.bytes;
       meter.figures.keptBytes = report.kept.bytes;
@@ -92,8 +94,8 @@ export const pruneCommand: Command<PruneArguments> = {
     }),
 };
 
-function describeReport(report: PruneReport): string {
-  return `${describePlan(report)}\n${report.unfinishedRemoved} unfinished objects of dead runs removed.`;
+function describeReport(report: PruneReport): string[] {
+  return [...describePlan(report), `${report.unfinishedRemoved} unfinished objects of dead runs removed.`];
 }
 
 function describePlan({
@@ -104,14 +106,16 @@ function describePlan({
   rewritten,
   kept,
   neededBytes,
-}: PrunePlan): string {
+  problems,
+  unreadable,
+}: PrunePlan): string[] {
   const row = (name: string, { packs, bytes }: PackTotals) => [
     `  ${name}`,
     `${packs} packs`,
     formatBytes(bytes),
   ];
   return [
-    formatTable([
+    ...formatTable([
       row("removed", removed),
       row("condemned, until runs under way have ended", waiting),
       row("kept", kept),
@@ -120,5 +124,15 @@ function describePlan({
       row("rewritten", rewritten),
     ]),
     `Recovery points need ${formatBytes(neededBytes)}.`,
-  ].join("\n");
+    ...describeProblems(problems),
+    ...unreadable.flatMap(({ message, remedy }) => [`Unreadable: ${message}`, `  ${remedy}`]),
+  ];
+}
+
+function describeProblems(problems: ErrorRecord[]): string[] {
+  if (problems.length === 0) return [];
+  return [
+    "Damage was found. Every pack that may hold the only good copy of a chunk was kept:",
+    ...problems.map(({ code, message, remedy }) => `  ${code}: ${message} ${remedy}`),
+  ];
 }

@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -11,14 +12,14 @@ import {
 import { packIdOf, packKey } from "../../repository/pack-format.js";
 import { openRepository, type Repository } from "../../repository/repository.js";
 import { findPointLosses } from "../repair/point-losses.js";
+import { planDocumentRepair, repairDocuments } from "../repair/repair-documents.js";
 import { planIndexRepair, repairIndex } from "../repair/repair-index.js";
 import { planPackRepair, repairPacks } from "../repair/repair-packs.js";
 import { progressWatcher } from "./progress.js";
-import { describeIndex, describePacks, describePoints } from "./repair-text.js";
-import { interruptSignal } from "./signals.js";
+import { describeDocuments, describeIndex, describePacks, describePoints } from "./repair-text.js";
 
 interface RepairArguments extends StorageArguments {
-  what: "index" | "packs" | "points";
+  what: "index" | "packs" | "points" | "documents";
   packs: string[];
   dryRun: boolean;
   json: boolean;
@@ -26,13 +27,14 @@ interface RepairArguments extends StorageArguments {
 
 export const repairCommand: Command<RepairArguments> = {
   command: "repair <what> [packs..]",
-  describe: "Write the index anew, replace damaged packs, or say what exactly recovery points have lost",
+  describe:
+    "Rebuild the index, replace damaged packs, move damaged documents aside, or report the lost data of recovery points",
   builder: (parser: Argv) =>
     parser
       .positional("what", {
-        choices: ["index", "packs", "points"],
+        choices: ["index", "packs", "points", "documents"],
         describe:
-          "index: rebuild it from packs alone; packs: replace those named by what is left of them; points: name every lost byte, and change nothing",
+          "index: rebuild it from the packs alone; packs: replace the named packs with their intact chunks; points: name every lost byte, and change nothing; documents: move aside leases, condemnations and points that cannot be read",
       })
       .positional("packs", {
         type: "string",
@@ -42,7 +44,7 @@ export const repairCommand: Command<RepairArguments> = {
       })
       .options({
         ...storageOptions,
-        "dry-run": { type: "boolean", default: false, describe: "Only say what would be done" },
+        "dry-run": { type: "boolean", default: false, describe: "Only report what would be done" },
       })
       .example(
         "$0 repair index --repo repo",
@@ -52,21 +54,26 @@ export const repairCommand: Command<RepairArguments> = {
         "$0 repair packs 00112233445566778899aabbccddeeff --repo repo",
         "save what is left of a damaged pack",
       )
+      .example("$0 repair points --repo repo", "which bytes of which volumes cannot be restored")
       .example(
-        "$0 repair points --repo repo",
-        "which bytes of which volumes cannot be restored",
+        "$0 repair documents --repo repo --dry-run",
+        "which documents below locks/, prune/ and points/ are damaged",
       ) as unknown as Argv<RepairArguments>,
   handler: async (args) => {
     const ids = parsePacks(args);
-    const signal = interruptSignal();
+    const signal = interruptSignal(KEEP_STORED);
     const repository = await openRepository(storageLocation(args), signal);
     if (args.what === "index") await index(repository, args, signal);
     else if (args.what === "packs") await packs(repository, { ...args, ids }, signal);
-    else await points(repository, args, signal);
+    else if (args.what === "points") await points(repository, args, signal);
+    else await documents(repository, args, signal);
   },
 };
 
-/** Ids of the packs that are named. @throws Usage */
+/**
+ * Returns the ids of the named packs.
+ * @throws Usage
+ */
 function parsePacks({ what, packs }: RepairArguments): string[] {
   if ((what === "packs") !== packs.length > 0) {
     throw usage(
@@ -89,8 +96,8 @@ async function index(repository: Repository, { dryRun, json }: RepairArguments, 
     replaced: repair.replaced.map((error) => error.toRecord()),
     damaged: repair.damaged.map(({ error, ...chunks }) => ({ ...error.toRecord(), ...chunks })),
   };
-  const text = describeIndex(repair);
-  printResult(json, result, dryRun ? `Nothing was changed. A repair now:\n${text}` : text);
+  const lines = describeIndex(repair);
+  printResult(json, result, dryRun ? ["Nothing was changed. A repair now:", ...lines] : lines);
 }
 
 async function packs(
@@ -110,4 +117,16 @@ async function points(repository: Repository, { json }: RepairArguments, signal:
   if (incomplete.length + unreadable.length > 0) process.exitCode = EXIT.dataDamaged;
   const result = { ...losses, unreadable: unreadable.map((error) => error.toRecord()) };
   printResult(json, result, describePoints(losses));
+}
+
+async function documents(repository: Repository, { dryRun, json }: RepairArguments, signal: AbortSignal) {
+  const repair = await (dryRun
+    ? planDocumentRepair(repository, signal)
+    : repairDocuments(repository, signal));
+  const result = {
+    dryRun,
+    moved: repair.moved.map(({ error, from, to }) => ({ from, to, ...error.toRecord() })),
+    left: repair.left.map((error) => error.toRecord()),
+  };
+  printResult(json, result, describeDocuments(repair, dryRun));
 }

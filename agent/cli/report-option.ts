@@ -24,7 +24,7 @@ export const reportOption = {
 } as const;
 
 /**
- * What the options ask for: with a report all is recorded, with metrics what they tell.
+ * Starts the report that the options require: all figures for `--report`, only the outcome for metrics.
  * @throws ReportNotWritable, before anything is backed up
  */
 export async function beginReport(

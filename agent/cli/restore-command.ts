@@ -1,23 +1,30 @@
 import type { Argv } from "yargs";
+import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
 import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { chooseThreads, once, repeated, threadsOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
+import {
+  POINT_REFERENCE,
+  type PointFilterArguments,
+  parsePointFilter,
+  pointFilterOptions,
+} from "../../command-line/point-options.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
+import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { openRepository } from "../../repository/repository.js";
 import { withReadLease } from "../read-lease.js";
 import { type LostRange, type RestoreOptions, restore } from "../restore/restore.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
-import { interruptSignal } from "./signals.js";
 
-interface RestoreArguments extends StorageArguments, MetricsArguments {
+interface RestoreArguments extends StorageArguments, PointFilterArguments, MetricsArguments {
   point: string;
   target: string[];
   threads: number | undefined;
@@ -39,8 +46,9 @@ export const restoreCommand: Command<RestoreArguments> = {
           demandOption: true,
           requiresArg: true,
           coerce: once("point"),
-          describe: "Id of the recovery point, the beginning of one, or `latest`",
+          describe: POINT_REFERENCE,
         },
+        ...pointFilterOptions,
         target: {
           type: "string",
           demandOption: true,
@@ -49,12 +57,17 @@ export const restoreCommand: Command<RestoreArguments> = {
           describe: "[NAME=]PATH of a device or file for a volume; may be repeated",
         },
         threads: threadsOption,
-        force: { type: "boolean", default: false, describe: "Replace a file that already holds data" },
+        force: {
+          type: "boolean",
+          default: false,
+          describe:
+            "Overwrite a file that holds data, or a device that holds a file system, partitions or similar",
+        },
         "allow-missing": {
           type: "boolean",
           default: false,
           describe:
-            "Restore what is left of a damaged point: zeros where data are lost, each range told, exit 3",
+            "Restore the rest of a damaged point: lost data become zeros, each range is reported, exit code 3",
         },
       })
       .example(
@@ -72,24 +85,27 @@ export const restoreCommand: Command<RestoreArguments> = {
   handler: (args) =>
     withMetrics("restore", args, async (meter) => {
       const threads = chooseThreads(args.threads);
-      const signal = interruptSignal();
+      const filter = parsePointFilter(args);
+      const signal = interruptSignal(KEEP_STORED);
       const location = storageLocation(args);
       meter.countRetries(location);
       const repository = await openRepository(location, signal);
       const watcher = meter.watch(progressWatcher(args.json));
       const started = performance.now();
-      const { point, targets, lost } = await withReadLease(
+      const { chosen, targets, lost } = await withReadLease(
         repository.storage,
         { watcher, signal },
         async () => {
-          const point = await findPoint(repository.storage.until(signal), args.point);
-          const targets = chooseTargets(point, args.target);
+          const { notice } = watcher;
+          const storage = repository.storage.until(signal);
+          const chosen = await choosePoint(storage, args.point, { filter, json: args.json, notice });
+          const targets = chooseTargets(chosen.point, args.target);
           const lost = await restore(repository, {
             ...{ targets, threads, watcher, signal },
             existing: args.force ? "replace" : "refuse",
             missing: args.allowMissing ? "zeros" : "refuse",
           });
-          return { point, targets, lost };
+          return { chosen, targets, lost };
         },
       );
       const seconds = (performance.now() - started) / 1000;
@@ -109,12 +125,15 @@ export const restoreCommand: Command<RestoreArguments> = {
         process.exitCode = EXIT.dataDamaged;
         meter.problem = "ChunkMissing";
       }
-      const result = { point: point.id, seconds, volumes, lost };
-      printResult(args.json, result, describeRestore(point, targets, { seconds, lost }));
+      const result = { point: chosen.point.id, recoveryPoint: chosen.record, seconds, volumes, lost };
+      printResult(args.json, result, describeRestore(chosen, targets, { seconds, lost }));
     }),
 };
 
-/** Which volume goes where. `NAME=` may be left out when there is one volume; names and paths may contain `=`. */
+/**
+ * Returns the target of each volume. `NAME=` is optional if there is one volume; names and paths may contain
+ * `=`.
+ */
 function chooseTargets(point: RecoveryPoint, wanted: string[]): RestoreOptions["targets"] {
   const targets = wanted.map((text) => {
     const named = point.volumes
@@ -143,15 +162,16 @@ function pathAfter(text: string, equals: number): string {
 }
 
 function describeRestore(
-  point: RecoveryPoint,
+  { point, origin }: ChosenPoint,
   targets: RestoreOptions["targets"],
   { seconds, lost }: { seconds: number; lost: LostRange[] },
-): string {
+): string[] {
   const bytes = targets.reduce((sum, { volume }) => sum + volume.sizeBytes, 0);
   const lostBytes = lost.reduce((sum, { length }) => sum + length, 0);
   return [
     ...(lost.length === 0 ? [] : [`INCOMPLETE: ${formatBytes(lostBytes)} are lost and stand as zeros.`]),
     `Restored recovery point ${point.id} in ${formatSeconds(seconds)} (${formatBytes(bytes / seconds)}/s)`,
+    `  of ${origin}`,
     ...targets.flatMap(({ volume, path }) => [
       `  ${volume.name} (${formatBytes(volume.sizeBytes)}) to ${path}`,
       ...volume.badRanges.map(
@@ -162,5 +182,5 @@ function describeRestore(
         .filter((range) => range.volume === volume.name)
         .map(({ offset, length }) => `    LOST, zeros in its place: ${length} bytes at byte ${offset}`),
     ]),
-  ].join("\n");
+  ];
 }

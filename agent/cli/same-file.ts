@@ -1,11 +1,11 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { usage } from "../../command-line/options.js";
-import { canonicalPath } from "../../foundation/canonical-path.js";
+import { atPlace } from "../../foundation/held-place.js";
 
 /**
- * Refuses options that name one file, by whichever paths: one would take what the other writes.
- * @param paths by option
+ * Refuses options that name the same file, by any path: one would overwrite the other's output.
+ * @param paths paths by option
  * @throws Usage
  */
 export async function refuseSameFile(paths: Record<string, string | undefined>): Promise<void> {
@@ -21,16 +21,19 @@ export async function refuseSameFile(paths: Record<string, string | undefined>):
   }
 }
 
-/** The same for every path to a file, also through links and mounts, and also before it is there. */
+/**
+ * Returns the same identity for every path to a file, through links and mounts, even if it does not exist
+ * yet.
+ */
 async function identityOf(path: string): Promise<string> {
-  const place = await canonicalPath(path).catch(() => resolve(path));
+  const place = await atPlace(path, async (held) => held.path).catch(() => resolve(path));
   const inode = await inodeOf(place);
   if (inode !== undefined) return inode;
   const folder = await inodeOf(dirname(place));
   return folder === undefined ? place : `${folder}/${basename(place)}`;
 }
 
-/** Undefined for what is not there, or cannot be looked at. */
+/** Returns undefined if the file does not exist or cannot be examined. */
 async function inodeOf(path: string): Promise<string | undefined> {
   const found = await stat(path, { bigint: true }).catch(() => undefined);
   return found && `${found.dev}:${found.ino}`;

@@ -1,7 +1,9 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
-import { jobKeyOption, parseJobKey } from "../../command-line/job-key-option.js";
+import { parsePins } from "../../command-line/expect-option.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { macKeyOption, parseMacKey } from "../../command-line/mac-key-option.js";
 import { once, threadsOrAutoOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -24,13 +26,13 @@ import {
   refuseMetricsFiles,
 } from "./metrics-options.js";
 import { serviceLog } from "./service-log.js";
-import { interruptSignal } from "./signals.js";
 
 interface ServeArguments extends Omit<StorageArguments, "repo">, MetricsArguments {
   threads: number | "auto" | undefined;
   repo: string | undefined;
   workerId: string;
   jobKey: string | undefined;
+  replyKey: string | undefined;
   pollInterval: number;
   statusInterval: number;
   deviceTimeout: number;
@@ -43,7 +45,7 @@ interface ServeArguments extends Omit<StorageArguments, "repo">, MetricsArgument
 
 export const serveCommand: Command<ServeArguments> = {
   command: "serve",
-  describe: "Run as a service on a worker: do the backups and restores that the controller asks for",
+  describe: "Run as a service on a worker, and do the backups and restores that the controller requests",
   builder: (parser: Argv) =>
     parser
       .options({
@@ -52,27 +54,29 @@ export const serveCommand: Command<ServeArguments> = {
         repo: {
           ...storageOptions.repo,
           demandOption: false,
-          describe: "Repository: s3://BUCKET/PREFIX or a local directory  [default: as the user data say]",
+          describe: "Repository: s3://BUCKET/PREFIX or a local directory  [default: from the user data]",
         },
         "worker-id": {
           type: "string",
           requiresArg: true,
           default: "auto",
           coerce: once("worker-id"),
-          describe: "Instance id whose jobs are done; `auto` asks the instance metadata service",
+          describe: "Instance id whose jobs to do; `auto` asks the instance metadata service",
         },
-        "job-key": {
-          ...jobKeyOption,
-          default: process.env.BLOCKFERRY_JOB_KEY,
-          describe:
-            "ARN of the KMS key that jobs must be signed with; all others are refused  [default: BLOCKFERRY_JOB_KEY]",
-        },
+        "job-key": macKeyOption(
+          "job-key",
+          "ARN of the KMS key that jobs must be signed with; all others are refused",
+        ),
+        "reply-key": macKeyOption(
+          "reply-key",
+          "ARN of the KMS key that heartbeats and results are signed with, for jobs that ask for it",
+        ),
         "poll-interval": seconds("poll-interval", 5, "Seconds between two looks for jobs"),
         "status-interval": seconds("status-interval", 2, "Seconds between two heartbeats of a job"),
         "device-timeout": seconds("device-timeout", 120, "Seconds that a volume's device may take to appear"),
         threads: {
           ...threadsOrAutoOption,
-          describe: "Threads of backups whose jobs name no number, as of `backup`; `auto` measures first",
+          describe: "Threads of backups whose jobs do not set them, as in `backup`; `auto` measures first",
         },
         "report-folder": {
           type: "string",
@@ -81,8 +85,8 @@ export const serveCommand: Command<ServeArguments> = {
           describe: "Folder for a report of each backup, as of `backup --report`: JOB.html",
         },
         once: { type: "boolean", default: false, describe: "Do the jobs that are there, then end" },
-        sysfs: folder("sysfs", "/sys", "Where sysfs is mounted"),
-        dev: folder("dev", "/dev", "Where the devices are"),
+        sysfs: folder("sysfs", "/sys", "Mount point of sysfs"),
+        dev: folder("dev", "/dev", "Folder of the devices"),
       })
       .example("$0 serve --repo s3://my-backups/fleet-a", "on an EC2 instance")
       .example(
@@ -98,10 +102,12 @@ export const serveCommand: Command<ServeArguments> = {
     };
     await refuseMetricsFiles(args);
     const files = metricsFiles(args);
-    const arn = parseJobKey(args.jobKey);
+    const jobKeyArn = parseMacKey("job-key", args.jobKey);
+    const replyKeyArn = parseMacKey("reply-key", args.replyKey);
     const location = await repositoryLocation(args);
     const worker = await workerId(args.workerId);
-    const jobKey = arn === undefined ? undefined : { arn, profile: profileOf(location) };
+    const key = (arn: string | undefined) =>
+      arn === undefined ? undefined : { arn, profile: profileOf(location) };
     const metrics = await ServiceMetrics.prepare(files, log);
     const reports = await ServiceReports.prepare(
       args.reportFolder,
@@ -110,8 +116,8 @@ export const serveCommand: Command<ServeArguments> = {
     );
     const report = await serveUntilStopped(args, () =>
       serve(location, {
-        jobKey,
-        ...{ worker, log, ...intervals, signal: interruptSignal() },
+        ...{ jobKey: key(jobKeyArn), replyKey: key(replyKeyArn) },
+        ...{ worker, log, ...intervals, signal: interruptSignal(KEEP_STORED) },
         devices: { sysfs: args.sysfs, dev: args.dev },
         threads: args.threads,
         ...{ metrics, reports },
@@ -120,11 +126,14 @@ export const serveCommand: Command<ServeArguments> = {
     );
     if (report === undefined) return;
     if (report.failed > 0) process.exitCode = EXIT.failed;
-    printResult(args.json, report, `${report.jobs} jobs done, ${report.failed} of them failed.`);
+    printResult(args.json, report, [`${report.jobs} jobs done, ${report.failed} of them failed.`]);
   },
 };
 
-/** To be told to stop is how a service ends, and no failure. @returns nothing then */
+/**
+ * Runs the service. A request to stop is its normal end, not a failure.
+ * @returns undefined if it was stopped
+ */
 async function serveUntilStopped(
   args: ServeArguments,
   run: () => Promise<ServeReport>,
@@ -145,13 +154,18 @@ async function repositoryLocation({ repo, ...args }: ServeArguments): Promise<St
     throw usage("With --worker-id the repository must be named too.", "Give --repo s3://BUCKET/PREFIX");
   }
   const said = await repositoryFromUserData();
-  return storageLocation({
+  const location = storageLocation({
     ...args,
     repo: said.repo,
     region: args.region ?? said.region,
     endpointUrl: args.endpointUrl ?? said.endpointUrl,
     forcePathStyle: args.forcePathStyle ?? said.forcePathStyle,
+    bucketOwner: args.bucketOwner ?? said.bucketOwner,
+    allowInsecureHttp: args.allowInsecureHttp ?? said.allowInsecureHttp,
   });
+  // Both the pin of the image (agent.env) and the pin of the controller must hold.
+  const expect = [...(location.expect ?? []), ...parsePins("`expect` in the user data", said.expect)];
+  return { ...location, expect };
 }
 
 /** @throws Usage, MetadataUnavailable */

@@ -1,14 +1,16 @@
-import { printable } from "../../command-line/printable.js";
+import { printableJson, printableLine } from "../../command-line/printable.js";
 import type { LogFacts, ServiceLog } from "../serve/service-log.js";
 
-/** A service's log: lines for people on standard error, or with `--json` a line of JSON each on standard output. */
+/**
+ * Returns the log of a service: text lines on standard error, or JSON lines on standard output with `--json`.
+ */
 export function serviceLog(json: boolean): ServiceLog {
   const write = (level: "info" | "warning", message: string, facts: LogFacts = {}) => {
     if (json) {
       const line = { time: new Date().toISOString(), level, message, ...facts };
-      process.stdout.write(`${printable(JSON.stringify(line))}\n`);
+      process.stdout.write(`${printableJson(line)}\n`);
     } else {
-      process.stderr.write(`${printable(level === "info" ? message : `warning: ${message}`)}\n`);
+      process.stderr.write(`${printableLine(level === "info" ? message : `warning: ${message}`)}\n`);
     }
   };
   return {

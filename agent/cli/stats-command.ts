@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatTable } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { printResult } from "../../command-line/output.js";
 import {
   type StorageArguments,
@@ -11,7 +12,6 @@ import { openRepository } from "../../repository/repository.js";
 import { withReadLease } from "../read-lease.js";
 import { type RepositoryStats, repositoryStats } from "../stats.js";
 import { progressWatcher } from "./progress.js";
-import { interruptSignal } from "./signals.js";
 
 interface StatsArguments extends StorageArguments {
   json: boolean;
@@ -19,13 +19,14 @@ interface StatsArguments extends StorageArguments {
 
 export const statsCommand: Command<StatsArguments> = {
   command: "stats",
-  describe: "Show what the repository holds, what of it is needed, and what forgetting each point would free",
+  describe:
+    "Show the sizes of the repository, its needed share, and the space that forgetting each point would free",
   builder: (parser: Argv) =>
     parser
       .options({ ...storageOptions })
       .example("$0 stats --repo repo", "sizes and ratios") as unknown as Argv<StatsArguments>,
   handler: async ({ json, ...args }) => {
-    const signal = interruptSignal();
+    const signal = interruptSignal(KEEP_STORED);
     const repository = await openRepository(storageLocation(args), signal);
     const stats = await withReadLease(repository.storage, { watcher: progressWatcher(json), signal }, () =>
       repositoryStats(repository, signal),
@@ -34,7 +35,7 @@ export const statsCommand: Command<StatsArguments> = {
   },
 };
 
-function describe(stats: RepositoryStats): string {
+function describe(stats: RepositoryStats): string[] {
   const totals = [
     ["logical", formatBytes(stats.logicalBytes), `all volumes of ${stats.points} points`],
     ["unique", formatBytes(stats.uniqueBytes), `${stats.chunks} chunks that points need`],
@@ -50,7 +51,7 @@ function describe(stats: RepositoryStats): string {
     formatBytes(freedBytes),
   ]);
   const table = formatTable([["POINT", "LOGICAL", "DEDUPLICATED", "COMPRESSED", "WOULD FREE"], ...rows]);
-  return [formatTable(totals), ...(rows.length === 0 ? [] : ["", table])].join("\n");
+  return [...formatTable(totals), ...(rows.length === 0 ? [] : ["", ...table])];
 }
 
 function formatRatio(ratio: number | null): string {

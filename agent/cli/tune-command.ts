@@ -1,6 +1,7 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatTable } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { once, repeated, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import {
@@ -11,7 +12,6 @@ import {
 import { openRepository } from "../../repository/repository.js";
 import type { SpeedAt } from "../tune/advise.js";
 import { type Tuning, tune } from "../tune/tune.js";
-import { interruptSignal } from "./signals.js";
 
 interface TuneArguments extends Omit<StorageArguments, "repo"> {
   repo: string | undefined;
@@ -22,7 +22,7 @@ interface TuneArguments extends Omit<StorageArguments, "repo"> {
 
 export const tuneCommand: Command<TuneArguments> = {
   command: "tune",
-  describe: "Measure devices, cores and the way to the repository, and say how to run backups here",
+  describe: "Measure devices, cores and the path to the repository, and recommend options for backups",
   builder: (parser: Argv) =>
     parser
       .options({
@@ -30,7 +30,7 @@ export const tuneCommand: Command<TuneArguments> = {
         repo: {
           ...storageOptions.repo,
           demandOption: false,
-          describe: "Repository that test uploads go to; nothing of them stays  [default: none are made]",
+          describe: "Repository for test uploads, which are removed again  [default: no uploads]",
         },
         device: {
           type: "string",
@@ -44,7 +44,7 @@ export const tuneCommand: Command<TuneArguments> = {
           default: 15,
           requiresArg: true,
           coerce: once("seconds"),
-          describe: "How long to measure, about",
+          describe: "About how long to measure",
         },
       })
       .example(
@@ -55,7 +55,7 @@ export const tuneCommand: Command<TuneArguments> = {
     if (!(args.seconds >= 0.5 && args.seconds <= 3600)) {
       throw usage("--seconds must be from 0.5 to 3600.", "Leave it out for 15.");
     }
-    const signal = interruptSignal();
+    const signal = interruptSignal(KEEP_STORED);
     const repository =
       repo === undefined ? undefined : await openRepository(storageLocation({ ...args, repo }), signal);
     const tuning = await tune({
@@ -68,9 +68,11 @@ export const tuneCommand: Command<TuneArguments> = {
   },
 };
 
-function describe({ figures, advice }: Tuning): string {
+function describe({ figures, advice }: Tuning): string[] {
   if (advice.bottleneck === null) {
-    return "There is nothing to measure: the devices are empty. Name one that holds data like those to be backed up.";
+    return [
+      "There is nothing to measure: the devices are empty. Name one that holds data like those to be backed up.",
+    ];
   }
   const { limits } = advice;
   const rate = (bytesPerSecond: number) => `${formatBytes(bytesPerSecond)}/s`;
@@ -89,9 +91,9 @@ function describe({ figures, advice }: Tuning): string {
   ]);
   return [
     "Bytes of the devices that each could do by itself, in a first backup:",
-    table,
+    ...table,
     `The bottleneck is: ${advice.bottleneck}, ${rate(advice.bytesPerSecond)}.`,
     `Run: backup --threads ${advice.threads} --queue-depth ${advice.queueDepth}`,
     `Parts of ${formatBytes(advice.partBytes)}; memory ${formatBytes(advice.memoryBytes)}.`,
-  ].join("\n");
+  ];
 }

@@ -1,34 +1,43 @@
 import type { Argv } from "yargs";
+import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
 import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
 import { formatBytes } from "../../command-line/format.js";
+import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { macKeyOption, parseTombstoneKey } from "../../command-line/mac-key-option.js";
 import { chooseThreads, once, threadsOption, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
+import {
+  type PointFilterArguments,
+  parsePointFilter,
+  pointFilterOptions,
+} from "../../command-line/point-options.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { openRepository } from "../../repository/repository.js";
+import type { Storage } from "../../repository/storage/storage.js";
 import { problemRecords } from "../verify/problem-records.js";
 import { type VerifyReport, verify } from "../verify/verify.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
 import { progressWatcher } from "./progress.js";
-import { interruptSignal } from "./signals.js";
 
 /** Problems that are printed one by one; `--json` gives all. */
-const MAX_LINES = 50;
+const MAX_FOUND = 50;
 
-interface VerifyArguments extends StorageArguments, MetricsArguments {
+interface VerifyArguments extends StorageArguments, PointFilterArguments, MetricsArguments {
   point: string | undefined;
   readData: number | undefined;
+  tombstoneKey: string | undefined;
   threads: number | undefined;
   json: boolean;
 }
 
 export const verifyCommand: Command<VerifyArguments> = {
   command: "verify",
-  describe: "Check that the repository is whole, and say exactly what is not",
+  describe: "Check that the repository is whole, and report exactly which data are damaged",
   builder: (parser: Argv) =>
     parser
       .options({
@@ -38,14 +47,19 @@ export const verifyCommand: Command<VerifyArguments> = {
           type: "string",
           requiresArg: true,
           coerce: once("point"),
-          describe: "Check one recovery point alone (id or `latest`)",
+          describe: "Check one recovery point alone (id, or `latest` of one machine)",
         },
+        ...pointFilterOptions,
         "read-data": {
           type: "string",
           coerce: parseReadData,
           describe:
-            "Read the packs too and prove every byte; with =PERCENT the next share of them, so that 100/PERCENT runs read all",
+            "Also read the packs and prove every byte; with =PERCENT the next share of them, so that 100/PERCENT runs read all",
         },
+        "tombstone-key": macKeyOption(
+          "tombstone-key",
+          "ARN of the KMS key that `forget` signs tombstones with: a point that is gone without one of these is a problem",
+        ),
         threads: threadsOption,
       })
       .example("$0 verify --repo repo", "quick: all metadata, and that every chunk has its pack")
@@ -57,16 +71,26 @@ export const verifyCommand: Command<VerifyArguments> = {
   handler: (args) =>
     withMetrics("verify", args, async (meter) => {
       refuseSampleOfPoint(args);
+      const filter = parsePointFilter(args);
+      if (args.point === undefined) refuseFilter(args);
       const location = storageLocation(args);
       meter.countRetries(location);
       const repository = await openRepository(location);
+      const signal = interruptSignal(KEEP_STORED);
+      const tombstoneKey = parseTombstoneKey(args.tombstoneKey, repository, signal);
+      const watcher = meter.watch(progressWatcher(args.json));
       const started = performance.now();
+      let chosen: ChosenPoint | undefined;
+      const findPoint = async (storage: Storage) => {
+        const { json, point = "" } = args;
+        chosen = await choosePoint(storage, point, { filter, json, notice: watcher.notice });
+        return chosen.point;
+      };
       const report = await verify(repository, {
-        point: args.point,
+        findPoint: args.point === undefined ? undefined : findPoint,
         readPercent: args.readData ?? 0,
         threads: chooseThreads(args.threads),
-        watcher: meter.watch(progressWatcher(args.json)),
-        signal: interruptSignal(),
+        ...{ tombstoneKey, watcher, signal },
       });
       const whole = report.problems.length === 0 && report.damaged.length === 0;
       meter.figures.readBytes = report.bytesRead;
@@ -79,15 +103,21 @@ export const verifyCommand: Command<VerifyArguments> = {
       const seconds = (performance.now() - started) / 1000;
       const problems = problemRecords(report);
       const notes = report.notes.map((note) => note.toRecord());
-      printResult(
-        args.json,
-        { ok: whole, ...report, problems, notes, seconds },
-        whole ? describeWhole(report) : describeDamage(report),
-      );
+      const future = report.future.map((error) => error.toRecord());
+      const recoveryPoint = chosen?.record ?? null;
+      printResult(args.json, { ok: whole, ...report, recoveryPoint, problems, notes, future, seconds }, [
+        ...(chosen === undefined ? [] : [`Recovery point ${chosen.point.id}, ${chosen.origin}:`]),
+        ...(whole ? describeWhole(report) : describeDamage(report)),
+        ...report.future.map(({ message }) => `  ${message}`),
+        ...describeUnchecked(report),
+      ]);
     }),
 };
 
-/** Samples go through the whole repository, and move on. @throws Usage */
+/**
+ * Refuses a sample of one point: samples continue through the whole repository.
+ * @throws Usage
+ */
 function refuseSampleOfPoint({ point, readData = 100 }: VerifyArguments): void {
   if (point === undefined || readData === 100) return;
   throw usage(
@@ -96,7 +126,20 @@ function refuseSampleOfPoint({ point, readData = 100 }: VerifyArguments): void {
   );
 }
 
-/** The share of packs to be read, in percent; all of them when no value is given. @throws Usage */
+/**
+ * Refuses filters without `--point`: they select the machine of `latest`.
+ * @throws Usage
+ */
+function refuseFilter(args: PointFilterArguments): void {
+  const given = (["instance", "host", "volume", "tag"] as const).find((name) => args[name] !== undefined);
+  if (given === undefined) return;
+  throw usage(`--${given} chooses among recovery points for --point.`, "Give --point latest, too.");
+}
+
+/**
+ * Returns the share of packs to read, in percent; 100 if no value is given.
+ * @throws Usage
+ */
 function parseReadData(value: string | string[]): number {
   const percent = value === "" ? 100 : Number(String(value).replace(/%$/, ""));
   if (percent > 0 && percent <= 100) return percent;
@@ -106,7 +149,7 @@ function parseReadData(value: string | string[]): number {
   );
 }
 
-function describeWhole({ points, packs, packsRead, bytesRead, readSince, notes }: VerifyReport): string {
+function describeWhole({ points, packs, packsRead, bytesRead, readSince, notes }: VerifyReport): string[] {
   const read =
     packsRead === 0
       ? "Data were not read; --read-data proves every byte."
@@ -115,24 +158,34 @@ function describeWhole({ points, packs, packsRead, bytesRead, readSince, notes }
     `The repository is whole: ${points} recovery points, ${packs} packs. ${read}`,
     ...(readSince === null || packsRead === packs
       ? []
-      : [`Every pack that is older than ${readSince} has been read since then.`]),
+      : [
+          `By the record of this machine, every pack that is older than ${readSince} has been read since then.`,
+        ]),
     ...notes.map(({ message }) => `  ${message} No recovery point needs it any more.`),
-  ].join("\n");
+  ];
 }
 
-function describeDamage({ problems, damaged }: VerifyReport): string {
-  const lines = [
-    ...problems.map((problem) => `${problem.message}\n    ${problem.remedy}`),
-    ...damaged.map(
-      ({ point, volume, offset, length }) =>
-        `Recovery point ${point}, volume ${volume}: ${length} bytes at byte ${offset} cannot be restored.`,
-    ),
+function describeUnchecked({ uncheckedTombstones }: VerifyReport): string[] {
+  if (uncheckedTombstones === 0) return [];
+  return [`${uncheckedTombstones} tombstones are signed, and were not checked; --tombstone-key checks them.`];
+}
+
+function describeDamage({ problems, damaged }: VerifyReport): string[] {
+  const found = [
+    ...problems.map(({ message, remedy }) => [message, `  ${remedy}`]),
+    ...damaged.map(({ point, volume, offset, length }) => [
+      `Recovery point ${point}, volume ${volume}: ${length} bytes at byte ${offset} cannot be restored.`,
+    ]),
   ];
-  const rest = lines.length - MAX_LINES;
+  const rest = found.length - MAX_FOUND;
   return [
     `The repository is DAMAGED: ${problems.length} problems.`,
-    ...lines.slice(0, MAX_LINES).map((line) => `  ${line}`),
+    ...found.slice(0, MAX_FOUND).flatMap((lines) => lines.map((line) => `  ${line}`)),
     ...(rest > 0 ? [`  ... and ${rest} more; --json lists all`] : []),
-    ...(damaged.length === 0 ? ["Every recovery point that could be read can still be restored."] : []),
-  ].join("\n");
+    ...(damaged.length === 0
+      ? [
+          "Every recovery point that could be read can still be restored: other packs hold what these need, or nothing needs it.",
+        ]
+      : []),
+  ];
 }

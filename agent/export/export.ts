@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat, truncate } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
@@ -11,7 +11,7 @@ import type { ImageFormat } from "./image-format.js";
 import { writeNewFile } from "./new-file.js";
 import { convertImage } from "./qemu-img.js";
 
-/** qemu-img reads each chunk once: this is for what it reads at the same time. */
+/** qemu-img reads each chunk once, so this need only hold the chunks of concurrent reads. */
 const CACHE_BYTES = 64 * 1024 * 1024;
 
 export interface ExportOptions {
@@ -25,16 +25,17 @@ export interface ExportOptions {
 }
 
 /**
- * Writes a volume to a new disk image: it is served to `qemu-img convert` on a socket that nobody else may use. The caller
- * holds a lease on the repository.
+ * Writes a volume to a new disk image.
+ * The volume is served to `qemu-img convert` on a socket that no other user can access. The caller holds a
+ * lease on the repository.
  * @returns the bytes that the image takes on disk
- * @throws ChunkMissing before anything is written, ChunkCorrupt, TargetNotEmpty, TargetNotUsable, ExportFailed, Interrupted;
- * no file is left behind then
+ * @throws ChunkMissing before anything is written, ChunkCorrupt, TargetNotEmpty, TargetNotUsable,
+ * ExportFailed, Interrupted; no file is left behind
  */
 export async function exportVolume(repository: Repository, options: ExportOptions): Promise<number> {
   const { target, volume, format, watcher, signal } = options;
   const counters = Counters.create(1);
-  await writeNewFile(target, (partial) =>
+  return writeNewFile(target, (image) =>
     withPrivateSocket((path) =>
       serveProven(repository, options, path, async (source) => {
         watcher.start({ label: "Exporting", totalBytes: volume.sizeBytes, totals: () => counters.totals() });
@@ -45,22 +46,24 @@ export async function exportVolume(repository: Repository, options: ExportOption
           done = share * volume.sizeBytes;
         };
         try {
-          await convertImage({ source, target: partial, format, onProgress, signal });
+          await convertImage({ source, image, target, format, onProgress, signal });
         } finally {
           watcher.stop();
         }
-        // qemu-img counts in sectors of 512 bytes and fills the last one up.
-        if (format === "raw") await truncate(partial, volume.sizeBytes);
+        // qemu-img counts in sectors of 512 bytes and pads the last one.
+        if (format === "raw") await image.truncate(volume.sizeBytes);
       }),
     ),
   );
-  return (await stat(target)).blocks * 512;
 }
 
-/** Serves the volume while `use` runs. @throws what could not be read, whatever `use` made of it */
+/**
+ * Serves the volume while `use` runs.
+ * @throws the error of an unreadable chunk, in place of any error of `use`
+ */
 async function serveProven(
   repository: Repository,
-  { point, volume, signal }: ExportOptions,
+  { point, volume, watcher, signal }: ExportOptions,
   path: string,
   use: (uri: string) => Promise<void>,
 ): Promise<void> {
@@ -72,6 +75,7 @@ async function serveProven(
       onMissing: (error) => {
         throw error;
       },
+      onFalseSegment: ({ message, remedy }) => watcher.notice(`${message} ${remedy}`),
       onUnreadable: (error) => {
         unreadable ??= error;
       },
@@ -83,7 +87,7 @@ async function serveProven(
   );
 }
 
-/** A path for a socket in a folder that its owner alone may enter. */
+/** Runs `use` with a socket path in a folder that only its owner can enter. */
 async function withPrivateSocket(use: (path: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "blockferry-export-"));
   try {

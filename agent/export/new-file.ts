@@ -1,74 +1,61 @@
-import { lstat, open, rename, rm } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import type { FileHandle } from "node:fs/promises";
 import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { HeldPlace } from "../../foundation/held-place.js";
+import { PendingFile } from "../../foundation/pending-file.js";
 import { PRIVATE_FILE_MODE } from "../../foundation/private-modes.js";
-import { syncFolder } from "../../foundation/sync-folder.js";
-import { newPartialPath } from "../../native-free-io/partial-file.js";
+import { newPartialName } from "../../native-free-io/partial-file.js";
 
 /**
- * Makes a file that appears under its name only when `write` has made it whole and it is on disk. Whatever has the name
- * already is never replaced, and nothing stays behind when `write` fails.
- * @param write fills the file of the path that it is given, which exists and is empty
- * @throws TargetNotEmpty, TargetNotUsable, and what `write` throws
+ * Creates a file that appears under its name only once complete.
+ * It is on disk by then. An existing file is never replaced, and nothing stays behind if `write` fails.
+ * @param write fills the given file, which is open and empty
+ * @returns the bytes that it takes on disk
+ * @throws TargetNotEmpty, TargetNotUsable, and the errors of `write`
  */
-export async function writeNewFile(path: string, write: (partial: string) => Promise<void>): Promise<void> {
-  const target = resolve(path);
-  const partial = await createPartial(target);
-  try {
-    await write(partial);
-    await syncFile(partial);
-    await takeName(partial, target);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
-}
-
-async function createPartial(target: string): Promise<string> {
-  if (await exists(target)) throw alreadyThere(target);
-  try {
-    const partial = await newPartialPath(target);
-    await createEmpty(partial);
-    return partial;
-  } catch (error) {
-    throw notUsable(target, error);
-  }
-}
-
-/** A symbolic link that leads nowhere has the name, too. */
-async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return false;
+export async function writeNewFile(
+  path: string,
+  write: (file: FileHandle) => Promise<void>,
+): Promise<number> {
+  const place = await HeldPlace.hold(path, "folders").catch((error: unknown) => {
     throw notUsable(path, error);
-  }
-}
-
-async function createEmpty(path: string): Promise<void> {
-  const file = await open(path, "wx", PRIVATE_FILE_MODE);
-  await file.close();
-}
-
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, "r+");
+  });
   try {
-    await file.sync();
+    const file = await createPartial(place);
+    try {
+      await write(file.handle);
+      await takeName(file, place);
+      return (await file.handle.stat()).blocks * 512;
+    } finally {
+      await file.close();
+    }
   } finally {
-    await file.close();
+    await place.close();
   }
 }
 
-/** Claims the name by an empty file first: a rename replaces whatever somebody may have put there meanwhile. */
-async function takeName(partial: string, target: string): Promise<void> {
+async function createPartial(place: HeldPlace): Promise<PendingFile> {
   try {
-    await createEmpty(target);
+    if ((await place.status()) !== undefined) throw alreadyThere(place.path);
+    return await PendingFile.create(place, await newPartialName(place), PRIVATE_FILE_MODE);
   } catch (error) {
-    throw systemErrorCode(error) === "EEXIST" ? alreadyThere(target) : notUsable(target, error);
+    throw notUsable(place.path, error);
   }
-  await rename(partial, target);
-  await syncFolder(dirname(target));
+}
+
+/** Claims the name with an empty file first, because a rename would replace a file created meanwhile. */
+async function takeName(file: PendingFile, place: HeldPlace): Promise<void> {
+  try {
+    await file.handle.sync();
+    const claim = await PendingFile.create(place, place.name, PRIVATE_FILE_MODE);
+    try {
+      await file.takeName();
+    } finally {
+      await claim.close();
+    }
+    await place.sync();
+  } catch (error) {
+    throw systemErrorCode(error) === "EEXIST" ? alreadyThere(place.path) : notUsable(place.path, error);
+  }
 }
 
 function alreadyThere(path: string): BlockferryError {
@@ -81,6 +68,7 @@ function alreadyThere(path: string): BlockferryError {
 }
 
 function notUsable(path: string, cause: unknown): BlockferryError {
+  if (cause instanceof BlockferryError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new BlockferryError(
     {

@@ -1,17 +1,25 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import type { FileHandle } from "node:fs/promises";
+import type { Readable } from "node:stream";
 import { promisify } from "node:util";
+import { bareEnvironment } from "../../foundation/bare-environment.js";
 import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../../foundation/interrupted.js";
 import type { ImageFormat } from "./image-format.js";
 
-/** Requests that qemu-img has in flight, and writes in any order; 16 is the most it takes. */
+/** Requests that qemu-img has in flight and writes in any order; it accepts at most 16. */
 const COROUTINES = 16;
+/** The file passed to qemu-img, as its first descriptor after the standard ones. */
+const INHERITED = "/proc/self/fd/3";
 
-/** @throws ToolMissing when there is no qemu-img */
+/**
+ * Checks that qemu-img can be run.
+ * @throws ToolMissing
+ */
 export async function requireQemuImg(): Promise<void> {
   try {
-    await promisify(execFile)("qemu-img", ["--version"]);
+    await promisify(execFile)("qemu-img", ["--version"], { env: bareEnvironment() });
   } catch (error) {
     const reason = systemErrorCode(error) === "ENOENT" ? "it is not installed" : String(error);
     throw new BlockferryError(
@@ -30,37 +38,54 @@ export async function requireQemuImg(): Promise<void> {
 export interface ConvertOptions {
   /** NBD URI of the source. */
   source: string;
-  /** An absolute path: what looks like a URL or a protocol is one to qemu-img otherwise. */
+  /** The open file to write. qemu-img gets its descriptor, because a path could come to name another file. */
+  image: FileHandle;
+  /** Path of the target, for errors. */
   target: string;
   format: ImageFormat;
-  /** @param share of the work that is done, 0 to 1 */
+  /** @param share share of the work that is done, 0 to 1 */
   onProgress(share: number): void;
   signal: AbortSignal;
 }
 
 /**
- * Copies an image by `qemu-img convert`; holes stay holes.
+ * Copies an image with `qemu-img convert`; holes stay holes.
  * @throws ExportFailed, Interrupted; qemu-img has ended by then
  */
 export async function convertImage({
   source,
+  image,
   target,
   format,
   onProgress,
   signal,
 }: ConvertOptions): Promise<void> {
-  const args = ["convert", "-p", "-W", "-m", String(COROUTINES), "-f", "raw", "-O", format, source, target];
-  // In a process group of its own: Ctrl-C is for us alone, who then end it.
-  const child = spawn("qemu-img", args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
+  const args = [
+    "convert",
+    "-p",
+    "-W",
+    "-m",
+    String(COROUTINES),
+    "-f",
+    "raw",
+    "-O",
+    format,
+    source,
+    INHERITED,
+  ];
+  // In its own process group: only this process gets Ctrl-C, and then ends qemu-img.
+  const child = spawn("qemu-img", args, {
+    ...{ stdio: ["ignore", "pipe", "pipe", image.fd], detached: true, env: bareEnvironment() },
+  });
   const kill = () => child.kill("SIGKILL");
   signal.addEventListener("abort", kill);
   if (signal.aborted) kill();
   let complaint = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+  (child.stderr as Readable).setEncoding("utf8").on("data", (text: string) => {
     complaint += text;
   });
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    // "    (42.01/100%)", again and again on one line (qemu-img(1), `-p`).
+  (child.stdout as Readable).setEncoding("utf8").on("data", (text: string) => {
+    // " (42.01/100%)", repeated on one line (qemu-img(1), `-p`).
     const percent = /\(([\d.]+)\/100%\)\s*$/.exec(text)?.[1];
     if (percent !== undefined) onProgress(Number(percent) / 100);
   });

@@ -1,7 +1,10 @@
 import { durationSeconds, FIGURES, type RunRecord, throughput, type VolumeFigures } from "./run-record.js";
 
 const NAMESPACE = "Blockferry";
-/** Of a dimension's value: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_Dimension.html */
+/**
+ * Maximum length of a dimension's value:
+ * https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_Dimension.html
+ */
 const MAX_DIMENSION_CHARACTERS = 1024;
 
 interface Metric {
@@ -11,9 +14,10 @@ interface Metric {
 }
 
 /**
- * A run as documents of the embedded metric format, one for the run and one for each volume:
+ * Returns a run as documents of the embedded metric format.
+ * There is one document for the run and one per volume. CloudWatch makes a metric for each set of dimensions,
+ * so the metrics of all instances together can be watched too. Source:
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
- * CloudWatch makes a metric for each set of dimensions, so those of all instances together can be watched, too.
  */
 export function emfLines(record: RunRecord): string[] {
   const own = { Command: record.command };
@@ -51,7 +55,7 @@ function runMetrics(record: RunRecord): Metric[] {
   return metrics;
 }
 
-/** @param sets of dimensions: each value by its name */
+/** @param sets sets of dimensions: each value by its name */
 function emfLine(record: RunRecord, sets: Record<string, string>[], metrics: Metric[]): string {
   const { errorCode, startedAt, endedAt } = record;
   const dimensions = Object.entries(Object.assign({}, ...sets) as Record<string, string>);
@@ -74,14 +78,15 @@ function emfLine(record: RunRecord, sets: Record<string, string>[], metrics: Met
 }
 
 /**
- * CloudWatch takes ASCII alone, no control characters, and something besides white space. All else, and the percent sign, is
- * percent-encoded, so that different names stay different.
+ * Encodes a dimension's value.
+ * CloudWatch accepts only ASCII without control characters, and not only white space. Other characters and
+ * the percent sign are percent-encoded, so that different names stay different.
  */
 function dimensionValue(value: string): string {
   return value.replace(/[^\x20-\x24\x26-\x7e]/gu, percentEncoded).slice(0, MAX_DIMENSION_CHARACTERS);
 }
 
-/** As URLs have it: each byte of UTF-8 (RFC 3986, 2.1). */
+/** Encodes each byte of UTF-8 like a URL (RFC 3986, 2.1). */
 function percentEncoded(character: string): string {
   return Buffer.from(character).toString("hex").toUpperCase().replace(/../g, "%$&");
 }

@@ -1,22 +1,22 @@
-import { readFile } from "node:fs/promises";
-import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
-import { type OwnFile, whyForeign } from "../../foundation/own-file.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { atPlace, type HeldPlace, RefusedPath } from "../../foundation/held-place.js";
+import { type OwnFile, openOwnFile, refuseForeignFile } from "../../foundation/own-file.js";
 import { replaceFile, tryReplacing } from "../../foundation/replace-file.js";
 import { appendToFile } from "../append-to-file.js";
 import { emfLines } from "./emf.js";
 import { type JobCounts, lastSuccesses, prometheusText } from "./prometheus.js";
 import type { RunRecord } from "./run-record.js";
 
-/** Where metrics go; nowhere without either. */
+/** The metrics files; without either, no metrics are written. */
 export interface MetricsFiles {
-  /** Replaced as a whole, so that nobody reads half of it. */
+  /** Replaced as a whole, so that no reader sees half of it. */
   prometheus: string | undefined;
   /** Appended to; `-` is standard output. */
   emf: string | undefined;
 }
 
 interface MetricsKind extends OwnFile {
-  /** Of an option that names one. */
+  /** An option that names such a file. */
   example: string;
 }
 
@@ -30,7 +30,7 @@ const EMF: MetricsKind = {
   beginning: /^\{"_aws":/,
   example: "--emf-file blockferry.log, or --emf-file - for standard output",
 };
-/** Collectors run as users of their own, so that everybody may read new files, whatever the umask. */
+/** Collectors run as other users, so everyone can read new files, independent of the umask. */
 const NEW_MODE = 0o644;
 
 export function hasMetrics({ prometheus, emf }: MetricsFiles): boolean {
@@ -38,19 +38,20 @@ export function hasMetrics({ prometheus, emf }: MetricsFiles): boolean {
 }
 
 /**
- * Refuses what is no file of metrics, before a run. A place that cannot be looked at is no reason not to run: `writeMetrics`
- * tells of it.
+ * Refuses files that do not contain metrics, before a run.
+ * A place that cannot be examined does not prevent the run: `writeMetrics` reports it.
  * @throws MetricsNotWritable
  */
 export async function refuseForeignFiles({ prometheus, emf }: MetricsFiles): Promise<void> {
-  if (prometheus !== undefined) await refuseForeign(prometheus, PROMETHEUS).catch(throwRefusal);
-  if (emf !== undefined && emf !== "-") await refuseForeign(emf, EMF).catch(throwRefusal);
+  if (prometheus !== undefined) await refuseForeign(prometheus, PROMETHEUS);
+  if (emf !== undefined && emf !== "-") await refuseForeign(emf, EMF);
 }
 
 /**
- * Tells of a run that has ended. What is there is looked at again: a restore may just have made a file of that name.
- * @param last the last run of each command and instance
- * @returns why not, for each file that could not be written; the other one is all the same
+ * Writes the metrics of a finished run.
+ * It checks the files again: a restore may just have created a file of that name.
+ * @param last the last run per command and instance
+ * @returns an error per file that could not be written; the other file is written anyway
  */
 export async function writeMetrics(
   files: MetricsFiles,
@@ -63,22 +64,28 @@ export async function writeMetrics(
     .join("");
   if (files.emf === "-") process.stdout.write(lines);
   return writeEach(files, {
-    emf: (path) => appendToFile(path, lines, NEW_MODE),
-    prometheus: async (path) => {
-      const earlier = lastSuccesses(await readIfThere(path));
-      await replaceFile(path, prometheusText(last, earlier, jobs), NEW_MODE);
+    emf: (place) => appendToFile(place, EMF, lines, NEW_MODE),
+    prometheus: async (place) => {
+      const earlier = lastSuccesses(await readPrometheus(place));
+      await replaceFile(place, prometheusText(last, earlier, jobs), NEW_MODE);
     },
   });
 }
 
-/** Finds out whether metrics can be written, as `writeMetrics` tells it. */
+/** Checks whether metrics can be written, with the same errors as `writeMetrics`. */
 export function tryMetrics(files: MetricsFiles): Promise<BlockferryError[]> {
-  return writeEach(files, { emf: (path) => appendToFile(path, "", NEW_MODE), prometheus: tryReplacing });
+  return writeEach(files, {
+    emf: (place) => appendToFile(place, EMF, "", NEW_MODE),
+    prometheus: async (place) => {
+      await refuseForeignFile(place, PROMETHEUS);
+      await tryReplacing(place);
+    },
+  });
 }
 
 async function writeEach(
   { prometheus, emf }: MetricsFiles,
-  write: Record<keyof MetricsFiles, (path: string) => Promise<void>>,
+  write: Record<keyof MetricsFiles, (place: HeldPlace) => Promise<void>>,
 ): Promise<BlockferryError[]> {
   const failures: BlockferryError[] = [];
   if (emf !== undefined && emf !== "-") failures.push(...(await failureOf(emf, EMF, write.emf)));
@@ -89,39 +96,40 @@ async function writeEach(
 async function failureOf(
   path: string,
   kind: MetricsKind,
-  write: (path: string) => Promise<void>,
+  write: (place: HeldPlace) => Promise<void>,
 ): Promise<BlockferryError[]> {
   try {
-    await refuseForeign(path, kind);
-    await write(path);
+    await atPlace(path, write);
     return [];
   } catch (error) {
-    if (error instanceof BlockferryError) return [error];
-    return [notWritable(path, kind, error instanceof Error ? error.message : String(error), error)];
+    return [notWritable(path, kind, error)];
   }
 }
 
-async function readIfThere(path: string): Promise<string> {
+/**
+ * @returns an empty text if there is no file
+ * @throws the errors of `openOwnFile`
+ */
+async function readPrometheus(place: HeldPlace): Promise<string> {
+  const file = await openOwnFile(place, PROMETHEUS);
   try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return "";
-    throw error;
+    return (await file?.readFile("utf8")) ?? "";
+  } finally {
+    await file?.close();
   }
 }
 
-/** @throws MetricsNotWritable; what `whyForeign` throws */
+/** @throws MetricsNotWritable */
 async function refuseForeign(path: string, kind: MetricsKind): Promise<void> {
-  const reason = await whyForeign(path, kind);
-  if (reason !== undefined) throw notWritable(path, kind, reason);
+  try {
+    await atPlace(path, (place) => refuseForeignFile(place, kind));
+  } catch (error) {
+    if (error instanceof RefusedPath) throw notWritable(path, kind, error);
+  }
 }
 
-function notWritable(
-  path: string,
-  { example }: MetricsKind,
-  reason: string,
-  cause?: unknown,
-): BlockferryError {
+function notWritable(path: string, { example }: MetricsKind, cause: unknown): BlockferryError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
   return new BlockferryError(
     {
       code: "MetricsNotWritable",
@@ -131,8 +139,4 @@ function notWritable(
     },
     cause,
   );
-}
-
-function throwRefusal(error: unknown): void {
-  if (error instanceof BlockferryError) throw error;
 }

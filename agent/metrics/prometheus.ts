@@ -14,17 +14,18 @@ interface Family {
   samples: { labels: Labels; value: number }[];
 }
 
-/** Jobs that a service has ended since it began. */
+/** Jobs that a service has finished since it started. */
 export interface JobCounts {
   succeeded: number;
-  /** Jobs that failed or were refused, by what they ended with. */
+  /** Jobs that failed or were refused, by error code. */
   failed: ReadonlyMap<ErrorCode, number>;
 }
 
 /**
- * The text format of Prometheus, version 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/).
- * @param records the last run of each command and instance
- * @param earlier successes that an earlier text told of, as `lastSuccesses` returns them; they stay until there is a later one
+ * Returns the metrics in the text format of Prometheus, version 0.0.4.
+ * Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+ * @param records the last run per command and instance
+ * @param earlier successes in an earlier text, from `lastSuccesses`; each stays until there is a later one
  */
 export function prometheusText(records: RunRecord[], earlier: Map<string, number>, jobs?: JobCounts): string {
   const families: Family[] = [
@@ -67,7 +68,7 @@ export function prometheusText(records: RunRecord[], earlier: Map<string, number
   return [...text, successText(records, earlier)].join("");
 }
 
-/** The successes that a text tells of: seconds since 1970 by the sample's labels, as they are written. */
+/** Returns the successes in a text: seconds since 1970 by the sample's label text. */
 export function lastSuccesses(text: string): Map<string, number> {
   const found = new Map<string, number>();
   for (const [, labels = "", value] of text.matchAll(SUCCESS_LINE)) found.set(labels, Number(value));

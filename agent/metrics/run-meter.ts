@@ -4,11 +4,11 @@ import type { StorageLocation } from "../../repository/storage/storage.js";
 import type { RunWatcher, WatchedRun } from "../run-watcher.js";
 import type { MeteredCommand, RunRecord, VolumeFigures } from "./run-record.js";
 
-/** Collects what is to be told of a run while it goes on. */
+/** Collects the metrics of a run while it is in progress. */
 export class RunMeter {
   readonly figures: RunRecord["figures"] = {};
   volumes: VolumeFigures[] = [];
-  /** Why the run did not do what it should although it came to its end. */
+  /** The error code of a run that completed with a problem. */
   problem: ErrorCode | undefined;
   private readonly startedAt = new Date();
   private watched: WatchedRun | undefined;
@@ -19,7 +19,7 @@ export class RunMeter {
     private readonly instance?: string,
   ) {}
 
-  /** A watcher that passes everything on, and whose run is counted. */
+  /** Returns a watcher that passes everything on and keeps the run's counters. */
   watch(watcher: RunWatcher): RunWatcher {
     return {
       start: (run) => {
@@ -31,7 +31,7 @@ export class RunMeter {
     };
   }
 
-  /** Counts the requests to this repository that are tried again from now on, in whichever thread. */
+  /** Counts retried requests to this repository from now on, in any thread. */
   countRetries(location: StorageLocation): void {
     if (location.kind !== "s3") return;
     const retries = RetryCount.attach(location.retries);
@@ -39,7 +39,7 @@ export class RunMeter {
     this.retries = () => retries.count - before;
   }
 
-  /** @param thrown what ended the run, undefined when nothing did */
+  /** @param thrown the error that ended the run; undefined if there was none */
   end(thrown: unknown): RunRecord {
     return this.finish(thrown === undefined ? this.problem : asBlockferryError(thrown).code);
   }

@@ -1,19 +1,19 @@
 import type { ErrorCode } from "../../foundation/blockferry-error.js";
 import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
 
-/** `serve` stands for jobs that a service ended before they began: those that it refused, and those that were cancelled. */
+/** `serve` stands for jobs that a service ended before they started: refused and cancelled ones. */
 export type MeteredCommand = "backup" | "restore" | "verify" | "prune" | "serve";
 
-/** What is told of a run that has ended, well or not. */
+/** The metrics of a run that has ended, successfully or not. */
 export interface RunRecord {
   command: MeteredCommand;
-  /** Id of the EC2 instance that was backed up or restored, where a job names one. */
+  /** Id of the EC2 instance that was backed up or restored, if a job names one. */
   instance?: string | undefined;
   startedAt: Date;
   endedAt: Date;
   /** Undefined for a run that succeeded. */
   errorCode: ErrorCode | undefined;
-  /** As far as they apply to the command, and as far as the run came. */
+  /** The figures that apply to the command, as far as the run got. */
   figures: Partial<Record<Figure, number>>;
   volumes: VolumeFigures[];
 }
@@ -21,7 +21,7 @@ export interface RunRecord {
 export interface VolumeFigures {
   name: string;
   sizeBytes: number;
-  /** Kept as zeros, because they could not be read or were lost. */
+  /** Stored as zeros, because they could not be read or were lost. */
   unreadableBytes: number;
 }
 
@@ -32,7 +32,10 @@ export function volumeFigures({ name, sizeBytes, badRanges }: RecoveryPointVolum
 
 type Figure = (typeof FIGURES)[number]["figure"];
 
-/** Every figure, its name for Prometheus without the prefix, and its name and unit for CloudWatch. docs/operations.md lists them. */
+/**
+ * Every figure with its names in Prometheus and CloudWatch.
+ * The Prometheus name is without the prefix; the CloudWatch name has a unit. docs/reference/metrics.md lists them.
+ */
 export const FIGURES = [
   {
     ...{ figure: "sourceBytes", prometheus: "run_source_bytes", emf: "SourceBytes", unit: "Bytes" as const },
@@ -121,7 +124,7 @@ export function durationSeconds({ startedAt, endedAt }: RunRecord): number {
   return (endedAt.getTime() - startedAt.getTime()) / 1000;
 }
 
-/** Bytes per second; undefined for a run that reads no data, and for one that took no time. */
+/** Returns bytes per second; undefined for a run that reads no data or took no time. */
 export function throughput(record: RunRecord): number | undefined {
   const seconds = durationSeconds(record);
   const { readBytes } = record.figures;

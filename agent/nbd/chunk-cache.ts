@@ -1,11 +1,12 @@
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 
-/** Chunks that are being read ahead at once; what is asked for beyond that is left for later. */
+/** Chunks being read ahead at once; further requests to read ahead are ignored. */
 const AHEAD_IN_FLIGHT = 32;
 
 /**
- * The chunks used last, decoded and proven, by their entries in the index: positions with the same content share one. A
- * chunk that is being read already counts, so whoever else wants it waits for the same read.
+ * A cache of decoded and proven chunks, by their index entries.
+ * Positions with the same content share one chunk. A chunk that is being read already counts, so other
+ * callers wait for the same read.
  */
 export class ChunkCache {
   /** The least recently used comes first. */
@@ -25,7 +26,7 @@ export class ChunkCache {
     return this.chunks.has(entry);
   }
 
-  /** @throws whatever `read` throws; the next call reads again */
+  /** @throws the errors of `read`; the next call reads again */
   get(entry: number): Promise<Buffer> {
     const chunk = this.chunks.get(entry) ?? this.load(entry);
     this.chunks.delete(entry);
@@ -33,7 +34,7 @@ export class ChunkCache {
     return chunk;
   }
 
-  /** Begins to read a chunk that will be asked for. */
+  /** Starts to read a chunk that will be requested. */
   fetch(entry: number): void {
     if (this.chunks.has(entry) || this.ahead >= AHEAD_IN_FLIGHT) return;
     this.ahead++;

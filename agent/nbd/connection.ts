@@ -8,26 +8,26 @@ export class Connection {
   readonly writer: SocketWriter;
 
   constructor(private readonly socket: Socket) {
-    // Whoever reads or writes then meets the error itself, or the end.
+    // Readers and writers get the error, or the end of the stream, themselves.
     socket.on("error", () => undefined);
     this.reader = new SocketReader(socket);
     this.writer = new SocketWriter(socket);
   }
 
-  /** Closes the connection when everything that was written has left. */
+  /** Closes the connection once everything written has been sent. */
   end(): void {
     this.socket.destroySoon();
   }
 
-  /** Ends the connection at once. */
+  /** Closes the connection immediately. */
   cut(): void {
     this.socket.destroy();
   }
 }
 
-/** What client and server have agreed on in the handshake. */
+/** The options that client and server agreed on in the handshake. */
 export interface Session {
   replies: "simple" | "structured";
-  /** Whether the client may ask where the holes are. */
+  /** Whether the client may ask for the holes. */
   hasBlockStatus: boolean;
 }

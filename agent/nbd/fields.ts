@@ -1,4 +1,4 @@
-/** Integers as NBD sends them, big-endian. */
+/** Integers in the encoding of NBD, big-endian. */
 export function u16(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(2);
   bytes.writeUInt16BE(value);
@@ -17,7 +17,7 @@ export function u64(value: number): Buffer {
   return bytes;
 }
 
-/** The bytes of all pieces of a message. */
+/** Returns the total length of a message's pieces. */
 export function byteLength(pieces: Buffer[]): number {
   return pieces.reduce((sum, { length }) => sum + length, 0);
 }

@@ -3,14 +3,14 @@ import { type NbdExport, type Next, OptionAnswers } from "./option-answers.js";
 import { GREETING_MAGIC, HANDSHAKE, OPTION_MAGIC, OPTION_REPLY } from "./protocol.js";
 
 const FLAGS = HANDSHAKE.fixedNewstyle | HANDSHAKE.noZeroes;
-/** The longest option has a name, and a few words beside it. */
+/** The longest option has a name and a few more words. */
 const MAX_OPTION_BYTES = 16 * 1024;
 /** "NBD_OPT_EXPORT_NAME": its answer ends in zeros, unless the client asks to leave them out. */
 const EXPORT_NAME_ZEROES = 124;
 
 /**
- * The handshake phase, fixed newstyle (proto.md, "Fixed newstyle negotiation").
- * @returns undefined when the connection is to be closed: the client ended it, or does not keep to the protocol
+ * Runs the handshake phase, fixed newstyle (proto.md, "Fixed newstyle negotiation").
+ * @returns undefined if the connection must be closed: the client ended it, or violates the protocol
  */
 export async function shakeHands(connection: Connection, volume: NbdExport): Promise<Session | undefined> {
   const greeting = Buffer.alloc(18);

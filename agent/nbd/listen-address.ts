@@ -2,13 +2,16 @@ import { isIPv4 } from "node:net";
 import { resolve } from "node:path";
 import { usage } from "../../command-line/options.js";
 
-/** Where a server waits for clients: on this machine alone. */
+/** The address of a server; only clients on this machine can connect. */
 export type ListenAddress = { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number };
 
 /** unix(7): `sun_path` has 108 bytes, the last of them a zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
-/** Reads `unix:PATH`, or `HOST:PORT` with a loopback address. @throws Usage */
+/**
+ * Parses `unix:PATH`, or `HOST:PORT` with a loopback address.
+ * @throws Usage
+ */
 export function parseListenAddress(text: string): ListenAddress {
   if (text.startsWith("unix:")) return unixAddress(text.slice("unix:".length));
   const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
@@ -29,7 +32,7 @@ export function parseListenAddress(text: string): ListenAddress {
   return { kind: "tcp", host, port };
 }
 
-/** The address as an NBD URI, for clients (https://github.com/NetworkBlockDevice/nbd/blob/master/doc/uri.md). */
+/** Returns the address as an NBD URI (https://github.com/NetworkBlockDevice/nbd/blob/master/doc/uri.md). */
 export function nbdUri(address: ListenAddress): string {
   if (address.kind === "unix")
     return `nbd+unix:///?socket=${encodeURI(address.path).replace(/[?#&+]/g, encodeURIComponent)}`;

@@ -2,8 +2,8 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { loadBlockMap } from "../../repository/block-map.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
-import type { ChunkRecord } from "../../repository/chunk-record.js";
-import { loadIndex } from "../../repository/load-index.js";
+import { withHiddenChunks } from "../../repository/hidden-chunks.js";
+import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { readChunk } from "../../repository/read-chunk.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
@@ -11,31 +11,52 @@ import type { Storage } from "../../repository/storage/storage.js";
 import { saysNothing } from "../../repository/storage/storage-errors.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
 
-/** A volume of a recovery point whose chunks can be read, one by one. */
+/** A volume of a recovery point whose chunks can be read one by one. */
 export interface OpenVolume {
   name: string;
   point: string;
   sizeBytes: number;
-  /** The entry of each chunk, or -1: for zeros, or for data that are missing. */
+  /** The entry of each chunk; -1 for zeros or missing data. */
   chunks: VolumeChunks;
   /** Positions, by chunk number, whose data are in no pack. */
   missing: NumberSet;
-  /** What the index found damaged or missing. It may concern other volumes alone. */
+  /** Damage and losses that the index found. They may concern only other volumes. */
   problems: BlockferryError[];
-  /** Reads and proves the chunk of an entry. @throws ChunkCorrupt, ObjectNotFound */
+  /** Index segments that hid chunks of the volume. */
+  falseSegments: BlockferryError[];
+  /**
+   * Reads and proves the chunk of an entry.
+   * @throws ChunkCorrupt, ObjectNotFound
+   */
   readChunk(entry: number): Promise<Buffer>;
-  recordOf(entry: number): ChunkRecord;
-  /** Where a chunk is stored, for messages: its pack, and the byte in it. */
+  idOf(entry: number): Buffer;
+  /** Returns where a chunk is stored, for messages: its pack and the byte in it. */
   placeOf(entry: number): string;
 }
 
-/** Loads what is needed to read a volume: the index and its block map. Data that are missing are no error yet. */
+/** Loads the index and the block map of a volume. Missing data are not an error yet. */
 export async function openVolume(
   storage: Storage,
   point: RecoveryPoint,
-  { name, sizeBytes, root }: RecoveryPointVolume,
+  volume: RecoveryPointVolume,
 ): Promise<OpenVolume> {
-  const { index, packs, problems } = await loadIndex(storage, { condemned: "last" });
+  const loaded = await loadIndex(storage, { condemned: "last" });
+  const falseSegments: BlockferryError[] = [];
+  const open = await withHiddenChunks(storage, loaded, {
+    attempt: () => openWith(storage, loaded, point, volume),
+    isComplete: ({ missing }) => missing[Symbol.iterator]().next().done === true,
+    onFalseSegment: (problem) => falseSegments.push(problem),
+  });
+  return { ...open, falseSegments };
+}
+
+async function openWith(
+  storage: Storage,
+  { index, packs, problems: found }: LoadedIndex,
+  point: RecoveryPoint,
+  { name, sizeBytes, root }: RecoveryPointVolume,
+): Promise<Omit<OpenVolume, "falseSegments">> {
+  const problems = [...found];
   const count = chunkCount(sizeBytes);
   const missing = NumberSet.below(count);
   const chunks = await loadBlockMap(Buffer.from(root, "hex"), count, {
@@ -51,7 +72,7 @@ export async function openVolume(
   return {
     ...{ name, point: point.id, sizeBytes, chunks, missing, problems },
     readChunk: (entry) => readChunk(storage, index, packs, entry),
-    recordOf: (entry) => index.record(entry),
+    idOf: (entry) => index.id(entry),
     placeOf: (entry) => `${packKey(packs.id(index.packNumber(entry)))} at byte ${index.record(entry).offset}`,
   };
 }

@@ -13,17 +13,17 @@ import {
 } from "./protocol.js";
 import type { SocketWriter } from "./socket-writer.js";
 
-/** What is served: one volume, under its name and as the default export. */
+/** The served volume, under its name and as the default export. */
 export interface NbdExport {
   name: string;
   description: string;
   sizeBytes: number;
 }
 
-/** What comes after an option: the next one, or one of the two ends of the handshake. */
+/** What follows an option: the next one, or one of the two ends of the handshake. */
 export type Next = "option" | "transmission" | "close";
 
-/** Answers a client's options (proto.md, "Option types"), and keeps what is agreed on. */
+/** Answers a client's options (proto.md, "Option types"), and keeps the agreed session. */
 export class OptionAnswers {
   readonly session: Session = { replies: "simple", hasBlockStatus: false };
 
@@ -59,7 +59,7 @@ export class OptionAnswers {
     }
   }
 
-  /** Knows no error reply: a client that asks for something else is cut off. */
+  /** This option has no error reply: a client that asks for another export is disconnected. */
   private async exportName(name: string): Promise<Next> {
     if (!this.isServed(name)) return "close";
     const zeroes = Buffer.alloc(this.exportNameZeroes);
@@ -102,7 +102,10 @@ export class OptionAnswers {
     return option === OPTION.go ? "transmission" : "option";
   }
 
-  /** A list may ask for a whole namespace, `base:`, or for everything, by no query at all; a selection names contexts. */
+  /**
+   * A list request may ask for a namespace, `base:`, or for everything with no query; a selection names
+   * contexts.
+   */
   private async metaContext(option: number, data: Buffer): Promise<Next> {
     const request = parseContextRequest(data);
     if (request === undefined || this.session.replies === "simple")
@@ -146,6 +149,6 @@ export class OptionAnswers {
   }
 }
 
-/** All connections see the same, which never changes. */
+/** The same for all connections; it never changes. */
 const TRANSMISSION_FLAGS =
   TRANSMISSION.hasFlags | TRANSMISSION.readOnly | TRANSMISSION.multiConn | TRANSMISSION.sendCache;

@@ -1,19 +1,19 @@
 import { MAX_STRING_BYTES } from "./protocol.js";
 
-/** What a client asks for with NBD_OPT_INFO or NBD_OPT_GO. */
+/** The data of NBD_OPT_INFO or NBD_OPT_GO. */
 export interface InfoRequest {
   name: string;
   /** Kinds of information wanted (NBD_INFO_*). */
   infos: number[];
 }
 
-/** What a client asks for with NBD_OPT_LIST_META_CONTEXT or NBD_OPT_SET_META_CONTEXT. */
+/** The data of NBD_OPT_LIST_META_CONTEXT or NBD_OPT_SET_META_CONTEXT. */
 export interface ContextRequest {
   name: string;
   queries: string[];
 }
 
-/** @returns undefined when the data are malformed */
+/** @returns undefined if the data are malformed */
 export function parseInfoRequest(data: Buffer): InfoRequest | undefined {
   const cursor = new Cursor(data);
   const name = cursor.string();
@@ -23,7 +23,7 @@ export function parseInfoRequest(data: Buffer): InfoRequest | undefined {
   return cursor.isComplete ? { name, infos } : undefined;
 }
 
-/** @returns undefined when the data are malformed */
+/** @returns undefined if the data are malformed */
 export function parseContextRequest(data: Buffer): ContextRequest | undefined {
   const cursor = new Cursor(data);
   const name = cursor.string();
@@ -33,14 +33,14 @@ export function parseContextRequest(data: Buffer): ContextRequest | undefined {
   return cursor.isComplete ? { name, queries } : undefined;
 }
 
-/** Reads fields one after the other; past the end it gives zeros, and is good no more. */
+/** Reads fields one after the other. Past the end it returns zeros, and `isGood` becomes false. */
 class Cursor {
   private at = 0;
   isGood = true;
 
   constructor(private readonly data: Buffer) {}
 
-  /** Whether every field was there, and nothing is left. */
+  /** Whether every field was present and nothing is left. */
   get isComplete(): boolean {
     return this.isGood && this.at === this.data.length;
   }

@@ -1,6 +1,7 @@
 /**
- * The numbers of the NBD protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md, section "Values".
- * All integers travel big-endian.
+ * The numbers of the NBD protocol: https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md,
+ * section "Values".
+ * All integers are big-endian.
  */
 
 /** "NBDMAGIC" and "IHAVEOPT", the greeting of a newstyle server. */
@@ -11,7 +12,7 @@ export const REQUEST_MAGIC = 0x25609513;
 export const SIMPLE_REPLY_MAGIC = 0x67446698;
 export const STRUCTURED_REPLY_MAGIC = 0x668e33ef;
 
-/** "Handshake flags"; the client's mean the same. */
+/** "Handshake flags"; the client's have the same meaning. */
 export const HANDSHAKE = { fixedNewstyle: 1 << 0, noZeroes: 1 << 1 } as const;
 
 /** "Transmission flags". */
@@ -61,7 +62,7 @@ export const COMMAND = {
   blockStatus: 7,
 } as const;
 
-/** "Command flags". Clients are known to set FUA on commands that write nothing, so it is ignored everywhere. */
+/** "Command flags". Some clients set FUA on commands that write nothing, so it is ignored everywhere. */
 export const COMMAND_FLAG = { fua: 1 << 0, reqOne: 1 << 3 } as const;
 
 /** "Structured reply flags". */
@@ -77,17 +78,20 @@ export const REPLY = {
   errorOffset: 2 ** 15 + 2,
 } as const;
 
-/** "Error values". EOVERFLOW is for unfragmented reads alone, which are not offered: what is too large is EINVAL. */
+/**
+ * "Error values". EOVERFLOW applies only to unfragmented reads, which are not offered; a range too large gets
+ * EINVAL.
+ */
 export const ERRNO = { perm: 1, io: 5, invalid: 22 } as const;
 
-/** "Metadata contexts": the one that is served, under an id of the server's choice. */
+/** "Metadata contexts": the only one served, with an id chosen by the server. */
 export const BASE_ALLOCATION = { name: "base:allocation", id: 1 } as const;
 
 /** "The `base:allocation` context": the state of an extent. */
 export const STATE = { data: 0, hole: (1 << 0) | (1 << 1) } as const;
 
-/** "Block size constraints": a client that was told none must be able to read and write so much at once. */
+/** "Block size constraints": a client that got none must be able to read and write this much at once. */
 export const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
 
-/** "Protocol phases": strings are no longer than this. */
+/** "Protocol phases": the maximum length of strings. */
 export const MAX_STRING_BYTES = 4096;

@@ -4,16 +4,18 @@ import type { Request } from "./request.js";
 import type { SocketWriter } from "./socket-writer.js";
 import type { Extent, VolumeReader } from "./volume-reader.js";
 
-/** How the requests of a connection are answered: by simple replies, or by structured ones where the client knows them. */
+/**
+ * Answers the requests of a connection with simple replies, or structured ones if the client supports them.
+ */
 interface Replies {
-  /** Sends the range that was asked for, or says why it cannot be read. Keeps one chunk in memory. */
+  /** Sends the requested range, or reports why it cannot be read. Keeps one chunk in memory. */
   data(request: Request): Promise<void>;
   success(request: Request): Promise<void>;
   error(request: Request, errno: number, message: string): Promise<void>;
 }
 
 const ZEROS = Buffer.alloc(256 * 1024);
-/** "Protocol phases": strings are no longer than this, and errors need not be nearly as long. */
+/** Below the maximum length of strings ("Protocol phases"); errors need far less. */
 const MAX_MESSAGE_BYTES = 1024;
 
 /** "Simple reply message": an error number, or zero and all the data. */
@@ -24,8 +26,9 @@ export class SimpleReplies implements Replies {
   ) {}
 
   /**
-   * An error can be told only before the first byte, so everything is proven before that, and read once more, most of it
-   * from the cache, when it is sent. If that fails after all, the connection ends, as the protocol has it.
+   * Sends the requested range, proven before the first byte.
+   * An error can be reported only before that byte. So everything is proven first, and read again when it is
+   * sent, mostly from the cache. If that read fails, the connection ends, as the protocol requires.
    */
   async data(request: Request): Promise<void> {
     try {
@@ -51,7 +54,7 @@ export class SimpleReplies implements Replies {
   }
 }
 
-/** "Structured reply chunk message": a chunk for each piece of data, holes as such, and errors in words. */
+/** "Structured reply chunk message": one per piece of data or hole, and errors with a message. */
 export class StructuredReplies implements Replies {
   constructor(
     private readonly writer: SocketWriter,
@@ -84,7 +87,11 @@ export class StructuredReplies implements Replies {
     return this.send(request, REPLY.error, REPLY_DONE, errorPayload(errno, message));
   }
 
-  /** The answer to NBD_CMD_BLOCK_STATUS. @param context id of the metadata context; @param state of each kind of extent */
+  /**
+   * Answers NBD_CMD_BLOCK_STATUS.
+   * @param context id of the metadata context
+   * @param state state of each kind of extent
+   */
   extents(
     request: Request,
     extents: Extent[],
@@ -94,7 +101,7 @@ export class StructuredReplies implements Replies {
     return this.send(request, REPLY.blockStatus, REPLY_DONE, u32(context), ...descriptors);
   }
 
-  /** Ends a reply, parts of which may have been sent, by the place that cannot be read. */
+  /** Ends a reply, parts of which may have been sent, with the offset that cannot be read. */
   private failure(request: Request, { offset }: Extent, error: unknown): Promise<void> {
     const message = error instanceof Error ? error.message : String(error);
     return this.send(request, REPLY.errorOffset, REPLY_DONE, errorPayload(ERRNO.io, message), u64(offset));
@@ -125,7 +132,7 @@ async function writeZeros(write: (piece: Buffer) => Promise<void>, length: numbe
   }
 }
 
-/** The error, and a text for people. */
+/** Returns the error number and a message for people. */
 function errorPayload(errno: number, message: string): Buffer {
   const text = Buffer.from(message).subarray(0, MAX_MESSAGE_BYTES);
   return Buffer.concat([u32(errno), u16(text.length), text]);

@@ -3,28 +3,30 @@ import { COMMAND, COMMAND_FLAG, MAX_PAYLOAD_BYTES, REQUEST_MAGIC } from "./proto
 
 export const REQUEST_BYTES = 28;
 
-/** What a client asks for (proto.md, "Request message"): something about a range of the volume. */
+/** A client's request about a range of the volume (proto.md, "Request message"). */
 export interface Request extends ByteRange {
   flags: number;
   command: number;
-  /** The client's own name for it, which its replies repeat. */
+  /** The client's own id of the request, repeated in its replies. */
   cookie: bigint;
 }
 
-/** @returns undefined when this is no request: the client has lost its place in the stream, or never had one */
+/**
+ * @returns undefined if this is not a request: the client has lost its place in the stream, or never had one
+ */
 export function parseRequest(header: Buffer): Request | undefined {
   if (header.readUInt32BE(0) !== REQUEST_MAGIC) return undefined;
   return {
     flags: header.readUInt16BE(4),
     command: header.readUInt16BE(6),
     cookie: header.readBigUInt64BE(8),
-    // What a number cannot hold exactly lies far beyond any volume.
+    // An offset that a number cannot hold exactly is far beyond any volume.
     offset: Number(header.readBigUInt64BE(16)),
     length: header.readUInt32BE(24),
   };
 }
 
-/** What is wrong with a request for a range of the volume; undefined when nothing is. */
+/** Returns the fault in a request for a range of the volume; undefined if there is none. */
 export function findFault(
   { command, flags, offset, length }: Request,
   sizeBytes: number,

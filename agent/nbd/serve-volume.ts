@@ -11,19 +11,28 @@ export interface ServeVolumeOptions {
   point: RecoveryPoint;
   volume: RecoveryPointVolume;
   address: ListenAddress;
-  /** Memory for the chunks used last. */
+  /** Memory for the most recently used chunks. */
   cacheBytes: number;
   signal: AbortSignal;
-  /** Told before anything is served that data of the volume are known to be missing. What it throws ends the serving. */
+  /**
+   * Called before serving starts if data of the volume are known to be missing. If it throws, nothing is
+   * served.
+   */
   onMissing(error: BlockferryError): void;
-  /** Told once of each chunk that a client asked for and that cannot be read. @param where it belongs, and is stored */
+  /** Called with each index segment that hid chunks of the volume. */
+  onFalseSegment(problem: BlockferryError): void;
+  /**
+   * Called once for each requested chunk that cannot be read.
+   * @param where the chunk's position in the volume, and its place in a pack
+   */
   onUnreadable(error: BlockferryError, where: string): void;
 }
 
 /**
- * Serves a volume of a recovery point to NBD clients while `use` runs. The caller holds a lease on the repository.
- * @param use is given the NBD URI for clients
- * @throws ListenFailed, Interrupted, and what reading the index and the block map can come to
+ * Serves a volume of a recovery point to NBD clients while `use` runs.
+ * The caller holds a lease on the repository.
+ * @param use gets the NBD URI for clients
+ * @throws ListenFailed, Interrupted, and the errors of reading the index and the block map
  */
 export async function serveVolume<T>(
   { storage }: Repository,
@@ -32,6 +41,7 @@ export async function serveVolume<T>(
 ): Promise<T> {
   const { point, volume, signal } = options;
   const open = await openVolume(storage.until(signal), point, volume);
+  for (const problem of open.falseSegments) options.onFalseSegment(problem);
   const [firstMissing] = open.missing;
   if (firstMissing !== undefined) options.onMissing(dataMissing(open, firstMissing));
   const reader = new VolumeReader(open, {

@@ -10,16 +10,16 @@ import type { NbdExport } from "./option-answers.js";
 import { transmit } from "./transmission.js";
 import type { VolumeReader } from "./volume-reader.js";
 
-/** Bounds what all clients together hold: 16 connections of 8 MiB. */
+/** Bounds the memory of all clients together: 16 connections of 8 MiB. */
 const MAX_CONNECTIONS = 16;
-/** How long a client may take to say what it wants. */
+/** Time limit for a client's handshake. */
 const HANDSHAKE_MS = 10_000;
 
 export interface NbdServerOptions {
   handshakeMs?: number;
 }
 
-/** Serves one volume, read-only, to any number of NBD clients one after the other and 16 at once. */
+/** Serves one volume, read-only, to up to 16 NBD clients at once. */
 export class NbdServer {
   private readonly sockets = new Set<Socket>();
   private readonly server: Server;
@@ -52,14 +52,14 @@ export class NbdServer {
     return server;
   }
 
-  /** Where it listens, for clients. */
+  /** The NBD URI for clients. */
   get uri(): string {
     const address = this.server.address() as AddressInfo | string;
     if (typeof address === "string") return nbdUri({ kind: "unix", path: address });
     return nbdUri({ kind: "tcp", host: address.address, port: address.port });
   }
 
-  /** Cuts all connections, and removes a socket from the file system. */
+  /** Closes all connections, and removes a socket from the file system. */
   async close(): Promise<void> {
     const closed = once(this.server, "close");
     this.server.close();
@@ -85,7 +85,10 @@ export class NbdServer {
   }
 }
 
-/** A backup holds the files of all users, so the socket is its owner's alone from its first moment: `bind` heeds the umask. */
+/**
+ * Creates the socket with its owner's rights only: a backup holds the files of all users. `bind` uses the
+ * umask.
+ */
 function listenPrivately(server: Server, address: ListenAddress): void {
   if (address.kind === "tcp") {
     server.listen(address.port, address.host);

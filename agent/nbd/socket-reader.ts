@@ -1,9 +1,12 @@
 import type { Socket } from "node:net";
 
-/** How much of what nobody wants is thrown away at once. */
+/** How many unwanted bytes are discarded at once. */
 const DISCARD_BYTES = 64 * 1024;
 
-/** Reads a socket in pieces of the length asked for. What is not asked for stays with the kernel, and so slows the sender. */
+/**
+ * Reads a socket in pieces of the requested length. Unrequested data stay in the kernel, which slows the
+ * sender.
+ */
 export class SocketReader {
   private wakeUp: () => void = () => undefined;
 
@@ -11,7 +14,7 @@ export class SocketReader {
     for (const event of ["readable", "end", "close"]) socket.on(event, () => this.wakeUp());
   }
 
-  /** @returns exactly `length` bytes, or undefined when the socket ends before */
+  /** @returns exactly `length` bytes, or undefined if the socket ends earlier */
   async read(length: number): Promise<Buffer | undefined> {
     if (length === 0) return Buffer.alloc(0);
     for (;;) {
@@ -24,7 +27,10 @@ export class SocketReader {
     }
   }
 
-  /** Throws away `length` bytes. @returns whether so many came */
+  /**
+   * Discards `length` bytes.
+   * @returns whether that many arrived
+   */
   async discard(length: number): Promise<boolean> {
     for (let left = length; left > 0; left -= DISCARD_BYTES) {
       if ((await this.read(Math.min(left, DISCARD_BYTES))) === undefined) return false;

@@ -1,20 +1,21 @@
 import type { Socket } from "node:net";
 
 /**
- * Writes messages to a socket, each whole before the next one begins. A promise resolves when the kernel has taken the
- * message, so whoever waits for it before making the next one keeps no more in memory than that, however slow the peer is.
+ * Writes messages to a socket, each completely before the next one.
+ * A promise resolves when the kernel has taken the message. A caller that waits for it keeps only one message
+ * in memory, however slow the peer is.
  */
 export class SocketWriter {
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly socket: Socket) {}
 
-  /** @throws when the connection is gone */
+  /** @throws if the connection is closed */
   write(...pieces: Buffer[]): Promise<void> {
     return this.exclusively((write) => write(...pieces));
   }
 
-  /** A message whose pieces come one after the other: nothing else is written until `send` has ended. */
+  /** Sends a message in consecutive pieces: nothing else is written until `send` has ended. */
   exclusively(send: (write: (...pieces: Buffer[]) => Promise<void>) => Promise<void>): Promise<void> {
     const sent = this.last.then(() => send((...pieces) => this.hand(pieces)));
     this.last = sent.catch(() => undefined);

@@ -5,16 +5,18 @@ import { findFault, parseRequest, REQUEST_BYTES, type Request } from "./request.
 import type { Extent, VolumeReader } from "./volume-reader.js";
 
 /**
- * Requests of one connection that are answered at once. Each keeps one chunk in memory while the client takes it, 8 MiB
- * in all; when so many wait for a slow client, no further request is read.
+ * Requests of one connection that are answered at once.
+ * Each keeps one chunk in memory while the client takes it, 8 MiB in all. While this many wait for a slow
+ * client, no further request is read.
  */
 const REQUESTS_IN_FLIGHT = 16;
-/** Extents in one answer, 32 KiB of it. The client asks again for the rest. */
+/** Extents in one answer, which take 32 KiB. The client asks again for the rest. */
 const MAX_EXTENTS = 4096;
 
 /**
- * The transmission phase (proto.md, "Transmission phase"): answers requests, several at once and in any order, until the
- * client ends it or loses its place in the stream.
+ * Runs the transmission phase (proto.md, "Transmission phase").
+ * It answers requests, several at once and in any order, until the client ends it or loses its place in the
+ * stream.
  */
 export async function transmit(
   connection: Connection,
@@ -36,7 +38,7 @@ export async function transmit(
   await Promise.all(inFlight);
 }
 
-/** @returns undefined at the end. What a client wants to write is thrown away. */
+/** @returns undefined at the end. Data that a client tries to write are discarded. */
 async function nextRequest({ reader }: Connection): Promise<Request | undefined> {
   const header = await reader.read(REQUEST_BYTES);
   const request = header === undefined ? undefined : parseRequest(header);
@@ -60,7 +62,7 @@ class Answerer {
         : new SimpleReplies(writer, volume);
   }
 
-  /** @throws when the connection cannot go on */
+  /** @throws if the connection cannot continue */
   answer(request: Request): Promise<void> {
     switch (request.command) {
       case COMMAND.read:
@@ -98,7 +100,7 @@ class Answerer {
     await this.replies.extents(request, extents, { context: BASE_ALLOCATION.id, state: STATE });
   }
 
-  /** The client is going to read the range. That a part of it is damaged it learns then. */
+  /** The client will read the range, and gets the error of a damaged part then. */
   private async cache(request: Request): Promise<void> {
     await this.volume.prove(request).catch(() => undefined);
     await this.replies.success(request);

@@ -9,18 +9,21 @@ import { dataMissing, type OpenVolume } from "./open-volume.js";
 /** How far ahead of a sequential reader chunks are fetched: 8 MiB. */
 const AHEAD_CHUNKS = 16;
 
-/** A range of the volume that is either a hole or not. */
+/** A range of the volume that is either a hole or data. */
 export interface Extent extends ByteRange {
   kind: "hole" | "data";
 }
 
 export interface VolumeReaderOptions {
   cacheBytes: number;
-  /** Told once of each chunk that cannot be read. @param where the chunk belongs in the volume, and where it is stored */
+  /**
+   * Called once for each chunk that cannot be read.
+   * @param where the chunk's position in the volume, and its place in a pack
+   */
   onUnreadable(error: BlockferryError, where: string): void;
 }
 
-/** Reads a volume out of its recovery point, anywhere and in any order, through a cache. */
+/** Reads any range of a volume from its recovery point, through a cache. */
 export class VolumeReader {
   private readonly cache: ChunkCache;
   private readonly told: NumberSet;
@@ -37,7 +40,7 @@ export class VolumeReader {
     return this.volume.sizeBytes;
   }
 
-  /** Holes and data of a range, in order; neighbours of one kind are one extent. */
+  /** Yields the holes and data of a range, in order; adjacent ranges of one kind are one extent. */
   *extents(range: ByteRange): Generator<Extent> {
     let extent: Extent | undefined;
     for (const { kind, offset, length } of this.chunksOf(range)) {
@@ -50,7 +53,7 @@ export class VolumeReader {
     if (extent !== undefined) yield extent;
   }
 
-  /** The same for whoever reads it: data come as pieces of one chunk each. */
+  /** Yields the same for reading: data are split into pieces of one chunk each. */
   *pieces(range: ByteRange): Generator<Extent> {
     for (const extent of this.extents(range)) {
       if (extent.kind === "hole") yield extent;
@@ -59,9 +62,9 @@ export class VolumeReader {
   }
 
   /**
-   * Reads a piece, proven by the id of its chunk, and fetches what a sequential reader will want next.
-   * @returns a view of memory that others may see too
-   * @throws ChunkMissing, ChunkCorrupt, ObjectNotFound and whatever else the storage says
+   * Reads a piece, proven by the id of its chunk, and fetches the next chunks for a sequential reader.
+   * @returns a view of memory that other callers may share
+   * @throws ChunkMissing, ChunkCorrupt, ObjectNotFound and other storage errors
    */
   async read({ offset, length }: ByteRange): Promise<Buffer> {
     const position = Math.floor(offset / CHUNK_BYTES);
@@ -69,7 +72,10 @@ export class VolumeReader {
     return (await this.readChunk(position)).subarray(start, start + length);
   }
 
-  /** Reads every chunk that a range touches, and keeps what the cache has room for. @throws like `read` */
+  /**
+   * Reads every chunk that a range touches, and caches as many as fit.
+   * @throws the errors of `read`
+   */
   async prove(range: ByteRange): Promise<void> {
     for (const piece of this.pieces(range)) {
       if (piece.kind === "data") await this.read(piece);
@@ -85,7 +91,7 @@ export class VolumeReader {
       this.fetchAhead(position);
       const chunk = await reading;
       if (chunk.length !== chunkLength(position, volume.sizeBytes)) {
-        throw wrongChunkLength(volume.recordOf(entry), position);
+        throw wrongChunkLength(volume.idOf(entry), chunk.length, position);
       }
       return chunk;
     } catch (error) {
@@ -94,7 +100,7 @@ export class VolumeReader {
     }
   }
 
-  /** Whoever reads a chunk when the one before is in the cache most likely goes through the volume. */
+  /** Fetches the next chunks if the previous one is cached: the client is probably reading sequentially. */
   private fetchAhead(position: number): void {
     const { chunks } = this.volume;
     const before = position > 0 ? chunks.get(position - 1) : -1;
@@ -118,7 +124,7 @@ export class VolumeReader {
     );
   }
 
-  /** The chunks that a range touches, each cut to it. A chunk that is missing is no hole. */
+  /** Yields the chunks that a range touches, each cut to it. A missing chunk is not a hole. */
   private *chunksOf({ offset, length }: ByteRange): Generator<Extent> {
     const { chunks, missing } = this.volume;
     const end = offset + length;

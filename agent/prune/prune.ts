@@ -1,18 +1,19 @@
+import type { BlockferryError, ErrorRecord } from "../../foundation/blockferry-error.js";
 import type { Compression } from "../../repository/chunk-codec.js";
 import { condemn, readNoticed, writeNoticed } from "../../repository/condemnation.js";
-import type { Lease } from "../../repository/lease.js";
+import { type Lease, listLeases } from "../../repository/lease.js";
 import { packKey } from "../../repository/pack-format.js";
 import type { Repository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { copyChunks } from "../copy-chunks.js";
 import { acquireExclusive } from "../exclusive-lease.js";
 import { type PackUsage, type Survey, survey } from "../survey.js";
-import { sweep } from "./sweep.js";
+import { type ProvenToGo, provenToGo, sweep } from "./sweep.js";
 
 export interface PruneOptions {
-  /** How long packs stay that are worth removing, besides until all runs have ended that may rely on them. */
+  /** How long packs worth removing stay, in addition to waiting for the runs that may rely on them. */
   graceMs: number;
-  /** Packs of which less than this is needed are rewritten, in per cent. */
+  /** Packs with a smaller needed share than this are rewritten, in per cent. */
   rewriteBelowPercent: number;
   /** The most bytes that are copied by rewriting. */
   maxRewriteBytes: number;
@@ -20,27 +21,36 @@ export interface PruneOptions {
   signal: AbortSignal;
 }
 
-/** Packs, and the bytes that they take. */
+/** A number of packs, and their total bytes. */
 export interface PackTotals {
   packs: number;
   bytes: number;
 }
 
 export interface PrunePlan {
-  /** Removed, or in a dry run: to be removed as soon as no run is under way. */
+  /** Removed packs; in a dry run, packs to remove as soon as no run is in progress. */
   removed: PackTotals;
-  /** Condemned: they go when the runs have ended that are waited for. */
+  /** Condemned packs, which are removed when the runs that may rely on them have ended. */
   waiting: PackTotals;
-  /** Worth removing, once the grace period is over. */
+  /** Packs to remove once the grace period is over. */
   noticed: PackTotals;
-  /** Packs that little was needed of: that was copied into new packs. */
+  /** Packs of which little was needed; the needed chunks were copied into new packs. */
   rewritten: PackTotals;
-  /** Worth removing, and locked: they are looked at again when nobody keeps them any more. */
+  /** Packs worth removing but locked; they are considered again when their locks have ended. */
   locked: PackTotals;
-  /** All that stay, those noticed included. */
+  /** All packs that stay, including the noticed ones. */
   kept: PackTotals;
   /** Stored bytes that recovery points need. */
   neededBytes: number;
+  /**
+   * Damage found. Packs with the only good copy of a chunk stay, as does every pack whose chunks are unknown.
+   */
+  problems: ErrorRecord[];
+  /**
+   * Errors of leases, condemnations and other documents that cannot be read. Packs that these could protect
+   * stay.
+   */
+  unreadable: ErrorRecord[];
 }
 
 export interface PruneReport extends PrunePlan {
@@ -49,10 +59,12 @@ export interface PruneReport extends PrunePlan {
 }
 
 /**
- * Removes what no recovery point needs. A pack is first noticed, after the grace period condemned, and removed when every run
- * has ended that may rely on it; whenever a point needs it after all, it is pardoned. Safe beside any backup, restore and
- * verify, and wherever it is killed: docs/architecture.md tells why.
- * @throws PruneRunning; what `survey` throws for a damaged repository, before anything is removed; LeaseLost; Interrupted
+ * Removes packs that no recovery point needs.
+ * A pack is first noticed, then condemned after the grace period, and removed when every run that may rely on
+ * it has ended. If a point needs it after all, it is pardoned. A pack whose needed chunks are also in other
+ * packs is removed only after they were read and proven there in this run. Safe alongside any backup, restore
+ * and verify, and if killed at any time; docs/architecture.md has the reasons.
+ * @throws PruneRunning; the errors of `survey`, before anything is removed; LeaseLost; Interrupted
  */
 export async function prune(repository: Repository, options: PruneOptions): Promise<PruneReport> {
   const lease = await acquireExclusive(repository.storage, options.signal);
@@ -69,20 +81,31 @@ export async function prune(repository: Repository, options: PruneOptions): Prom
   }
 }
 
-/** What `prune` would do now, if no run were under way; changes nothing. @throws what `survey` throws */
+/**
+ * Returns what `prune` would do now if no run were in progress; changes nothing.
+ * @throws the errors of `survey`
+ */
 export async function planPrune(repository: Repository, options: PruneOptions): Promise<PrunePlan> {
   const storage = repository.storage.until(options.signal);
-  const found = await survey(storage, options.signal);
-  const choice = await chooseUnlocked(storage, found, options);
+  const unreadable: BlockferryError[] = [];
+  const since = await readNoticed(storage, unreadable);
+  const found = await survey(storage, options.signal, new Set(Object.keys(since)));
+  const choice = await chooseUnlocked(storage, found, { ...options, since });
   const { ripe, rewrite } = choice;
-  const condemned = found.packs.filter(({ isCondemned, liveBytes }) => isCondemned && liveBytes === 0);
-  const removed = [...condemned, ...ripe, ...rewrite];
-  return describe(found, { ...choice, removed });
+  const condemned = found.packs.filter((pack) => pack.isKnown && pack.isCondemned && pack.liveBytes === 0);
+  const unneeded = await provenToGo(storage, found, [...condemned, ...ripe], options.signal);
+  const { unreadable: leases } = await listLeases(storage);
+  unreadable.push(...leases, ...found.loaded.unreadable);
+  const removed = leases.length > 0 ? [] : [...unneeded.removed, ...rewrite];
+  return describe(found, { ...choice, ...unneeded, removed, unreadable });
 }
 
 async function pruneAlone(storage: Storage, lease: Lease, options: PruneOptions): Promise<PrunePlan> {
-  const first = await sweep(storage, lease, options.signal);
-  const choice = await chooseUnlocked(storage, first.found, options);
+  const unreadable: BlockferryError[] = [];
+  const since = await readNoticed(storage, unreadable);
+  const leaving = new Set(Object.keys(since));
+  const first = await sweep(storage, lease, leaving, options.signal);
+  const choice = await chooseUnlocked(storage, first.found, { ...options, since });
   const { ripe, rewrite } = choice;
   await copyChunks(neededIn(rewrite, first.found), {
     from: storage,
@@ -93,26 +116,37 @@ async function pruneAlone(storage: Storage, lease: Lease, options: PruneOptions)
   });
   const condemned = [...ripe, ...rewrite].map(({ id }) => id);
   if (condemned.length > 0) await condemn(storage, condemned);
-  await writeNoticed(storage, choice.noticed);
-  if (condemned.length === 0) return describe(first.found, { ...choice, removed: first.removed });
-  const second = await sweep(storage, lease, options.signal);
-  return describe(second.found, { ...choice, removed: [...first.removed, ...second.removed] });
+  // A document of a later version stays, for that version to use.
+  if (!unreadable.some(({ code }) => code === "RepositoryUnsupported"))
+    await writeNoticed(storage, choice.noticed);
+  unreadable.push(...first.unreadable);
+  if (condemned.length === 0) return describe(first.found, { ...choice, ...first, unreadable });
+  const second = await sweep(storage, lease, leaving, options.signal);
+  const removed = [...first.removed, ...second.removed];
+  return describe(second.found, { ...choice, removed, problems: second.problems, unreadable });
 }
 
 interface Choice {
-  /** Nothing is needed of them, and the grace period is over. */
+  /** Packs with nothing needed, after the grace period. */
   ripe: PackUsage[];
-  /** Worth rewriting, and the grace period is over. */
+  /** Packs worth rewriting, after the grace period. */
   rewrite: PackUsage[];
-  /** Since when each of the others has been worth removing. */
+  /** The time since when each of the others has been worth removing. */
   noticed: Record<string, string>;
-  /** What would be removed or rewritten if it were not locked. */
+  /** Packs that would be removed or rewritten if they were not locked. */
   locked: PackUsage[];
 }
 
-/** Where versions are kept, removing a locked pack would hide it and free nothing; rewriting it would store its chunks twice. */
-async function chooseUnlocked(storage: Storage, found: Survey, options: PruneOptions): Promise<Choice> {
-  const since = await readNoticed(storage);
+/**
+ * Chooses the packs to remove or rewrite, without locked ones.
+ * With bucket versioning, removing a locked pack would hide it and free nothing; rewriting it would store its
+ * chunks twice.
+ */
+async function chooseUnlocked(
+  storage: Storage,
+  found: Survey,
+  { since, ...options }: PruneOptions & { since: Record<string, string> },
+): Promise<Choice> {
   const choice = choose(found, since, options);
   const chosen = [...choice.ripe, ...choice.rewrite];
   const until = await storage.lockedUntil(chosen.map(({ id }) => packKey(id)));
@@ -127,13 +161,13 @@ async function chooseUnlocked(storage: Storage, found: Survey, options: PruneOpt
   };
 }
 
-/** Of those worth rewriting the emptiest come first, up to the limit. */
+/** Chooses packs by their needed bytes; of those to rewrite, the emptiest come first, up to the limit. */
 function choose({ packs }: Survey, since: Record<string, string>, options: PruneOptions): Choice {
   const { graceMs, rewriteBelowPercent, maxRewriteBytes } = options;
   const now = new Date();
   const deadShare = ({ deadBytes, sizeBytes }: PackUsage) => deadBytes / sizeBytes;
   const candidates = packs
-    .filter(({ isCondemned }) => !isCondemned)
+    .filter(({ isCondemned, isKnown }) => isKnown && !isCondemned)
     .filter((pack) => pack.liveBytes === 0 || deadShare(pack) * 100 > 100 - rewriteBelowPercent)
     .sort((a, b) => deadShare(b) - deadShare(a));
   const isRipe = ({ id }: PackUsage) => now.getTime() - Date.parse(since[id] ?? now.toISOString()) >= graceMs;
@@ -153,7 +187,7 @@ function choose({ packs }: Survey, since: Record<string, string>, options: Prune
   };
 }
 
-/** Index entries of the needed chunks that are read from these packs. */
+/** Yields index entries of the needed chunks that are read from these packs. */
 function* neededIn(packs: PackUsage[], { loaded, owners }: Survey): Iterable<number> {
   const ids = new Set(packs.map(({ id }) => id));
   const isOneOf = Array.from({ length: loaded.packs.count }, (_, number) => ids.has(loaded.packs.id(number)));
@@ -163,8 +197,15 @@ function* neededIn(packs: PackUsage[], { loaded, owners }: Survey): Iterable<num
 }
 
 function describe(
-  { packs }: Survey,
-  { removed, rewrite, noticed, locked }: Choice & { removed: PackUsage[] },
+  { packs, problems: damage }: Survey,
+  {
+    removed,
+    rewrite,
+    noticed,
+    locked,
+    problems,
+    unreadable,
+  }: Choice & ProvenToGo & { unreadable: BlockferryError[] },
 ): PrunePlan {
   const gone = new Set(removed.map(({ id }) => id));
   const left = packs.filter(({ id }) => !gone.has(id));
@@ -179,6 +220,8 @@ function describe(
     locked: totals(locked),
     kept: totals(kept),
     neededBytes: packs.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
+    problems: [...damage, ...problems].map((problem) => problem.toRecord()),
+    unreadable: unreadable.map((error) => error.toRecord()),
   };
 }
 

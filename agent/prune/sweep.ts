@@ -1,8 +1,11 @@
+import type { BlockferryError } from "../../foundation/blockferry-error.js";
 import {
   type Condemnation,
   endCondemnation,
   listCondemnations,
-  recordRuns,
+  runsToWaitFor,
+  stillCondemns,
+  type WaitedFor,
   writeCondemnation,
 } from "../../repository/condemnation.js";
 import {
@@ -13,54 +16,102 @@ import {
   removeStrayBeats,
 } from "../../repository/lease.js";
 import { packIdOf, packKey } from "../../repository/pack-format.js";
+import { readOrNote } from "../../repository/read-sealed.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import { proveElsewhere } from "../prove-places.js";
 import { type PackUsage, type Survey, survey } from "../survey.js";
 import { mergeIndex } from "./merge-index.js";
 
-export interface Swept {
-  /** What the repository held before. */
-  found: Survey;
-  /** What of that is gone. */
+/** Packs that may be removed: each needed chunk in them was read and proven elsewhere. */
+export interface ProvenToGo {
   removed: PackUsage[];
+  /** Damage found by the proof. */
+  problems: BlockferryError[];
+}
+
+/** The result of a sweep; `removed` lists packs that are gone. */
+export interface Swept extends ProvenToGo {
+  /** The contents of the repository before the sweep. */
+  found: Survey;
+  /** Errors of leases and condemnations that cannot be read. Packs that these could protect stay. */
+  unreadable: BlockferryError[];
 }
 
 /**
- * Removes condemned packs whose time has come, and pardons those that a recovery point needs. The order is what makes it
- * safe: dead runs lose their leases before the points are listed, and packs leave the index before they go.
+ * Removes condemned packs that are due, and pardons packs that a recovery point needs.
+ * The order makes it safe: dead runs lose their leases before the points are listed, and packs leave the
+ * index before they are removed.
  */
-export async function sweep(storage: Storage, lease: Lease, signal: AbortSignal): Promise<Swept> {
-  await removeDeadLeases(storage);
-  const condemnations = await listCondemnations(storage);
+export async function sweep(
+  storage: Storage,
+  lease: Lease,
+  leaving: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<Swept> {
+  const leases = await removeDeadLeases(storage);
+  const { condemnations, unreadable } = await listCondemnations(storage);
+  unreadable.push(...leases);
+  /** A run has ended only when its lease is gone: a lease that still exists lets its run commit. */
+  const haveEnded = async (which: WaitedFor, { id }: Condemnation) =>
+    (await readOrNote(unreadable, () => runsToWaitFor(storage, id, which)))?.length === 0;
   const judgeable: Condemnation[] = [];
   for (const condemnation of condemnations) {
-    const witnesses = await recordRuns(storage, condemnation.id, "witnesses");
-    if (await haveEnded(storage, witnesses)) judgeable.push(condemnation);
+    if (await haveEnded("witnesses", condemnation)) judgeable.push(condemnation);
   }
-  const found = await survey(storage, signal);
+  const found = await survey(storage, signal, leaving);
   await pardon(storage, found, condemnations);
   const due: Condemnation[] = [];
   for (const condemnation of judgeable) {
-    const readers = await recordRuns(storage, condemnation.id, "readers");
-    if (await haveEnded(storage, readers)) due.push(condemnation);
+    if (await haveEnded("readers", condemnation)) due.push(condemnation);
   }
-  const removed = await unlocked(storage, condemnedBy(found, due));
+  const candidates = await unlocked(storage, condemnedBy(found, due));
+  const { removed, problems } = await provenToGo(storage, found, candidates, signal);
   await storage.makeDurable(found.loaded.unindexedPacks.map(({ id }) => packKey(id)));
   await lease.assertHeld();
   await mergeIndex(storage, new Set([...removed.map(({ id }) => id), ...missingPacks(found)]));
   await lease.assertHeld();
-  await storage.delete(removed.map(({ id }) => packKey(id)));
-  for (const { id } of due) await endCondemnation(storage, id);
-  return { found, removed };
+  const gone = await removeCondemned(storage, removed, due);
+  return { found, removed: gone, problems, unreadable };
 }
 
-/** A run has ended when its lease is gone, and not before: a lease that still stands lets its run commit. */
-async function haveEnded(storage: Storage, leases: string[]): Promise<boolean> {
-  if (leases.length === 0) return true;
-  const standing = new Set((await listLeases(storage)).map(({ id }) => id));
-  return leases.every((id) => !standing.has(id));
+/**
+ * Removes the packs of condemnations that can still be read: a backup that cannot read one relies on its
+ * packs.
+ * @returns the removed packs
+ */
+async function removeCondemned(
+  storage: Storage,
+  packs: PackUsage[],
+  due: Condemnation[],
+): Promise<PackUsage[]> {
+  const certain: Condemnation[] = [];
+  for (const condemnation of due) if (await stillCondemns(storage, condemnation)) certain.push(condemnation);
+  const ids = new Set(certain.flatMap((condemnation) => condemnation.packs));
+  const gone = packs.filter(({ id }) => ids.has(id));
+  await storage.delete(gone.map(({ id }) => packKey(id)));
+  for (const { id } of certain) await endCondemnation(storage, id);
+  return gone;
 }
 
-/** What is needed is no longer condemned, whether its condemnation is due or not: backups may rely on it again. */
+/**
+ * Proves which candidates can be removed. A pack found to be needed is no longer condemned: its condemnation
+ * ends with this run.
+ */
+export async function provenToGo(
+  storage: Storage,
+  { loaded, owners }: Survey,
+  candidates: PackUsage[],
+  signal: AbortSignal,
+): Promise<ProvenToGo> {
+  const { mustStay, problems } = await proveElsewhere(
+    candidates.map(({ id }) => id),
+    { storage, loaded, isNeeded: (entry) => owners.isNeeded(entry), signal },
+  );
+  for (const pack of candidates) if (mustStay.has(pack.id)) pack.isCondemned = false;
+  return { removed: candidates.filter(({ id }) => !mustStay.has(id)), problems };
+}
+
+/** Pardons every needed pack, even if its condemnation is not due: backups may rely on it again. */
 async function pardon(storage: Storage, { packs }: Survey, condemnations: Condemnation[]): Promise<void> {
   const needed = packs.filter(({ isCondemned, liveBytes }) => isCondemned && liveBytes > 0);
   const pardoned = new Set(needed.map(({ id }) => id));
@@ -75,23 +126,35 @@ async function pardon(storage: Storage, { packs }: Survey, condemnations: Condem
 
 function condemnedBy({ packs }: Survey, condemnations: Condemnation[]): PackUsage[] {
   const ids = new Set(condemnations.flatMap((condemnation) => condemnation.packs));
-  return packs.filter(({ id }) => ids.has(id));
+  return packs.filter(({ id, isKnown }) => isKnown && ids.has(id));
 }
 
-/** A backup may have locked a pack since it was condemned; it stays, and is condemned no more when its condemnation ends. */
+/**
+ * Returns the packs that are not locked. A backup may have locked a condemned pack; it stays, until its
+ * condemnation ends.
+ */
 async function unlocked(storage: Storage, packs: PackUsage[]): Promise<PackUsage[]> {
   const until = await storage.lockedUntil(packs.map(({ id }) => packKey(id)));
   return packs.filter(({ id }) => !until.has(packKey(id)));
 }
 
-async function removeDeadLeases(storage: Storage): Promise<void> {
-  for (const lease of await listLeases(storage)) {
-    if (!(await isLeaseAlive(storage, lease))) await removeLease(storage, lease.id);
+/**
+ * Removes the leases of dead runs.
+ * @returns errors of leases and heartbeats that cannot be read; these stay
+ */
+async function removeDeadLeases(storage: Storage): Promise<BlockferryError[]> {
+  const { leases, unreadable } = await listLeases(storage);
+  for (const lease of leases) {
+    if (!(await isLeaseAlive(storage, lease, unreadable))) await removeLease(storage, lease.id);
   }
   await removeStrayBeats(storage);
+  return unreadable;
 }
 
-/** Packs that a segment lists and that are gone, though nothing is needed of them: the index forgets them. */
+/** Returns listed packs that are gone and not needed; the index drops them. */
 function missingPacks({ loaded }: Survey): string[] {
-  return loaded.problems.map(({ object }) => packIdOf(object ?? "")).filter((id) => id !== undefined);
+  return loaded.problems
+    .filter(({ code }) => code === "PackMissing")
+    .map(({ object }) => packIdOf(object ?? ""))
+    .filter((id) => id !== undefined);
 }

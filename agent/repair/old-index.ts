@@ -1,16 +1,17 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
 import { type IndexedPack, isIndexKey, packsOf, readIndexSegment } from "../../repository/index-segment.js";
 import { saysLost } from "../../repository/storage/again-if-damaged.js";
 import type { Storage } from "../../repository/storage/storage.js";
 
-/** The index segments that there are before a repair. */
+/** The index segments that exist before a repair. */
 export class OldIndex {
-  /** Keys of the segments, damaged ones included. */
+  /** Keys of the segments, including damaged ones. */
   readonly keys: string[] = [];
-  /** What is wrong with the segments themselves. */
+  /** Problems of the segments themselves. */
   readonly problems: BlockferryError[] = [];
-  /** Ids of the packs that segments list, each with a segment that does. */
-  private readonly segmentOf = new Map<string, string>();
+  /** Ids of the listed packs, each with the segments that list it. */
+  private readonly segmentsOf = new Map<string, string[]>();
 
   private constructor(private readonly storage: Storage) {}
 
@@ -25,26 +26,46 @@ export class OldIndex {
   }
 
   get packs(): Iterable<string> {
-    return this.segmentOf.keys();
+    return this.segmentsOf.keys();
   }
 
   has(packId: string): boolean {
-    return this.segmentOf.has(packId);
+    return this.segmentsOf.has(packId);
   }
 
-  /** A pack as a segment lists it; undefined when none does. */
+  /**
+   * Returns a pack with every record any segment has for it, each once; undefined if none lists it.
+   * Segments may differ, as one may be forged.
+   */
   async find(packId: string): Promise<IndexedPack | undefined> {
-    const key = this.segmentOf.get(packId);
-    if (key === undefined) return undefined;
-    return packsOf(await readIndexSegment(this.storage, key)).find(({ id }) => id === packId);
+    const keys = this.segmentsOf.get(packId);
+    if (keys === undefined) return undefined;
+    let found: IndexedPack | undefined;
+    const records = new Map<string, Buffer>();
+    for (const key of keys) {
+      for (const pack of packsOf(await readIndexSegment(this.storage, key))) {
+        if (pack.id !== packId) continue;
+        found ??= pack;
+        for (let at = 0; at < pack.footer.length; at += CHUNK_RECORD_BYTES) {
+          const record = pack.footer.subarray(at, at + CHUNK_RECORD_BYTES);
+          records.set(record.toString("latin1"), record);
+        }
+      }
+    }
+    return found && { ...found, footer: Buffer.concat([...records.values()]) };
   }
 
   private async readSegment(key: string): Promise<void> {
     try {
       const { packs } = await readIndexSegment(this.storage, key);
-      for (const { id } of packs) this.segmentOf.set(id, key);
+      for (const { id } of packs) {
+        const known = this.segmentsOf.get(id);
+        if (known === undefined) this.segmentsOf.set(id, [key]);
+        else if (known.at(-1) !== key) known.push(key);
+      }
     } catch (error) {
-      // What could not be read for another reason may be sound, and nothing else tells of a pack whose footer is damaged.
+      // A segment unreadable for another reason may be intact, and be the only list of a pack whose footer is
+      // damaged.
       if (!(error instanceof BlockferryError) || !saysLost(error)) throw error;
       this.problems.push(error);
     }

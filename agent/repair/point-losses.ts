@@ -6,21 +6,21 @@ import type { Repository } from "../../repository/repository.js";
 import { saysNothing } from "../../repository/storage/storage-errors.js";
 import { withReadLease } from "../read-lease.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { type DamagedRange, walkPoints } from "../verify/walk-points.js";
+import { type DamagedRange, walkPointsInPacks } from "../verify/walk-points.js";
 
-/** What recovery points have lost, as far as the index and the block maps tell. */
+/** The losses of recovery points that the index and block maps show. */
 export interface PointLosses {
-  /** Ids of the points that lack nothing, oldest first. */
+  /** Ids of the complete points, oldest first. */
   whole: string[];
-  /** Points that lack something, oldest first. */
+  /** Points that lack data, oldest first. */
   incomplete: IncompletePoint[];
-  /** What is wrong with the points that cannot be read at all. */
+  /** Errors of points that cannot be read at all. */
   unreadable: BlockferryError[];
 }
 
 interface IncompletePoint {
   id: string;
-  /** Those that lack something. */
+  /** The volumes that lack data. */
   volumes: IncompleteVolume[];
 }
 
@@ -28,11 +28,14 @@ interface IncompleteVolume {
   name: string;
   sizeBytes: number;
   lostBytes: number;
-  /** In order, and none next to another. */
+  /** In order, with adjacent ranges joined. */
   lost: ByteRange[];
 }
 
-/** Finds what recovery points have lost; changes nothing. @throws LeaseLost, Interrupted, StorageUnavailable, StorageDenied */
+/**
+ * Finds the data that recovery points have lost; changes nothing.
+ * @throws LeaseLost, Interrupted, StorageUnavailable, StorageDenied
+ */
 export function findPointLosses(
   repository: Repository,
   options: { watcher: RunWatcher; signal: AbortSignal },
@@ -41,7 +44,9 @@ export function findPointLosses(
     const storage = repository.storage.until(options.signal);
     const { points, damaged: unreadable } = await listPoints(storage);
     const loaded = await loadIndex(storage, { condemned: "last" });
-    const { damaged, problems } = await walkPoints(points, { storage, loaded, causeOf: () => undefined });
+    const onFalseSegment = ({ message, remedy }: BlockferryError) =>
+      options.watcher.notice(`${message} ${remedy}`);
+    const { damaged, problems } = await walkPointsInPacks(points, { storage, loaded, onFalseSegment });
     const refused = [...loaded.problems, ...problems].find(saysNothing);
     if (refused !== undefined) throw refused;
     const judged = points.map((point) => ({ id: point.id, volumes: incompleteVolumes(point, damaged) }));

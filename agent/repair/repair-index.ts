@@ -14,27 +14,27 @@ import { OldIndex } from "./old-index.js";
 import { salvagePack } from "./salvage-pack.js";
 
 export interface IndexRepair {
-  /** Packs and chunks that the new index lists. */
+  /** Packs and chunks in the new index. */
   packs: number;
   chunks: number;
-  /** Segments that it consists of. */
+  /** Number of segments of the new index. */
   segments: number;
   /** Old segments that are removed. */
   segmentsRemoved: number;
-  /** Packs that exist and that no old segment listed. */
+  /** Existing packs that no old segment listed. */
   unlisted: number;
-  /** Ids of the packs that old segments listed and that are gone: the new index does not name them. */
+  /** Ids of listed packs that are gone; the new index does not list them. */
   missing: string[];
-  /** What was wrong with old segments. */
+  /** Problems of old segments. */
   replaced: BlockferryError[];
-  /** Packs whose footer is damaged: what of them is listed is what old segments listed and what proved when it was read. */
+  /** Packs with a damaged footer: the new index has the records of old segments whose chunks proved. */
   damaged: DamagedPack[];
 }
 
 interface DamagedPack {
   error: BlockferryError;
   chunksKept: number;
-  /** Null when no segment tells what the pack held. */
+  /** Null if no segment lists the pack's chunks. */
   chunksLost: number | null;
 }
 
@@ -42,8 +42,9 @@ interface DamagedPack {
 const FOOTER_READS = 16;
 
 /**
- * Writes the index anew from what the packs say of themselves, and then removes the segments that there were before. Safe beside
- * any backup, restore and verify, and wherever it is killed: docs/architecture.md tells why.
+ * Rebuilds the index from the packs' own footers, then removes the old segments.
+ * Safe alongside any backup, restore and verify, and if killed at any time; docs/architecture.md has the
+ * reasons.
  * @throws PruneRunning, LeaseLost; RepositoryUnsupported for a segment of a later version; Interrupted
  */
 export async function repairIndex(repository: Repository, signal: AbortSignal): Promise<IndexRepair> {
@@ -56,12 +57,14 @@ export async function repairIndex(repository: Repository, signal: AbortSignal): 
   }
 }
 
-/** What `repairIndex` would do now; changes nothing. */
+/** Returns what `repairIndex` would do now; changes nothing. */
 export function planIndexRepair(repository: Repository, signal: AbortSignal): Promise<IndexRepair> {
   return rebuild(repository.storage.until(signal), NO_WRITER, signal);
 }
 
-/** The old segments are listed before the packs, so every pack that one of them lists and that exists is found. */
+/**
+ * Rebuilds the index. Listing the old segments before the packs finds every listed pack that still exists.
+ */
 async function rebuild(
   storage: Storage,
   writer: Pick<IndexWriter, "write" | "remove">,
@@ -87,12 +90,11 @@ async function rebuild(
   for (let start = 0; start < packs.length; start += FOOTER_READS) {
     throwIfInterrupted(signal);
     const reads = packs.slice(start, start + FOOTER_READS).map((pack) => readPack(storage, old, pack));
-    for (const { pack, damage } of await Promise.all(reads)) {
+    for (const { lists, damage } of await Promise.all(reads)) {
       if (damage !== undefined) repair.damaged.push(damage);
-      if (pack === undefined) continue;
-      batch.add(pack);
-      repair.packs++;
-      repair.chunks += pack.footer.length / CHUNK_RECORD_BYTES;
+      if (lists.length > 0) repair.packs++;
+      for (const list of lists) batch.add(list);
+      repair.chunks += chunksIn(lists);
       if (batch.isFull) await write();
     }
   }
@@ -102,7 +104,7 @@ async function rebuild(
   return { ...repair, segmentsRemoved: outdated.length };
 }
 
-/** By id, so that a repair after one that was killed writes the same segments again, and not others besides. */
+/** Returns the packs by id: a repair after a killed one then writes the same segments again. */
 async function listPacks(storage: Storage): Promise<{ id: string; sizeBytes: number }[]> {
   const packs = (await storage.list("packs/")).flatMap(({ key, sizeBytes }) => {
     const id = packIdOf(key);
@@ -117,8 +119,8 @@ function missingPacks(old: OldIndex, packs: { id: string }[]): string[] {
 }
 
 interface PackReading {
-  /** What the index is to list of it, if anything. */
-  pack?: IndexedPack;
+  /** The pack's records for the index: none if nothing proves; several lists if proven records overlap. */
+  lists: IndexedPack[];
   damage?: DamagedPack;
 }
 
@@ -128,20 +130,25 @@ async function readPack(
   { id, sizeBytes }: { id: string; sizeBytes: number },
 ): Promise<PackReading> {
   try {
-    return { pack: await readPackFooter(storage, id, sizeBytes) };
+    return { lists: [await readPackFooter(storage, id, sizeBytes)] };
   } catch (error) {
     if (!(error instanceof BlockferryError) || !saysLost(error)) throw error;
     const listed = await old.find(id);
-    if (listed === undefined) return { damage: { error, chunksKept: 0, chunksLost: null } };
-    const pack = await salvagePack(storage, listed, sizeBytes);
-    const chunksKept = pack.footer.length / CHUNK_RECORD_BYTES;
-    const chunksLost = listed.footer.length / CHUNK_RECORD_BYTES - chunksKept;
-    const damage = { error, chunksKept, chunksLost };
-    return chunksKept === 0 ? { damage } : { pack, damage };
+    if (listed === undefined) return { lists: [], damage: { error, chunksKept: 0, chunksLost: null } };
+    const lists = await salvagePack(storage, listed, sizeBytes);
+    const chunksKept = chunksIn(lists);
+    return { lists, damage: { error, chunksKept, chunksLost: chunksIn([listed]) - chunksKept } };
   }
 }
 
-/** Writes and removes segments while the lease is held: another run that took this one for dead may have changed the index. */
+function chunksIn(lists: IndexedPack[]): number {
+  return lists.reduce((sum, { footer }) => sum + footer.length / CHUNK_RECORD_BYTES, 0);
+}
+
+/**
+ * Writes and removes segments while the lease is held: a run that considered this one dead may have changed
+ * the index.
+ */
 class IndexWriter {
   constructor(
     private readonly storage: Storage,

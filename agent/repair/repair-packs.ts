@@ -3,9 +3,10 @@ import { ChunkIndex } from "../../repository/chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
 import { entriesOf, type IndexedPack } from "../../repository/index-segment.js";
 import type { Lease } from "../../repository/lease.js";
-import { readPackFooter } from "../../repository/pack-footer.js";
+import { readPackFooter, recordsOf } from "../../repository/pack-footer.js";
 import { packIdOf, packKey } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
+import { readRecord } from "../../repository/read-chunk.js";
 import type { Repository } from "../../repository/repository.js";
 import { saysLost } from "../../repository/storage/again-if-damaged.js";
 import type { Storage } from "../../repository/storage/storage.js";
@@ -15,20 +16,22 @@ import { mergeIndex } from "../prune/merge-index.js";
 import { OldIndex } from "./old-index.js";
 import { salvagePack } from "./salvage-pack.js";
 
-/** What became of a damaged pack. */
+/** The result of replacing a damaged pack. */
 export interface PackRepair {
   id: string;
-  /** Chunks that proved, and stand in a new pack. */
+  /** Chunks that proved, and are now in a new pack. */
   chunksKept: number;
-  /** Null when neither footer nor index tells what the pack held. */
+  /** Null if neither footer nor index lists the pack's chunks. */
   chunksLost: number | null;
 }
 
 /**
- * Replaces damaged packs by new ones with what of them still proves. What does not is in no pack then, so the next backup stores it
- * again. A restore that reads such a pack meanwhile may fail, and succeeds when it is run again.
- * @param ids of the packs
- * @throws PackMissing, ObjectCorrupt for a damaged segment, before anything is changed; PruneRunning, LeaseLost; StorageFull; Interrupted
+ * Replaces damaged packs by new ones with the chunks that still prove.
+ * The other chunks are then in no pack, so the next backup stores them again. A restore that is reading such
+ * a pack may fail, and succeeds when it is run again.
+ * @param ids ids of the packs
+ * @throws PackMissing, ObjectCorrupt for a damaged segment, before anything is changed; PruneRunning,
+ * LeaseLost; StorageFull; Interrupted
  */
 export async function repairPacks(
   repository: Repository,
@@ -49,7 +52,10 @@ export async function repairPacks(
   }
 }
 
-/** What `repairPacks` would do now; changes nothing. @throws PackMissing, ObjectCorrupt */
+/**
+ * Returns what `repairPacks` would do now; changes nothing.
+ * @throws PackMissing, ObjectCorrupt
+ */
 export function planPackRepair(
   repository: Repository,
   ids: string[],
@@ -68,18 +74,15 @@ async function salvageAll(
   if (problem !== undefined) throw problem;
   const sizes = await packSizes(storage, ids);
   const repairs: PackRepair[] = [];
-  // Replacing one pack replaces the segments that list others, too.
+  // Replacing one pack also replaces segments that list others.
   const listedPacks = new Map<string, IndexedPack | undefined>();
   for (const [id, sizeBytes] of sizes) {
     listedPacks.set(id, (await footerOf(storage, id, sizeBytes)) ?? (await old.find(id)));
   }
   for (const [id, sizeBytes] of sizes) {
     const listed = listedPacks.get(id);
-    const salvaged = await salvagePack(
-      storage,
-      listed ?? { id, sizeBytes, footer: Buffer.alloc(0) },
-      sizeBytes,
-    );
+    const lists = listed === undefined ? [] : await salvagePack(storage, listed, sizeBytes);
+    const salvaged = { id, sizeBytes, footer: Buffer.concat(lists.map(({ footer }) => footer)) };
     await replace(salvaged);
     const chunksKept = chunksIn(salvaged);
     repairs.push({ id, chunksKept, chunksLost: listed === undefined ? null : chunksIn(listed) - chunksKept });
@@ -87,7 +90,10 @@ async function salvageAll(
   return repairs;
 }
 
-/** @throws PackMissing for the first that does not exist */
+/**
+ * Returns the sizes of packs by id.
+ * @throws PackMissing for the first pack that does not exist
+ */
 async function packSizes(storage: Storage, ids: string[]): Promise<Map<string, number>> {
   const objects = await storage.list("packs/");
   const there = new Map(objects.map(({ key, sizeBytes }) => [packIdOf(key), sizeBytes]));
@@ -109,7 +115,11 @@ async function footerOf(storage: Storage, id: string, sizeBytes: number): Promis
   }
 }
 
-/** The new pack is durable and indexed before the old one leaves the index, and that before it goes. */
+/**
+ * Replaces a pack in a safe order.
+ * New packs are durable, indexed and read back; then the old one is removed from the index, then from
+ * storage.
+ */
 async function replacePack(
   storage: Storage,
   lease: Lease,
@@ -120,9 +130,14 @@ async function replacePack(
   index.insertAll(entriesOf(salvaged, 0));
   const loaded = { index, packs: PackTable.of([salvaged.id]) };
   const entries = Array.from({ length: index.size }, (_, entry) => entry);
+  const copies: IndexedPack[] = [];
   await copyChunks(entries, {
     ...{ from: storage, loaded, to: storage, unindexed: [], compression: "lz4", signal },
+    onPack: (pack) => copies.push(pack),
   });
+  for (const { id, footer } of copies) {
+    for (const record of recordsOf(footer)) await readRecord(storage, id, record);
+  }
   await lease.assertHeld();
   await mergeIndex(storage, new Set([salvaged.id]));
   await lease.assertHeld();

@@ -5,10 +5,10 @@ import type { CounterTotals } from "../counters.js";
 import { OutcomeRecorder } from "./outcome-recorder.js";
 import { Timeline } from "./timeline.js";
 
-/** All that a report tells of a backup, as far as it does not stand in the recovery point. */
+/** Records the facts of a report that are not in the recovery point. */
 export class BackupRecording implements BackupRecorder {
   readonly outcomes: OutcomeRecorder;
-  /** Those that are over. */
+  /** The finished steps. */
   readonly steps: StepTime[] = [];
   timeline: Timeline | undefined;
   private current: Omit<StepTime, "end"> | undefined;
@@ -35,14 +35,14 @@ export class BackupRecording implements BackupRecorder {
     this.end();
   }
 
-  /** Ends the step under way, and the looking at threads, also when the run has failed. */
+  /** Ends the current step and the sampling of the threads, also after a failed run. */
   end(): void {
     this.timeline?.end();
     if (this.current !== undefined) this.steps.push({ ...this.current, end: this.seconds });
     this.current = undefined;
   }
 
-  /** Since the first step began. */
+  /** Seconds since the first step started. */
   private get seconds(): number {
     this.startedMs ??= performance.now();
     return (performance.now() - this.startedMs) / 1000;

@@ -7,15 +7,15 @@ import { BackupRecording } from "./backup-recording.js";
 import { type BackupRun, backupFigures } from "./figures-of-run.js";
 import { OutcomeRecorder } from "./outcome-recorder.js";
 
-/** What is to be told of a backup besides its result. */
+/** The reports about a backup in addition to its result. */
 export interface BackupReport {
   recorder: BackupRecorder;
   /**
-   * Tells it, once the backup is stored. Never fails: that holds whether the report can be written or not.
-   * @returns what metrics tell besides; nothing where nobody asked for it, or nobody knows
+   * Writes the report once the backup is stored. Never throws: a failed report does not fail the backup.
+   * @returns additional figures for metrics; none if they are not recorded or not known
    */
   write(run: BackupRun): Promise<RunRecord["figures"]>;
-  /** When the backup has ended, well or not. */
+  /** Called when the backup has ended, successfully or not. */
   end(): void;
 }
 
@@ -25,7 +25,7 @@ export const NO_REPORT: BackupReport = {
   end: () => undefined,
 };
 
-/** Learns what became of the chunks, for metrics. */
+/** Returns a report that records the outcomes of the chunks, for metrics. */
 export function outcomeReport(notice: (message: string) => void): BackupReport {
   const recorder = new OutcomeRecorder(notice);
   return {
@@ -34,20 +34,20 @@ export function outcomeReport(notice: (message: string) => void): BackupReport {
   };
 }
 
-/** Somewhere that figures go, as the page in a file. */
+/** A destination of the figures, such as the page in a file. */
 export type FiguresTarget = (figures: BackupFigures) => Promise<void>;
 
 export function pageIn(file: ReportFile): FiguresTarget {
   return (figures) => file.write(backupPage(figures));
 }
 
-/** Learns the same and all that a page shows, and tells each of the targets. */
+/** Returns a report that sends all figures of a page to each target. */
 export function figuresReport(targets: FiguresTarget[], notice: (message: string) => void): BackupReport {
   const recorder = new BackupRecording(notice);
   return {
     recorder,
     write: async (run) => {
-      // Awaited for each target, so that also figures that cannot be made are told, and fail nothing.
+      // Awaited for each target, so that an error in making the figures also becomes a notice.
       const figures = (async () => backupFigures(run, recorder))();
       for (const target of targets) {
         try {

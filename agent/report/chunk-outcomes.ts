@@ -7,33 +7,42 @@ import type { StoredBackup } from "../backup/recorder.js";
 import { chunksOfRanges } from "../chunks-of-ranges.js";
 import type { Parent } from "./parents.js";
 
-/** What became of the chunks of a volume. */
+/** The outcomes of the chunks of a volume. */
 export interface VolumeOutcomes {
   /** Id of the recovery point that it is compared with. */
   parent: string | undefined;
-  /** For each chunk the number of its outcome in `OUTCOMES`. */
+  /** The index in `OUTCOMES` of each chunk's outcome. */
   chunks: Uint8Array;
-  /** Chunks with blocks that could not be read; they count as what was stored for them, too. */
+  /** Chunks with unreadable blocks; they also count under the outcome of the data stored for them. */
   bad: NumberSet;
   bytes: Record<Outcome, number>;
 }
 
 /**
- * Tells the outcomes from the block maps alone, so that the threads need not note them: an entry that the index did not have before is new where it stands
- * first, and a duplicate everywhere else.
- * @param parents of the volumes, in their order
+ * Returns the outcomes of all chunks, from the block maps alone.
+ * The threads thus need not record them. An entry added by this backup, or whose chunk it stored again, is
+ * new at its first position and a duplicate at all others.
+ * @param parents parents of the volumes, in their order
  */
 export function chunkOutcomes(
-  { point, knownEntries, index, volumes }: Pick<StoredBackup, "point" | "knownEntries" | "index" | "volumes">,
+  {
+    point,
+    knownEntries,
+    storedAgain,
+    index,
+    volumes,
+  }: Pick<StoredBackup, "point" | "knownEntries" | "storedAgain" | "index" | "volumes">,
   parents: (Parent | undefined)[],
 ): VolumeOutcomes[] {
-  const seen = NumberSet.below(index.size - knownEntries);
+  const seen = NumberSet.below(index.size);
+  const isStored = (entry: number) => entry >= knownEntries || storedAgain.has(entry);
   const outcomeOf = (entry: number, before: number): Outcome => {
     if (entry < 0) return "zero";
-    if (entry === before) return "unchanged";
-    if (entry < knownEntries || seen.has(entry - knownEntries)) return "deduplicated";
-    seen.add(entry - knownEntries);
-    return "new";
+    if (isStored(entry) && !seen.has(entry)) {
+      seen.add(entry);
+      return "new";
+    }
+    return entry === before ? "unchanged" : "deduplicated";
   };
   return volumes.map(({ chunks }, number) => {
     const { sizeBytes, badRanges } = point.volumes[number] as RecoveryPointVolume;
@@ -51,7 +60,7 @@ export function chunkOutcomes(
 
 const NOTHING = -1;
 
-/** The volume may have been smaller then. */
+/** Returns the entry at a position, or none if the volume was smaller then. */
 function entryAt(chunks: VolumeChunks | undefined, position: number): number {
   return chunks === undefined || position >= chunks.count ? NOTHING : chunks.get(position);
 }

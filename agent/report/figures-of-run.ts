@@ -5,7 +5,7 @@ import type { Parallelism } from "../parallelism.js";
 import type { BackupRecording } from "./backup-recording.js";
 import { mapCells } from "./map-cells.js";
 
-/** A backup that is stored. */
+/** A stored backup. */
 export interface BackupRun {
   point: RecoveryPoint;
   /** A path or URL. */

@@ -3,7 +3,7 @@ import type { VolumeOutcomes } from "./chunk-outcomes.js";
 
 const BAD = MAP_KINDS.indexOf("bad");
 
-/** A volume in stretches of equal length. */
+/** Divides a volume into equal cells, and counts chunks by kind per cell. */
 export function mapCells({ chunks, bad }: VolumeOutcomes): Pick<VolumeReport, "chunksPerCell" | "cells"> {
   const chunksPerCell = 2 ** Math.max(0, Math.ceil(Math.log2(chunks.length / MAX_CELLS)));
   const cells = Array.from({ length: Math.ceil(chunks.length / chunksPerCell) }, () =>

@@ -5,11 +5,11 @@ import type { RunRecord } from "../metrics/run-record.js";
 import { chunkOutcomes, type VolumeOutcomes } from "./chunk-outcomes.js";
 import { loadParents } from "./parents.js";
 
-/** Learns what became of every chunk, once a backup is stored. */
+/** Determines the outcome of every chunk once a backup is stored. */
 export class OutcomeRecorder implements BackupRecorder {
-  /** Of each volume; undefined before the backup is stored. */
+  /** The outcomes of each volume; undefined before the backup is stored. */
   volumes: VolumeOutcomes[] | undefined;
-  /** Whether the points before could be read; if not, what is unchanged counts as deduplicated. */
+  /** Whether the previous points could be read; if not, unchanged chunks count as deduplicated. */
   isCompared = false;
 
   constructor(private readonly notice: (message: string) => void) {}
@@ -24,7 +24,9 @@ export class OutcomeRecorder implements BackupRecorder {
     this.volumes = chunkOutcomes(backup, parents ?? []);
   }
 
-  /** What was stored already, divided into what the point before has at the same place and the rest; nothing where nobody knows. */
+  /**
+   * Splits the duplicates into chunks unchanged since the previous point and others; returns none if unknown.
+   */
   duplicates({ stats }: RecoveryPoint): RunRecord["figures"] {
     if (!this.isCompared || this.volumes === undefined) return {};
     const unchangedBytes = this.volumes.reduce((sum, { bytes }) => sum + bytes.unchanged, 0);

@@ -1,6 +1,7 @@
 import { loadBlockMap } from "../../repository/block-map.js";
 import { chunkCount } from "../../repository/chunk-id.js";
 import type { LoadedIndex } from "../../repository/load-index.js";
+import { machineName } from "../../repository/machine.js";
 import { readChunk } from "../../repository/read-chunk.js";
 import {
   pointsNewestFirst,
@@ -11,18 +12,18 @@ import type { Storage } from "../../repository/storage/storage.js";
 import { saysNothing } from "../../repository/storage/storage-errors.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
 
-/** A volume as it was backed up before. */
+/** A volume in its previous backup. */
 export interface Parent {
   /** Id of the recovery point. */
   point: string;
-  /** What stood where; a position whose chunk is not known any more counts as zeros. */
+  /** The chunks of the volume; a chunk that is no longer indexed counts as zeros. */
   chunks: VolumeChunks;
 }
 
 /**
- * For each volume of a point the last backup of the same volume before it: the newest point of the same instance, or of the same
- * host, that has one of this name.
- * @param loaded the index that the backup found, in which chunks of this run are not yet
+ * Loads the previous backup of each volume of a point.
+ * That is the newest earlier point of the same instance, or of the same host, that has a volume of this name.
+ * @param loaded the index before the backup, without the chunks of this run
  * @throws StorageUnavailable, StorageDenied, Interrupted
  */
 export async function loadParents(
@@ -34,7 +35,7 @@ export async function loadParents(
   for await (const earlier of pointsNewestFirst(storage)) {
     if (found.size === point.volumes.length) break;
     const isBefore = earlier.id !== point.id && earlier.createdAt <= point.createdAt;
-    if (!isBefore || machineOf(earlier) !== machineOf(point)) continue;
+    if (!isBefore || machineName(earlier) !== machineName(point)) continue;
     for (const volume of earlier.volumes) {
       const isWanted = point.volumes.some(({ name }) => name === volume.name) && !found.has(volume.name);
       if (isWanted) found.set(volume.name, { point: earlier.id, volume });
@@ -48,11 +49,7 @@ export async function loadParents(
   return parents;
 }
 
-function machineOf({ instance, hostname }: RecoveryPoint): string {
-  return instance?.instanceId ?? hostname;
-}
-
-/** What is lost of it cannot be the same as anything. */
+/** Loads the chunks of a volume. Lost chunks are left out, as they cannot equal anything. */
 function loadChunks(
   storage: Storage,
   { index, packs }: LoadedIndex,

@@ -14,11 +14,11 @@ interface Sample {
   atMs: number;
   readBytes: number;
   storedBytes: number;
-  /** Of each thread. */
+  /** One row per thread. */
   rows: Float64Array[];
 }
 
-/** Looks at counters and stages of the threads now and then, from outside. */
+/** Samples the counters and stages of the threads periodically, from outside. */
 export class Timeline {
   private samples: Sample[] = [];
   private timer: NodeJS.Timeout | undefined;
@@ -45,7 +45,7 @@ export class Timeline {
     return this.samples.slice(1).map((sample, number) => spanBetween(this.samples[number] as Sample, sample));
   }
 
-  /** Of each thread, over the whole time. */
+  /** Stage times of each thread, over the whole run. */
   get threads(): StageSeconds[] {
     const [first, last] = [this.samples[0] as Sample, this.samples.at(-1) as Sample];
     return last.rows.map((row, thread) => stageSeconds(first.rows[thread] as Float64Array, row));
@@ -63,7 +63,7 @@ export class Timeline {
     const rows = Array.from({ length: this.stages.threads }, (_, thread) => this.stages.snapshot(thread));
     this.samples.push({ atMs: performance.now() - this.startedMs, readBytes: doneBytes, storedBytes, rows });
     if (this.samples.length < MAX_SPANS) return;
-    // From here on half as many, taken half as often.
+    // Halves the number of samples, and their rate from now on.
     this.samples = this.samples.filter((_, number) => number % 2 === 0);
     this.intervalMs *= 2;
   }

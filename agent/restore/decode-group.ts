@@ -8,18 +8,18 @@ import type { WriteGroup } from "./write-groups.js";
 export interface GroupSource {
   packId: string;
   run: PackRun;
-  /** What was read of the run. */
+  /** The bytes read of the run. */
   bytes: Buffer;
-  /** Takes what is decoded. */
+  /** Receives the decoded chunks. */
   slot: Buffer;
-  /** Of the volume that the group is written to. */
+  /** Size of the volume that the group is written to. */
   sizeBytes: number;
-  /** Of the repository. */
+  /** The cipher of the repository. */
   cipher: Cipher;
 }
 
 /**
- * Decodes and proves the chunks of a group, one after the other in `slot`.
+ * Decodes and proves the chunks of a group, one after another in `slot`.
  * @returns their bytes, a view of `slot`
  * @throws ChunkCorrupt
  */
@@ -33,14 +33,18 @@ export function decodeGroup({ chunks, starts }: WriteGroup, source: GroupSource)
     const payload = decodeChunk(chunk.record, packId, stored, into, cipher);
     for (const start of starts) {
       const position = start + number;
-      if (payload.length !== chunkLength(sizeBytes, position)) throw wrongChunkLength(chunk.record, position);
+      if (payload.length !== chunkLength(sizeBytes, position))
+        throw wrongChunkLength(chunk.record.id, payload.length, position);
     }
     length += payload.length;
   }
   return slot.subarray(0, length);
 }
 
-/** Bytes of the chunk at a position of a volume of `sizeBytes`. */
+/**
+ * Returns the length of the chunk at a position, in bytes.
+ * @param sizeBytes size of the volume
+ */
 export function chunkLength(sizeBytes: number, position: number): number {
   return Math.min(CHUNK_BYTES, sizeBytes - position * CHUNK_BYTES);
 }

@@ -9,19 +9,19 @@ import type { Storage } from "../../repository/storage/storage.js";
 import { saysNothing } from "../../repository/storage/storage-errors.js";
 import type { VolumeChunks } from "../../repository/volume-chunks.js";
 
-/** What a restore does about data that are gone: refuse, or leave zeros in their place. */
+/** How a restore handles lost data: it refuses, or leaves zeros in their place. */
 export type MissingData = "refuse" | "zeros";
 
 export interface LoadedVolume {
-  /** Positions that are lost count as zeros. */
+  /** Lost positions count as zeros. */
   chunks: VolumeChunks;
-  /** Bytes that are known to be lost, in any order; empty where missing data are refused. */
+  /** Bytes known to be lost, in any order; empty if missing data are refused. */
   lost: ByteRange[];
 }
 
 /**
  * Loads a volume's block map.
- * @throws ChunkMissing, or what is wrong with the block map, where missing data are refused
+ * @throws ChunkMissing, or the error of the block map, if missing data are refused
  */
 export async function loadVolume(
   storage: Storage,

@@ -4,7 +4,7 @@ import type { StorageLocation } from "../../repository/storage/storage.js";
 import type { ExtentQueueMemory } from "../extent-queue.js";
 import type { MissingData } from "./load-volume.js";
 
-/** What a restore thread is given. */
+/** The input of a restore thread. */
 export interface RestoreTask {
   storage: StorageLocation;
   volumes: RestoreVolumeTask[];
@@ -15,11 +15,11 @@ export interface RestoreTask {
   missing: MissingData;
 }
 
-/** A chunk that could not be read, by its numbers: zeros stand in its place. */
+/** A chunk that could not be read, by its numbers; the target has zeros in its place. */
 export interface LostChunk {
-  /** Of the volume in the task. */
+  /** Number of the volume in the task. */
   volume: number;
-  /** Of the chunk in the volume. */
+  /** Number of the chunk in the volume. */
   position: number;
 }
 

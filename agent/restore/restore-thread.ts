@@ -4,6 +4,7 @@ import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { PackTable } from "../../repository/pack-table.js";
+import { readChunk } from "../../repository/read-chunk.js";
 import { againIfDamaged, saysLost } from "../../repository/storage/again-if-damaged.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
@@ -11,9 +12,10 @@ import { VolumeChunks } from "../../repository/volume-chunks.js";
 import { BufferPool } from "../buffer-pool.js";
 import { type CounterRow, Counters } from "../counters.js";
 import { type Extent, ExtentQueue } from "../extent-queue.js";
-import { type PackRun, planRuns, RUN_BYTES } from "../pack-runs.js";
+import { type PackRun, planRuns, RUN_BYTES, type WantedChunk } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
 import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
+import { wrongChunkLength } from "../wrong-chunk-length.js";
 import { chunkLength, decodeGroup } from "./decode-group.js";
 import type { LostChunk, RestoreTask } from "./messages.js";
 import { TargetWriter } from "./target-writer.js";
@@ -21,13 +23,13 @@ import { groupWrites, MAX_GROUP_CHUNKS, oneByOne, type WriteGroup } from "./writ
 
 preloadStorage((workerData as ThreadData).storage);
 
-/** Runs of packs being read or decoded at once, for each thread. */
+/** Runs of packs that a thread reads or decodes at once. */
 const RUNS_IN_FLIGHT = 4;
-/** Groups of chunks being written at once, for each thread. */
+/** Groups of chunks that a thread writes at once. */
 const WRITES_IN_FLIGHT = 5;
 const GROUP_BYTES = MAX_GROUP_CHUNKS * CHUNK_BYTES;
 
-/** A restore thread: takes extents of the volumes, reads their chunks from the packs, proves and writes them. */
+/** Takes extents of the volumes, and copies their proven chunks from the packs. */
 export default function restoreThread(task: RestoreTask & ThreadContext) {
   const stop = StopFlag.attach(task.stop);
   return threadMain<LostChunk[]>(task, stop, async (stopped) => {
@@ -42,14 +44,14 @@ export default function restoreThread(task: RestoreTask & ThreadContext) {
 }
 
 interface OpenTarget {
-  /** Of its volume, in the task. */
+  /** Number of its volume in the task. */
   number: number;
   writer: TargetWriter;
   chunks: VolumeChunks;
   sizeBytes: number;
 }
 
-/** Something to do for one volume: chunks to copy, or a run of zeros to write. */
+/** Work for one volume: chunks to copy, or a run of zeros to write. */
 type Job =
   | { target: OpenTarget; run: PackRun }
   | { target: OpenTarget; zeros: { offset: number; length: number } };
@@ -59,7 +61,7 @@ interface RunSource {
   packId: string;
   run: PackRun;
   read(): Promise<Buffer>;
-  /** What was read last; the buffer may be read into anew. */
+  /** The bytes of the last read; the buffer may be overwritten by another read. */
   bytes: Buffer;
 }
 
@@ -92,7 +94,8 @@ class ExtentRestorer {
   }
 
   /**
-   * @returns what could not be read, where the task lets it be lost
+   * Restores extents until none is left.
+   * @returns the chunks that could not be read, if the task accepts missing data
    * @throws ChunkCorrupt, ObjectNotFound, TargetWriteFailed
    */
   async run(): Promise<LostChunk[]> {
@@ -140,7 +143,8 @@ class ExtentRestorer {
     const target = this.targets[extent.volume] as OpenTarget;
     const wanted = new Map<number, number[]>();
     for (let position = extent.start; position < extent.end; position++) {
-      const entry = target.chunks.get(position);
+      const known = target.chunks.get(position);
+      const entry = known < 0 ? known : this.index.provenPlace(known);
       const positions = wanted.get(entry);
       if (positions === undefined) wanted.set(entry, [position]);
       else positions.push(position);
@@ -174,15 +178,15 @@ class ExtentRestorer {
     try {
       bytes = await read();
     } catch (error) {
-      if (!this.mayLose(error)) throw error;
-      for (const group of groups) await this.lose(target, group);
+      if (!saysLost(error)) throw error;
+      for (const single of groups.flatMap(oneByOne)) await this.copyFromElsewhere(target, single, error);
       return;
     }
     const source: RunSource = { packId, run, read, bytes };
     for (const group of groups) await this.copyGroup(target, group, source);
   }
 
-  /** Of a group with a damaged chunk, the others are copied all the same where the task lets it be lost. */
+  /** Copies a group; if one of its chunks is damaged, still copies the others. */
   private async copyGroup(target: OpenTarget, group: WriteGroup, source: RunSource): Promise<void> {
     if (this.stop.isSet) return;
     const { packId, run } = source;
@@ -198,24 +202,41 @@ class ExtentRestorer {
       this.track(this.writeGroup(target, group.starts, data), slot);
     } catch (error) {
       this.slots.give(slot);
-      if (!this.mayLose(error)) throw error;
-      if (group.chunks.length === 1) return this.lose(target, group);
+      if (!saysLost(error)) throw error;
+      if (group.chunks.length === 1) return this.copyFromElsewhere(target, group, error);
       for (const single of oneByOne(group)) await this.copyGroup(target, single, source);
     }
   }
 
-  private mayLose(error: unknown): boolean {
-    return this.task.missing === "zeros" && saysLost(error);
+  /**
+   * Handles the rare case of a damaged chunk: tries other packs, and counts the chunk as lost if none has it.
+   */
+  private async copyFromElsewhere(target: OpenTarget, single: WriteGroup, failure: unknown): Promise<void> {
+    if (this.stop.isSet) return;
+    const [{ record }] = single.chunks as [WantedChunk];
+    const entry = this.index.find(record.id);
+    try {
+      if (this.index.nextPlace(entry) < 0) throw failure;
+      const data = await readChunk(this.storage, this.index, this.packs, entry);
+      for (const start of single.starts) {
+        if (data.length !== chunkLength(target.sizeBytes, start))
+          throw wrongChunkLength(record.id, data.length, start);
+      }
+      const slot = await this.slots.take();
+      data.copy(slot);
+      this.track(this.writeGroup(target, single.starts, slot.subarray(0, data.length)), slot);
+    } catch (error) {
+      if (this.task.missing !== "zeros" || !saysLost(error)) throw error;
+      await this.lose(target, single.starts);
+    }
   }
 
-  private async lose(target: OpenTarget, group: WriteGroup): Promise<void> {
-    for (const { starts } of oneByOne(group)) {
-      for (const position of starts) {
-        this.lost.push({ volume: target.number, position });
-        const zeros = { offset: position * CHUNK_BYTES, length: chunkLength(target.sizeBytes, position) };
-        if (target.writer.needsZeros) await this.writeZeros(target, zeros);
-        else this.count(zeros.length, "zeroBytes");
-      }
+  private async lose(target: OpenTarget, positions: number[]): Promise<void> {
+    for (const position of positions) {
+      this.lost.push({ volume: target.number, position });
+      const zeros = { offset: position * CHUNK_BYTES, length: chunkLength(target.sizeBytes, position) };
+      if (target.writer.needsZeros) await this.writeZeros(target, zeros);
+      else this.count(zeros.length, "zeroBytes");
     }
   }
 

@@ -1,7 +1,9 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { BlockTarget } from "../../native-free-io/block-target.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
+import type { ClaimedDevice } from "../../native-free-io/claimed-device.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { withHiddenChunks } from "../../repository/hidden-chunks.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
 import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
@@ -12,35 +14,51 @@ import { ThreadPool } from "../thread-pool.js";
 import { chunkLength } from "./decode-group.js";
 import { type LoadedVolume, loadVolume, type MissingData } from "./load-volume.js";
 import type { LostChunk, RestoreTask } from "./messages.js";
+import { groupByChunks, MAX_MAPPED_CHUNKS } from "./volume-groups.js";
 
 export interface RestoreOptions {
-  /** The volumes to restore, and where to. */
-  targets: { volume: RecoveryPointVolume; path: string }[];
-  /** What to do with a file that already holds data. */
+  /** The volumes to restore, and their targets. */
+  targets: RestoreTarget[];
+  /** What to do with a file that already holds data, or a device with a file system or similar signature. */
   existing: "refuse" | "replace";
   missing: MissingData;
   threads: number;
   watcher: RunWatcher;
   signal: AbortSignal;
+  /**
+   * The most chunks whose block maps are in memory at once, unless a single volume has more. Default: 2^27
+   */
+  maxMappedChunks?: number;
 }
 
-/** Bytes that were lost in the repository, and stand as zeros in the target. */
+interface RestoreTarget {
+  volume: RecoveryPointVolume;
+  path: string;
+  /** The device at the path if it is already open; it is closed after the restore. */
+  device?: ClaimedDevice;
+}
+
+/** Bytes that are lost in the repository, and zeros in the target. */
 export interface LostRange extends ByteRange {
   /** Name of the volume. */
   volume: string;
 }
 
-interface VolumeRestore extends LoadedVolume {
+interface VolumeRestore {
   volume: RecoveryPointVolume;
   target: BlockTarget;
+  /** Bytes known to be lost so far, in any order. */
+  lost: ByteRange[];
 }
 
 /**
- * Restores volumes of a recovery point to files or devices. Every chunk is proven against its id before it is written.
- * A file appears under its name only when it is complete; a device that was being written when this throws is incomplete.
- * @returns what is lost, in order; nothing where missing data are refused
- * @throws ChunkMissing before anything is written when data are known to be missing; ChunkCorrupt, TargetNotUsable,
- * TargetTooSmall, TargetInUse, TargetNotEmpty, TargetWriteFailed, Interrupted
+ * Restores volumes of a recovery point to files or devices.
+ * Every chunk is proven against its id before it is written. A file appears under its name only when it is
+ * complete; a device that was being written when this throws is incomplete.
+ * @returns the lost ranges, in order; none if missing data are refused
+ * @throws ChunkMissing before anything is written if data are known to be missing; ChunkCorrupt,
+ * TargetNotUsable, TargetTooSmall, TargetInUse, TargetNotEmpty, TargetHasSignatures, TargetWriteFailed,
+ * Interrupted
  */
 export async function restore(repository: Repository, options: RestoreOptions): Promise<LostRange[]> {
   const pool: RestorePool = new ThreadPool(
@@ -58,28 +76,55 @@ export async function restore(repository: Repository, options: RestoreOptions): 
 
 type RestorePool = ThreadPool<RestoreTask, LostChunk[]>;
 
+/**
+ * Restores volumes together whose block maps are in memory together.
+ * If the maps of all volumes do not fit at once, each map is loaded one extra time before anything is
+ * written, to find missing data by then.
+ */
 async function restoreWith(
   pool: RestorePool,
   repository: Repository,
   options: RestoreOptions,
 ): Promise<LostRange[]> {
+  const { targets, missing, maxMappedChunks = MAX_MAPPED_CHUNKS } = options;
   const loaded = await loadIndex(repository.storage, { condemned: "last" });
-  const maps: LoadedVolume[] = [];
-  for (const { volume } of options.targets)
-    maps.push(await loadVolume(repository.storage, loaded, volume, options.missing));
+  const load = (volume: RecoveryPointVolume) =>
+    withHiddenChunks(repository.storage, loaded, {
+      attempt: () => loadVolume(repository.storage, loaded, volume, missing),
+      isComplete: ({ lost }) => lost.length === 0,
+      onFalseSegment: ({ message, remedy }) => options.watcher.notice(`${message} ${remedy}`),
+    });
+  const fitsAtOnce = groupByChunks(targets, maxMappedChunks).length <= 1;
+  const allMaps = fitsAtOnce ? await loadAll(targets, load) : undefined;
+  if (!fitsAtOnce && missing === "refuse") for (const { volume } of targets) await load(volume);
   const restores: VolumeRestore[] = [];
   let writing = false;
   try {
-    for (const [number, { volume, path }] of options.targets.entries()) {
-      const target = await BlockTarget.prepare(path, {
+    for (const { volume, path, device } of targets) {
+      const target = await BlockTarget.prepare(device ?? path, {
         sizeBytes: volume.sizeBytes,
         existing: options.existing,
       });
-      restores.push({ volume, target, ...(maps[number] as LoadedVolume) });
+      restores.push({ volume, target, lost: [] });
     }
     refuseSharedTargets(restores);
     writing = true;
-    await copyChunks(pool, repository, loaded, restores, options);
+    const counters = Counters.create(options.threads);
+    options.watcher.start({
+      label: "Restoring",
+      totalBytes: restores.reduce((sum, { volume }) => sum + volume.sizeBytes, 0),
+      totals: () => counters.totals(),
+    });
+    try {
+      for (const [number, group] of groupByChunks(restores, maxMappedChunks).entries()) {
+        // A thread would keep the maps of the previous group until V8 collects them.
+        if (number > 0) await pool.restart();
+        const maps = allMaps ?? (await loadAll(group, load));
+        await copyChunks(pool, repository, loaded, { restores: group, maps, counters }, options);
+      }
+    } finally {
+      options.watcher.stop();
+    }
     for (const { target } of restores) await target.commit();
     return restores.flatMap(lostRanges);
   } catch (error) {
@@ -89,38 +134,48 @@ async function restoreWith(
   }
 }
 
-/** Chunks that prove lost only when they are read are added to what their volumes have lost. */
+async function loadAll(
+  volumes: { volume: RecoveryPointVolume }[],
+  load: (volume: RecoveryPointVolume) => Promise<LoadedVolume>,
+): Promise<LoadedVolume[]> {
+  const maps: LoadedVolume[] = [];
+  for (const { volume } of volumes) maps.push(await load(volume));
+  return maps;
+}
+
+/** A group of volumes, and their block maps in the same order. */
+interface VolumeGroup {
+  restores: VolumeRestore[];
+  maps: LoadedVolume[];
+  counters: Counters;
+}
+
+/**
+ * Copies the chunks of a group of volumes.
+ * It records per volume the chunks that its map lacks or that are found lost when read.
+ */
 async function copyChunks(
   pool: RestorePool,
   repository: Repository,
   { index, packs }: LoadedIndex,
-  restores: VolumeRestore[],
-  options: RestoreOptions,
+  { restores, maps, counters }: VolumeGroup,
+  { missing, signal }: RestoreOptions,
 ): Promise<void> {
-  const counters = Counters.create(options.threads);
   const task: RestoreTask = {
     storage: repository.location,
-    volumes: restores.map(({ volume, chunks, target }) => ({
+    volumes: restores.map(({ volume, target }, number) => ({
       target: target.description,
       sizeBytes: volume.sizeBytes,
-      chunks: chunks.memory,
+      chunks: (maps[number] as LoadedVolume).chunks.memory,
     })),
     index: index.memory,
     packs: packs.memory,
-    extents: ExtentQueue.create(restores.map(({ chunks }) => chunks.count)).memory,
+    extents: ExtentQueue.create(maps.map(({ chunks }) => chunks.count)).memory,
     counters: counters.memory,
-    missing: options.missing,
+    missing,
   };
-  const lost = await pool.run({
-    task,
-    signal: options.signal,
-    watcher: options.watcher,
-    watched: {
-      label: "Restoring",
-      totalBytes: restores.reduce((sum, { volume }) => sum + volume.sizeBytes, 0),
-      totals: () => counters.totals(),
-    },
-  });
+  const lost = await pool.run({ task, signal });
+  for (const [number, { lost: known }] of maps.entries()) (restores[number] as VolumeRestore).lost = known;
   for (const { volume: number, position } of lost.flat()) {
     const { volume, lost: ranges } = restores[number] as VolumeRestore;
     ranges.push({ offset: position * CHUNK_BYTES, length: chunkLength(volume.sizeBytes, position) });
@@ -131,7 +186,10 @@ function lostRanges({ volume, lost }: VolumeRestore): LostRange[] {
   return mergeRanges(lost).map((range) => ({ volume: volume.name, ...range }));
 }
 
-/** Two volumes in one file would overwrite each other, however the path was spelled. A device is claimed by the first. */
+/**
+ * Refuses two volumes in one file: they would overwrite each other. Different spellings of a path do not
+ * matter. A device is already claimed by the first.
+ */
 function refuseSharedTargets(restores: VolumeRestore[]): void {
   const paths = restores.map(({ target }) => target.path);
   const twice = paths.find((path, number) => paths.indexOf(path) !== number);
@@ -144,7 +202,7 @@ function refuseSharedTargets(restores: VolumeRestore[]): void {
   });
 }
 
-/** A file that was not finished is gone, but a device cannot be put back as it was. */
+/** Warns about devices: an unfinished file is removed, but the old content of a device cannot be restored. */
 function warnOfIncompleteDevices(restores: VolumeRestore[], watcher: RunWatcher): void {
   for (const { target } of restores) {
     if (target.description.kind !== "block-device") continue;

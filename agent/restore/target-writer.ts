@@ -7,13 +7,19 @@ import { openBlockTarget, type TargetDescription } from "../../native-free-io/bl
 
 const writeAsync = promisify(write);
 
-/** How many zeros one write takes. */
+/** Zeros per write. */
 const ZERO_RUN_BYTES = 4 * 1024 * 1024;
-/** Zeros within a chunk become holes in units of this; smaller ones would cost more writes than they save space. */
+/**
+ * Zeros within a chunk become holes in units of this size; smaller holes would cost more writes than the
+ * space is worth.
+ */
 const HOLE_BYTES = 16 * 1024;
 const HOLE = Buffer.alloc(HOLE_BYTES);
 
-/** One thread's descriptors on a target: aligned writes go past the page cache, a volume's odd tail goes through it. */
+/**
+ * One thread's descriptors of a target.
+ * Aligned writes bypass the page cache; the unaligned tail of a volume goes through it.
+ */
 export class TargetWriter {
   private readonly direct: number;
   private buffered: number | undefined;
@@ -29,7 +35,8 @@ export class TargetWriter {
   }
 
   /**
-   * Writes data, from the start of a chunk on: all of it to a device, the parts that are not zeros to a file.
+   * Writes data from the start of a chunk on: all of it to a device, only the parts that are not zeros to a
+   * file.
    * @throws TargetWriteFailed
    */
   async writeData(data: Buffer, offset: number): Promise<void> {
@@ -74,7 +81,9 @@ export class TargetWriter {
   }
 }
 
-/** Most data differ from zeros in their first byte, which is far cheaper to look at than a view of them is to make. */
+/**
+ * Checks the first byte first: most data differ from zeros there, and that is far cheaper than making a view.
+ */
 function isHoleAt(data: Buffer, start: number): boolean {
   if (data[start] !== 0 || data.length - start < HOLE_BYTES) return false;
   return data.compare(HOLE, 0, HOLE_BYTES, start, start + HOLE_BYTES) === 0;

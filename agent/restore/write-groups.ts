@@ -1,16 +1,16 @@
 import type { WantedChunk } from "../pack-runs.js";
 
-/** The most chunks that one write takes: 4 MiB. Fewer, larger writes cost less CPU time and let a disk do more. */
+/** The most chunks of one write: 4 MiB. Fewer, larger writes cost less CPU time and let a disk do more. */
 export const MAX_GROUP_CHUNKS = 8;
 
-/** Chunks that stand next to each other in the volume, and are written at once. */
+/** Chunks that are adjacent in the volume and written at once. */
 export interface WriteGroup {
   chunks: WantedChunk[];
   /** Positions where the group starts; several only for a single chunk that is wanted more than once. */
   starts: number[];
 }
 
-/** Groups the chunks of a run by where they belong; threads that read ahead stored them in any order. */
+/** Groups the chunks of a run by position; threads that read ahead stored them in any order. */
 export function groupWrites(chunks: WantedChunk[]): WriteGroup[] {
   const groups: WriteGroup[] = [];
   for (const chunk of chunks.toSorted((a, b) => firstPosition(a) - firstPosition(b))) {
@@ -21,7 +21,7 @@ export function groupWrites(chunks: WantedChunk[]): WriteGroup[] {
   return groups;
 }
 
-/** The same chunks, each in a group of its own. */
+/** Returns the same chunks, each in a group of its own. */
 export function oneByOne({ chunks, starts }: WriteGroup): WriteGroup[] {
   return chunks.map((chunk, number) => ({ chunks: [chunk], starts: starts.map((start) => start + number) }));
 }

@@ -1,33 +1,44 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { KmsKey } from "../../repository/encryption/mac-key.js";
 import { type Job, parseJob, readJobText } from "../../repository/jobs/job.js";
+import type { JobPlace } from "../../repository/jobs/job-signature.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { type JobKey, proveJob } from "./prove-job.js";
+import { proveJob } from "./prove-job.js";
 
-/** Whether an agent on this worker has begun the job before. */
+/** Whether an agent on this worker has started the job before. */
 export type JobHistory = "new" | "begun";
 
 /**
- * Reads a job and checks that it may be done, here and now. Who has written it is proven before it is parsed: what is forged is
- * told as such, however it looks. Its expiry bounds the beginning alone: one that an agent here has
- * begun is gone on with, however long it takes.
- * @throws JobRefused, JobOutdated; what `proveJob` and the storage throw
+ * Reads a job from the repository; nothing of it is proven yet.
+ * @throws JobRefused; storage errors
+ */
+export function readUnprovenJob(storage: Storage, id: string): Promise<string> {
+  return usable(id, () => readJobText(storage, id));
+}
+
+/**
+ * Checks that a job may run here and now.
+ * Its author is proven before it is parsed, so that a forged job is reported as forged, whatever its form.
+ * The expiry limits only the start: a job that an agent here has started continues, however long it takes.
+ * @throws JobRefused, JobOutdated; the errors of `proveJob` and the storage
  */
 export async function acceptJob(
-  storage: Storage,
-  id: string,
-  expected: { worker: string; repository: string; history: JobHistory; key: JobKey | undefined },
-): Promise<Job> {
-  const text = await usable(id, () => readJobText(storage, id));
-  await proveJob(text, { id, worker: expected.worker, repository: expected.repository }, expected.key);
+  text: string,
+  place: JobPlace,
+  expected: { key: KmsKey | undefined; history: () => Promise<JobHistory> },
+): Promise<{ job: Job; history: JobHistory }> {
+  const { id } = place;
+  await proveJob(text, place, expected.key);
   const job = await usable(id, () => parseJob(id, text));
-  if (job.worker !== expected.worker) {
-    throw refused(id, `It is for worker ${job.worker}, and this is ${expected.worker}.`);
+  if (job.worker !== place.worker) {
+    throw refused(id, `It is for worker ${job.worker}, and this is ${place.worker}.`);
   }
-  if (job.repository !== expected.repository) {
-    throw refused(id, `It is for repository ${job.repository}, and this is ${expected.repository}.`);
+  if (job.repository !== place.repository) {
+    throw refused(id, `It is for repository ${job.repository}, and this is ${place.repository}.`);
   }
-  if (expected.history === "new" && Date.parse(job.expiresAt) <= Date.now()) throw outdated(job);
-  return job;
+  const history = await expected.history();
+  if (history === "new" && Date.parse(job.expiresAt) <= Date.now()) throw outdated(job);
+  return { job, history };
 }
 
 async function usable<T>(id: string, read: () => T | Promise<T>): Promise<T> {

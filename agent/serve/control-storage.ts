@@ -1,12 +1,13 @@
 import { openStorage } from "../../repository/storage/open-storage.js";
 import type { Storage, StorageLocation } from "../../repository/storage/storage.js";
 
-/** Longer than a request may be late, and far shorter than what makes a controller give a heartbeat up. */
+/** Longer than a request may be late, and far shorter than a controller waits for a heartbeat. */
 const CONTROL_OUTAGE_MS = 10_000;
 
 /**
- * For the objects of jobs: heartbeats are few and small, and must not wait in line behind the packs of a backup. An outage is
- * waited out by the service, where it is logged.
+ * Opens the storage for the objects of jobs.
+ * Heartbeats are few and small, and must not queue behind the packs of a backup. The service waits out an
+ * outage itself, and logs it.
  */
 export async function openControl(location: StorageLocation, signal: AbortSignal): Promise<Storage> {
   return (await openStorage(controlLocation(location))).until(signal);

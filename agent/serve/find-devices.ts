@@ -1,4 +1,10 @@
-import { type AttachedVolume, type DeviceTree, waitForDevice } from "../../native-free-io/find-device.js";
+import {
+  type AttachedVolume,
+  type DeviceTree,
+  type DeviceWait,
+  type OpenDevice,
+  waitForDevice,
+} from "../../native-free-io/find-device.js";
 import type { ServiceLog } from "./service-log.js";
 
 export interface DeviceSearch {
@@ -9,24 +15,50 @@ export interface DeviceSearch {
   signal: AbortSignal;
 }
 
+/** A volume of a job, and its device. */
+export interface FoundVolume<Volume, Device> {
+  volume: Volume;
+  device: Device;
+}
+
 /**
- * The devices of a job's volumes, in their order. When one is not found, the others are not waited for.
- * @throws DeviceNotFound, DeviceSizeDiffers, AbortError
+ * Opens the devices of a job's volumes, runs `use`, and closes them.
+ * They are in the job's order. If one is not found, it does not wait for the others.
+ * @throws DeviceNotFound, DeviceSizeDiffers, AbortError; the errors of `open` and `use`
  */
-export async function findDevices<Volume extends AttachedVolume & { name: string }>(
+export async function withDevices<
+  Volume extends AttachedVolume & { name: string },
+  Device extends OpenDevice,
+  Result,
+>(
   job: { id: string; volumes: Volume[] },
-  { devices, deviceTimeoutMs, log, signal }: DeviceSearch,
-): Promise<{ volume: Volume; path: string }[]> {
+  { open, ...search }: DeviceSearch & Pick<DeviceWait<Device>, "open">,
+  use: (found: FoundVolume<Volume, Device>[]) => Promise<Result>,
+): Promise<Result> {
+  const { devices, deviceTimeoutMs: timeoutMs, log } = search;
   const failure = new AbortController();
-  const search = { timeoutMs: deviceTimeoutMs, signal: AbortSignal.any([signal, failure.signal]) };
+  const signal = AbortSignal.any([search.signal, failure.signal]);
+  const opened: Device[] = [];
+  let reason: unknown;
   const find = async (volume: Volume) => {
-    const path = await waitForDevice(volume, devices, search);
-    log.info(`${volume.name} is ${path}`, { job: job.id, volume: volume.volumeId, device: path });
-    return { volume, path };
+    try {
+      const device = await waitForDevice(volume, devices, { open, timeoutMs, signal });
+      opened.push(device);
+      log.info(`${volume.name} is ${device.path}`, {
+        ...{ job: job.id, volume: volume.volumeId, device: device.path },
+      });
+      return [{ volume, device }];
+    } catch (error) {
+      reason ??= error;
+      failure.abort();
+      return [];
+    }
   };
   try {
-    return await Promise.all(job.volumes.map(find));
+    const found = (await Promise.all(job.volumes.map(find))).flat();
+    if (reason !== undefined) throw reason;
+    return await use(found);
   } finally {
-    failure.abort();
+    for (const device of opened) await device.close();
   }
 }

@@ -1,41 +1,58 @@
-import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
+import { asBlockferryError, BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../../foundation/interrupted.js";
 import { isCancelled } from "../../repository/jobs/cancel.js";
 import { type JobStarts, type JobStatus, readStatus, writeStatus } from "../../repository/jobs/job-status.js";
+import type { Replies } from "../../repository/jobs/signed-document.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { JobProgress } from "./job-progress.js";
 import { pause } from "./patience.js";
 import type { ServiceLog } from "./service-log.js";
 
-/** After so many without progress, whatever has ended the agent would end it for ever, and the jobs behind would wait as long. */
+/**
+ * After this many starts without progress, the job is given up. It would kill every agent and block the jobs
+ * behind it.
+ */
 const MAX_STARTS = 3;
 const NO_STARTS: JobStarts = { count: 0, furthestBytes: 0 };
-/** A service that is told to end is given 2.5 s. */
+/** Errors of a heartbeat that no agent has written, or that was changed. */
+const NOT_OURS: ReadonlySet<ErrorCode> = new Set([
+  ...([
+    "ObjectCorrupt",
+    "RepositoryUnsupported",
+    "JobUnsigned",
+    "JobSignatureInvalid",
+    "JobRefused",
+  ] as const),
+]);
+/** A service has 2.5 s to stop. */
 const LEAVE_MS = 1000;
-/** Why a heartbeat ends where the job has no outcome yet. */
+/** Why a heartbeat ends when the job has no outcome yet. */
 const LEFT = Symbol("the job is left to whoever takes it up");
 
 export interface HeartbeatOptions {
   storage: Storage;
   job: string;
   worker: string;
+  /** Signs the heartbeats. */
+  replies: Replies;
   intervalMs: number;
   progress: JobProgress;
   log: ServiceLog;
-  /** Called when somebody asked for the job's end. */
+  /** Called when the job is cancelled. */
   onCancel(): void;
-  /** Ends the service, and the job is left. */
+  /** Stops the service and leaves the job. */
   signal: AbortSignal;
 }
 
 /**
- * Tells the controller again and again that the agent lives and how far it is, and looks whether the job is cancelled. A
- * heartbeat that fails is logged and no more: the backup has threads and connections of its own, and may well go on.
+ * Reports periodically that the agent is alive, and checks for cancellation.
+ * Heartbeats also have the progress of the job. A failed heartbeat is only logged: the backup has its own
+ * threads and connections, and may well continue.
  */
 export class Heartbeat {
   private readonly ending = new AbortController();
   private readonly storage: Storage;
-  /** What was told last; undefined until it is known what agents before have told. */
+  /** The last reported state; undefined until the heartbeats of earlier agents have been read. */
   private told: { sequence: number; starts: JobStarts } | undefined;
   private beating: Promise<void> = Promise.resolve();
 
@@ -44,7 +61,8 @@ export class Heartbeat {
   }
 
   /**
-   * Notes the start of the job before anything is done for it, so that one that kills its agent is not begun for ever.
+   * Records the start of the job before any work.
+   * This keeps a job that kills its agent from being restarted forever.
    * @throws JobGivenUp, Interrupted
    */
   async begin(): Promise<void> {
@@ -56,14 +74,16 @@ export class Heartbeat {
     if (this.told !== undefined && this.told.starts.count > MAX_STARTS) throw givenUp(job, this.told.starts);
   }
 
-  /** Ends it for a job that has its outcome, or was left. Returns when no heartbeat is under way any more. */
+  /**
+   * Stops the heartbeat of a job that has its outcome or was left. Returns when no heartbeat is in progress.
+   */
   async end(): Promise<void> {
     this.options.signal.removeEventListener("abort", this.leave);
     this.ending.abort();
     await this.beating;
   }
 
-  /** Ends it for a job that is to be taken up again. The agent lives, so this start is none that has killed it. */
+  /** Stops the heartbeat of a job that will be resumed. The agent is alive, so this start did not kill it. */
   readonly leave = async (): Promise<void> => {
     this.ending.abort(LEFT);
     await this.end();
@@ -97,7 +117,7 @@ export class Heartbeat {
     }
   }
 
-  /** An agent that was killed has left its heartbeat; a controller waits for a higher number. */
+  /** Continues after the heartbeat of a killed agent, because a controller waits for a higher number. */
   private async begun() {
     const last = await this.last();
     const { count, furthestBytes } = last?.starts ?? NO_STARTS;
@@ -105,18 +125,21 @@ export class Heartbeat {
   }
 
   private async last(): Promise<JobStatus | undefined> {
-    const { job, log } = this.options;
+    const { job, replies, log } = this.options;
     try {
-      return await readStatus(this.storage, job);
+      return await readStatus(this.storage, job, replies);
     } catch (thrown) {
       const { code, message } = asBlockferryError(thrown);
-      if (code !== "ObjectCorrupt" && code !== "RepositoryUnsupported") throw thrown;
-      log.warn(`The last heartbeat cannot be read, counting anew. ${message}`, { job, code });
+      if (!NOT_OURS.has(code)) throw thrown;
+      log.warn(`The last heartbeat cannot be used, so starts are counted from zero. ${message}`, {
+        job,
+        code,
+      });
       return undefined;
     }
   }
 
-  /** Where it fails, the start counts as one that was killed: there are others. */
+  /** Takes the start back. If that fails, it counts as one that killed the agent; more are allowed. */
   private async takeBack(): Promise<void> {
     if (this.told === undefined || this.told.starts.count === 0) return;
     const { sequence, starts } = this.told;
@@ -126,9 +149,10 @@ export class Heartbeat {
   }
 
   private async write(storage: Storage, told: Pick<JobStatus, "sequence" | "starts">): Promise<void> {
-    const { job, worker, progress } = this.options;
+    const { job, worker, progress, replies } = this.options;
     const updatedAt = new Date().toISOString();
-    await writeStatus(storage, { version: 1, job, worker, updatedAt, ...told, ...progress.figures });
+    const status = { version: 1, job, worker, updatedAt, ...told, ...progress.figures } as const;
+    await writeStatus(storage, status, replies);
   }
 }
 

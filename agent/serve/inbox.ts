@@ -6,7 +6,7 @@ import type { ServiceLog } from "./service-log.js";
 
 /** The jobs that wait for one worker. */
 export class Inbox {
-  /** Jobs of others: no need to read them at every look. */
+  /** Jobs of other workers, which need not be read on every poll. */
   private readonly foreign = new Set<string>();
 
   constructor(
@@ -15,7 +15,7 @@ export class Inbox {
     private readonly log: ServiceLog,
   ) {}
 
-  /** The oldest job for this worker that has no result yet: also one that was begun by an agent that died. */
+  /** Returns the oldest job for this worker without a result, even if an agent that died has started it. */
   async next(): Promise<ListedJob | undefined> {
     for (const job of await listJobs(this.storage)) {
       const isOpen = job.objects.has("job") && !job.objects.has("result");

@@ -8,9 +8,9 @@ const TRIES = 5;
 const BASE_DELAY_MS = 100;
 
 /**
- * Reads from the instance metadata service, with a session token (IMDSv2): Amazon EC2 User Guide, "Use the Instance Metadata
- * Service to access instance metadata".
- * @returns undefined when the instance has no such item
+ * Reads from the instance metadata service, with a session token (IMDSv2).
+ * Source: Amazon EC2 User Guide, "Use the Instance Metadata Service to access instance metadata".
+ * @returns undefined if the instance has no such item
  * @throws MetadataUnavailable
  */
 export async function readInstanceMetadata(
@@ -52,7 +52,7 @@ class Refused extends Error {
     super(`${what} was answered with ${status}`);
   }
 
-  /** Throttled requests and errors of the service pass; a service that is switched off does not (403). */
+  /** Throttling and server errors are transient; a disabled service is not (403). */
   get isFinal(): boolean {
     return this.status < 500 && this.status !== 401 && this.status !== 429;
   }

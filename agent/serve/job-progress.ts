@@ -10,7 +10,7 @@ const NOTHING_YET: CounterTotals = {
   storedBytes: 0,
 };
 
-/** How far a job is: what its heartbeats tell. */
+/** The progress of a job, which its heartbeats report. */
 export class JobProgress implements RunWatcher {
   private state: JobStatus["state"] = "preparing";
   private run: WatchedRun | undefined;

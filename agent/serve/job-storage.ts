@@ -1,34 +1,39 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Job } from "../../repository/jobs/job.js";
-import type { Repository } from "../../repository/repository.js";
-import { openStorage } from "../../repository/storage/open-storage.js";
+import { type Repository, reopened } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { withChoices } from "../../repository/storage/storage-choices.js";
 import { openControl } from "./control-storage.js";
 
-/** Where a job writes: its backup, and what it tells about it. */
+/** The storage that a job writes to: its backup, and its heartbeats and result. */
 export interface JobStorage {
   repository: Repository;
   control: Storage;
+  /** Closes the connections that only this job used. */
+  close(): void;
 }
 
 /**
- * The storage of the service, written as the job says. Heartbeats and result are encrypted like the rest, since a bucket may
- * refuse all else; they stay outside the job's bandwidth limit.
+ * Returns the storage of the service with the write options of the job.
+ * Heartbeats and result are encrypted like the rest, since a bucket may refuse anything else; the job's
+ * bandwidth limit does not apply to them.
  * @throws JobRefused
  */
 export async function storageFor(
   { id, options: { storage: choices } }: Job,
-  own: JobStorage,
+  own: Omit<JobStorage, "close">,
   signal: AbortSignal,
 ): Promise<JobStorage> {
-  if (choices === undefined) return own;
+  if (choices === undefined) return { ...own, close: () => undefined };
   if (own.repository.location.kind !== "s3") throw notInS3(id, own.repository.storage.name);
   const location = withChoices(own.repository.location, choices);
-  return {
-    repository: { ...own.repository, location, storage: await openStorage(location) },
-    control: await openControl(location, signal),
+  const repository = await reopened(own.repository, location);
+  const control = await openControl(location, signal);
+  const close = () => {
+    repository.storage.close();
+    control.close();
   };
+  return { repository, control, close };
 }
 
 function notInS3(id: string, name: string): BlockferryError {

@@ -1,68 +1,45 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { askKms, type KmsCaller } from "../../repository/encryption/ask-kms.js";
-import {
-  type JobPlace,
-  type JobSignature,
-  jobMessage,
-  MAC_ALGORITHM,
-  signatureOf,
-  withoutSignature,
-} from "../../repository/jobs/job-signature.js";
-
-/** The key that jobs must be signed with, and who asks KMS about it. */
-export interface JobKey extends KmsCaller {
-  /** ARN of the key itself. */
-  arn: string;
-}
+import { type KmsKey, verifyMacs } from "../../repository/encryption/mac-key.js";
+import { type JobPlace, jobMessage, oldJobMessage } from "../../repository/jobs/job-signature.js";
+import { type Signature, signatureOf, withoutSignature } from "../../repository/signature.js";
 
 /**
- * Proves that a controller with the right to sign has written the job, as it is, for this place: every word of it, this id, this
- * worker, this repository. Without a key nothing can be proven, and a job that was signed is not done either: whoever signs
- * relies on it that forged jobs are refused, and must hear that this agent would do them.
- * @param text of the job, of which nothing but the signature is looked at
- * @throws JobUnsigned, JobSignatureInvalid, JobRefused; CredentialsInvalid, AwsUnavailable, which may pass; Interrupted
+ * Proves that an authorized controller has signed the job for this place.
+ * The signature covers every byte of the job, its id, this worker and this repository. Without a key nothing
+ * can be proven, and a signed job is refused: a controller that signs expects agents to refuse forged jobs,
+ * and must learn that this agent would not.
+ * @param text text of the job, of which only the signature is parsed
+ * @throws JobUnsigned, JobSignatureInvalid, JobRefused; CredentialsInvalid, AwsUnavailable, which may be
+ * transient; Interrupted
  */
-export async function proveJob(text: string, place: JobPlace, key: JobKey | undefined): Promise<void> {
+export async function proveJob(text: string, place: JobPlace, key: KmsKey | undefined): Promise<void> {
   const signature = signatureOf(text);
   if (key === undefined) {
     if (signature !== undefined) throw cannotVerify(place);
     return;
   }
   if (signature === undefined) throw unsigned(place, key);
-  if (!(await isValid(signature, jobMessage(place, withoutSignature(text)), place, key))) {
-    throw invalid(place, signature, key);
-  }
+  const signed = withoutSignature(text);
+  if (await isValid(signature, jobMessage(place, signed), place, key)) return;
+  if (await isValid(signature, oldJobMessage(place, signed), place, key)) throw ofOldController(place, key);
+  throw invalid(place, signature, key);
 }
 
-/** Whatever key the job names, it is the agent's own that KMS is asked about. */
-async function isValid(
-  { mac }: JobSignature,
-  message: Buffer,
-  place: JobPlace,
-  { arn, ...caller }: JobKey,
-): Promise<boolean> {
+/** Asks KMS about the agent's own key, whichever key the job names. */
+async function isValid({ mac }: Signature, message: Buffer, place: JobPlace, key: KmsKey): Promise<boolean> {
   try {
-    return await askKms("kms:VerifyMac", arn, caller, async (client, sdk, options) => {
-      const command = new sdk.VerifyMacCommand({
-        ...{ KeyId: arn, Message: message, MacAlgorithm: MAC_ALGORITHM },
-        Mac: Buffer.from(mac, "base64"),
-      });
-      const { MacValid } = await client.send(command, options).catch(orInvalid);
-      return MacValid === true;
-    });
+    const [isOfKey = false] = await verifyMacs(key, [{ message, mac }]);
+    return isOfKey;
   } catch (error) {
-    // Waiting would let the controller take the worker for dead, and not tell anybody which right is missing.
-    if (error instanceof BlockferryError && error.code === "KeyNotUsable") throw notAllowed(place, error);
+    // If it waited, the controller would consider the worker dead and could not report which right is
+    // missing.
+    if (error instanceof BlockferryError && error.code === "KeyNotUsable")
+      throw keyNotUsable(place, "its signature cannot be verified", error);
     throw error;
   }
 }
 
-function orInvalid(error: unknown): { MacValid: false } {
-  if (error instanceof Error && error.name === "KMSInvalidMacException") return { MacValid: false };
-  throw error;
-}
-
-function unsigned({ id }: JobPlace, { arn }: JobKey): BlockferryError {
+function unsigned({ id }: JobPlace, { arn }: KmsKey): BlockferryError {
   return new BlockferryError({
     code: "JobUnsigned",
     message: `${id} is not done: it is not signed, and this agent does only what is signed with ${arn}.`,
@@ -71,11 +48,20 @@ function unsigned({ id }: JobPlace, { arn }: JobKey): BlockferryError {
   });
 }
 
-function invalid({ id }: JobPlace, { keyArn }: JobSignature, { arn }: JobKey): BlockferryError {
+function invalid({ id }: JobPlace, { keyArn }: Signature, { arn }: KmsKey): BlockferryError {
   return new BlockferryError({
     code: "JobSignatureInvalid",
-    message: `${id} is not done: its signature is not one of ${arn} for this job, worker and repository. It says that it was made with ${keyArn}.`,
+    message: `${id} is not done: its signature is not one of ${arn} for this job, worker and repository as this agent has opened it. It says that it was made with ${keyArn}.`,
     remedy: `Start a new job with --job-key ${arn}. If it was started so, it was changed or copied: find out who writes to jobs/ in the repository.`,
+    object: id,
+  });
+}
+
+function ofOldController({ id }: JobPlace, { arn }: KmsKey): BlockferryError {
+  return new BlockferryError({
+    code: "JobSignatureInvalid",
+    message: `${id} is not done: it is signed with ${arn} as versions of blockferry before this agent's did, which does not say how the repository is encrypted.`,
+    remedy: "Update the controller to the version of this agent, and start a new job.",
     object: id,
   });
 }
@@ -90,11 +76,15 @@ function cannotVerify({ id }: JobPlace): BlockferryError {
   });
 }
 
-function notAllowed({ id }: JobPlace, cause: BlockferryError): BlockferryError {
+/**
+ * Returns the refusal of a job because this agent may not use a key. Waiting would hide which right is
+ * missing.
+ */
+export function keyNotUsable({ id }: JobPlace, reason: string, cause: BlockferryError): BlockferryError {
   return new BlockferryError(
     {
       code: "JobRefused",
-      message: `${id} is not done: its signature cannot be verified. ${cause.message}`,
+      message: `${id} is not done: ${reason}. ${cause.message}`,
       remedy: cause.remedy,
       object: cause.object,
     },

@@ -1,28 +1,31 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { Lease } from "../../repository/lease.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
-import { listPoints, pointKey, type RecoveryPoint, removePoint } from "../../repository/recovery-point.js";
+import { listPoints, pointKey, type RecoveryPoint } from "../../repository/recovery-point.js";
 import { saysLost } from "../../repository/storage/again-if-damaged.js";
 import type { ObjectLock } from "../../repository/storage/object-lock.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import { forgetPoint } from "../../repository/tombstone.js";
 import { lockNeeds } from "../lock-needs.js";
-import { walkPoints } from "../verify/walk-points.js";
+import { type Findings, walkPoints, walkPointsInPacks } from "../verify/walk-points.js";
 import type { ServiceLog } from "./service-log.js";
 
 interface ProofOptions {
-  /** How the job asks the point to be locked. */
+  /** The lock that the job requests for the point. */
   lock: ObjectLock | undefined;
   log: ServiceLog;
   signal: AbortSignal;
 }
 
 /**
- * The point that an agent made for a job before it was killed: then nothing is left to do. While that agent was dead, `prune`
- * may have removed its lease and what it had stored, so the point counts only when every chunk is where later backups would
- * find it, too. The lease held meanwhile makes `prune` keep these, as for any backup. A point that lacks data is taken back; one
- * that has them in condemned packs alone stays, and is not relied on.
- * @returns its id, or undefined when there is none
- * @throws LeaseLost, Interrupted; what kept the storage from telling whether data are there, and what locking throws
+ * Finds the point that a killed agent committed for a job.
+ * If there is one, nothing is left to do. While that agent was dead, `prune` may have removed its lease and
+ * the data it stored, so the point counts only if later backups would find every chunk. This function holds a
+ * lease, which makes `prune` keep these chunks, as for any backup. A point that lacks data is removed; a
+ * point that has them only in condemned packs stays, and is not relied on.
+ * @returns its id, or undefined if there is none
+ * @throws LeaseLost, Interrupted; storage errors that leave the state of the data unknown, and the errors of
+ * locking
  */
 export async function provenPointOf(
   storage: Storage,
@@ -43,7 +46,7 @@ export async function provenPointOf(
   }
 }
 
-/** The points are listed again under the lease: what is seen there, `prune` keeps. */
+/** Lists the points again under the lease: `prune` keeps the points seen there. */
 async function firstWhole(
   storage: Storage,
   job: string,
@@ -51,17 +54,22 @@ async function firstWhole(
 ): Promise<RecoveryPoint | undefined> {
   const points = await pointsOf(storage, job);
   const reliable = await loadIndex(storage, { condemned: "exclude" });
-  for (const point of points) if (await isWhole(storage, point, reliable)) return point;
-  const readable = await loadIndex(storage, { condemned: "last" });
   for (const point of points) {
-    if (!(await isWhole(storage, point, readable))) await takeBack(storage, point.id, job, log);
+    const options = { storage, loaded: reliable, causeOf: () => undefined };
+    if (isWhole(reliable, await walkPoints([point], options))) return point;
+  }
+  const readable = await loadIndex(storage, { condemned: "last" });
+  const onFalseSegment = ({ message, remedy }: BlockferryError) => log.warn(`${message} ${remedy}`, { job });
+  for (const point of points) {
+    const options = { storage, loaded: readable, onFalseSegment };
+    if (!isWhole(readable, await walkPointsInPacks([point], options)))
+      await takeBack(storage, point, job, log);
   }
   return undefined;
 }
 
-/** @throws what says nothing about the data: a point is not to be taken back for a request that failed */
-async function isWhole(storage: Storage, point: RecoveryPoint, loaded: LoadedIndex): Promise<boolean> {
-  const { damaged, problems } = await walkPoints([point], { storage, loaded, causeOf: () => undefined });
+/** @throws an error that proves no loss: a failed request must not remove a point */
+function isWhole(loaded: LoadedIndex, { damaged, problems }: Findings): boolean {
   if (damaged.length === 0 && problems.length === 0) return true;
   const unclear = [...loaded.problems, ...problems].find((problem) => !tellsOfLoss(problem));
   if (unclear !== undefined) throw unclear;
@@ -72,7 +80,7 @@ function tellsOfLoss(problem: BlockferryError): boolean {
   return saysLost(problem) || problem.code === "ChunkMissing" || problem.code === "PackMissing";
 }
 
-/** The agent may have been killed before it had locked the point itself. */
+/** Locks the point again: the agent may have been killed before it locked it. */
 async function lockAnew(
   storage: Storage,
   { id, volumes }: RecoveryPoint,
@@ -83,10 +91,17 @@ async function lockAnew(
   await storage.lock([pointKey(id)], lock);
 }
 
-/** A role that may not delete points leaves it; then it is named, and stays for `verify` to find. */
-async function takeBack(storage: Storage, point: string, job: string, log: ServiceLog): Promise<void> {
+/**
+ * Removes the point. If the role may not delete points, logs a warning and leaves it for `verify` to find.
+ */
+async function takeBack(
+  storage: Storage,
+  { id: point, version }: RecoveryPoint,
+  job: string,
+  log: ServiceLog,
+): Promise<void> {
   try {
-    await removePoint(storage, point);
+    await forgetPoint(storage, { version: version === 3 ? 3 : 1 }, point);
     log.warn(`Recovery point ${point} lacks data and is taken back; the job is done again.`, { job, point });
   } catch (error) {
     if (!(error instanceof BlockferryError) || error.code !== "StorageDenied") throw error;

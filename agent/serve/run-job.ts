@@ -1,51 +1,63 @@
 import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../../foundation/interrupted.js";
+import { BlockSource } from "../../native-free-io/block-source.js";
+import type { KmsKey } from "../../repository/encryption/mac-key.js";
+import { expectationOf } from "../../repository/expectation.js";
 import type { BackupJob, Job } from "../../repository/jobs/job.js";
 import type { ListedJob } from "../../repository/jobs/job-key.js";
 import type { JobResult } from "../../repository/jobs/job-result.js";
+import { Replies } from "../../repository/jobs/signed-document.js";
 import type { Repository } from "../../repository/repository.js";
 import { fromLockRecord, type ObjectLock } from "../../repository/storage/object-lock.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import type { StoredPoint } from "../backup/backup.js";
 import { RunMeter } from "../metrics/run-meter.js";
+import { ReadRecord } from "../read-record.js";
 import { reportedBackup } from "../report/reported-backup.js";
 import type { RunWatcher } from "../run-watcher.js";
 import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
-import { acceptJob, type JobHistory } from "./accept-job.js";
-import { type DeviceSearch, findDevices } from "./find-devices.js";
+import { acceptJob, type JobHistory, readUnprovenJob } from "./accept-job.js";
+import { type DeviceSearch, withDevices } from "./find-devices.js";
 import { Heartbeat } from "./heartbeat.js";
 import { JobProgress } from "./job-progress.js";
 import { type JobStorage, storageFor } from "./job-storage.js";
 import { isPassing } from "./patience.js";
-import type { JobKey } from "./prove-job.js";
 import { provenPointOf } from "./proven-point.js";
+import { historyOf, refuseUnsignedReplies, repliesTo } from "./reply-to.js";
 import { restoreVolumes } from "./restore-volumes.js";
 import type { ServiceMetrics } from "./service-metrics.js";
 import type { ServiceReports } from "./service-reports.js";
 
-/** Its signal ends the service, and the job with it. */
+/** Options of a job. The signal stops the service together with the job. */
 export interface JobOptions extends DeviceSearch {
   metrics: ServiceMetrics;
   reports: ServiceReports;
-  /** For backups that do not say how many threads they want. */
+  /** For backups that do not set a number of threads. */
   threads: number | "auto" | undefined;
   worker: string;
-  /** Without one, jobs are not signed. */
-  jobKey: JobKey | undefined;
+  /** If undefined, jobs need no signature. */
+  jobKey: KmsKey | undefined;
+  /** Signs replies to jobs that request it. */
+  replyKey: KmsKey | undefined;
   /** For the objects of jobs; its requests do not queue behind those of a backup. */
   control: Storage;
   statusIntervalMs: number;
 }
 
-/** How a job ended, and the storage that its result belongs in. */
+/** The outcome of a job, and the storage for its result. */
 export interface JobEnd {
   outcome: JobResult["outcome"];
   control: Storage;
+  /** Signs the result. */
+  replies: Replies;
+  /** Closes the connections that only this job used; call it once the result is written. */
+  close(): void;
 }
 
 /**
- * Does a job, up to its outcome.
- * @throws Interrupted when the service is to end: the job has no outcome then, and the next service takes it up; what the
- * storage throws when the job cannot be read for now
+ * Runs a job and returns its outcome.
+ * @throws Interrupted if the service must stop: the job then has no outcome, and the next service resumes it;
+ * storage errors if the job cannot be read for now
  */
 export async function runJob(
   repository: Repository,
@@ -53,39 +65,41 @@ export async function runJob(
   options: JobOptions,
 ): Promise<JobEnd> {
   const { id, objects } = listed;
-  const { control, jobKey } = options;
-  const refuse = async (error: unknown): Promise<JobEnd> => {
-    await options.metrics.tell(new RunMeter("serve").end(error));
-    return { outcome: failed(error), control };
-  };
-  if (objects.has("cancel")) return refuse(cancelled(id));
+  const { control, signal } = options;
+  const place = { ...expectationOf(repository.config), id, worker: options.worker };
+  const replyKey = options.replyKey && { ...options.replyKey, signal };
+  let replies = new Replies(undefined, place);
   let job: Job;
+  let history: JobHistory;
   let storage: JobStorage;
-  // Nobody but this worker writes the heartbeat of its job: where there is one, it has begun already.
-  const history = objects.has("status") ? "begun" : "new";
   try {
-    job = await acceptJob(control, id, {
-      ...{ worker: options.worker, repository: repository.config.id, history },
-      key: jobKey && { ...jobKey, signal: options.signal },
-    });
+    const text = await readUnprovenJob(control, id);
+    replies = await repliesTo(text, place, replyKey);
+    if (objects.has("cancel")) throw cancelled(id);
+    ({ job, history } = await acceptJob(text, place, {
+      key: options.jobKey && { ...options.jobKey, signal },
+      history: () => historyOf(control, listed, replies),
+    }));
+    refuseUnsignedReplies(id, job.replyKey, replies, replyKey);
     storage = await storageFor(job, { repository, control }, options.signal);
   } catch (error) {
     if (isPassing(error)) throw error;
-    return refuse(error);
+    await options.metrics.tell(new RunMeter("serve").end(error));
+    return { outcome: failed(error), control, replies, close: () => undefined };
   }
-  const run = { ...options, control: storage.control };
+  const run = { ...options, control: storage.control, replies };
   const meter = new RunMeter(job.kind, job.kind === "backup" ? job.instance.instanceId : undefined);
   meter.countRetries(storage.repository.location);
   const outcome = await runAccepted(storage.repository, job, history, { ...run, meter });
   await options.metrics.tell(meter.finish(outcome.ok ? undefined : outcome.error.code));
-  return { outcome, control: storage.control };
+  return { outcome, control: storage.control, replies, close: storage.close };
 }
 
 async function runAccepted(
   repository: Repository,
   job: Job,
   history: JobHistory,
-  options: JobOptions & { meter: RunMeter },
+  options: JobOptions & { meter: RunMeter; replies: Replies },
 ): Promise<JobResult["outcome"]> {
   const { log, meter } = options;
   const cancel = new AbortController();
@@ -93,6 +107,7 @@ async function runAccepted(
   const watcher = meter.watch(progress);
   const heartbeat = new Heartbeat({
     ...{ storage: options.control, job: job.id, worker: options.worker, progress, log },
+    replies: options.replies,
     intervalMs: options.statusIntervalMs,
     onCancel: () => cancel.abort(),
     signal: options.signal,
@@ -110,12 +125,13 @@ async function runAccepted(
     const made =
       history === "new" ? undefined : await provenPointOf(repository.storage, job.id, { lock, log, signal });
     isWorking = true;
-    const point = made ?? (await backUpVolumes(repository, job, { ...options, watcher, signal }));
-    return { ok: true, point };
+    if (made !== undefined) return { ok: true, point: made };
+    const { point, reliance } = await backUpVolumes(repository, job, { ...options, watcher, signal });
+    return { ok: true, point: point.id, reliance };
   } catch (error) {
     if (cancel.signal.aborted) return failed(cancelled(job.id));
     throwIfInterrupted(options.signal);
-    // A point that may be there already is asked for again, by the service, as a job that cannot be read is.
+    // The service retries this lookup of an existing point, as it does for a job that cannot be read.
     if (!isWorking && isPassing(error)) {
       await heartbeat.leave();
       throw error;
@@ -126,39 +142,43 @@ async function runAccepted(
   }
 }
 
-/** @returns the id of the recovery point */
 async function backUpVolumes(
   repository: Repository,
   job: BackupJob,
-  options: JobOptions & { watcher: RunWatcher; meter: RunMeter },
-): Promise<string> {
+  options: JobOptions & { watcher: RunWatcher; meter: RunMeter; replies: Replies },
+): Promise<StoredPoint> {
   const { compression, badBlocks } = job.options;
   const wanted = {
     threads: job.options.threads ?? options.threads,
     queueDepth: job.options.queueDepth ?? undefined,
   };
   refuseParallelism(wanted);
-  const found = await findDevices(job, options);
-  const devices = found.map(({ path, volume: { name, origin } }) => ({ path, name, ebs: origin }));
-  const parallelism = await chosenParallelism(wanted, {
-    devices: devices.map(({ path }) => path),
-    storage: repository.storage,
-    notice: options.watcher.notice,
-    signal: options.signal,
+  return withDevices(job, { ...options, open: (path) => BlockSource.open(path) }, async (found) => {
+    const devices = found.map(({ device, volume: { name, origin } }) => ({
+      ...{ path: device.path, source: device, name, ebs: origin },
+    }));
+    const parallelism = await chosenParallelism(wanted, {
+      devices: devices.map(({ path }) => path),
+      storage: repository.storage,
+      notice: options.watcher.notice,
+      signal: options.signal,
+    });
+    const report = await options.reports.begin(job, {
+      control: options.control,
+      replies: options.replies,
+      notice: options.watcher.notice,
+    });
+    const told = { report, meter: options.meter };
+    const record = await ReadRecord.load(repository);
+    return reportedBackup(repository, told, {
+      ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
+      ...{ proveKnown: job.options.proveKnown, hasRead: (id: string) => record.hasRead(id) },
+      lock: lockOf(job),
+      origin: { instance: job.instance, job: job.id },
+      watcher: options.watcher,
+      signal: options.signal,
+    });
   });
-  const report = await options.reports.begin(job, {
-    control: options.control,
-    notice: options.watcher.notice,
-  });
-  const told = { report, meter: options.meter };
-  const { point } = await reportedBackup(repository, told, {
-    ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
-    lock: lockOf(job),
-    origin: { instance: job.instance, job: job.id },
-    watcher: options.watcher,
-    signal: options.signal,
-  });
-  return point.id;
 }
 
 function lockOf({ options: { lock } }: BackupJob): ObjectLock | undefined {

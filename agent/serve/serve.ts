@@ -1,6 +1,7 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../../foundation/interrupted.js";
 import { type JobResult, writeResult } from "../../repository/jobs/job-result.js";
+import type { Replies } from "../../repository/jobs/signed-document.js";
 import { openRepository, type Repository } from "../../repository/repository.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 import { openControl } from "./control-storage.js";
@@ -14,16 +15,16 @@ export interface ServeOptions extends Omit<JobOptions, "control"> {
   until: "stopped" | "no-job-is-left";
 }
 
-/** How many jobs were done, and how many of these failed. */
+/** Number of finished jobs, and of the failed ones. */
 export interface ServeReport {
   jobs: number;
   failed: number;
 }
 
 /**
- * Runs the jobs for this worker, one after the other, until the signal fires. An outage of the storage is waited out; with
- * `no-job-is-left` it is an error.
- * @throws RepositoryNotFound and whatever else does not pass by itself; Interrupted
+ * Runs the jobs for this worker one by one until the signal fires.
+ * It waits out an outage of the storage; with `no-job-is-left` an outage is an error.
+ * @throws RepositoryNotFound and other errors that are not transient; Interrupted
  */
 export async function serve(location: StorageLocation, options: ServeOptions): Promise<ServeReport> {
   const report: ServeReport = { jobs: 0, failed: 0 };
@@ -31,7 +32,8 @@ export async function serve(location: StorageLocation, options: ServeOptions): P
   const control = await openControl(repository.location, options.signal);
   const inbox = new Inbox(control, options.worker, options.log);
   const signed = options.jobKey === undefined ? "" : `, signed with ${options.jobKey.arn}`;
-  options.log.info(`Waiting for jobs for ${options.worker} in ${control.name}${signed}`, {
+  const replied = options.replyKey === undefined ? "" : `; replies are signed with ${options.replyKey.arn}`;
+  options.log.info(`Waiting for jobs for ${options.worker} in ${control.name}${signed}${replied}`, {
     worker: options.worker,
     repository: repository.config.id,
   });
@@ -57,9 +59,10 @@ async function doNext(
   if (listed === undefined) return false;
   const job = listed.id;
   log.info(`${job} begins`, { job });
-  const { outcome, control } = await runJob(repository, listed, options);
+  const { outcome, control, replies, close } = await runJob(repository, listed, options);
   const result: JobResult = { version: 1, job, worker, finishedAt: new Date().toISOString(), outcome };
-  await keepResult(result, { ...options, control });
+  await keepResult(result, replies, { ...options, control });
+  close();
   report.jobs++;
   if (!outcome.ok) report.failed++;
   if (outcome.ok) log.info(`${job} is done: recovery point ${outcome.point}`, { job, point: outcome.point });
@@ -71,17 +74,20 @@ async function doNext(
   return true;
 }
 
-/** Losing it now would mean to do the whole job again. */
-async function keepResult(result: JobResult, options: JobOptions): Promise<void> {
+/** Writes the result with retries: losing it would mean running the whole job again. */
+async function keepResult(result: JobResult, replies: Replies, options: JobOptions): Promise<void> {
   try {
-    await patiently({ ...options, until: "stopped" }, () => writeResult(options.control, result));
+    await patiently({ ...options, until: "stopped" }, () => writeResult(options.control, result, replies));
   } catch (error) {
     if (!(error instanceof BlockferryError) || error.code !== "ObjectExists") throw error;
     options.log.warn(`${result.job} has a result already; that one holds.`, { job: result.job });
   }
 }
 
-/** Tries again, less and less often, while it fails with what passes. @throws the failure; Interrupted */
+/**
+ * Retries with growing delays as long as the error is transient.
+ * @throws the failure; Interrupted
+ */
 async function patiently<T>(
   { until, log, signal }: Pick<ServeOptions, "until" | "log" | "signal">,
   operation: () => Promise<T>,

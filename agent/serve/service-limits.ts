@@ -3,31 +3,32 @@ import { DEFAULT_QUEUE_DEPTH, ioThreads, MAX_IO_THREADS, reservedIoThreads } fro
 import { expectedMemoryBytes } from "../tune/expected-memory.js";
 
 export interface ServiceSize {
-  /** Of the largest job. */
+  /** Threads of the largest job. */
   threads: number;
-  /** Attached at once. */
+  /** Volumes attached at once. */
   volumes: number;
-  /** What the repository and a job's volumes hold together. */
+  /** Size of the repository and a job's volumes together, in bytes. */
   dataBytes: number;
   partBytes: number;
-  /** Of the machine. */
+  /** Memory of the machine. */
   memoryBytes: number;
 }
 
 export interface ServiceLimits {
   /** For `UV_THREADPOOL_SIZE`. */
   ioThreads: number;
-  /** More than this no job should need. */
+  /** The most memory that a job should need. */
   memoryBytes: number;
 }
 
-/** The rest is the system's. */
+/** The rest is for the system. */
 const MEMORY_SHARE = 0.9;
 
 /**
- * What a service needs at most, so that it can be given no more: reads in flight for every volume, as many as a thread has by
- * default, and the memory for them by the formula of docs/architecture.md, for an encrypted repository. Never fewer I/O threads
- * than it would take itself.
+ * Returns the most I/O threads and memory that a service needs.
+ * This allows the default number of reads in flight for every volume, and their memory by the formula of
+ * docs/architecture.md for an encrypted repository. There are never fewer I/O threads than the service would
+ * start by default.
  */
 export function serviceLimits({ threads, volumes, ...size }: ServiceSize): ServiceLimits {
   const reads = Math.max(threads, volumes) * DEFAULT_QUEUE_DEPTH;

@@ -3,7 +3,7 @@ import { type MetricsFiles, tryMetrics, writeMetrics } from "../metrics/metrics-
 import type { RunRecord } from "../metrics/run-record.js";
 import type { ServiceLog } from "./service-log.js";
 
-/** Metrics of a service: the last run of each command and instance, and how its jobs ended. */
+/** Metrics of a service: the last run per command and instance, and the outcomes of its jobs. */
 export class ServiceMetrics {
   private readonly last = new Map<string, RunRecord>();
   private readonly jobs = { succeeded: 0, failed: new Map<ErrorCode, number>() };
@@ -13,17 +13,17 @@ export class ServiceMetrics {
     private readonly log: ServiceLog,
   ) {}
 
-  /** Warns where they cannot be written, before there is anything to tell. */
+  /** Warns if the metrics cannot be written, before there are any. */
   static async prepare(files: MetricsFiles, log: ServiceLog): Promise<ServiceMetrics> {
     const metrics = new ServiceMetrics(files, log);
     metrics.warn(await tryMetrics(files));
     return metrics;
   }
 
-  /** Tells of a job that has ended. Never fails: it has done so whether anybody can be told or not. */
+  /** Reports a finished job. Never throws: a failed report does not change the job's outcome. */
   async tell(record: RunRecord): Promise<void> {
     const { command, instance, errorCode } = record;
-    // No success of that command would ever take its place.
+    // A later success of that command would never replace it.
     if (command !== "serve") this.last.set(`${command} ${instance}`, record);
     if (errorCode === undefined) this.jobs.succeeded++;
     else this.jobs.failed.set(errorCode, (this.jobs.failed.get(errorCode) ?? 0) + 1);

@@ -3,6 +3,7 @@ import { asBlockferryError } from "../../foundation/blockferry-error.js";
 import { writeFigures } from "../../report/job-figures.js";
 import { ReportFile } from "../../report/report-file.js";
 import type { BackupJob } from "../../repository/jobs/job.js";
+import type { Replies } from "../../repository/jobs/signed-document.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import {
   type BackupReport,
@@ -14,7 +15,7 @@ import {
 } from "../report/backup-report.js";
 import type { ServiceLog } from "./service-log.js";
 
-/** What a service tells of each of its backups besides the result. */
+/** The reports of a service about its backups, in addition to the results. */
 export class ServiceReports {
   private constructor(
     private readonly folder: string | undefined,
@@ -22,9 +23,9 @@ export class ServiceReports {
   ) {}
 
   /**
-   * Warns where pages cannot be written, before there is any.
-   * @param folder for a page of each job, if there are to be any
-   * @param metrics whether they are written
+   * Warns if pages cannot be written, before there are any.
+   * @param folder folder for a page per job; undefined for no pages
+   * @param metrics whether metrics are written
    */
   static async prepare(
     folder: string | undefined,
@@ -41,15 +42,17 @@ export class ServiceReports {
   }
 
   /**
-   * Never fails: a job is done whether there can be a page of it or not.
-   * @param control where the job's documents go
+   * Starts the report of a job. Never throws: a failed page does not fail the job.
+   * @param control where the job's documents are written
+   * @param replies signs them
    */
   async begin(
     job: BackupJob,
-    { control, notice }: { control: Storage; notice: (message: string) => void },
+    { control, replies, notice }: { control: Storage; replies: Replies; notice: (message: string) => void },
   ): Promise<BackupReport> {
     const targets: FiguresTarget[] = [];
-    if (job.options.report === true) targets.push((figures) => writeFigures(control, job.id, figures));
+    if (job.options.report === true)
+      targets.push((figures) => writeFigures(control, job.id, figures, replies));
     if (this.folder !== undefined) {
       try {
         targets.push(pageIn(await pageFile(this.folder, job.id)));

@@ -2,17 +2,21 @@ import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { readInstanceMetadata } from "./instance-metadata.js";
 
-/** Other programs may keep documents of their own beside ours, but in ours nothing is unknown. */
+/** Other programs may have their own documents beside ours, but ours has no unknown keys. */
 const UserDataSchema = z.object({
   blockferry: z.strictObject({
     repo: z.string().check(z.minLength(1)),
     region: z.optional(z.string()),
     endpointUrl: z.optional(z.string()),
     forcePathStyle: z.optional(z.boolean()),
+    /** The expected repository, in the format of `--expect-repository`. */
+    expect: z.optional(z.string()),
+    bucketOwner: z.optional(z.string()),
+    allowInsecureHttp: z.optional(z.literal(true)),
   }),
 });
 
-/** Where the repository is, as the user data of a launched worker say; they hold no credential. */
+/** The repository location in the user data of a launched worker; it has no credentials. */
 export type RepositoryFromUserData = z.infer<typeof UserDataSchema>["blockferry"];
 
 /** @throws MetadataUnavailable */

@@ -2,31 +2,31 @@ import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { PART_BUFFERS } from "../../repository/pack-writer.js";
 import { expectedMemoryBytes } from "./expected-memory.js";
 
-/** A speed with so much under way at once. */
+/** The speed with a number of operations in flight. */
 export interface SpeedAt {
   inFlight: number;
   bytesPerSecond: number;
 }
 
-/** What was measured of a machine, and what it has. */
+/** The measurements and resources of a machine. */
 export interface Figures {
   cores: number;
   /** Memory that a backup may take. */
   memoryBytes: number;
-  /** The most reads that this process can have in flight with so many threads, for each thread. */
+  /** Returns the most reads per thread that this process can have in flight with a number of threads. */
   mostReads(threads: number): number;
   sourceBytes: number;
   partBytes: number;
   /** `bytesPerThread` of the repository's cipher. */
   cipherBytes: number;
-  /** Of all devices together; at least one. */
+  /** Read speed of all devices together; at least one entry. */
   read: SpeedAt[];
-  /** Of one core; infinite where there was nothing to hash. */
+  /** Speed of one core; infinite if there was nothing to hash. */
   hashBytesPerSecond: number;
   compressBytesPerSecond: number;
-  /** Bytes stored for each byte of the source, when none of its chunks is stored yet. */
+  /** Stored bytes per byte of the source, if none of its chunks is stored yet. */
   storedShare: number;
-  /** Of stored bytes, with so many parts under way; none where it was not measured. */
+  /** Upload speed in stored bytes, by parts in flight; empty if not measured. */
   upload: SpeedAt[];
 }
 
@@ -34,28 +34,30 @@ type Bottleneck = "device" | "cpu" | "network";
 
 export interface Advice {
   threads: number;
-  /** Reads in flight, for each thread. */
+  /** Reads in flight per thread. */
   queueDepth: number;
   partBytes: number;
-  /** What a backup with these takes. */
+  /** Memory of a backup with these settings. */
   memoryBytes: number;
-  /** Null where the devices are empty, so that there was nothing to measure. */
+  /** Null if the devices are empty, so that there was nothing to measure. */
   bottleneck: Bottleneck | null;
-  /** Bytes of the source that each could do per second by itself; null where it was not measured. */
+  /** Source bytes per second that each could process alone; null if not measured. */
   limits: { device: number; cpu: number; network: number | null };
-  /** What a first backup should reach: the least of these. */
+  /** The expected speed of a first backup: the least of these limits. */
   bytesPerSecond: number;
 }
 
-/** Faster by less than this is no reason to have more under way. */
+/** A smaller gain than this does not justify more in flight. */
 const GOOD_ENOUGH = 0.95;
-/** More threads than the bottleneck can feed cost memory; one core's worth in four is left for what differs in practice. */
+/**
+ * More threads than the bottleneck can feed cost memory; a quarter extra allows for differences in practice.
+ */
 const HEADROOM = 1.25;
 const MAX_THREADS = 64;
 const MIN_QUEUE_DEPTH = 2;
 const MAX_QUEUE_DEPTH = 256;
 
-/** How a first backup should be run on a machine with such figures: as few threads and reads as keep its bottleneck busy. */
+/** Returns settings for a first backup: the fewest threads and reads that keep the bottleneck busy. */
 export function advise(figures: Figures): Advice {
   const perCore = 1 / (1 / figures.hashBytesPerSecond + 1 / figures.compressBytesPerSecond);
   const device = bestOf(figures.read);
@@ -83,7 +85,7 @@ function bottleneckOf(
   return device === bytesPerSecond ? "device" : "cpu";
 }
 
-/** Fewer reads first, down to half, then fewer threads: a thread more costs as much as a hundred reads. */
+/** Reduces reads first, down to half, then threads: one more thread costs as much as a hundred reads. */
 function fitIntoMemory(figures: Figures, wantedThreads: number): { threads: number; queueDepth: number } {
   for (let threads = wantedThreads; ; threads--) {
     const queueDepth = queueDepthFor(figures, threads);
@@ -95,7 +97,9 @@ function fitIntoMemory(figures: Figures, wantedThreads: number): { threads: numb
   }
 }
 
-/** Twice the reads that keep the devices busy: half of the slots hold data that wait for their thread. */
+/**
+ * Returns twice the reads that keep the devices busy: half of the slots hold data that wait for their thread.
+ */
 function queueDepthFor(figures: Figures, threads: number): number {
   const wanted = Math.ceil((2 * neededInFlight(figures.read)) / threads);
   const possible = Math.min(MAX_QUEUE_DEPTH, figures.mostReads(threads));

@@ -2,19 +2,23 @@ import type { Storage } from "../../repository/storage/storage.js";
 import { chooseParallelism, mostReads, type Parallelism } from "../parallelism.js";
 import { measuredParallelism } from "./tune.js";
 
-/** What the options ask for. */
+/** The parallelism that the options request. */
 interface WantedParallelism {
   threads: number | "auto" | undefined;
   queueDepth: number | undefined;
 }
 
-/** Refuses what cannot be, before anything is opened. @throws Usage */
+/**
+ * Refuses impossible settings before anything is opened.
+ * @throws Usage
+ */
 export function refuseParallelism({ threads, queueDepth }: WantedParallelism): void {
   chooseParallelism(threads === "auto" ? 1 : threads, queueDepth);
 }
 
 /**
- * What `--threads` and `--queue-depth` come to. With `auto` devices and cores are measured first; a queue depth that is given holds.
+ * Returns the parallelism for `--threads` and `--queue-depth`.
+ * With `auto`, devices and cores are measured first; a given queue depth is kept.
  * @throws Usage, SourceNotFound, SourceUnreadable, Interrupted
  */
 export async function chosenParallelism(
@@ -35,7 +39,7 @@ export async function chosenParallelism(
   return chosen;
 }
 
-/** As many of the threads as have the I/O threads for a queue depth that somebody gave. */
+/** Returns as many of the threads as have enough I/O threads for a given queue depth. */
 function threadsFor(threads: number, queueDepth: number): number {
   return threads > 1 && mostReads(threads) < queueDepth ? threadsFor(threads - 1, queueDepth) : threads;
 }

@@ -5,22 +5,22 @@ import { cpuSecondsSince } from "./cpu-time.js";
 
 const ZEROS = Buffer.alloc(CHUNK_BYTES);
 
-/** What one core does to chunks, and how long it takes: bytes and CPU seconds. */
+/** The bytes of chunks that one core processed, and the CPU seconds it took. */
 export interface Computing {
-  /** Of chunks that are not zeros, which must be hashed. */
+  /** Bytes of chunks that are not zeros, which must be hashed. */
   hashedBytes: number;
-  /** Of chunks that are new, which must be compressed. */
+  /** Bytes of new chunks, which must be compressed. */
   compressedBytes: number;
-  /** What they take, which must be written. */
+  /** Their bytes after compression, which must be written. */
   storedBytes: number;
   hashSeconds: number;
   compressSeconds: number;
 }
 
 /**
- * Hashes and compresses as a backup does; the data are in memory when the clock runs.
+ * Hashes and compresses chunks like a backup; the data are in memory before the measurement.
  * @param output memory for one chunk
- * @param known ids of the chunks so far, to which the new ones are added
+ * @param known ids of the chunks so far; new ones are added
  */
 export function hashAndCompress(bytes: Buffer, output: Buffer, known: Set<string>): Computing {
   const chunks = chunksOf(bytes).filter((chunk) => !chunk.equals(ZEROS.subarray(0, chunk.length)));

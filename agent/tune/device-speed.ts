@@ -4,7 +4,10 @@ import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import type { SpeedAt } from "./advise.js";
 import { type ChunkPlace, readChunk, readInFlight } from "./read-in-flight.js";
 
-/** Reads with more and more in flight, for so long at each depth. @throws Interrupted */
+/**
+ * Measures reads at each queue depth, for `stepMs` milliseconds each.
+ * @throws Interrupted
+ */
 export async function sweepDepths(
   places: Iterator<ChunkPlace, void>,
   { depths, stepMs, signal }: { depths: number[]; stepMs: number; signal: AbortSignal },
@@ -25,7 +28,10 @@ export async function sweepDepths(
   return speeds;
 }
 
-/** The next so many chunks, one after the other in memory; a chunk at the end of a device is followed by zeros. */
+/**
+ * Reads a number of chunks, one after the other in memory; a chunk at the end of a device is followed by
+ * zeros.
+ */
 export async function readSample(places: Iterator<ChunkPlace, void>, chunks: number): Promise<Buffer> {
   const sample = allocateAligned(chunks * CHUNK_BYTES);
   for (let chunk = 0; chunk < chunks; chunk++) {

@@ -17,8 +17,8 @@ export interface ChunkPlace {
 }
 
 /**
- * Keeps as many reads in flight as there are slots, and nothing else, until `next` has nothing more to read.
- * @param memory aligned, a chunk for each slot
+ * Keeps one read per slot in flight until `next` returns undefined.
+ * @param memory aligned, one chunk per slot
  * @returns the bytes read
  * @throws SourceUnreadable
  */
@@ -31,20 +31,20 @@ export async function readInFlight(
   const readOn = async (_: unknown, slot: number) => {
     const buffer = memory.subarray(slot * CHUNK_BYTES, (slot + 1) * CHUNK_BYTES);
     for (let place = next(); place !== undefined; place = next()) {
-      // In one expression the sum would be taken before the wait, and others' reads be lost.
+      // In one expression the sum would be read before the wait, and lose the bytes of other slots.
       const bytesRead = await readChunk(place, buffer);
       readBytes += bytesRead;
     }
   };
   const reading = Array.from({ length: slots }, readOn);
-  // The descriptors must outlive every read, also after one has failed.
+  // The descriptors must outlive every read, even after one has failed.
   await Promise.allSettled(reading);
   await Promise.all(reading);
   return readBytes;
 }
 
 /**
- * Whether bad blocks end a backup is for that to say: here they are passed over.
+ * Reads a chunk. Bad blocks are skipped here; the backup decides whether they are fatal.
  * @returns the bytes read
  * @throws SourceUnreadable
  */

@@ -4,10 +4,13 @@ import { EXTENT_CHUNKS } from "../extent-queue.js";
 import type { ChunkPlace } from "./read-in-flight.js";
 
 const EXTENT_BYTES = EXTENT_CHUNKS * CHUNK_BYTES;
-/** Prime, so that the walk meets every extent before it begins again, unless their number is a multiple of it. */
+/** Prime, so that the walk visits every extent before it repeats, unless their number is a multiple of it. */
 const STRIDE = 7919;
 
-/** Opens the devices for reading, and hands them to `use`. @throws SourceNotFound, SourceUnreadable */
+/**
+ * Opens the devices for reading, and passes them to `use`.
+ * @throws SourceNotFound, SourceUnreadable
+ */
 export async function withSources<T>(
   paths: string[],
   use: (sources: BlockSource[]) => Promise<T>,
@@ -22,8 +25,9 @@ export async function withSources<T>(
 }
 
 /**
- * Places to read, as a backup meets them: chunk by chunk within an extent, extents of all devices in turn. They are spread over
- * the device, and none comes twice before all have come: what was read once is fast afterwards (a lazily loaded EBS volume).
+ * Yields places in the order of a backup: chunk by chunk within an extent, extents of all devices in turn.
+ * They are spread over the device, and none repeats before all have been read: a second read of the same data
+ * is fast (a lazily loaded EBS volume).
  */
 export function* placesOf(sources: BlockSource[]): Generator<ChunkPlace, void> {
   const filled = sources.filter(({ sizeBytes }) => sizeBytes > 0);

@@ -15,24 +15,24 @@ import { sweepUploads } from "./upload-speed.js";
 
 const SAMPLE_CHUNKS = 64;
 const WARM_UP_CHUNKS = 8;
-/** Nothing shorter can be told from nothing. */
+/** The resolution of the measurement; shorter times count as this. */
 const CLOCK_SECONDS = 1e-6;
 const DEPTHS = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 const UPLOAD_WIDTHS = [1, 2, 4, 8, 16, 32];
-/** What a backup measures before it begins: enough to tell a fast device from a slow one, in 40 MiB. */
+/** Measured before a backup starts: enough to distinguish a fast device from a slow one, in 40 MiB. */
 const QUICK_SAMPLE_CHUNKS = 16;
 const QUICK_DEPTHS = [8, 32, 64];
 const QUICK_STEP_MS = 300;
-/** The rest stays for the page cache, the service and whatever else the machine does. */
+/** The rest is for the page cache, the service and other programs. */
 const MEMORY_SHARE = 0.5;
-/** One in S3, encrypted: it takes the most memory. */
+/** An encrypted repository in S3, which takes the most memory. */
 const USUAL_REPOSITORY = { partBytes: USUAL_PART_BYTES, cipherBytes: CIPHERTEXT_BYTES };
 
 export interface TuneOptions {
   devices: string[];
-  /** Where a backup would go; without one the way there is not measured. */
+  /** The storage of the repository; if undefined, uploads are not measured. */
   storage: Storage | undefined;
-  /** For all measurements together, about. */
+  /** Approximate time for all measurements together. */
   seconds: number;
   signal: AbortSignal;
 }
@@ -43,16 +43,16 @@ export interface Tuning {
 }
 
 /**
- * Measures what a backup would do on this machine, each part by itself, and says how to run it. Devices are only read; of the
- * test uploads nothing stays.
- * @throws SourceNotFound, SourceUnreadable, Interrupted; what `sweepUploads` throws
+ * Measures each part of a backup on this machine, and recommends settings.
+ * Devices are only read; test uploads leave no objects.
+ * @throws SourceNotFound, SourceUnreadable, Interrupted; the errors of `sweepUploads`
  */
 export async function tune(options: TuneOptions): Promise<Tuning> {
   const { storage, signal } = options;
   const depths = possibleOf(DEPTHS);
   const steps = depths.length + (storage === undefined ? 0 : UPLOAD_WIDTHS.length);
   const stepMs = (options.seconds * 1000) / steps;
-  // First what may be refused.
+  // Uploads first, as they may be refused.
   const upload =
     storage === undefined ? [] : await sweepUploads(storage, { widths: UPLOAD_WIDTHS, stepMs, signal });
   const machine = await withSources(options.devices, (sources) =>
@@ -63,7 +63,7 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
 }
 
 /**
- * The same decision from a measurement of a second, without uploads.
+ * Returns the recommended parallelism from a measurement of one second, without uploads.
  * @throws SourceNotFound, SourceUnreadable, Interrupted
  */
 export async function measuredParallelism(
@@ -80,12 +80,12 @@ export async function measuredParallelism(
   return { threads, queueDepth };
 }
 
-/** What the memory of a backup depends on. */
+/** Returns the properties of the storage that determine the memory of a backup. */
 function costsOf({ partBytes, cipher }: Storage): Pick<Figures, "partBytes" | "cipherBytes"> {
   return { partBytes, cipherBytes: cipher.bytesPerThread };
 }
 
-/** Those depths for which this process has the I/O threads. */
+/** Returns the depths for which this process has enough I/O threads. */
 function possibleOf(depths: number[]): number[] {
   const possible = depths.filter((depth) => depth <= mostReads(1));
   return possible.length > 0 ? possible : [1];
@@ -98,7 +98,7 @@ async function measureMachine(
 ): Promise<Omit<Figures, "mostReads" | "upload" | "partBytes" | "cipherBytes">> {
   const places = placesOf(sources);
   const chunks = sources.reduce((sum, { sizeBytes }) => sum + chunkCount(sizeBytes), 0);
-  // A chunk that came twice would seem to be a duplicate.
+  // A chunk read twice would look like a duplicate.
   const sample = await readSample(places, Math.max(1, Math.min(sampleChunks, chunks)));
   const read = await sweepDepths(places, sweep);
   return {
@@ -110,7 +110,7 @@ async function measureMachine(
   };
 }
 
-/** Of one core, on data of the devices themselves; on random bytes where these hold nothing but zeros. */
+/** Measures one core on data of the devices, or on random bytes if these hold only zeros. */
 function computeSpeeds(
   sample: Buffer,
 ): Pick<Figures, "hashBytesPerSecond" | "compressBytesPerSecond" | "storedShare"> {

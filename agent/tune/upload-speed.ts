@@ -4,12 +4,14 @@ import { allocateAligned } from "../../native-free-io/aligned-memory.js";
 import type { Storage, Upload } from "../../repository/storage/storage.js";
 import type { SpeedAt } from "./advise.js";
 
-/** Below this in the repository; no object ever appears there, because no upload is finished. */
+/** Prefix of the uploads in the repository; no object ever appears there, because no upload is finished. */
 const PREFIX = "tune/";
 
 /**
- * Sends parts of random bytes with more and more under way, for so long at each width. The uploads are never finished but
- * aborted, also when the signal fires; should this process be killed, the next backup or prune removes them as it does a backup's.
+ * Measures uploads at each number of parts in flight.
+ * It sends parts of random bytes for `stepMs` milliseconds at each width. The uploads are always aborted,
+ * also when the signal fires. If this process is killed, the next backup or prune removes them like those of
+ * a backup.
  * @throws StorageDenied, StorageFailed, StorageFull, StorageUnavailable, Interrupted
  */
 export async function sweepUploads(
@@ -31,7 +33,10 @@ export async function sweepUploads(
   }
 }
 
-/** One upload for each part in flight. @returns bytes per second */
+/**
+ * Sends parts in one upload per part in flight.
+ * @returns bytes per second
+ */
 async function sendParts(
   storage: Storage,
   part: Buffer,
@@ -57,7 +62,10 @@ async function sendParts(
   }
 }
 
-/** No part may be under way any more when its upload is aborted. @throws the first failure */
+/**
+ * Waits for all parts: none may be in flight when its upload is aborted.
+ * @throws the first failure
+ */
 async function settleAll(sending: Promise<void>[]): Promise<void> {
   await Promise.allSettled(sending);
   await Promise.all(sending);

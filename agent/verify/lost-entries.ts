@@ -2,53 +2,115 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import type { LoadedIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
+import { readPlace } from "../../repository/read-chunk.js";
+import { saysLost } from "../../repository/storage/again-if-damaged.js";
+import type { Storage } from "../../repository/storage/storage.js";
 import type { PackToRead } from "./messages.js";
 import { causeKey, type LossCause } from "./walk-points.js";
 
-/** Entries of packs that were read, whose chunks were not proven. */
-export function lostEntries({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): NumberSet {
+/** Returns the places in the packs read at which no chunk was proven. */
+export function badPlaces({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): NumberSet {
   const read = new Set(selection.map(({ packNumber }) => packNumber));
-  const lost = NumberSet.below(index.size);
-  if (read.size === 0) return lost;
-  for (let entry = 0; entry < index.size; entry++) {
-    if (proven[entry] === 0 && read.has(index.packNumber(entry))) lost.add(entry);
+  const bad = NumberSet.below(index.size);
+  if (read.size === 0) return bad;
+  for (let place = 0; place < index.size; place++) {
+    if (proven[place] === 0 && read.has(index.packNumber(place))) bad.add(place);
+  }
+  return bad;
+}
+
+interface SearchOptions {
+  storage: Storage;
+  /** Chunks that recovery points need, by their first entries. */
+  needed: NumberSet;
+  /** One byte per place, 1 if its chunk was proven. */
+  proven: Uint8Array;
+}
+
+/**
+ * Finds needed chunks that have a bad place and no good one.
+ * Places in packs that were not read are read now.
+ * @returns a bad place for the first entry of each lost chunk
+ */
+export async function lostChunks(
+  { index, packs }: LoadedIndex,
+  bad: NumberSet,
+  { storage, needed, proven }: SearchOptions,
+): Promise<Map<number, number>> {
+  const isGood = async (place: number) => {
+    if (proven[place] === 1) return true;
+    if (bad.has(place)) return false;
+    try {
+      await readPlace(storage, index, packs, place);
+      return true;
+    } catch (error) {
+      if (saysLost(error)) return false;
+      throw error;
+    }
+  };
+  const judged = NumberSet.below(index.size);
+  const lost = new Map<number, number>();
+  for (const badPlace of bad) {
+    const chunk = index.find(index.id(badPlace));
+    if (judged.has(chunk) || !needed.has(chunk)) continue;
+    judged.add(chunk);
+    let isLost = true;
+    for (let place = chunk; place >= 0 && isLost; place = index.nextPlace(place))
+      isLost = !(await isGood(place));
+    if (isLost) lost.set(chunk, badPlace);
   }
   return lost;
 }
 
-/** Lost chunks in packs without a fault of their own: the index sends readers to the wrong place. */
+/**
+ * Returns one problem per pack with bad places but no fault of its own. The index has a wrong place there.
+ */
 export function misplacedChunks(
   { index, packs }: LoadedIndex,
-  lost: NumberSet,
+  bad: NumberSet,
   problems: BlockferryError[],
 ): BlockferryError[] {
   const explained = new Set(problems.map(({ object }) => object));
-  return [...lost]
-    .filter((entry) => !explained.has(packKey(packs.id(index.packNumber(entry)))))
-    .map((entry) => {
-      const key = packKey(packs.id(index.packNumber(entry)));
-      const { id, offset } = index.record(entry);
-      return new BlockferryError({
-        code: "ChunkMissing",
-        message: `The index names ${key} at byte ${offset} for chunk ${id.toString("hex")}, and the pack has no such chunk.`,
-        remedy:
-          "Run `blockferry-agent repair index`, which lists what the packs themselves say; and report this as a bug.",
-        object: key,
-        offset,
-      });
+  const misplaced = new Map<string, { count: number; first: number }>();
+  for (const place of bad) {
+    const key = packKey(packs.id(index.packNumber(place)));
+    if (explained.has(key)) continue;
+    const known = misplaced.get(key);
+    if (known === undefined) misplaced.set(key, { count: 1, first: place });
+    else known.count++;
+  }
+  return [...misplaced].map(([key, { count, first }]) => {
+    const { id, offset } = index.record(first);
+    const others = count === 1 ? "" : `, and ${count - 1} more chunks that it does not have there`;
+    return new BlockferryError({
+      code: "ChunkMissing",
+      message: `The index names ${key} at byte ${offset} for chunk ${id.toString("hex")}, and the pack has no such chunk${others}.`,
+      remedy:
+        "Run `blockferry-agent repair index`, which lists what the packs themselves say. No version of blockferry writes such an index: find out who did.",
+      object: key,
+      offset,
     });
+  });
 }
 
-/** With what each lost entry is lost: a chunk that is damaged itself, or all of a pack that could not be read through. */
-export function causesOf({ index, packs }: LoadedIndex, lost: NumberSet, problems: BlockferryError[]) {
+/**
+ * Returns the cause of each loss: the damaged place of the chunk, or the whole pack if it could not be read
+ * through.
+ */
+export function causesOf(
+  { index, packs }: LoadedIndex,
+  lost: Map<number, number>,
+  problems: BlockferryError[],
+) {
   const chunkProblems = problems.filter(({ code }) => code === "ChunkCorrupt");
   const damagedChunks = new Set(
     chunkProblems.map(({ object = "", offset }) => causeKey({ object, objectOffset: offset })),
   );
   return (entry: number): LossCause | undefined => {
-    if (!lost.has(entry)) return undefined;
-    const object = packKey(packs.id(index.packNumber(entry)));
-    const cause = { object, objectOffset: index.record(entry).offset };
+    const place = lost.get(entry);
+    if (place === undefined) return undefined;
+    const object = packKey(packs.id(index.packNumber(place)));
+    const cause = { object, objectOffset: index.record(place).offset };
     return damagedChunks.has(causeKey(cause)) ? cause : { object };
   };
 }

@@ -1,16 +1,19 @@
 import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import type { ChunkIndexMemory } from "../../repository/chunk-index.js";
+import type { PackEntriesMemory } from "../../repository/pack-entries.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 
-/** What a verify thread is given. */
+/** The input of a verify thread. */
 export interface VerifyTask {
   storage: StorageLocation;
   index: ChunkIndexMemory;
+  /** The entries of the index by pack. */
+  packEntries: PackEntriesMemory;
   /** The packs to read: their ids, numbers in the pack table, and sizes in bytes. */
   selection: PackToRead[];
   /** One Int32: packs of the selection handed out so far. */
   taken: SharedArrayBuffer;
-  /** One byte for each index entry: 1 when the chunk was read, proven, and found where the index says. */
+  /** One byte per index entry: 1 if the chunk was read, proven, and found at its place in the index. */
   proven: SharedArrayBuffer;
   counters: SharedArrayBuffer;
 }
@@ -21,5 +24,5 @@ export interface PackToRead {
   sizeBytes: number;
 }
 
-/** Everything wrong that a thread found. */
+/** All problems that a thread found. */
 export type VerifyThreadResult = ErrorRecord[];

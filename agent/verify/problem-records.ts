@@ -9,7 +9,7 @@ interface ProblemRecord extends ErrorRecord {
   affects: VolumeRange[];
 }
 
-/** The problems of a report as plain data. */
+/** Returns the problems of a report as plain data. */
 export function problemRecords({ problems, damaged }: VerifyReport): ProblemRecord[] {
   const byCause = new Map<string, VolumeRange[]>();
   for (const range of damaged) {
@@ -24,7 +24,7 @@ export function problemRecords({ problems, damaged }: VerifyReport): ProblemReco
   }));
 }
 
-/** Of a damaged chunk its place counts; of anything else the object alone. */
+/** Returns the cause key: object and place for a damaged chunk, otherwise the object alone. */
 function keyOf({ code, object = "", offset }: BlockferryError): string {
   return causeKey(code === "ChunkCorrupt" ? { object, objectOffset: offset } : { object });
 }

@@ -1,6 +1,6 @@
-import type { VerifyCursor } from "../../repository/verify-cursor.js";
+import type { VerifyCursor } from "../read-record.js";
 
-/** Pack ids are random numbers below this. */
+/** Ranks of packs are random numbers below this. */
 const ID_SPACE = 2n ** 128n;
 const ID_DIGITS = 32;
 /** Shares are whole numbers of millionths of a per cent. */
@@ -9,25 +9,34 @@ const UNITS = 100n * BigInt(UNITS_PER_PERCENT);
 
 export interface Sample<Pack> {
   packs: Pack[];
-  /** Where the next sample begins, once these packs have been read. */
+  /** Where the next sample starts, once these packs have been read. */
   cursor: VerifyCursor;
 }
 
+interface SampleOptions {
+  cursor: VerifyCursor | undefined;
+  startedAt: string;
+  rankOf(packId: string): string;
+}
+
 /**
- * The next share of the packs: those in so many per cent of the id space from the cursor on, and at least so many per cent of all packs.
- * Positions are parts of the id space, and not counts, so ceil(100 / percent) samples after each other have every pack that was there all the while,
- * whichever came and went. Within a lap that begins at 0, the packs below the cursor have been read.
- * @param startedAt of this run, ISO 8601
+ * Returns the next share of the packs.
+ * It has the packs in the next `percent` of the rank space after the cursor, and at least `percent` of all
+ * packs. Because positions are parts of that space and not counts, ceil(100 / percent) consecutive samples
+ * include every pack that existed throughout, whatever packs were added or removed. Within a lap that starts
+ * at 0, the packs below the cursor have been read.
+ * @param startedAt start of this run, ISO 8601
+ * @param rankOf position of a pack in an order that no writer of the repository can predict: 128 bits in hex
  */
 export function nextSample<Pack extends { id: string }>(
   packs: Pack[],
   percent: number,
-  { cursor, startedAt }: { cursor: VerifyCursor | undefined; startedAt: string },
+  { cursor, startedAt, rankOf }: SampleOptions,
 ): Sample<Pack> {
   const from = cursor ?? { next: "0".repeat(ID_DIGITS), lapBeganAt: startedAt, readSince: null };
   const start = position(from.next);
   const ahead = packs
-    .map((pack) => ({ pack, distance: (position(pack.id) - start + ID_SPACE) % ID_SPACE }))
+    .map((pack) => ({ pack, distance: (position(rankOf(pack.id)) - start + ID_SPACE) % ID_SPACE }))
     .sort((a, b) => (a.distance < b.distance ? -1 : 1));
   const leastCount = Math.ceil((packs.length * percent) / 100);
   const last = ahead[leastCount - 1];
@@ -38,7 +47,10 @@ export function nextSample<Pack extends { id: string }>(
   };
 }
 
-/** @param end where the sample ends, counted on beyond the id space */
+/**
+ * Returns the cursor after a sample.
+ * @param end where the sample ends; may exceed the id space
+ */
 function moved(
   from: VerifyCursor,
   end: bigint,
@@ -50,14 +62,14 @@ function moved(
   return { ...from, next };
 }
 
-/** Rounded up, so that rounding leaves no gap at the end of a lap. */
+/** Rounds up, so that rounding leaves no gap at the end of a lap. */
 function shareOf(percent: number): bigint {
   const units = BigInt(Math.ceil(percent * UNITS_PER_PERCENT));
   return (ID_SPACE * units + UNITS - 1n) / UNITS;
 }
 
-function position(id: string): bigint {
-  return BigInt(`0x${id}`);
+function position(rank: string): bigint {
+  return BigInt(`0x${rank}`);
 }
 
 function larger(a: bigint, b: bigint): bigint {

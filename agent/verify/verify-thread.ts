@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { workerData } from "node:worker_threads";
 import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
 import { allocateAligned } from "../../native-free-io/aligned-memory.js";
@@ -5,6 +6,8 @@ import { checkStoredBytes, decodeChunk } from "../../repository/chunk-codec.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { ChunkIndex } from "../../repository/chunk-index.js";
 import type { ChunkRecord } from "../../repository/chunk-record.js";
+import { PackEntries } from "../../repository/pack-entries.js";
+import { readPackFooter, recordsOf } from "../../repository/pack-footer.js";
 import { PACK_HEADER_BYTES, packCorrupt, packHeader, packKey } from "../../repository/pack-format.js";
 import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
@@ -15,14 +18,13 @@ import { coalesce, RUN_BYTES } from "../pack-runs.js";
 import { StopFlag } from "../stop-flag.js";
 import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
 import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
-import { indexedRecords, readRecords } from "./pack-records.js";
 
 preloadStorage((workerData as ThreadData).storage);
 
-/** Packs read at once by a thread: while one waits for storage, another is hashed. */
+/** Packs that a thread reads at once: while one waits for storage, another is hashed. */
 const PACKS_IN_FLIGHT = 3;
 
-/** A verify thread: reads whole packs, and proves every byte of them. */
+/** Reads whole packs, and proves every byte of them. */
 export default function verifyThread(task: VerifyTask & ThreadContext) {
   const stop = StopFlag.attach(task.stop);
   return threadMain<VerifyThreadResult>(task, stop, async (stopped) => {
@@ -33,6 +35,7 @@ export default function verifyThread(task: VerifyTask & ThreadContext) {
 
 class PackVerifier {
   private readonly index: ChunkIndex;
+  private readonly packEntries: PackEntries;
   private readonly taken: Int32Array;
   private readonly proven: Uint8Array;
   private readonly counters: CounterRow;
@@ -45,6 +48,7 @@ class PackVerifier {
     private readonly stop: StopFlag,
   ) {
     this.index = ChunkIndex.attach(task.index);
+    this.packEntries = PackEntries.attach(task.packEntries);
     this.taken = new Int32Array(task.taken);
     this.proven = new Uint8Array(task.proven);
     this.counters = Counters.attach(task.counters).row(task.thread);
@@ -77,28 +81,27 @@ class PackVerifier {
     const { id, packNumber } = pack;
     const records = await this.readRecords(pack);
     await this.report(againIfDamaged(() => this.verifyHeader(id)));
-    const wanted = records.map((record) => ({
-      entry: this.index.find(record.id),
-      record,
-      packNumber,
-      positions: [],
-    }));
+    const places = this.placesIn(packNumber);
+    const wanted = records.map((record) => ({ entry: -1, record, packNumber, positions: [] }));
     for (const run of coalesce(wanted)) {
       if (this.stop.isSet) return;
       const range = { offset: run.offset, length: run.length };
       const bytes = await this.storage.get(packKey(id), { range, into: buffer });
-      for (const { record, entry } of run.chunks) {
+      for (const { record } of run.chunks) {
         const start = record.offset - run.offset;
         const stored = bytes.subarray(start, start + record.storedBytes);
         const isProven = await this.report(
           againIfDamaged((again) => this.prove(id, record, again ? undefined : stored)),
         );
-        if (isProven) this.markProven(entry, packNumber, record);
+        if (isProven) this.markProven(places.get(record.offset) ?? [], record);
       }
     }
   }
 
-  /** @returns whether the work succeeded; why it did not becomes a problem */
+  /**
+   * Records the error of failed work as a problem.
+   * @returns whether the work succeeded
+   */
   private async report(work: Promise<void>): Promise<boolean> {
     try {
       await work;
@@ -116,18 +119,22 @@ class PackVerifier {
       throw packCorrupt(id, 0, "its header is not that of this pack");
   }
 
-  /** Where the footer is damaged, the chunks are proven that the index lists: restores can have those all the same. */
+  /**
+   * Reads the records of a pack. If the footer is damaged, returns the records of the index: a restore can
+   * still use them.
+   */
   private async readRecords({ id, packNumber, sizeBytes }: PackToRead): Promise<ChunkRecord[]> {
     try {
-      return await readRecords(this.storage, id, sizeBytes);
+      return recordsOf((await readPackFooter(this.storage, id, sizeBytes)).footer);
     } catch (error) {
       if (!(error instanceof BlockferryError) || error.code !== "PackCorrupt") throw error;
       this.problems.push(error);
-      return indexedRecords(this.index, packNumber);
+      const records = Array.from(this.packEntries.of(packNumber), (place) => this.index.record(place));
+      return records.sort((a, b) => a.offset - b.offset);
     }
   }
 
-  /** @param stored the chunk's bytes; read by themselves where they are not given */
+  /** @param stored the chunk's bytes; read from storage if undefined */
   private async prove(packId: string, record: ChunkRecord, stored?: Buffer): Promise<void> {
     const range = { offset: record.offset, length: record.storedBytes };
     const bytes = stored ?? (await this.storage.get(packKey(packId), { range }));
@@ -135,8 +142,25 @@ class PackVerifier {
     checkStoredBytes(record, packId, bytes, this.storage.cipher);
   }
 
-  private markProven(entry: number, packNumber: number, record: ChunkRecord): void {
-    const isHere = entry >= 0 && this.index.packNumber(entry) === packNumber;
-    if (isHere && this.index.record(entry).offset === record.offset) this.proven[entry] = 1;
+  /** Returns the index places of a pack, by offset. */
+  private placesIn(packNumber: number): Map<number, number[]> {
+    const places = new Map<number, number[]>();
+    for (const place of this.packEntries.of(packNumber)) {
+      const { offset } = this.index.record(place);
+      const others = places.get(offset);
+      if (others === undefined) places.set(offset, [place]);
+      else others.push(place);
+    }
+    return places;
+  }
+
+  /**
+   * Marks index places as proven that are identical to a proven record.
+   * @param places index places at the offset of the record
+   */
+  private markProven(places: number[], record: ChunkRecord): void {
+    for (const place of places) {
+      if (isDeepStrictEqual(this.index.record(place), record)) this.proven[place] = 1;
+    }
   }
 }

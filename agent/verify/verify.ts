@@ -1,28 +1,35 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { RefusedPath } from "../../foundation/held-place.js";
 import type { NumberSet } from "../../foundation/number-set.js";
 import { listKeys } from "../../repository/encryption/key-record.js";
 import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
-import { findPoint, listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { readVerifyCursor, type VerifyCursor, writeVerifyCursor } from "../../repository/verify-cursor.js";
+import type { TombstoneKey } from "../../repository/tombstone.js";
+import { findUnreadable } from "../../repository/unreadable-documents.js";
 import { withReadLease } from "../read-lease.js";
+import { ReadRecord } from "../read-record.js";
 import type { RunWatcher } from "../run-watcher.js";
-import { causesOf, lostEntries, misplacedChunks } from "./lost-entries.js";
+import { badPlaces, causesOf, lostChunks, misplacedChunks } from "./lost-entries.js";
 import type { PackToRead } from "./messages.js";
 import { readPacks } from "./read-packs.js";
 import { selectPacks } from "./select-packs.js";
-import { type DamagedRange, walkPoints } from "./walk-points.js";
+import { verifyHistory } from "./verify-history.js";
+import { type DamagedRange, walkPoints, walkPointsInPacks } from "./walk-points.js";
 
 export interface VerifyOptions {
-  /** Verify this point and what it needs alone; undefined for the whole repository. */
-  point: string | undefined;
+  /** Finds the only point to verify, with the objects it needs; undefined for the whole repository. */
+  findPoint: ((storage: Storage) => Promise<RecoveryPoint>) | undefined;
   /**
-   * Share of the packs whose data are read and proven, 0 to 100. Below 100 it is the next share after that of the last run, so that
-   * ceil(100 / share) runs read all; of a single point everything is read.
+   * Share of the packs whose data are read and proven, 0 to 100.
+   * Below 100 it is the next share after that of the last run, so that ceil(100 / share) runs read all packs.
+   * For a single point, any share above 0 reads everything.
    */
   readPercent: number;
+  /** If given, only tombstones it has signed count; otherwise all do. */
+  tombstoneKey?: TombstoneKey | undefined;
   threads: number;
   watcher: RunWatcher;
   signal: AbortSignal;
@@ -33,78 +40,106 @@ export interface VerifyReport {
   startedAt: string;
   points: number;
   volumes: number;
-  /** Of these volumes. */
+  /** Total size of these volumes. */
   volumeBytes: number;
   packs: number;
   packBytes: number;
   packsRead: number;
   bytesRead: number;
-  /** Every pack that is older has been read since then, by this run or by others; null when that is not known. */
+  /**
+   * Every pack older than this has been read since then, by this or other runs on this machine; null if
+   * unknown.
+   */
   readSince: string | null;
+  /** Signed tombstones whose signatures were not checked because no key was given. */
+  uncheckedTombstones: number;
   problems: BlockferryError[];
-  /** What is gone and needed by no recovery point: its chunks were stored anew, or nobody refers to them. */
+  /** Missing packs that no recovery point needs: their chunks were stored again, or are not referenced. */
   notes: BlockferryError[];
-  /** What the problems mean for the recovery points. */
+  /** Points with impossible dates. */
+  future: BlockferryError[];
+  /** The ranges of recovery points that the problems damage. */
   damaged: DamagedRange[];
 }
 
 /**
- * Verifies a repository: that every object is intact, that every recovery point has all it needs, and with `readPercent`
- * that the packs hold what they say, down to the last byte.
- * @returns what is wrong, if anything is
- * @throws PointNotFound, Interrupted, StorageFailed: when the verification itself could not be done; the next sample begins where this one did
+ * Verifies a repository.
+ * Checks that every object is intact, that every recovery point has all it needs, and with `readPercent` that
+ * the packs hold the chunks they list, down to the last byte.
+ * @returns the report with all problems found
+ * @throws PointNotFound, Interrupted, StorageFailed: the verification itself failed; the next sample starts
+ * where this one did
  */
 export async function verify(repository: Repository, options: VerifyOptions): Promise<VerifyReport> {
-  const { report, cursor } = await withReadLease(repository.storage, options, () =>
-    verifyLeased(repository, options),
+  const record = await ReadRecord.load(repository);
+  const report = await withReadLease(repository.storage, options, () =>
+    verifyLeased(repository, record, options),
   );
-  if (cursor !== undefined)
-    await keepCursor(repository.storage.until(options.signal), cursor, options.watcher);
+  await keepRecord(record, options.watcher);
   return report;
 }
 
-interface Verified {
-  report: VerifyReport;
-  /** Where the next sample begins; undefined when that does not change. */
-  cursor: VerifyCursor | undefined;
-}
-
-async function verifyLeased(repository: Repository, options: VerifyOptions): Promise<Verified> {
+async function verifyLeased(
+  repository: Repository,
+  record: ReadRecord,
+  options: VerifyOptions,
+): Promise<VerifyReport> {
   const startedAt = new Date().toISOString();
   const storage = repository.storage.until(options.signal);
-  const { points, damaged: damagedPoints } =
-    options.point === undefined
-      ? await listPoints(storage)
-      : { points: [await findPoint(storage, options.point)], damaged: [] };
+  const list = await listPoints(storage);
+  const point = await options.findPoint?.(storage);
+  const { points, damaged: damagedPoints } = point === undefined ? list : { points: [point], damaged: [] };
   const loaded = await loadIndex(storage, { condemned: "last" });
   const { damaged: damagedKeys } = await listKeys(storage, repository.config.id);
-  const problems = [...damagedKeys, ...damagedPoints, ...loaded.problems];
-  const findings = await walkPoints(points, { storage, loaded, causeOf: () => undefined });
-  problems.push(...findings.problems, ...lostSegments(loaded, findings.needed));
+  const unreadable = point === undefined ? await findUnreadable(storage, ["locks/", "prune/"]) : [];
+  const problems = [...damagedKeys, ...damagedPoints, ...unreadable, ...loaded.problems];
+  const onFalseSegment = (problem: BlockferryError) => problems.push(problem);
+  const findings = await walkPointsInPacks(points, { storage, loaded, onFalseSegment });
+  const { problems: breaks, uncheckedTombstones } =
+    point === undefined
+      ? await verifyHistory(storage, list, options.tombstoneKey)
+      : { problems: [], uncheckedTombstones: 0 };
+  problems.push(...breaks, ...findings.problems, ...lostSegments(loaded, findings.needed));
 
-  const cursor = await readVerifyCursor(storage);
-  const selected = selectPacks(loaded, { ...options, cursor, startedAt, needed: findings.needed });
+  const needed = findings.needed;
+  const selected = selectPacks(loaded, { ...options, point: point?.id, record, startedAt, needed });
   const selection = selected.packs;
   const proven = new SharedArrayBuffer(loaded.index.size);
   problems.push(...(await readPacks(repository, loaded, { ...options, selection, proven })));
 
-  const lost = lostEntries(loaded, selection, new Uint8Array(proven));
-  problems.push(...misplacedChunks(loaded, lost, problems));
+  const provenPlaces = new Uint8Array(proven);
+  const bad = badPlaces(loaded, selection, provenPlaces);
+  problems.push(...misplacedChunks(loaded, bad, problems));
+  const lost = await lostChunks(loaded, bad, { storage, needed: findings.needed, proven: provenPlaces });
   const { damaged } =
-    lost.count() === 0
+    lost.size === 0
       ? findings
       : await walkPoints(points, { storage, loaded, causeOf: causesOf(loaded, lost, problems) });
   const everyPointWhole = damaged.length === 0 && damagedPoints.length === 0;
   const isNote = ({ code }: BlockferryError) => everyPointWhole && code === "PackMissing";
+  const removed = removedMeanwhile(loaded);
+  const isExpected = (problem: BlockferryError) => everyPointWhole && removed(problem);
   const report: VerifyReport = {
     startedAt,
     ...sizesOf(points, loaded, selection),
-    readSince: (selected.cursor ?? cursor)?.readSince ?? null,
-    problems: withoutRepeats(problems.filter((problem) => !isNote(problem))),
+    uncheckedTombstones,
+    readSince: (selected.cursor ?? record.cursor)?.readSince ?? null,
+    problems: withoutRepeats(problems.filter((problem) => !isNote(problem) && !isExpected(problem))),
     notes: problems.filter(isNote),
+    future: points.flatMap(({ id }) => list.future.get(id) ?? []),
     damaged,
   };
-  return { report, cursor: selected.cursor };
+  record.cursor = selected.cursor ?? record.cursor;
+  record.keepOnly(loaded.packBytes.keys());
+  const damagedObjects = new Set(problems.map(({ object }) => object));
+  record.note(selection.map(({ id }) => ({ id, isDamaged: damagedObjects.has(packKey(id)) })));
+  return report;
+}
+
+/** Whether a problem is only that `prune` removed a pack that it had condemned before this run started. */
+function removedMeanwhile({ condemnedPacks }: LoadedIndex): (problem: BlockferryError) => boolean {
+  const condemnedKeys = new Set([...condemnedPacks].map(packKey));
+  return ({ code, object }) => code === "ObjectNotFound" && condemnedKeys.has(object ?? "");
 }
 
 function sizesOf(points: RecoveryPoint[], { packBytes }: LoadedIndex, selection: PackToRead[]) {
@@ -124,17 +159,22 @@ function totalBytes(objects: { sizeBytes: number }[]): number {
   return objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
-/** Where it cannot be written, the next run reads the same packs again. */
-async function keepCursor(storage: Storage, cursor: VerifyCursor, watcher: RunWatcher): Promise<void> {
+/** Saves the record. If it cannot be written, the next run reads the same packs again. */
+async function keepRecord(record: ReadRecord, watcher: RunWatcher): Promise<void> {
   try {
-    await writeVerifyCursor(storage, cursor);
+    await record.save();
   } catch (error) {
-    if (!(error instanceof BlockferryError) || error.code === "Interrupted") throw error;
-    watcher.notice(`The next sample begins where this one did: ${error.message}`);
+    if (systemErrorCode(error) === undefined && !(error instanceof RefusedPath)) throw error;
+    watcher.notice(
+      `The next sample begins where this one did, and damage that was found is not remembered: ${(error as Error).message}. BLOCKFERRY_STATE_DIR names another folder.`,
+    );
   }
 }
 
-/** A recovery point is written after its index, so a pack that it needs and no segment names has lost its segment. */
+/**
+ * Returns a problem for each needed pack without a segment: a point is written after its index, so the
+ * segment is lost.
+ */
 function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: NumberSet): BlockferryError[] {
   const unindexed = new Set(unindexedPacks.map(({ id }) => id));
   const concerned = new Set<string>();

@@ -3,6 +3,8 @@ import { NumberSet } from "../../foundation/number-set.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
 import { loadBlockMap } from "../../repository/block-map.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
+import type { ChunkIndex } from "../../repository/chunk-index.js";
+import { type ChunkSearch, withHiddenChunks } from "../../repository/hidden-chunks.js";
 import type { LoadedIndex } from "../../repository/load-index.js";
 import { packKey } from "../../repository/pack-format.js";
 import { readChunk } from "../../repository/read-chunk.js";
@@ -10,37 +12,53 @@ import { pointKey, type RecoveryPoint, type RecoveryPointVolume } from "../../re
 import type { Storage } from "../../repository/storage/storage.js";
 import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
 
-/** What bytes are lost with. */
+/** The cause of a loss: the object that lost or damaged the bytes. */
 export interface LossCause {
-  /** Key of a pack, or of the point itself where nothing tells which pack held them. */
+  /** Key of a pack, or of the point itself if the pack that held the bytes is unknown. */
   object: string;
-  /** Where a damaged chunk stands in the pack; absent where more is lost than one chunk. */
+  /** Offset of a damaged chunk in the pack; absent if more than one chunk is lost. */
   objectOffset?: number | undefined;
 }
 
-/** Bytes of a volume, in a recovery point, that are lost. */
+/** Lost bytes of a volume in a recovery point. */
 export interface DamagedRange extends ByteRange, LossCause {
   point: string;
   volume: string;
 }
 
-/** What a walk over recovery points has found so far. */
+/** The findings of a walk over recovery points so far. */
 export interface Findings {
   /** Index entries of the chunks and block-map nodes that the points need. */
   needed: NumberSet;
   damaged: DamagedRange[];
-  /** What is wrong, as far as no problem of the index says it. */
+  /** Problems that the index does not already report. */
   problems: BlockferryError[];
 }
 
 export interface WalkOptions {
   storage: Storage;
   loaded: LoadedIndex;
-  /** Tells chunks that are in the index and yet known to be lost, and with what; undefined for all others. */
+  /** Returns the cause for an indexed chunk that is known to be lost; undefined for all others. */
   causeOf(entry: number): LossCause | undefined;
 }
 
-/** Walks the block maps of recovery points, and finds the chunks that they need and the ranges that they have lost. */
+/** Walks points, and searches the packs for chunks that the index lacks. */
+export function walkPointsInPacks(
+  points: RecoveryPoint[],
+  options: Omit<WalkOptions, "causeOf"> & Pick<ChunkSearch<Findings>, "onFalseSegment">,
+): Promise<Findings> {
+  const { storage, loaded, onFalseSegment } = options;
+  return withHiddenChunks(storage, loaded, {
+    attempt: () => walkPoints(points, { storage, loaded, causeOf: () => undefined }),
+    isComplete: ({ damaged }) => damaged.length === 0,
+    onFalseSegment,
+  });
+}
+
+/**
+ * Walks the block maps of recovery points.
+ * @returns the chunks that the points need, the lost ranges and the problems
+ */
 export async function walkPoints(points: RecoveryPoint[], options: WalkOptions): Promise<Findings> {
   const findings: Findings = {
     needed: NumberSet.below(options.loaded.index.size),
@@ -69,11 +87,14 @@ async function walkVolume(
     const pack = loaded.lost.packOf(id);
     return pack === undefined ? unexplained : { object: packKey(pack) };
   };
+  const hasLength = lengthTest(index);
   const chunks = await loadBlockMap(Buffer.from(volume.root, "hex"), count, {
     index,
     readChunk: (entry) => {
       findings.needed.add(entry);
-      return readChunk(storage, index, packs, entry);
+      return readChunk(storage, index, packs, entry, (error) =>
+        findings.problems.push(asBlockferryError(error)),
+      );
     },
     onMissingChunk: (position, id) => losses.add(position, 1, lostWith(id)),
     onMissingNode: (position, length, thrown) => {
@@ -93,25 +114,43 @@ async function walkVolume(
     const expected = Math.min(CHUNK_BYTES, volume.sizeBytes - position * CHUNK_BYTES);
     const cause = causeOf(entry);
     if (cause !== undefined) losses.add(position, 1, cause);
-    else if (index.record(entry).rawBytes !== expected) losses.add(position, 1, unexplained);
+    else if (!hasLength(entry, expected)) losses.add(position, 1, unexplained);
   });
   for (const range of losses.ranges()) {
     findings.damaged.push({ point: point.id, volume: volume.name, ...range });
   }
 }
 
-/** Names a cause; the same for whatever is lost with the same. */
+/**
+ * Returns a test whether any place of a chunk has a length. Answers beyond the first place are cached, as a
+ * chunk can have many places and positions.
+ */
+function lengthTest(index: ChunkIndex): (entry: number, rawBytes: number) => boolean {
+  const answers = new Map<string, boolean>();
+  return (entry, rawBytes) => {
+    if (index.record(entry).rawBytes === rawBytes) return true;
+    const key = `${entry} ${rawBytes}`;
+    const answer = answers.get(key) ?? index.hasLength(entry, rawBytes);
+    answers.set(key, answer);
+    return answer;
+  };
+}
+
+/** Returns the same key for equal causes. */
 export function causeKey({ object, objectOffset }: LossCause): string {
   return `${object} ${objectOffset ?? ""}`;
 }
 
-/** What a volume has lost with what. */
+/** The lost ranges of a volume, by cause. */
 class Losses {
   private readonly byCause = new Map<string, { cause: LossCause; ranges: ByteRange[] }>();
 
   constructor(private readonly sizeBytes: number) {}
 
-  /** @param position first chunk; @param count chunks */
+  /**
+   * @param position number of the first chunk
+   * @param count number of chunks
+   */
   add(position: number, count: number, cause: LossCause): void {
     const offset = position * CHUNK_BYTES;
     const range = { offset, length: Math.min(this.sizeBytes - offset, count * CHUNK_BYTES) };
@@ -120,7 +159,7 @@ class Losses {
     else known.ranges.push(range);
   }
 
-  /** In the order of the volume. */
+  /** Returns the ranges in the order of the volume. */
   ranges(): (ByteRange & LossCause)[] {
     return [...this.byCause.values()]
       .flatMap(({ cause, ranges }) => mergeRanges(ranges).map((range) => ({ ...range, ...cause })))

@@ -10,21 +10,27 @@ import {
   resticEnvironment,
 } from "../tools.js";
 
-/** A backup program under measurement, for block devices: these are read from the device, and restored to one or to a file. */
+/**
+ * A backup program under measurement, for block devices.
+ * It reads from a device, and restores to a device or a file.
+ */
 export interface DeviceTool {
   name: string;
-  /** Replaces the repository by an empty one. */
+  /** Replaces the repository with an empty one. */
   reset(): Promise<void>;
   backup(device: string): Promise<Measured>;
   /** Restores the newest backup. */
   restore(target: string): Promise<Measured>;
 }
 
-/** How a command is measured: `cold`, or `warm`, with whatever is in the page cache already. */
+/** Measures a command: `cold` empties the page cache first, `warm` leaves it as it is. */
 export type Measuring = typeof cold;
 export const warm: Measuring = (measuring, _program, command, options) => measuring(command, options);
 
-/** A shell runs the rest of the command with this device as its standard input, or with this target as its output. */
+/**
+ * A shell runs the rest of the command with this device as its standard input, or with this target as its
+ * output.
+ */
 const FROM = ["sh", "-c", 'exec "$@" < "$0"'];
 const TO = ["sh", "-c", 'exec "$@" > "$0"'];
 
@@ -49,7 +55,7 @@ export function blockferryOnDevice(
   };
 }
 
-/** Only for repositories in folders. */
+/** Measures borg, only with repositories in folders. */
 export function borgOnDevice(place: Place, workFolder: string, measuring: Measuring): DeviceTool {
   const repo = place.url;
   const env = borgEnvironment(workFolder);
@@ -67,7 +73,7 @@ export function borgOnDevice(place: Place, workFolder: string, measuring: Measur
   };
 }
 
-/** restic reads no device, but it does read its standard input. */
+/** Measures restic, which cannot read a device, but reads its standard input. */
 function resticOnDevice(place: Place, workFolder: string, measuring: Measuring): DeviceTool {
   const env = { ...place.env, ...resticEnvironment(workFolder) };
   const restic = ["restic", "--repo", place.url, "--quiet"];
@@ -83,7 +89,7 @@ function resticOnDevice(place: Place, workFolder: string, measuring: Measuring):
   };
 }
 
-/** Those that can store in such a place, ours aside. */
+/** Returns the other tools that can store in such a place. */
 export function otherTools(
   kind: "directory" | "s3",
   place: (name: string) => Place,

@@ -12,7 +12,7 @@ export interface Timed {
 
 export interface SweptBackup extends Timed {
   threads: number;
-  /** Reads in flight, for each thread. */
+  /** Reads in flight for each thread. */
   queueDepth: number;
 }
 
@@ -23,12 +23,12 @@ export interface SweptRestore extends Timed {
 interface ToolTimes {
   name: string;
   backup: Timed;
-  /** Of the same once more, when nothing has changed. */
+  /** A second backup without changes. */
   again: Timed;
   restore: Timed;
 }
 
-/** All that a run found; it is in its page as JSON. */
+/** All figures of a run, which its page contains as JSON. */
 export interface DeviceFigures {
   version: 1;
   kind: "bench";
@@ -41,14 +41,14 @@ export interface DeviceFigures {
   fio: SpeedAt[];
   tuning: Tuning;
   backups: SweptBackup[];
-  /** The fastest of these, as its own report tells it. */
+  /** The figures of the fastest of these backups, from its own report. */
   best: BackupFigures;
   restores: SweptRestore[];
-  /** Ours with the best options, then the others. */
+  /** blockferry with the best options, then the other tools. */
   tools: ToolTimes[];
 }
 
-/** The one that took least, by its median. */
+/** Returns the fastest entry, by its median. */
 export function fastest<T extends Timed>(all: T[]): T {
   const [first] = all.toSorted((a, b) => median(a.wallSeconds) - median(b.wallSeconds));
   if (first === undefined) throw new RangeError("nothing was measured");

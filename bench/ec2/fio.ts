@@ -10,8 +10,9 @@ interface FioOutput {
 }
 
 /**
- * What the device gives to fio with more and more reads in flight, in the size and the way in which a backup reads. Each depth begins at another place: what a
- * volume that loads lazily was read once is fast afterwards.
+ * Returns the speed of the device under fio, by reads in flight.
+ * Size and pattern of the reads are those of a backup. Each depth starts at another offset, because a lazily
+ * loaded volume is fast where it was read before.
  */
 export async function sweepWithFio(device: string, depths: number[], seconds: number): Promise<SpeedAt[]> {
   const speeds: SpeedAt[] = [];

@@ -52,7 +52,7 @@ try {
   process.exitCode = exitCodeOf(error);
 }
 
-/** Measures, writes the report, and removes all else. */
+/** Measures, writes the report, and removes everything else. */
 async function benchmark(): Promise<void> {
   refuseNumbers();
   const cores = availableParallelism();
@@ -70,6 +70,7 @@ async function benchmark(): Promise<void> {
   const report = await ReportFile.prepare(options.report);
   const places = await ownPlaces(options);
   const workFolder = await mkdtemp(join(resolve(options.workDir), "blockferry-bench-"));
+  process.env.BLOCKFERRY_STATE_DIR = join(workFolder, "state");
   const removeAll = async () => {
     await places.remove();
     await rm(workFolder, { recursive: true, force: true });
@@ -100,7 +101,8 @@ function refuseNumbers(): void {
 }
 
 /**
- * A file that is there may be dear to somebody; a device is named to be overwritten.
+ * Refuses to overwrite an existing file or the measured device.
+ * A file may be valuable; a device to be overwritten is named on purpose.
  * @throws Usage, SourceNotFound, SourceUnreadable
  */
 async function refuseDevices(): Promise<void> {

@@ -21,10 +21,10 @@ const run = promisify(execFile);
 export interface DeviceBenchOptions {
   /** Only read. */
   device: string;
-  /** Overwritten, if it is there: a file or device. */
+  /** A file or device, which is overwritten if it exists. */
   target: string;
   places: OwnPlaces;
-  /** As the user names it. */
+  /** As given by the user. */
   repository: string;
   workFolder: string;
   measuring: Measuring;
@@ -37,7 +37,10 @@ export interface DeviceBenchOptions {
   tuneSeconds: number;
 }
 
-/** Measures the device by itself, then backups and restores of it, ours with several options and those of other tools. */
+/**
+ * Measures the device itself, then backups and restores of it.
+ * blockferry is measured with several options, then compared with other tools.
+ */
 export async function measureDevice(options: DeviceBenchOptions): Promise<DeviceFigures> {
   const { device, places, rounds, workFolder, measuring } = options;
   const startedAt = new Date().toISOString();
@@ -77,7 +80,7 @@ async function tuneOn(place: Place, { device, tuneSeconds }: DeviceBenchOptions)
   return JSON.parse(stdout) as Tuning;
 }
 
-/** Every number of threads with every queue depth, in turn, each into an empty repository. */
+/** Measures every number of threads with every queue depth, each backup into an empty repository. */
 async function sweepBackups(
   options: DeviceBenchOptions,
 ): Promise<{ backups: SweptBackup[]; reports: Map<string, BackupFigures> }> {
@@ -127,7 +130,10 @@ async function sweepRestores(
   return restores;
 }
 
-/** Tools take turns, round by round; what ours stored stays for what comes next. */
+/**
+ * Compares the tools, which take turns, round by round.
+ * The last backup of blockferry stays for the later measurements.
+ */
 async function compare(
   tools: DeviceTool[],
   { device, target, rounds }: DeviceBenchOptions,
@@ -150,7 +156,10 @@ async function compare(
   return times;
 }
 
-/** A target may be longer than the device. @throws when they differ */
+/**
+ * Compares the device with the target, which may be longer.
+ * @throws when they differ
+ */
 async function expectSame(device: string, target: string, sizeBytes: number): Promise<void> {
   await run("cmp", ["--bytes", String(sizeBytes), device, target]);
 }

@@ -1,30 +1,31 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { allowsInsecureHttp } from "../../command-line/storage-options.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { measure } from "../measure.js";
 import { folderPlace, type Place } from "../place.js";
 
-/** Where the repositories of a benchmark go. */
+/** The location of the benchmark's repositories. */
 export interface RepositoryOptions {
-  /** A folder or `s3://BUCKET/PREFIX`; nothing that is there already is touched. */
+  /** A folder or `s3://BUCKET/PREFIX`; existing objects there are not touched. */
   repo: string;
   region: string | undefined;
   endpointUrl: string | undefined;
   forcePathStyle: boolean;
 }
 
-/** As restic wants to be told; without a Region it asks for the bucket's. */
+/** Returns the server as restic expects it; without a Region restic finds the bucket's Region. */
 function serverOf(region: string | undefined): string {
   return region === undefined ? "https://s3.amazonaws.com" : `https://s3.${region}.amazonaws.com`;
 }
 
-/** Room of the benchmark's own below a place that somebody else may use, too. */
+/** A private folder or prefix of the benchmark, below a place that may have other users. */
 export interface OwnPlaces {
-  /** Path or URL of all of it. */
+  /** Path or URL of the whole folder or prefix. */
   name: string;
   kind: "directory" | "s3";
   place(name: string): Place;
-  /** Removes all that was made. */
+  /** Removes everything that the benchmark created. */
   remove(): Promise<void>;
 }
 
@@ -32,7 +33,8 @@ export async function ownPlaces(options: RepositoryOptions): Promise<OwnPlaces> 
   const own = `bench-${randomBytes(6).toString("hex")}`;
   const { repo, region, endpointUrl, forcePathStyle } = options;
   const addressing = forcePathStyle ? "path" : undefined;
-  const location = parseStorageLocation(repo, { region, endpointUrl, addressing });
+  const allowInsecureHttp = allowsInsecureHttp({ allowInsecureHttp: undefined });
+  const location = parseStorageLocation(repo, { region, endpointUrl, addressing, allowInsecureHttp });
   if (location.kind === "directory") {
     const folder = join(location.path, own);
     const remove = folderPlace(folder).empty;
@@ -58,7 +60,7 @@ export async function ownPlaces(options: RepositoryOptions): Promise<OwnPlaces> 
       ],
       env: {},
       empty: () => removeBelow(`${own}/${name}`),
-      // When a server puts data on disk is not the client's doing.
+      // The client does not control when a server writes data to disk.
       measure,
     }),
     remove: () => removeBelow(own),

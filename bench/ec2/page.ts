@@ -11,7 +11,7 @@ import { attainable, type MeasuredPoint, type Roofs, roofline } from "./roofline
 const TONES = ["first", "second", "third", "fourth"];
 const TOOL_TONES: Record<string, string> = { blockferry: "first", borg: "second", restic: "third" };
 
-/** The report of a benchmark of a device. */
+/** Returns the report of a device benchmark. */
 export function benchPage(figures: DeviceFigures): Markup {
   const { machine, device, sizeBytes, repository, startedAt, rounds, tools } = figures;
   const best = fastest(figures.backups);

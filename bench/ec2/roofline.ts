@@ -3,38 +3,42 @@ import { type Markup, markup } from "../../report/charts/markup.js";
 import { type Axis, Plot } from "../../report/charts/plot.js";
 
 const HEIGHT = 320;
-/** Powers of two that the x axis shows beside the measured point. */
+/** Powers of two that the x axis shows on both sides of the measured point. */
 const AROUND = 2;
-/** What is slower than the fastest by more is drawn at the bottom. */
+/** Rates below the fastest by more doublings than this are drawn at the bottom. */
 const MOST_DOUBLINGS = 12;
 
-/** What each part of the machine could do by itself, in bytes per second. */
+/** The maximum rate of each part of the machine, in bytes per second. */
 export interface Roofs {
-  /** Of the source. */
+  /** Source bytes. */
   device: number;
-  /** Of the source. */
+  /** Source bytes. */
   cpu: number;
-  /** Of what is stored; undefined where it was not measured. */
+  /** Stored bytes; undefined where it was not measured. */
   storage: number | undefined;
 }
 
 export interface MeasuredPoint {
   name: string;
   tone: string;
-  /** Bytes of the source for each that was stored. */
+  /** Source bytes for each stored byte. */
   intensity: number;
-  /** Of the source. */
+  /** Source bytes. */
   bytesPerSecond: number;
 }
 
-/** The most that the roofs allow for data of which so many bytes are stored as one. */
+/**
+ * Returns the highest rate that the roofs allow, in source bytes per second.
+ * @param intensity source bytes for each stored byte
+ */
 export function attainable({ device, cpu, storage }: Roofs, intensity: number): number {
   return Math.min(device, cpu, storage === undefined ? Number.POSITIVE_INFINITY : storage * intensity);
 }
 
 /**
- * A roofline (Williams, Waterman and Patterson, 2009): what the machine allows over how much the data shrink, both axes logarithmic.
- * Device and processor are flat roofs, since each byte is read and hashed; the way to the repository is a slope.
+ * Draws a roofline (Williams, Waterman and Patterson, 2009), with logarithmic axes.
+ * It shows the maximum rate of the machine over the reduction of the data. Device and processor are flat
+ * roofs, because each byte is read and hashed; the path to the repository is a slope.
  */
 export function roofline(name: string, roofs: Roofs, points: MeasuredPoint[]): Markup {
   const shown = [0, ...points.map(({ intensity }) => Math.log2(intensity))];
@@ -48,7 +52,7 @@ export function roofline(name: string, roofs: Roofs, points: MeasuredPoint[]): M
   const plot = new Plot(HEIGHT, xAxis(first, last), yAxis(bottom, top));
   const at = (exponent: number, rate: number) =>
     `${plot.x(exponent - first).toFixed(1)} ${plot.y(Math.max(bottom, Math.log2(rate)) - bottom).toFixed(1)}`;
-  /** Where the slope reaches a rate, within the chart. */
+  /** Returns where the slope reaches a rate, within the chart. */
   const reach = (rate: number) => Math.min(last, Math.max(first, Math.log2(rate / slope(0))));
   const line = (style: string, exponents: number[], rateOf: (exponent: number) => number) =>
     markup`<path class="${style}" d="M${exponents.map((exponent) => at(exponent, rateOf(exponent))).join("L")}"/>`;

@@ -12,7 +12,10 @@ const THREADS = 2;
 const QUEUE_DEPTH = 16;
 const MIB = 2 ** 20;
 
-/** Backs up the ext4 image to a real S3 server on this machine and restores it, with blockferry and restic in turn. */
+/**
+ * Measures backup and restore of the ext4 image with a real S3 server on this machine.
+ * blockferry and restic take turns.
+ */
 export async function compareOnS3(options: Omit<CompareOptions, "tools">): Promise<void> {
   const { report, image, rounds, workFolder } = options;
   heading("ext4 image of system files, to versitygw on this machine");

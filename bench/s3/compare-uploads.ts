@@ -9,7 +9,10 @@ import { UPLOAD_WAYS, type UploadWay } from "./upload-ways.js";
 const run = promisify(execFile);
 const UPLOAD = fileURLToPath(new URL("./upload-main.js", import.meta.url));
 
-/** Uploads the same parts in several ways, in turn, to a server that costs nothing: CPU time of the client alone. */
+/**
+ * Measures the client's CPU time for uploading the same parts in several ways.
+ * The ways take turns, and the server takes almost no CPU time.
+ */
 export async function compareUploads({ report, rounds }: { report: Report; rounds: number }): Promise<void> {
   heading("uploading parts of 8 MiB to a null sink, MB per CPU second");
   const ways = Object.keys(UPLOAD_WAYS) as UploadWay[];
@@ -42,7 +45,7 @@ export async function compareUploads({ report, rounds }: { report: Report; round
   });
 }
 
-/** In a process of its own, so that nothing but the upload counts. */
+/** Measures one way in a process of its own, so that only the upload counts. */
 async function speedOf(way: UploadWay, endpointUrl: string): Promise<number> {
   const env = { ...process.env, ...S3_ENVIRONMENT };
   const { stdout } = await run(process.execPath, [UPLOAD, way, endpointUrl], { env });

@@ -1,8 +1,8 @@
-"""An S3 server that answers at once and forgets the bytes of packs and parts. Other objects are kept in memory, so that a backup
-finds its repository. It checks nothing: no signatures, no checksums. Prints its port.
+"""An S3 server that answers at once and drops the bytes of packs and parts. Prints its port.
 
-It is Python for one flag: with MSG_TRUNC Linux drops received bytes without copying them (tcp(7)), so the server takes next to
-nothing from a machine whose every core the client is to have."""
+It keeps other objects in memory, so that a backup finds its repository. It checks neither signatures nor
+checksums. It is written in Python for one flag: with MSG_TRUNC Linux drops received bytes without copying them
+(tcp(7)). So the server takes almost no CPU time from the client."""
 
 import re
 import socket
@@ -11,7 +11,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 objects = {}
-# Bytes that are dropped leave it as it is.
+# Dropped bytes are not written to this buffer.
 NOWHERE = bytearray(8 * 1024 * 1024)
 
 
@@ -43,7 +43,7 @@ class NullSink(BaseHTTPRequestHandler):
         self.answer(200, f"<{name}Result><UploadId>0</UploadId><ETag>0</ETag></{name}Result>")
 
     def do_DELETE(self):
-        """An object, or everything below a path that ends with a slash."""
+        """Deletes an object, or everything below a path that ends with a slash."""
         path, _ = self.target()
         for key in list(objects):
             if key == path or (path.endswith("/") and key.startswith(path)):
@@ -92,7 +92,7 @@ class NullSink(BaseHTTPRequestHandler):
             left -= dropped
 
     def discard_chunked(self):
-        """The SDK streams that way what it computes a checksum of."""
+        """Drops a chunked body, which the SDK sends when it computes a checksum while streaming."""
         while (size := int(self.rfile.readline().split(b";")[0], 16)) > 0:
             self.rfile.read(size + 2)
         while self.rfile.readline().strip():

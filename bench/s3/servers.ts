@@ -11,30 +11,29 @@ import { measure } from "../measure.js";
 import type { Place } from "../place.js";
 
 const NULL_SINK = fileURLToPath(new URL("../../../bench/s3/null-sink.py", import.meta.url));
-/** Where scripts/s3-servers.sh installs it. */
+/** The path where scripts/s3-servers.sh installs versitygw. */
 const VERSITYGW = fileURLToPath(new URL("../../../.tools/versitygw-v1.8.0/versitygw", import.meta.url));
 const START_DEADLINE_MS = 10_000;
 
 export const BUCKET = "bench-bucket";
 
-/** What clients of the servers need in their environment. */
+/** The environment of the servers' clients. */
 export const S3_ENVIRONMENT = {
   AWS_ACCESS_KEY_ID: "AKIABENCHMARKING0000",
   AWS_SECRET_ACCESS_KEY: "bench/secret/key",
   AWS_REGION: "us-east-1",
   AWS_EC2_METADATA_DISABLED: "true",
-  AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
 };
 
 /** An S3 server in a process of its own, with one bucket. */
 export interface S3Server {
   endpointUrl: string;
-  /** A place for a repository, at a prefix of the bucket. */
+  /** Returns the place of a repository, at a prefix of the bucket. */
   place(prefix: string): Place;
   stop(): Promise<void>;
 }
 
-/** Answers at once and keeps nothing of packs, so that what is measured is the client alone. */
+/** Starts a server that answers at once and drops packs, so that only the client is measured. */
 export async function startNullSink(): Promise<S3Server> {
   const server = spawnWithParent("python3", [NULL_SINK], { stdio: ["ignore", "pipe", "inherit"] });
   const [port] = (await once(server.stdout as Readable, "data")) as [Buffer];
@@ -52,7 +51,7 @@ export async function isVersitygwInstalled(): Promise<boolean> {
   );
 }
 
-/** A real server, which keeps objects as files. */
+/** Starts a real server, which stores objects as files. */
 export async function startVersitygw(dataFolder: string): Promise<S3Server> {
   const port = await freePort();
   await mkdir(join(dataFolder, BUCKET), { recursive: true });
@@ -82,7 +81,7 @@ function describe(
       blockferryOptions: ["--repo", `s3://${BUCKET}/${prefix}`, "--force-path-style"],
       env: { ...S3_ENVIRONMENT, AWS_ENDPOINT_URL: endpointUrl },
       empty: emptyOf(prefix),
-      // When a server puts data on disk is not the client's doing.
+      // The client does not control when a server writes data to disk.
       measure,
     }),
     stop: async () => {

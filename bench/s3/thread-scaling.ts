@@ -11,7 +11,7 @@ import { startNullSink } from "./servers.js";
 import { PART_BYTES } from "./upload-ways.js";
 
 const THREADS = [1, 2, 4, 8, 16];
-/** Files there are in memory. */
+/** Files in this folder are in memory. */
 const MEMORY_FOLDER = "/dev/shm";
 const QUEUE_DEPTH = 16;
 const MIB = 2 ** 20;
@@ -22,7 +22,10 @@ export interface ScalingOptions {
   rounds: number;
 }
 
-/** Backs the image up to a null sink with more and more threads: neither disk nor server is the limit, if memory can hold the image. */
+/**
+ * Backs up the image to a null sink with more and more threads.
+ * Neither disk nor server is the limit, if memory has room for the image.
+ */
 export async function measureScaling({ report, image, rounds }: ScalingOptions): Promise<void> {
   heading("threads, ext4 image in memory to a null sink");
   const threads = THREADS.filter((count) => count <= availableParallelism());
@@ -85,7 +88,7 @@ interface MemoryRuns {
   cipherBytes: number;
 }
 
-/** The most memory of all rounds, and what the formula of docs/architecture.md says. */
+/** Reports the peak memory of all rounds, and compares it with the formula in docs/architecture.md. */
 function addMemory(report: Report, { kind, runs, ...size }: MemoryRuns): void {
   const shares = [...runs].map(([threads, rounds]) => {
     const name = `S3, ${threads} threads, ${kind}`;
@@ -103,7 +106,7 @@ function addMemory(report: Report, { kind, runs, ...size }: MemoryRuns): void {
   });
 }
 
-/** A copy of the image in memory, where that has room for it, or else the image itself. */
+/** Copies the image to memory if there is room, else returns the image itself. */
 async function inMemory(image: string): Promise<{ path: string; remove(): Promise<void> }> {
   const { size } = await stat(image);
   const folder = await statfs(MEMORY_FOLDER).catch(() => undefined);

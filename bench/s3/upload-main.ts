@@ -1,13 +1,13 @@
 import { randomFillSync } from "node:crypto";
 import { makeParts, PART_BYTES, UPLOAD_WAYS, type UploadWay } from "./upload-ways.js";
 
-/** As many as a pack has. */
+/** As many parts as a pack has. */
 const PARTS_PER_OBJECT = 8;
-/** Until the compiler has done most of its work. */
+/** Time for the compiler to do most of its work. */
 const WARM_UP_SECONDS = 1;
 const MEASURED_SECONDS = 3;
 
-/** What one way of uploading took, of all threads of the process. */
+/** The cost of one way of uploading, over all threads of the process. */
 export interface UploadCost {
   bytes: number;
   cpuSeconds: number;

@@ -7,12 +7,12 @@ import { Upload } from "@aws-sdk/lib-storage";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { BUCKET } from "./servers.js";
 
-/** Of blockferry's uploads; the other ways take the same. */
+/** Part size of blockferry's uploads; the other ways use the same. */
 export const PART_BYTES = 8 * 1024 * 1024;
-/** What a backup thread has in flight at most, and lib-storage's default. */
+/** The maximum of a backup thread, and lib-storage's default. */
 const PARTS_IN_FLIGHT = 4;
 
-/** A part and its CRC-32, which a backup knows from those of the chunks. */
+/** A part and its CRC-32, which a backup computes from the CRC-32s of the chunks. */
 export interface Part {
   body: Buffer;
   crc32: number;
@@ -21,7 +21,7 @@ export interface Part {
 /** Uploads an object that consists of these parts. */
 type UploadObject = (key: string, parts: Part[]) => Promise<void>;
 
-/** Ways to upload the same parts. Each makes its client once. */
+/** Ways to upload the same parts. Each creates its client once. */
 export const UPLOAD_WAYS = {
   "http.request": uploadBare,
   blockferry: (endpoint) => uploadAsBackup(endpoint, (part) => part.crc32),
@@ -33,7 +33,7 @@ export const UPLOAD_WAYS = {
 
 export type UploadWay = keyof typeof UPLOAD_WAYS;
 
-/** The least that any way costs: http, and nothing else. */
+/** Uploads over bare HTTP, which is the minimum cost of any way. */
 async function uploadBare(endpoint: string): Promise<UploadObject> {
   const agent = new Agent({ keepAlive: true });
   return (key, parts) =>
@@ -70,7 +70,7 @@ async function uploadWithLibStorage(
   const client = new S3Client({ endpoint, forcePathStyle: true, ...config });
   let made: { parts: Part[]; body: Readable | Buffer } | undefined;
   return async (key, parts) => {
-    // A Buffer is made once, before the clock runs; a stream can be read only once.
+    // A Buffer is built once, before the clock runs; a stream can be read only once.
     if (made?.parts !== parts || made.body instanceof Readable) {
       made = { parts, body: bodyOf(parts.map(({ body }) => body)) };
     }
@@ -91,7 +91,7 @@ async function inFlight(parts: Part[], send: (part: Part, number: number) => Pro
   await Promise.all(Array.from({ length: PARTS_IN_FLIGHT }, slot));
 }
 
-/** Parts of random bytes with their checksums. */
+/** Returns parts with their checksums. */
 export function makeParts(count: number, fill: (part: Buffer) => Buffer): Part[] {
   return Array.from({ length: count }, () => {
     const body = fill(Buffer.allocUnsafeSlow(PART_BYTES));

@@ -14,7 +14,10 @@ export function noRegion(name: PartyName, { profile }: Access): BlockferryError 
   });
 }
 
-/** GetCallerIdentity takes no permission, so what is refused is to assume the role. */
+/**
+ * Returns the error for a role that could not be assumed.
+ * GetCallerIdentity needs no permission, so a denial concerns AssumeRole.
+ */
 export function roleRefused(
   name: PartyName,
   role: string,

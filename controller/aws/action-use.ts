@@ -1,6 +1,6 @@
 export type PartyName = "source" | "worker";
 
-/** What an action is about; iam-policy/resources.ts gives the ARNs and conditions. */
+/** The resource of an action; iam-policy/resources.ts gives the ARNs and conditions. */
 export type ResourceKind =
   | "any"
   | "source-instance"
@@ -24,14 +24,17 @@ export type ResourceKind =
   | "volume-key"
   | "own-keys";
 
-/** One action that a step takes, by whom and on what: the steps run by it, and the policies are made of it. */
+/**
+ * One action of a step, with its party and resource.
+ * The steps are limited to these actions, and the IAM policies are built from them.
+ */
 export interface ActionUse {
   party: PartyName;
   action: `${"ec2" | "kms" | "iam"}:${string}`;
   on: ResourceKind;
-  /** For `ec2:CreateTags`: the action that makes what is tagged, in the same call. */
+  /** For `ec2:CreateTags`: the action that creates the tagged resource, in the same call. */
   creating?: ActionUse["action"];
-  /** `check` says more with it; a backup does without. */
+  /** `check` reports more with this permission; a backup works without it. */
   optional?: true;
 }
 
@@ -39,7 +42,7 @@ export function use(party: PartyName, action: ActionUse["action"], ...on: Resour
   return on.map((kind) => ({ party, action, on: kind }));
 }
 
-/** An action that makes something, and gives it its tags. */
+/** Returns the uses of an action that creates a resource and tags it. */
 export function making(party: PartyName, action: ActionUse["action"], on: ResourceKind): ActionUse[] {
   return [
     { party, action, on },
@@ -47,7 +50,10 @@ export function making(party: PartyName, action: ActionUse["action"], on: Resour
   ];
 }
 
-/** What EBS does with a key in the name of who copies a snapshot or makes a volume. AWS: "Requirements for Amazon EBS encryption". */
+/**
+ * Actions that EBS performs with a key on behalf of the caller, who copies a snapshot or creates a volume.
+ * AWS: "Requirements for Amazon EBS encryption".
+ */
 export const EBS_KEY_ACTIONS = [
   "kms:DescribeKey",
   "kms:CreateGrant",

@@ -8,20 +8,24 @@ import type { Party } from "./party.js";
 import { poll } from "./poll.js";
 import { volumeKind } from "./volumes.js";
 
-/** A volume that is to be attached to an instance that is no worker. */
+/** A volume to attach to an instance that is not a worker. */
 export interface Attachable {
   /** Name of the volume in the recovery point. */
   of: string;
   volumeId: string;
-  /** The device name that it had; null where that is not known. */
+  /** The recorded device name; null where it is not known. */
   name: string | null;
-  /** A root volume has its name or none, as an instance boots from one name alone. Others take a free one where theirs is not free. */
+  /**
+   * `root`: attached only under `name`, because an instance boots from that name alone.
+   * `data`: attached under another free name where `name` is taken.
+   */
   as: "root" | "data";
 }
 
 /**
- * Attaches volumes to an instance that is no worker. What is attached there already is left as it is.
- * @returns the device name of each, by the volume's name in the recovery point
+ * Attaches volumes to an instance that is not a worker.
+ * Volumes that are attached there already stay as they are.
+ * @returns the device name of each volume, by its name in the recovery point
  * @throws AttachFailed, WaitTimedOut
  */
 export async function attachRestored(
@@ -57,7 +61,11 @@ async function attachmentOf({ plan }: StepContext, party: Party, instanceId: str
   );
 }
 
-/** @throws AttachFailed when no name is free; WaitTimedOut when the root's is not, which may have been detached a moment ago */
+/**
+ * Attaches one volume.
+ * It waits for the name of a root volume, which may have been detached a moment ago.
+ * @throws AttachFailed when no name is free; WaitTimedOut when the name of a root volume stays taken
+ */
 async function attach(context: StepContext, party: Party, instanceId: string, volume: Attachable) {
   const isAttached = () => attachUnderFreeName(party, instanceId, volume);
   if (volume.as === "data") {
@@ -69,7 +77,11 @@ async function attach(context: StepContext, party: Party, instanceId: string, vo
   await poll(wait, async () => (await isAttached()) || undefined);
 }
 
-/** Takes the first name that is free; where somebody else is faster, the next one. @returns whether one was */
+/**
+ * Attaches a volume under the first free name of its candidates.
+ * When another caller takes that name first, the next one is tried.
+ * @returns whether a name was free
+ */
 async function attachUnderFreeName(party: Party, InstanceId: string, volume: Attachable): Promise<boolean> {
   const { volumeId: VolumeId } = volume;
   const tried: string[] = [];
@@ -89,7 +101,11 @@ async function attachUnderFreeName(party: Party, InstanceId: string, volume: Att
   }
 }
 
-/** A data volume never asks for a name of root volumes: an instance that is stopped without its root would boot from it. */
+/**
+ * Returns the free device names that suit a volume.
+ * A data volume never gets a root device name: an instance that is stopped without its root would boot from
+ * it.
+ */
 function namesFor(instance: Instance, { name, as }: Attachable): string[] {
   const isFree = name !== null && !usesDeviceName(instance, name);
   if (as === "root") return isFree ? [name] : [];

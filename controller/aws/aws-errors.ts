@@ -1,45 +1,52 @@
 import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
+import { withoutResponse, withoutSecrets } from "../../foundation/without-secrets.js";
 import { isTransient } from "../../repository/storage/s3/transient.js";
 
-/** What was asked, by whom, about what. */
+/** An AWS call: its action, caller and object. */
 export interface Call {
-  /** `ec2:CreateVolume` */
+  /** For example `ec2:CreateVolume`. */
   action: string;
-  /** ARN of the one who asked. */
+  /** ARN of the caller. */
   principal: string;
   object: string;
 }
 
-/** The error code that AWS gave, as `InvalidVolume.NotFound`. */
+/** Returns the error code of AWS, for example `InvalidVolume.NotFound`. */
 export function awsCode(error: unknown): string {
   const cause = error instanceof BlockferryError ? error.cause : error;
   return cause instanceof Error ? cause.name : "";
 }
 
-/** Whether AWS says that it does not know the resource, or does not know it yet. */
+/** Returns whether AWS does not know the resource, or does not know it yet. */
 export function isNotFound(error: unknown): boolean {
   return /NotFound(Exception)?$|\.Unknown$/.test(awsCode(error));
 }
 
-/** Whether AWS refuses what it understood. */
+/** Returns whether AWS denies the caller permission. */
 export function isDenied(error: unknown): boolean {
   return DENIED.test(awsCode(error));
 }
 
-/** Whether credentials were valid for some time only, or cannot be got at the moment: they may be better when asked for again. */
+/**
+ * Returns whether credentials have expired or cannot be loaded at the moment.
+ * New credentials may work.
+ */
 export function haveExpired(error: unknown): boolean {
   return EXPIRED.test(awsCode(error));
 }
 
-/** Whether a call may well succeed when it is made again: the network, AWS or the credentials fail for now. */
+/**
+ * Returns whether the error is transient.
+ * Such an error is a failure of the network, of AWS or of the credentials.
+ */
 export function isPassing(error: unknown): boolean {
   const name = awsCode(error);
-  // EC2 answers with a server error; but what it has not got, it has not got a second later either.
+  // EC2 reports missing capacity as a server error, but a retry a second later does not help.
   if (NO_CAPACITY.test(name)) return false;
   return isTransient(error) || THROTTLED.test(name) || UNAVAILABLE.test(name) || EXPIRED.test(name);
 }
 
-/** Whether a device name that was asked for is in use at the instance. */
+/** Returns whether the requested device name is in use on the instance. */
 export function isDeviceNameTaken(error: unknown): boolean {
   const isAboutName = error instanceof Error && /already in use|device/i.test(error.message);
   return awsCode(error) === "InvalidParameterValue" && isAboutName;
@@ -54,12 +61,13 @@ const THROTTLED =
   /^(RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException|EC2ThrottledException|SnapshotCreationPerVolumeRateExceeded)$/;
 const UNAVAILABLE = /^(InternalError|InternalFailure|ServiceUnavailable|Unavailable|KMSInternalException)$/;
 
-/** Turns an error of AWS, the SDK or the network into the error that says what to do about it. */
+/** Converts an error of AWS, the SDK or the network into an error with a remedy. */
 export function awsError(call: Call, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
   const { code, remedy } = explain(call, cause);
-  const reason =
-    cause instanceof Error ? `${cause.name}: ${cause.message.replace(/\.$/, "")}` : String(cause);
+  const reason = withoutSecrets(
+    cause instanceof Error ? `${cause.name}: ${cause.message.replace(/\.$/, "")}` : String(cause),
+  );
   const message = `${call.action} on ${call.object} failed: ${reason}.`;
   return new BlockferryError({ code, message, remedy, object: call.object }, withoutResponse(cause));
 }
@@ -121,14 +129,4 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
     };
   }
   return { code: "AwsRefused", remedy: `Mend what AWS names above; see ${action} in the AWS API reference.` };
-}
-
-/** The SDK keeps the whole answer in its errors, key ids and session tokens among it. */
-function withoutResponse(cause: unknown): Error {
-  const copy = new Error(cause instanceof Error ? cause.message : String(cause));
-  if (cause instanceof Error) {
-    copy.name = cause.name;
-    copy.stack = cause.stack ?? "";
-  }
-  return copy;
 }

@@ -1,13 +1,15 @@
-/** Who acts: a user, or the role behind a session. */
+/** The identity behind credentials: a user, or the role of a session. */
 export interface Caller {
   principalArn: string;
-  /** Whether a role's ARN has the path that it has in IAM: STS tells the name alone. */
+  /** Whether the role's ARN includes its IAM path; STS returns only the name of the role. */
   rolePath: "known" | "unknown";
 }
 
 /**
- * Policies name a role, not its sessions: `assumed-role/NAME/SESSION` is `role/PATH/NAME`.
- * @param callerArn as GetCallerIdentity gives it @param roleArn of the role that was assumed for this, if one was
+ * Returns the principal that policies name, which is the role and not its session.
+ * `assumed-role/NAME/SESSION` becomes `role/PATH/NAME`.
+ * @param callerArn as GetCallerIdentity returns it
+ * @param roleArn the role that was assumed for these credentials, or null
  */
 export function callerOf(callerArn: string, roleArn: string | null): Caller {
   if (roleArn !== null) return { principalArn: roleArn, rolePath: "known" };

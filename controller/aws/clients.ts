@@ -7,10 +7,13 @@ import { timing } from "../timing.js";
 import { type CredentialProvider, credentialsFor } from "./credentials.js";
 import { Patience } from "./patience.js";
 
-/** What the SDK says without a Region; an AWS_REGION that is empty counts as set for it. */
+/**
+ * The SDK's error when no Region is set.
+ * The SDK treats an empty AWS_REGION as set.
+ */
 const NO_REGION = /^Region (is missing|not accepted: region="")/;
 
-/** The SDK's clients of an account. */
+/** The SDK clients of one account. */
 export class Clients {
   readonly patience = new Patience(timing().outageMs, () => this.renewCredentials());
   private readonly ec2ByRegion = new Map<string, EC2Client>();
@@ -37,7 +40,10 @@ export class Clients {
     return new STSClient(this.config(region));
   }
 
-  /** The Region of the command line, the environment or the profile, as the SDK finds it; undefined where none is named. */
+  /**
+   * Returns the Region of the command line, the environment or the profile, as the SDK resolves it.
+   * Undefined when none of them sets a Region.
+   */
   async defaultRegion(): Promise<string | undefined> {
     if (this.access.region !== null) return this.access.region;
     const { profile } = this.access;
@@ -49,7 +55,10 @@ export class Clients {
     }
   }
 
-  /** Credentials without a date are kept for ever by a client, whatever has become of the profile that they are from. */
+  /**
+   * Loads the credentials again. A client keeps credentials without an expiry forever, even if their profile
+   * changes.
+   */
   private renewCredentials(): void {
     this.credentials = credentialsFor(this.access);
     this.ec2ByRegion.clear();
@@ -61,10 +70,10 @@ export class Clients {
     return {
       region,
       credentials: this.credentials,
-      // Whether a call is made again is for Patience to say; the SDK slows down when AWS throttles.
+      // Patience decides about retries; the SDK only slows down when AWS throttles.
       maxAttempts: 1,
       retryMode: "adaptive",
-      // The SDK's own default is to wait for ever.
+      // By default the SDK waits forever.
       requestHandler: { connectionTimeout: callMs, socketTimeout: callMs },
     } as const;
   }

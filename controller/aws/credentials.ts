@@ -6,7 +6,11 @@ const DEFAULT_REGION = "us-east-1";
 
 export type CredentialProvider = ReturnType<typeof fromNodeProviderChain>;
 
-/** The credentials of a party: its role, assumed with its profile, else with those of the environment. */
+/**
+ * Returns the credentials of a party.
+ * With a role: its session, assumed with the profile or the environment. Without: the profile, else the
+ * environment.
+ */
 export function credentialsFor({ profile, roleArn, externalId, region }: Access): CredentialProvider {
   const own =
     profile === null ? fromNodeProviderChain({ ignoreCache: true }) : fromIni({ profile, ignoreCache: true });

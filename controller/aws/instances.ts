@@ -6,7 +6,10 @@ import type { Party } from "./party.js";
 import { Sightings } from "./sightings.js";
 import { jobFilter, RESTORED_INSTANCE, ROLE_TAG, tagOf } from "./tags.js";
 
-/** @returns undefined when the account has no such instance */
+/**
+ * Returns an instance by its id.
+ * @returns undefined when the account has no such instance
+ */
 export async function findInstance(party: Party, instanceId: string): Promise<Instance | undefined> {
   try {
     const command = new DescribeInstancesCommand({ InstanceIds: [instanceId] });
@@ -21,7 +24,7 @@ export async function findInstance(party: Party, instanceId: string): Promise<In
 
 const ALIVE = ["pending", "running", "shutting-down", "stopping", "stopped"];
 
-/** Instances that a job has launched; those that are terminated are not listed. */
+/** The instances that a job has launched; terminated instances are not listed. */
 export function instanceKind(party: Party, jobId: string): ResourceKind<Instance> {
   const find = async (Filters: Filter[], object: string) => {
     const { Reservations = [] } = await party.ec2(new DescribeInstancesCommand({ Filters }), object);
@@ -35,14 +38,14 @@ export function instanceKind(party: Party, jobId: string): ResourceKind<Instance
   };
 }
 
-/** The instance that a restore has launched; its worker is not among them. */
+/** The instance that a restore has launched, without its worker. */
 export function restoredInstanceKind(party: Party, jobId: string): ResourceKind<Instance> {
   const kind = instanceKind(party, jobId);
   const isRestored = ({ Tags }: Instance) => tagOf(Tags, ROLE_TAG) === RESTORED_INSTANCE;
   return { ...kind, list: async () => (await kind.list()).filter(isRestored) };
 }
 
-/** Looks after an instance that a job cannot do without. */
+/** Watches an instance that a job depends on. */
 export class InstanceWatch {
   private readonly sightings: Sightings;
 
@@ -54,7 +57,11 @@ export class InstanceWatch {
     this.sightings = new Sightings(visibleMs);
   }
 
-  /** @returns undefined while EC2 does not show it, though it need not be gone @throws WorkerLost when it is gone */
+  /**
+   * Returns the instance.
+   * @returns undefined while EC2 does not show the instance, which may still exist
+   * @throws WorkerLost when the instance is gone
+   */
   async find(): Promise<Instance | undefined> {
     const instance = await findInstance(this.party, this.instanceId);
     if (this.sightings.isGone(this.instanceId, instance !== undefined))
@@ -62,7 +69,11 @@ export class InstanceWatch {
     return instance;
   }
 
-  /** The same. @throws WorkerLost also when it has ended */
+  /**
+   * Returns the instance if it can still run a job.
+   * @returns undefined while EC2 does not show the instance, which may still exist
+   * @throws WorkerLost when the instance is gone or has ended
+   */
   async findAlive(): Promise<Instance | undefined> {
     const instance = await this.find();
     if (instance !== undefined) assertAlive(instance, this.instanceId);
@@ -70,7 +81,10 @@ export class InstanceWatch {
   }
 }
 
-/** @throws WorkerLost when the worker cannot run a job any more, with what EC2 says about why */
+/**
+ * Throws when the worker cannot run a job any more.
+ * @throws WorkerLost, with EC2's reason
+ */
 export function assertAlive(instance: Instance | undefined, instanceId: string): void {
   const state = instance?.State?.Name ?? "gone";
   if (state === "running" || state === "pending") return;

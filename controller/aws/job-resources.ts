@@ -6,33 +6,38 @@ import { poll } from "./poll.js";
 import { Sightings } from "./sightings.js";
 import { JOB_TAG, tagOf } from "./tags.js";
 
-/** A kind of resource that jobs make, in one account and Region. */
+/** A kind of resource that jobs create, in one account and Region. */
 export interface ResourceKind<T extends { Tags?: Tag[] | undefined }> {
   idOf(resource: T): string;
-  /** Those with the tag of the job. */
+  /** Returns the resources with the tag of the job. */
   list(): Promise<T[]>;
-  /** Those of these ids that EC2 shows, whatever their tags. */
+  /** Returns the resources with these ids that EC2 shows, regardless of their tags. */
   describe(ids: string[]): Promise<T[]>;
 }
 
-/** How what a job has made of one kind is undone. */
+/** How to undo one kind of resource. */
 export interface Undoing<T extends { Tags?: Tag[] | undefined }> {
   kind: ResourceKind<T>;
-  /** Ids that the journal has. */
+  /** Ids recorded in the journal. */
   known: string[];
-  /** What is awaited, as "the volumes to be deleted". */
+  /** The awaited state, for example "the volumes to be deleted". */
   what: string;
   timeoutMs: number;
-  /** Goes on with undoing one that is there. @returns whether nothing is left to be done, or to be waited for */
+  /**
+   * Continues to undo one existing resource.
+   * @returns true when nothing is left to do or to wait for
+   */
   undo(resource: T): Promise<boolean>;
-  /** Ids that are expected to be seen no more. */
+  /** Ids of resources that are expected to disappear. */
   removed?: ReadonlySet<string>;
 }
 
 /**
- * Undoes what a job has made: all that carries its tag, listed or known by its id, but for what was handed over. It looks again
- * until what was made is visible for certain, and takes nothing as gone that has only not been seen for a moment.
- * @throws NotOfTheJob for ids in the journal that lack the tag, when all else is undone; WaitTimedOut
+ * Undoes the resources of a kind that carry the job's tag.
+ * Resources are found by tag or by id; resources that were handed over are left alone. It looks again until
+ * every created resource is certainly visible, and does not take a resource for gone that EC2 only misses for
+ * a moment.
+ * @throws NotOfTheJob for ids in the journal that lack the tag, after everything else is undone; WaitTimedOut
  */
 export async function undoEach<T extends { Tags?: Tag[] | undefined }>(
   context: StepContext,
@@ -59,7 +64,10 @@ export async function undoEach<T extends { Tags?: Tag[] | undefined }>(
   if (strangers.length > 0) throw notOfTheJob(plan.jobId, strangers);
 }
 
-/** What EC2 does not know although it has just shown it is looked for again. */
+/**
+ * Undoes one resource.
+ * Returns false, for another attempt, when EC2 does not know a resource that it has just shown.
+ */
 async function isUndone<T>(undo: (resource: T) => Promise<boolean>, resource: T): Promise<boolean> {
   try {
     return await undo(resource);
@@ -70,11 +78,11 @@ async function isUndone<T>(undo: (resource: T) => Promise<boolean>, resource: T)
 }
 
 interface Look<T> {
-  /** With the tag of the job. */
+  /** Resources with the tag of the job. */
   ours: T[];
-  /** Ids that are known and lack the tag. */
+  /** Known ids of resources that lack the tag. */
   foreign: string[];
-  /** Ids that are known and that EC2 does not show now. */
+  /** Known ids of resources that EC2 does not show at the moment. */
   unseen: string[];
 }
 

@@ -4,9 +4,11 @@ import { EBS_KEY_ACTIONS } from "./action-use.js";
 import type { Party } from "./party.js";
 
 /**
- * EBS uses keys after its API call has long succeeded: what it makes then fails or vanishes without a reason. So this asks
- * for one: which key, which role, what is missing. AWS: "CreateVolume", "Requirements for Amazon EBS encryption".
- * @param what happened, as a sentence
+ * Returns the error for a resource that EBS could not create because of a key.
+ * EBS uses keys long after its API call has succeeded, and the resource then fails or vanishes without a
+ * reason. So this function finds the key, the role and the missing permission.
+ * AWS: "CreateVolume", "Requirements for Amazon EBS encryption".
+ * @param what sentence that describes the failure
  */
 export async function keyNotUsable(
   party: Party,
@@ -26,7 +28,8 @@ export async function keyNotUsable(
 }
 
 /**
- * Which policies must let EBS use keys for a party: its own always, and those of keys in other accounts.
+ * Returns the remedy: the policies that must let EBS use keys for a party.
+ * These are the party's own policies, and the key policies of keys in other accounts.
  * AWS: "Allowing users in other accounts to use a KMS key"
  */
 export function howToAllow(
@@ -47,7 +50,7 @@ export function howToAllow(
   ].join(" ");
 }
 
-/** What is wrong with a key as far as the party can see, or undefined when it looks well. */
+/** Returns the visible problem of a key, or undefined when the key looks usable. */
 async function findingOn(party: Party, key: string): Promise<string | undefined> {
   try {
     const { KeyMetadata } = await party.kms(new DescribeKeyCommand({ KeyId: key }), key);

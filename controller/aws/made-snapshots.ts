@@ -8,8 +8,8 @@ import { listSnapshots, type SnapshotPlace, sourceVolumeOf } from "./snapshots.j
 import { ROLE_TAG, SOURCE_VOLUME_TAG, tagged } from "./tags.js";
 
 /**
- * Ids of the snapshots of a role that a run which has died has made, by the volume that they are of; a second copy would cost
- * what the first did.
+ * Returns ids of the snapshots that an earlier run created in a role, by volume name.
+ * They are used again, because a second copy would cost as much as the first.
  */
 export async function findMade(
   { plan, visibleBy, signal }: StepContext,
@@ -23,7 +23,7 @@ export async function findMade(
 }
 
 interface Copied {
-  /** What the volume goes by that it is of. */
+  /** Name of the copied volume: see `volumeNamesOf`. */
   volume: string;
   snapshotId: string;
   sourceRegion: string;
@@ -32,8 +32,10 @@ interface Copied {
 }
 
 /**
- * An account has 20 copies under way at once into a Region (AWS: "Amazon EBS quotas"): others are waited for, those of other jobs,
- * too. @returns the id of the copy
+ * Copies a snapshot, and waits while the account runs too many copies.
+ * An account can run 20 copies at once into a Region (AWS: "Amazon EBS quotas"), including the copies of
+ * other jobs.
+ * @returns id of the copy
  */
 export async function copySnapshot(
   context: StepContext,

@@ -12,8 +12,9 @@ import { findJobVolumes, volumeKind } from "./volumes.js";
 const USABLE = ["available", "in-use"];
 
 /**
- * Waits until the volumes of a job can be used. @param volumes ids by what they go by
- * @param keysOf the keys that EBS needs for one of them
+ * Waits until the volumes of a job can be used.
+ * @param volumes ids by volume name
+ * @param keysOf the keys that EBS needs for one volume
  * @throws KeyNotUsable, WaitTimedOut
  */
 export async function awaitVolumes(
@@ -62,7 +63,11 @@ export async function deleteVolumes(
   });
 }
 
-/** @returns false while AWS refuses, as it does until a new volume is `available`: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteVolume.html */
+/**
+ * Requests the deletion of a volume.
+ * @returns false while AWS refuses, as it does until a new volume is `available`:
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteVolume.html
+ */
 async function isDeleted(party: Party, VolumeId: string): Promise<boolean> {
   try {
     await party.ec2(new DeleteVolumeCommand({ VolumeId }), VolumeId);
@@ -73,7 +78,10 @@ async function isDeleted(party: Party, VolumeId: string): Promise<boolean> {
   }
 }
 
-/** `CreateVolume` succeeds whatever the keys; the volume fails afterwards when EBS cannot use them. */
+/**
+ * Returns the error for a volume that failed.
+ * `CreateVolume` succeeds with any key; the volume fails afterwards when EBS cannot use a key.
+ */
 function volumeFailed(
   party: Party,
   id: string,

@@ -24,10 +24,16 @@ import { awsError, isDenied } from "./aws-errors.js";
 import { type Caller, callerOf } from "./caller.js";
 import { Clients } from "./clients.js";
 
-/** What changes nothing can be cut off in the middle; of all else it is worth knowing whether it happened. */
+/**
+ * Actions that can be aborted, because they change nothing. Other calls run to the end, so that their result
+ * is known.
+ */
 const READS = /^\w+:(Describe|Get|List)/;
 
-/** An AWS account and who acts in it. Every call to EC2, KMS and IAM goes through here. */
+/**
+ * An AWS account and the principal that acts in it.
+ * Every call to EC2, KMS and IAM goes through this class.
+ */
 export class Party implements PlannedParty {
   readonly accountId: string;
   readonly principalArn: string;
@@ -40,7 +46,8 @@ export class Party implements PlannedParty {
     identity: PlannedParty & Caller,
     private readonly clients: Clients,
     private readonly declared: ReadonlySet<string> | undefined,
-    private readonly signal: AbortSignal | undefined,
+    /** Aborts the waits of the party. */
+    readonly signal: AbortSignal | undefined,
   ) {
     this.accountId = identity.accountId;
     this.principalArn = identity.principalArn;
@@ -50,15 +57,20 @@ export class Party implements PlannedParty {
   }
 
   /**
-   * The same party, held to what a step declares: an action that no policy would name fails at once.
-   * @param signal ends what it waits for
+   * Returns the same party, limited to the actions that a step declares.
+   * An undeclared action fails at once, because no policy would allow it.
+   * @param signal aborts the waits of the party
    */
   limitedTo(uses: ActionUse[], signal: AbortSignal): Party {
     const actions = uses.filter(({ party }) => party === this.name).map(({ action }) => action);
     return new Party(this.name, this, this.clients, new Set(actions), signal);
   }
 
-  /** @param object what the call is about, for errors @throws the errors of aws-errors.ts */
+  /**
+   * Sends a command to EC2.
+   * @param object the resource of the call, for errors
+   * @throws the errors of aws-errors.ts
+   */
   ec2<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: $Command<Input, Output, EC2ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>,
     object: string,
@@ -69,7 +81,10 @@ export class Party implements PlannedParty {
     );
   }
 
-  /** The Region is that of the key's ARN. @throws the errors of aws-errors.ts */
+  /**
+   * Sends a command to KMS, in the Region of the key's ARN.
+   * @throws the errors of aws-errors.ts
+   */
   kms<Input extends KmsInput, Output extends KmsOutput>(
     command: $Command<Input, Output, KMSClientResolvedConfig, KmsInput, KmsOutput>,
     key: string,
@@ -80,7 +95,10 @@ export class Party implements PlannedParty {
     );
   }
 
-  /** @throws the errors of aws-errors.ts */
+  /**
+   * Sends a command to IAM.
+   * @throws the errors of aws-errors.ts
+   */
   iam<Input extends IamInput, Output extends IamOutput>(
     command: $Command<Input, Output, IAMClientResolvedConfig, IamInput, IamOutput>,
     object: string,
@@ -108,7 +126,11 @@ export class Party implements PlannedParty {
   }
 }
 
-/** Finds out who acts with these credentials. @param signal ends what it waits for @throws CredentialsInvalid, AwsAccessDenied, Usage without a Region */
+/**
+ * Opens a party and asks STS for its identity.
+ * @param signal aborts the waits of the party
+ * @throws CredentialsInvalid, AwsAccessDenied; Usage when no Region is set
+ */
 export async function openParty(name: PartyName, access: Access, signal?: AbortSignal): Promise<Party> {
   const clients = new Clients(access);
   const who = access.roleArn ?? access.profile ?? "the credentials of the environment";

@@ -3,20 +3,24 @@ import { statusOf } from "../../repository/storage/s3/transient.js";
 import { haveExpired, isPassing } from "./aws-errors.js";
 import { pause } from "./poll.js";
 
-/** Where nothing has been answered yet, there may be nobody: a mistyped Region is not waited for as long as an outage. */
+/**
+ * Timeout for an endpoint that has never answered.
+ * A mistyped Region has no endpoint to wait for.
+ */
 const FIRST_CONTACT_MS = 10_000;
 
 /**
- * How long an account is asked again while the network, AWS or the credentials fail: as long as no call of it is answered. One
- * clock for all its calls, so that an outage is waited out once, and not again by each call that follows.
+ * Retries an account's calls while the network, AWS or the credentials fail.
+ * All calls of the account share one clock, so an outage is waited out once, and not again by every later
+ * call.
  */
 export class Patience {
   private readonly answered = new Set<string>();
   private failingSince: number | undefined;
 
   /**
-   * @param outageMs failure without a break that is waited out
-   * @param renewCredentials is called before a call is repeated whose credentials had expired
+   * @param outageMs how long calls may fail without interruption
+   * @param renewCredentials called before a retry when the credentials have expired
    */
   constructor(
     private readonly outageMs: number,
@@ -24,8 +28,9 @@ export class Patience {
   ) {}
 
   /**
-   * Makes a call again while it fails with what passes. @param endpoint who is asked
-   * @throws the last failure; the signal's reason soon after it fires
+   * Repeats a call while its errors are transient.
+   * @param endpoint the service and Region of the call
+   * @throws the last error; the signal's reason soon after it aborts
    */
   async keepTrying<T>(endpoint: string, send: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     for (let failures = 1; ; failures++) {
@@ -54,7 +59,7 @@ export class Patience {
   }
 
   private limitMs(endpoint: string, error: unknown): number {
-    // Credentials that have never been valid are not waited for.
+    // Credentials that were never valid are not waited for.
     if (haveExpired(error)) return this.answered.size > 0 ? this.outageMs : 0;
     const isThere = this.answered.has(endpoint) || (error instanceof Error && statusOf(error) !== undefined);
     return isThere ? this.outageMs : Math.min(this.outageMs, FIRST_CONTACT_MS);

@@ -3,7 +3,7 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Timing } from "../timing.js";
 
 export interface Wait {
-  /** What is awaited, as it ends the sentence "gave up waiting for ...". */
+  /** The awaited state; it completes the sentence "gave up waiting for ...". */
   what: string;
   object: string;
   timeoutMs: number;
@@ -14,9 +14,9 @@ export interface Wait {
 const GROWTH = 1.5;
 
 /**
- * Asks until there is an answer, less and less often.
- * @param ask returns undefined while there is no answer yet
- * @throws WaitTimedOut; the signal's reason soon after it fires
+ * Calls `ask` with growing pauses until it returns an answer.
+ * @param ask returns undefined until an answer is available
+ * @throws WaitTimedOut; the signal's reason soon after it aborts
  */
 export async function poll<T>(wait: Wait, ask: () => Promise<T | undefined>): Promise<T> {
   const deadline = performance.now() + wait.timeoutMs;
@@ -31,7 +31,7 @@ export async function poll<T>(wait: Wait, ask: () => Promise<T | undefined>): Pr
   }
 }
 
-/** `delay`, but it fails with the signal's reason rather than an AbortError. */
+/** Waits like `delay`, but rejects with the signal's reason instead of an AbortError. */
 export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   try {
     await delay(ms, undefined, signal === undefined ? {} : { signal });

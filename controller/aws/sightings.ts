@@ -1,14 +1,18 @@
 /**
- * Tells what is gone from what EC2 does not show at the moment: what is new and what was seen before may both be missing from an
- * answer. AWS: "Ensure idempotency", "Eventual consistency in the Amazon EC2 API".
+ * Decides whether a resource that EC2 does not show is gone.
+ * Answers may miss new resources, and also resources that earlier answers showed.
+ * AWS: "Ensure idempotency", "Eventual consistency in the Amazon EC2 API".
  */
 export class Sightings {
   private readonly missingSince = new Map<string, number>();
 
-  /** @param visibleMs after which a resource that was missing all the time is gone */
+  /** @param visibleMs time without a sighting after which a resource is gone */
   constructor(private readonly visibleMs: number) {}
 
-  /** Takes down whether the last answer had a resource. @returns whether it is gone */
+  /**
+   * Records whether the last answer contained a resource.
+   * @returns whether the resource is gone
+   */
   isGone(id: string, wasSeen: boolean): boolean {
     if (wasSeen) {
       this.missingSince.delete(id);

@@ -3,7 +3,7 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { awsCode } from "./aws-errors.js";
 import type { Party } from "./party.js";
 
-/** A snapshot, and the account that may or may not make volumes of it. */
+/** A snapshot, and another account that may or may not create volumes from it. */
 export interface Share {
   owner: Party;
   snapshotId: string;
@@ -21,7 +21,11 @@ export async function isShared({ owner, snapshotId, region, with: account }: Sha
   return CreateVolumePermissions.some(({ UserId }) => UserId === account);
 }
 
-/** @param remedy where EC2 does not let it be shared @throws SnapshotNotShareable */
+/**
+ * Shares a snapshot with the other account.
+ * @param remedy for the error when EC2 does not let the snapshot be shared
+ * @throws SnapshotNotShareable
+ */
 export async function share(what: Share, remedy: string): Promise<void> {
   try {
     await change(what, "add");
@@ -45,7 +49,7 @@ async function change({ owner, snapshotId, region, with: account }: Share, Opera
   await owner.ec2(command, snapshotId, region);
 }
 
-/** How EC2 says that snapshots under an AWS-managed key cannot be shared; of images' snapshots it says the second. */
+/** Error codes of EC2 for snapshots under an AWS-managed key; the second is for snapshots of images. */
 const NOT_SHAREABLE = /^(OperationNotPermitted|InvalidParameter)$/;
 
 function notShareable(snapshotId: string, remedy: string, cause: unknown): BlockferryError {

@@ -9,10 +9,13 @@ import { poll } from "./poll.js";
 import { Sightings } from "./sightings.js";
 import { jobFilter, ROLE_TAG, SOURCE_VOLUME_TAG, tagOf } from "./tags.js";
 
-/** What a job's snapshot is: taken of the instance or of a filled volume, or copied by one of the parties. */
+/**
+ * Role of a job's snapshot in the workflow.
+ * A snapshot is taken of the instance or of a filled volume, or copied by one of the parties.
+ */
 type SnapshotRole = "snapshot" | "bridge-copy" | "worker-copy" | "filled" | "restored-copy";
 
-/** The snapshots of one role: whose they are, and where. */
+/** The owner and Region of the snapshots of one role. */
 export interface SnapshotPlace {
   party: Party;
   region: string;
@@ -20,8 +23,9 @@ export interface SnapshotPlace {
 }
 
 /**
- * The job's snapshots of a role, oldest first. There are several of a volume when EC2's answer was lost and the call repeated;
- * the last of each were taken at one instant.
+ * Returns the job's snapshots of a role, oldest first.
+ * A volume has several snapshots when EC2's answer was lost and the call repeated. The last snapshots of all
+ * volumes were taken at one instant.
  */
 export async function listSnapshots(
   { party, region, role }: SnapshotPlace,
@@ -33,21 +37,24 @@ export async function listSnapshots(
   return Snapshots.sort((a, b) => Number(a.StartTime ?? 0) - Number(b.StartTime ?? 0));
 }
 
-/** Those of these ids that EC2 shows. A filter, unlike ids, is no error where one of them is not visible yet. */
+/**
+ * Returns the snapshots with these ids that EC2 shows.
+ * A filter does not fail when a snapshot is not visible yet, as a list of ids would.
+ */
 async function describeSnapshots({ party, region }: SnapshotPlace, ids: string[]): Promise<Snapshot[]> {
   const command = new DescribeSnapshotsCommand({ Filters: [{ Name: "snapshot-id", Values: ids }] });
   const { Snapshots = [] } = await party.ec2(command, ids.join(", "), region);
   return Snapshots;
 }
 
-/** Which volume of the instance a snapshot is of. */
+/** Returns the name of the volume that a snapshot was taken of. */
 export function sourceVolumeOf({ Tags, VolumeId }: Snapshot): string {
   return tagOf(Tags, SOURCE_VOLUME_TAG) ?? VolumeId ?? "";
 }
 
 /**
- * Waits until snapshots are complete, and shows how far they are together.
- * @param keys the keys that EBS needs for them, for the error when it cannot use one
+ * Waits until snapshots are complete, and shows their combined progress.
+ * @param keys the keys that EBS needs, for the error when EBS cannot use one
  * @throws SnapshotFailed, KeyNotUsable, WaitTimedOut
  */
 export async function awaitSnapshots(

@@ -1,24 +1,27 @@
 import type { Filter, ResourceType, Tag, TagSpecification } from "@aws-sdk/client-ec2";
 
-/** Says to which job a resource belongs. What does not carry it is never changed or removed. */
+/** The job that a resource belongs to. A resource without this tag is never changed or removed. */
 export const JOB_TAG = "blockferry:job";
 
-/** Which volume a snapshot or volume is a copy of: its id, or its name in the recovery point. */
+/** The volume that a snapshot or volume is a copy of: its id, or its name in the recovery point. */
 export const SOURCE_VOLUME_TAG = "blockferry:source-volume";
 
-/** What a snapshot is in the workflow: taken of the instance or of a filled volume, or copied by one of the parties. */
+/** Role of a resource in the workflow: a `SnapshotRole`, or `RESTORED_INSTANCE`. */
 export const ROLE_TAG = "blockferry:role";
 
-/** Which job has made what a restore has delivered. That is its owner's then: it has lost the tag of the job. */
+/**
+ * The job that delivered a restored resource, which belongs to its owner and no longer carries the tag of the
+ * job.
+ */
 export const RESTORED_BY_TAG = "blockferry:restored-by";
 
-/** What a restored resource is the content of: `POINT/VOLUME`. */
+/** The source of a restored resource: `POINT/VOLUME`. */
 export const RESTORED_FROM_TAG = "blockferry:restored-from";
 
-/** Role of an instance that a restore has launched, in contrast to a worker's none. */
+/** Role of an instance that a restore has launched; a worker has no role. */
 export const RESTORED_INSTANCE = "restored-instance";
 
-/** Tags that AWS puts on together with making the resource: there is no moment without them. */
+/** Returns tags that AWS sets when it creates the resource, which therefore never exists without them. */
 export function tagged(
   resource: ResourceType,
   jobId: string,
@@ -28,7 +31,7 @@ export function tagged(
   return { ResourceType: resource, Tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })) };
 }
 
-/** How the EC2 console calls what a job has made. */
+/** Returns the name of a job's resources in the EC2 console. */
 export function jobName(jobId: string): string {
   return `blockferry ${jobId}`;
 }

@@ -3,7 +3,7 @@ import type { ResourceKind } from "./job-resources.js";
 import type { Party } from "./party.js";
 import { jobFilter, SOURCE_VOLUME_TAG, tagOf } from "./tags.js";
 
-/** A job's temporary volumes, by the volume of the instance that each is a copy of. */
+/** Returns a job's temporary volumes, by the name of the volume that each is a copy of. */
 export async function findJobVolumes(party: Party, jobId: string): Promise<Map<string, Volume>> {
   const volumes = await volumeKind(party, jobId).list();
   return new Map(volumes.map((volume) => [tagOf(volume.Tags, SOURCE_VOLUME_TAG) ?? "", volume]));

@@ -1,6 +1,6 @@
 import { usage } from "../../command-line/options.js";
 import { text } from "../../command-line/text-option.js";
-import type { Access, JobRequest } from "../request.js";
+import { type Access, type JobRequest, ROLE_ARN } from "../request.js";
 
 export interface AccessArguments {
   sourceProfile: string | undefined;
@@ -15,7 +15,10 @@ export interface AccessArguments {
 
 const GROUP = "Accounts:";
 
-/** How both accounts are reached; without any of these the credentials of the environment serve for both. */
+/**
+ * Options for the access to both accounts.
+ * Without them the credentials of the environment serve both.
+ */
 export const accessOptions = {
   "source-profile": text(GROUP, "source-profile", "AWS profile for the instance's account"),
   "source-role": text(GROUP, "source-role", "ARN of a role to assume in the instance's account"),
@@ -31,12 +34,18 @@ export const accessOptions = {
   "worker-region": text(GROUP, "worker-region", "Region of the worker  [default: that of the instance]"),
 } as const;
 
-/** @throws Usage */
+/**
+ * Returns the access to the source's account.
+ * @throws Usage
+ */
 export function sourceAccess(args: AccessArguments): Access {
   return access("source", args.sourceProfile, args.sourceRole, args.sourceExternalId, args.sourceRegion);
 }
 
-/** @throws Usage */
+/**
+ * Returns the access to the worker's account.
+ * @throws Usage
+ */
 export function workerAccess(args: AccessArguments): Access {
   return access("worker", args.workerAwsProfile, args.workerRole, args.workerExternalId, args.workerRegion);
 }
@@ -51,7 +60,7 @@ function access(
   if (externalId !== undefined && roleArn === undefined) {
     throw usage(`--${party}-external-id needs --${party}-role.`, "Give both, or neither.");
   }
-  if (roleArn !== undefined && !/^arn:[a-z-]+:iam::\d{12}:role\/.+$/.test(roleArn)) {
+  if (roleArn !== undefined && !ROLE_ARN.test(roleArn)) {
     throw usage(
       `--${party}-role ${roleArn} is no ARN of a role.`,
       "Write, say, arn:aws:iam::111111111111:role/blockferry",
@@ -65,16 +74,10 @@ function access(
   };
 }
 
-/** A journal's request with what this command line says about the accounts: another machine may have other profiles. */
+/**
+ * Returns a journal's request with the accounts of this command line.
+ * Roles, profiles and external ids in a journal are claims of its writer.
+ */
 export function withAccess(request: JobRequest, args: AccessArguments): JobRequest {
-  return {
-    ...request,
-    source: overridden(request.source, sourceAccess(args)),
-    worker: overridden(request.worker, workerAccess(args)),
-  };
-}
-
-function overridden(kept: Access, given: Access): Access {
-  const isGiven = given.profile !== null || given.roleArn !== null;
-  return isGiven ? { ...given, region: given.region ?? kept.region } : kept;
+  return { ...request, source: sourceAccess(args), worker: workerAccess(args) };
 }

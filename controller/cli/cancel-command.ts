@@ -8,9 +8,9 @@ import {
 } from "../../command-line/storage-options.js";
 import { requestCancel } from "../../repository/jobs/cancel.js";
 import { openRepository } from "../../repository/repository.js";
-import { isAlive } from "../journal.js";
+import { seemsAlive } from "../journal.js";
 import { timing } from "../timing.js";
-import { findJournal } from "./job-argument.js";
+import { findClaimedJournal } from "./job-argument.js";
 
 interface CancelArguments extends StorageArguments {
   job: string;
@@ -19,7 +19,7 @@ interface CancelArguments extends StorageArguments {
 
 export const cancelCommand: Command<CancelArguments> = {
   command: "cancel <job>",
-  describe: "End a job: its agent stops, and its controller removes what was made",
+  describe: "End a job: its agent stops, and its controller removes everything it made",
   builder: (parser: Argv) =>
     parser
       .positional("job", { type: "string", describe: "Id of the job" })
@@ -30,14 +30,15 @@ export const cancelCommand: Command<CancelArguments> = {
       ) as unknown as Argv<CancelArguments>,
   handler: async ({ job, json, ...args }) => {
     const { storage } = await openRepository(storageLocation(args));
-    const record = await findJournal(storage, job);
+    // Anyone who may write here may request a cancel; in an emergency it must not need a key.
+    const record = await findClaimedJournal(storage, job);
     if (record.state === "finished") {
-      return printResult(json, { job, cancelled: false }, `Job ${job} has ended already.`);
+      return printResult(json, { job, cancelled: false }, [`Job ${job} has ended already.`]);
     }
     await requestCancel(storage, job);
-    const told = isAlive(record, timing().heartbeatMs)
+    const told = seemsAlive(record, timing().heartbeatMs)
       ? "Its controller removes what was made."
       : `Its controller is gone: \`blockferry resume ${job}\` removes what was made.`;
-    printResult(json, { job, cancelled: true }, `Job ${job} is being cancelled. ${told}`);
+    printResult(json, { job, cancelled: true }, [`Job ${job} is being cancelled. ${told}`]);
   },
 };

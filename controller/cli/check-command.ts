@@ -4,6 +4,7 @@ import { EXIT } from "../../command-line/exit-codes.js";
 import { printResult } from "../../command-line/output.js";
 import { storageLocation } from "../../command-line/storage-options.js";
 import { openRepository, profileOf } from "../../repository/repository.js";
+import { openSigning } from "../aws/signing-key.js";
 import { openParties } from "../parties.js";
 import { preflight } from "../preflight/preflight.js";
 import { checkResult, describeCheck } from "./check-report.js";
@@ -18,7 +19,7 @@ interface CheckArguments extends RequestArguments {
 
 export const checkCommand: Command<CheckArguments> = {
   command: "check",
-  describe: "Find out whether a backup would work, by which route, and what it needs; makes nothing",
+  describe: "Check whether a backup would work, by which route, and what it needs; creates nothing",
   builder: (parser: Argv) =>
     parser
       .options({ ...requestOptions })
@@ -30,10 +31,12 @@ export const checkCommand: Command<CheckArguments> = {
     const request = parseRequest(args);
     await JobReport.prepare(args.report);
     const location = storageLocation(args);
-    const { config, storage } = await openRepository(location);
-    const parties = await openParties(request, { profile: profileOf(location) });
-    const result = await preflight(request, parties, config.id);
-    if (result.plan !== undefined) result.findings.notes.push(...(await queueNotes(storage, result.plan)));
+    const repository = await openRepository(location);
+    const signing = openSigning(repository, request, { profile: profileOf(location) });
+    const parties = await openParties(request, signing);
+    const result = await preflight(request, parties);
+    if (result.plan !== undefined)
+      result.findings.notes.push(...(await queueNotes(repository.storage, result.plan, signing)));
     if (result.findings.problems.length > 0) process.exitCode = EXIT.failed;
     printResult(args.json, checkResult(result), describeCheck(result));
   },

@@ -7,7 +7,7 @@ import type { Preflight } from "../preflight/preflight.js";
 import { isBridged, ROUTE_TABLE } from "../route.js";
 import { stepsOf } from "../workflow.js";
 
-/** What `check --json` prints. */
+/** Returns the output of `check --json`. */
 export function checkResult({ plan, findings }: Preflight) {
   return {
     ok: findings.problems.length === 0,
@@ -27,8 +27,8 @@ export function checkResult({ plan, findings }: Preflight) {
   };
 }
 
-/** The same for people. */
-export function describeCheck({ plan, findings }: Preflight): string {
+/** Returns the lines of `check` for people. */
+export function describeCheck({ plan, findings }: Preflight): string[] {
   const problems = findings.problems.flatMap(({ code, message, remedy }) => [
     `✗ ${code}: ${message}`,
     `  ${remedy}`,
@@ -38,7 +38,7 @@ export function describeCheck({ plan, findings }: Preflight): string {
       ? ["Nothing stands in the way; nothing was made."]
       : [`${findings.problems.length} problems:`, ...problems];
   const notes = findings.notes.map((note) => `note: ${note}`);
-  return [...(plan === undefined ? [] : describePlan(plan)), ...notes, ...verdict].join("\n");
+  return [...(plan === undefined ? [] : describePlan(plan)), ...notes, ...verdict];
 }
 
 function describePlan(plan: Plan): string[] {

@@ -9,13 +9,15 @@ import {
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { openRepository, profileOf } from "../../repository/repository.js";
+import { openSigning } from "../aws/signing-key.js";
 import { type CleanupReport, cleanUp, unfinishedJobs } from "../cleanup.js";
 import { reopenParties } from "../parties.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
 import { describeProblems, exitWithProblems } from "./problems.js";
+import { parseSigning, type SigningArguments, signingOptions } from "./signing-options.js";
 import { stepDisplay } from "./step-display.js";
 
-interface CleanupArguments extends StorageArguments, AccessArguments {
+interface CleanupArguments extends StorageArguments, AccessArguments, SigningArguments {
   olderThan: string;
   dryRun: boolean;
   json: boolean;
@@ -23,12 +25,13 @@ interface CleanupArguments extends StorageArguments, AccessArguments {
 
 export const cleanupCommand: Command<CleanupArguments> = {
   command: "cleanup",
-  describe: "Remove what jobs have left in AWS whose controller has died",
+  describe: "Remove the leftovers in AWS of jobs whose controller has died",
   builder: (parser: Argv) =>
     parser
       .options({
         ...storageOptions,
         ...accessOptions,
+        ...signingOptions,
         "older-than": {
           type: "string",
           default: "1h",
@@ -36,7 +39,7 @@ export const cleanupCommand: Command<CleanupArguments> = {
           coerce: once("older-than"),
           describe: "Leave jobs alone that were alive more recently than this: 30s, 90m, 1h, 2d",
         },
-        "dry-run": { type: "boolean", default: false, describe: "Only say which jobs" },
+        "dry-run": { type: "boolean", default: false, describe: "Only list the jobs" },
       })
       .example("$0 cleanup --repo s3://backups/fleet --dry-run", "see what would be removed")
       .example(
@@ -46,30 +49,31 @@ export const cleanupCommand: Command<CleanupArguments> = {
   handler: async (args) => {
     const olderThanMs = parseDuration("older-than", args.olderThan);
     const location = storageLocation(args);
-    const { storage } = await openRepository(location);
+    const repository = await openRepository(location);
+    const { storage } = repository;
+    const signing = openSigning(repository, parseSigning(args), { profile: profileOf(location) });
     if (args.dryRun) {
-      const { abandoned, left, problems } = await unfinishedJobs(storage, olderThanMs);
+      const { abandoned, left, problems } = await unfinishedJobs(storage, signing, olderThanMs);
       exitWithProblems(problems);
       const wouldClean = abandoned.map(({ job, made }) => ({ job, made }));
       const lines = wouldClean.map(({ job, made }) => `${job}: ${JSON.stringify(made)}`);
-      const text = ["Would be cleaned up:", ...lines, ...describeProblems(problems)].join("\n");
+      const text = ["Would be cleaned up:", ...lines, ...describeProblems(problems)];
       return printResult(args.json, { wouldClean, left, problems }, text);
     }
     const report = await cleanUp({
-      ...{ storage, olderThanMs, display: stepDisplay(args.json) },
-      reopenParties: (plan) =>
-        reopenParties(plan, withAccess(plan.request, args), { profile: profileOf(location) }),
+      ...{ storage, signing, olderThanMs, display: stepDisplay(args.json) },
+      reopenParties: (plan) => reopenParties(plan, withAccess(plan.request, args), signing),
     });
     exitWithProblems(report.problems);
     printResult(args.json, report, describeReport(report));
   },
 };
 
-function describeReport({ cleaned, left, problems, removed }: CleanupReport): string {
+function describeReport({ cleaned, left, problems, removed }: CleanupReport): string[] {
   return [
     cleaned.length === 0 ? "Nothing was to be cleaned up." : `Cleaned up: ${cleaned.join(", ")}`,
     ...(left.length === 0 ? [] : [`Left alone, as they may still run: ${left.join(", ")}`]),
     ...(removed.length === 0 ? [] : [`Removed the documents of ${removed.length} jobs that ended long ago.`]),
     ...describeProblems(problems),
-  ].join("\n");
+  ];
 }

@@ -2,20 +2,17 @@ import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
 import { once } from "../../command-line/options.js";
 import { storageLocation } from "../../command-line/storage-options.js";
-import { inspectRepository, kmsKeysOf, profileOf } from "../../repository/repository.js";
-import type { Party } from "../aws/party.js";
-import { passedRole } from "../iam-policy/passed-role.js";
-import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
-import { principalWithPath } from "../iam-policy/role-path.js";
+import { inspectRepository, profileOf } from "../../repository/repository.js";
+import { openSigning } from "../aws/signing-key.js";
+import { POLICY_PARTIES, type PolicyParty } from "../iam-policy/policies.js";
 import { openParties } from "../parties.js";
-import type { Plan } from "../plan.js";
 import { preflight } from "../preflight/preflight.js";
 import { parseRequest } from "./parse-request.js";
+import { type PolicyArguments, policyOptions, printPolicy } from "./print-policy.js";
 import { type RequestArguments, requestOptions } from "./request-options.js";
 
-interface IamPolicyArguments extends RequestArguments {
+interface IamPolicyArguments extends RequestArguments, PolicyArguments {
   for: PolicyParty;
-  json: boolean;
 }
 
 export const iamPolicyCommand: Command<IamPolicyArguments> = {
@@ -25,12 +22,13 @@ export const iamPolicyCommand: Command<IamPolicyArguments> = {
     parser
       .options({
         ...requestOptions,
+        ...policyOptions,
         for: {
           choices: POLICY_PARTIES,
           demandOption: true,
           coerce: once("for"),
           describe:
-            "Whose policy: who runs blockferry, the roles in the two accounts, the agent, or the key's",
+            "Party that the policy is for: the user of blockferry, the roles in the two accounts, the agent, the key of the snapshots, the user who verifies or maintains the repository, or the bucket",
         },
       })
       .example(
@@ -40,27 +38,11 @@ export const iamPolicyCommand: Command<IamPolicyArguments> = {
   handler: async (args) => {
     const request = parseRequest(args);
     const location = storageLocation(args);
-    const inspected = await inspectRepository(location);
-    const parties = await openParties(request, { profile: profileOf(location) });
-    const { plan, findings } = await preflight(request, parties, inspected.config.id);
+    const { config } = await inspectRepository(location);
+    const signing = openSigning({ config }, request, { profile: profileOf(location) });
+    const parties = await openParties(request, signing);
+    const { plan, findings } = await preflight(request, parties);
     if (plan === undefined) return findings.throwIfAny();
-    const passesRole = args.for === "worker" || args.for === "controller";
-    const workerRole = passesRole ? await passedRole(plan, parties.worker) : null;
-    const policy = policyFor(args.for, {
-      ...(await withGrantee(args.for, plan, parties.worker)),
-      ...{ workerRole, repositoryKeys: kmsKeysOf(inspected) },
-    });
-    process.stdout.write(`${JSON.stringify(policy, null, args.json ? 0 : 2)}\n`);
+    await printPolicy(args.for, plan, parties, args);
   },
 };
-
-/** A key's policy must name the worker's role with its path. */
-async function withGrantee(party: PolicyParty, plan: Plan, worker: Party): Promise<Plan> {
-  if (party !== "key-policy") return plan;
-  const principalArn = await principalWithPath(worker);
-  if (principalArn !== undefined) return { ...plan, worker: { ...plan.worker, principalArn } };
-  process.stderr.write(
-    `note: ${worker.principalArn} may have a path that is missing here, as IAM does not tell it (iam:GetRole); name the role with --worker-role.\n`,
-  );
-  return plan;
-}

@@ -1,19 +1,34 @@
+import { formatBytes } from "../../command-line/format.js";
+import type { Reliance } from "../../repository/jobs/job-result.js";
 import type { JournalRecord } from "../journal-record.js";
 import type { RestorePlan } from "../plan.js";
 import { restoredSnapshotIds, restoredVolumeIds } from "../restored.js";
 import type { Made } from "../steps/step.js";
 
-/** What a command prints that has done a job: `json` for `--json`, `text` for people. */
-export function jobResult({ job, plan, made, outcome }: JournalRecord): { json: object; text: string } {
+/** Returns the output of a completed job: `json` for `--json`, `text` for people. */
+export function jobResult({ job, plan, made, outcome }: JournalRecord): { json: object; text: string[] } {
   const point = outcome?.ok === true ? outcome.point : "";
   if (plan.kind === "backup") {
-    return { json: { point, job, route: plan.route }, text: `Recovery point ${point}` };
+    const { reliance } = made;
+    return {
+      json: { point, job, route: plan.route, reliance: reliance ?? null },
+      text: [`Recovery point ${point}`, ...(reliance === undefined ? [] : relianceLines(reliance))],
+    };
   }
   const to = plan.request.to === "snapshot" ? snapshotsOf(plan, made) : volumesOf(plan, made);
   return {
     json: { point, job, route: plan.route, ...to.json },
-    text: [`Restored recovery point ${point} to`, ...to.lines].join("\n"),
+    text: [`Restored recovery point ${point} to`, ...to.lines],
   };
+}
+
+function relianceLines({ unreadBytes, provenBytes, storedAgainBytes }: Reliance): string[] {
+  const lines: [number, string][] = [
+    [unreadBytes, "in packs that no verify of the worker has read: it relies on them"],
+    [provenBytes, "of what it relies on read and proven"],
+    [storedAgainBytes, "WRONG in the repository, stored again; run: blockferry-agent verify --read-data"],
+  ];
+  return lines.filter(([bytes]) => bytes > 0).map(([bytes, what]) => `  ${formatBytes(bytes)} ${what}`);
 }
 
 function volumesOf(plan: RestorePlan, made: Made) {
@@ -41,7 +56,7 @@ function snapshotsOf(plan: RestorePlan, made: Made) {
   return { json: { snapshots }, lines };
 }
 
-/** What the backup could not read is zeros. */
+/** Returns a note about unreadable blocks, which the restore fills with zeros. */
 function butFor(unreadableBytes: number): string {
   return unreadableBytes === 0
     ? ""

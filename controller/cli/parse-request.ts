@@ -5,10 +5,14 @@ import type { BackupRequest } from "../request.js";
 import { sourceAccess, workerAccess } from "./access-options.js";
 import { agentStorage, parseKey, parseRepository, wholeNumber } from "./parse-values.js";
 import type { RequestArguments } from "./request-options.js";
+import { parseSigning } from "./signing-options.js";
 import { parseVolumeKind } from "./volume-kind.js";
-import { parseSigning, parseWorker, refuseContradictions } from "./worker-options.js";
+import { parseWorker, refuseContradictions } from "./worker-options.js";
 
-/** @throws Usage */
+/**
+ * Parses the command line of a backup.
+ * @throws Usage
+ */
 export function parseRequest(args: RequestArguments): BackupRequest {
   if (!/^i-[0-9a-f]{8,17}$/.test(args.instance)) {
     throw usage(
@@ -39,6 +43,7 @@ export function parseRequest(args: RequestArguments): BackupRequest {
       threads: args.threads ?? null,
       queueDepth: wholeNumber("queue-depth", args.queueDepth, 1, 256),
       badBlocks: args.skipBadBlocks ? "skip" : "fail",
+      ...(args.proveKnown === undefined ? {} : { proveKnown: args.proveKnown }),
       ...(lock === undefined ? {} : { lock: toLockRecord(lock) }),
       ...agentStorage(args),
       ...(args.report === undefined ? {} : { report: true }),

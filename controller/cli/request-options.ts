@@ -1,5 +1,5 @@
 import { type LockArguments, lockOptions } from "../../command-line/lock-options.js";
-import { threadsOrAutoOption } from "../../command-line/options.js";
+import { proveKnownOption, threadsOrAutoOption } from "../../command-line/options.js";
 import { type StorageArguments, storageOptions } from "../../command-line/storage-options.js";
 import { number, text, texts } from "../../command-line/text-option.js";
 import { type AccessArguments, accessOptions } from "./access-options.js";
@@ -21,6 +21,7 @@ export interface RequestArguments extends StorageArguments, AccessArguments, Wor
   threads: number | "auto" | undefined;
   queueDepth: number | undefined;
   skipBadBlocks: boolean;
+  proveKnown: number | "new-packs" | undefined;
   tag: string[] | undefined;
   report: string | undefined;
 }
@@ -81,7 +82,7 @@ export const requestOptions = {
     ...threadsOrAutoOption,
     group: AGENT,
     describe:
-      "Threads of the agent, or `auto`: it measures volumes and cores first  [default: one for each core of the worker]",
+      "Threads of the agent, or `auto`, which measures volumes and cores first  [default: one for each core of the worker]",
   },
   "queue-depth": number(AGENT, "queue-depth", "Reads that each of the agent's threads keeps in flight"),
   "skip-bad-blocks": {
@@ -90,6 +91,7 @@ export const requestOptions = {
     default: false,
     describe: "Keep blocks that cannot be read as zeros, and record them in the point",
   },
+  "prove-known": { ...proveKnownOption, group: AGENT },
   tag: texts(AGENT, "tag", "KEY=VALUE kept in the point; may be repeated"),
   report: text(
     AGENT,

@@ -1,27 +1,35 @@
 import type { Argv } from "yargs";
+import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
 import type { Command } from "../../command-line/command.js";
 import { EXIT } from "../../command-line/exit-codes.js";
+import { interruptSignal, REMOVE_MADE } from "../../command-line/interrupt.js";
 import { once } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import { storageLocation } from "../../command-line/storage-options.js";
-import { findPoint } from "../../repository/recovery-point.js";
-import { inspectRepository, kmsKeysOf, openRepository, profileOf } from "../../repository/repository.js";
-import { passedRole, restoredRole } from "../iam-policy/passed-role.js";
-import { POLICY_PARTIES, type PolicyParty, policyFor } from "../iam-policy/policies.js";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { openRepository, profileOf } from "../../repository/repository.js";
+import { openSigning } from "../aws/signing-key.js";
+import { restoredRole } from "../iam-policy/passed-role.js";
+import { POLICY_PARTIES, type PolicyParty } from "../iam-policy/policies.js";
 import { openParties, type Parties } from "../parties.js";
+import type { RestorePlan } from "../plan.js";
 import { type RestorePreflight, restorePreflight } from "../preflight/restore-preflight.js";
 import { startJob } from "../start-job.js";
-import { interruptSignal } from "./interrupt.js";
 import { jobResult } from "./job-result.js";
+import { type PolicyArguments, policyOptions, printPolicy } from "./print-policy.js";
 import { queueNotes } from "./queue-note.js";
-import { parseRestoreRequest, type RestoreArguments, restoreOptions } from "./restore-options.js";
-import { restoreReport } from "./restore-report.js";
+import {
+  parseRestoreFilter,
+  parseRestoreRequest,
+  type RestoreArguments,
+  restoreOptions,
+} from "./restore-options.js";
+import { describeLaunch, restoreReport } from "./restore-report.js";
 import { stepDisplay } from "./step-display.js";
 
-interface RestoreCommandArguments extends RestoreArguments {
+interface RestoreCommandArguments extends RestoreArguments, PolicyArguments {
   check: boolean;
   policyFor: PolicyParty | undefined;
-  json: boolean;
 }
 
 export const restoreCommand: Command<RestoreCommandArguments> = {
@@ -31,10 +39,11 @@ export const restoreCommand: Command<RestoreCommandArguments> = {
     parser
       .options({
         ...restoreOptions,
+        ...policyOptions,
         check: {
           type: "boolean",
           default: false,
-          describe: "Only find out whether it would work, and what it needs; makes nothing",
+          describe: "Only check whether it would work, and what it needs; create nothing",
         },
         "policy-for": {
           choices: POLICY_PARTIES,
@@ -53,46 +62,57 @@ export const restoreCommand: Command<RestoreCommandArguments> = {
       ) as unknown as Argv<RestoreCommandArguments>,
   handler: async (args) => {
     const request = parseRestoreRequest(args);
+    const filter = parseRestoreFilter(args);
     const location = storageLocation(args);
-    const { storage } = await openRepository(location);
+    const repository = await openRepository(location);
+    const { storage } = repository;
     const display = stepDisplay(args.json);
-    const signal = interruptSignal();
-    const point = await findPoint(storage.until(signal), request.point);
-    const parties = await openParties(request, { profile: profileOf(location), signal });
+    const signal = interruptSignal(REMOVE_MADE);
+    const { json } = args;
+    const chosen = await choosePoint(storage.until(signal), request.point, {
+      ...{ filter, volumes: request.volumes, json, notice: display.note },
+    });
+    const signing = openSigning(repository, request, { profile: profileOf(location), signal });
+    const parties = await openParties(request, signing, signal);
     display.begin("Checking");
-    const checked = await restorePreflight(request, point, parties);
+    const checked = await restorePreflight(request, chosen.point, parties);
     const { plan, findings } = checked;
     display.end(findings.problems.length === 0 ? "done" : "failed");
-    if (args.policyFor !== undefined) return printPolicy(args.policyFor, checked, parties, args);
-    if (args.check) return printReport(checked, args.json);
+    if (args.policyFor !== undefined) {
+      if (plan === undefined) return findings.throwIfAny();
+      return printPolicy(args.policyFor, plan, parties, args);
+    }
+    if (args.check) return printReport(checked, { chosen, role: await roleIfKnown(plan, parties) }, json);
     findings.throwIfAny();
     if (plan === undefined) throw new Error("The preflight found neither a plan nor a problem.");
-    display.note(`job ${plan.jobId}, of recovery point ${plan.point}`);
-    for (const note of [...findings.notes, ...(await queueNotes(storage, plan))]) display.note(note);
+    display.note(`job ${plan.jobId}, of recovery point ${plan.point} (${chosen.origin})`);
+    if (plan.launch !== null) for (const line of describeLaunch(plan.launch)) display.note(line.trim());
+    for (const note of [...findings.notes, ...(await queueNotes(storage, plan, signing))]) display.note(note);
     signal.throwIfAborted();
-    const { json, text } = jobResult(await startJob(plan, { parties, storage, display, signal }));
-    printResult(args.json, json, text);
+    const result = jobResult(await startJob(plan, { parties, storage, display, signal }));
+    printResult(json, { ...result.json, recoveryPoint: chosen.record }, result.text);
   },
 };
 
-async function printPolicy(
-  party: PolicyParty,
-  { plan, findings }: RestorePreflight,
-  { source, worker }: Parties,
-  args: RestoreCommandArguments,
-): Promise<void> {
-  if (plan === undefined) return findings.throwIfAny();
-  const arns = {
-    workerRole: await passedRole(plan, worker),
-    restoredRole: await restoredRole(plan, source),
-    repositoryKeys: kmsKeysOf(await inspectRepository(storageLocation(args))),
-  };
-  const policy = policyFor(party, { ...plan, ...arns });
-  process.stdout.write(`${JSON.stringify(policy, null, args.json ? 0 : 2)}\n`);
+/**
+ * Returns the role of the restored instance.
+ * Undefined where the caller may not read it in IAM.
+ */
+async function roleIfKnown(plan: RestorePlan | undefined, { source }: Parties): Promise<string | undefined> {
+  try {
+    return plan === undefined ? undefined : ((await restoredRole(plan, source)) ?? undefined);
+  } catch (error) {
+    if (error instanceof BlockferryError) return undefined;
+    throw error;
+  }
 }
 
-function printReport(checked: RestorePreflight, json: boolean): void {
+function printReport(
+  checked: RestorePreflight,
+  named: { chosen: ChosenPoint; role: string | undefined },
+  json: boolean,
+) {
   if (checked.findings.problems.length > 0) process.exitCode = EXIT.failed;
-  const report = restoreReport(checked);
+  const report = restoreReport(checked, named);
   printResult(json, report.json, report.text);
 }

@@ -1,21 +1,21 @@
 import { parseTags, usage } from "../../command-line/options.js";
+import { POINT_REFERENCE } from "../../command-line/point-options.js";
 import { type StorageArguments, storageOptions } from "../../command-line/storage-options.js";
 import { number, text, texts } from "../../command-line/text-option.js";
+import type { PointFilter } from "../../repository/point-filter.js";
 import type { RestoreRequest } from "../request.js";
 import { type AccessArguments, accessOptions, sourceAccess, workerAccess } from "./access-options.js";
 import { agentStorage, parseKey, parseRepository, wholeNumber } from "./parse-values.js";
-import {
-  parseSigning,
-  parseWorker,
-  refuseContradictions,
-  type WorkerArguments,
-  workerOptions,
-} from "./worker-options.js";
+import { parseSigning } from "./signing-options.js";
+import { parseWorker, refuseContradictions, type WorkerArguments, workerOptions } from "./worker-options.js";
 
 export interface RestoreArguments extends StorageArguments, AccessArguments, WorkerArguments {
   point: string;
   to: RestoreRequest["to"];
   volume: string[] | undefined;
+  instance: string | undefined;
+  host: string | undefined;
+  pointTag: string[] | undefined;
   volumeKey: string | undefined;
   attachTo: string | undefined;
   targetKey: string | undefined;
@@ -37,15 +37,18 @@ const RESTORED = "What is restored:";
 export const restoreOptions = {
   ...storageOptions,
   point: {
-    ...text(POINT, "point", "Id of the recovery point, the beginning of one, or `latest`"),
+    ...text(POINT, "point", POINT_REFERENCE),
     demandOption: true,
   },
-  volume: texts(POINT, "volume", "Name of a volume in the point; may be repeated  [default: all]"),
+  volume: texts(POINT, "volume", "Name or EBS id of a volume in the point; may be repeated  [default: all]"),
+  instance: text(POINT, "instance", "Points of this EC2 instance alone"),
+  host: text(POINT, "host", "Points of this host alone; points of an instance count by the instance"),
+  "point-tag": texts(POINT, "point-tag", "Points with this tag, KEY=VALUE; may be repeated"),
   to: {
     choices: ["volumes", "snapshot", "instance"],
     group: RESTORED,
     default: "volumes",
-    describe: "What to make: new volumes, a snapshot of each, or an instance with them",
+    describe: "Create new volumes, a snapshot of each, or an instance with them",
   },
   "attach-to": text(
     RESTORED,
@@ -67,27 +70,38 @@ export const restoreOptions = {
     "zone",
     "Availability Zone of volumes in another account  [default: that of the instance that was backed up]",
   ),
-  ami: text(INSTANCE, "ami", "Image to launch; its root volume is replaced  [default: the recorded one]"),
+  ami: text(
+    INSTANCE,
+    "ami",
+    "Image to launch, or `original`; its root volume is replaced  [default: the recorded one, if this account or Amazon owns it]",
+  ),
   "instance-type": text(INSTANCE, "instance-type", "Instance type  [default: the recorded one]"),
   subnet: text(INSTANCE, "subnet", "Subnet  [default: the recorded one]"),
   "security-group": texts(
     INSTANCE,
     "security-group",
-    "Security group; may be repeated  [default: the recorded ones]",
+    "Security group, or `original` for the recorded ones; may be repeated  [default: the default group of the VPC]",
   ),
   "instance-profile": text(
     INSTANCE,
     "instance-profile",
-    "Instance profile, name or ARN, or `none`  [default: the recorded one]",
+    "Instance profile, name or ARN; `original` for the recorded one, or `none`  [default: none]",
   ),
-  "key-name": text(INSTANCE, "key-name", "Key pair, or `none`  [default: the recorded one]"),
+  "key-name": text(
+    INSTANCE,
+    "key-name",
+    "Key pair; `original` for the recorded one, or `none`  [default: none]",
+  ),
   tag: texts(INSTANCE, "tag", "KEY=VALUE beside the recorded tags; may be repeated"),
   ...workerOptions,
   ...accessOptions,
   threads: number("Restore:", "threads", "Threads of the agent  [default: one for each core of the worker]"),
 } as const;
 
-/** @throws Usage */
+/**
+ * Parses the command line of a restore.
+ * @throws Usage
+ */
 export function parseRestoreRequest(args: RestoreArguments): RestoreRequest {
   const request: RestoreRequest = {
     ...{ point: args.point, to: args.to, volumes: args.volume ?? [] },
@@ -103,6 +117,14 @@ export function parseRestoreRequest(args: RestoreArguments): RestoreRequest {
   if (request.attachTo !== null && request.to !== "volumes")
     throw usage("--attach-to goes with --to volumes.", "Leave one of them out.");
   return request;
+}
+
+/**
+ * Returns the filter for recovery points.
+ * @throws Usage
+ */
+export function parseRestoreFilter({ instance, host, pointTag }: RestoreArguments): PointFilter {
+  return { instance, host, tags: parseTags(pointTag ?? [], "point-tag") };
 }
 
 const LAUNCH_OPTIONS = {

@@ -1,5 +1,6 @@
 import type { Argv } from "yargs";
 import type { Command } from "../../command-line/command.js";
+import { interruptSignal, REMOVE_MADE } from "../../command-line/interrupt.js";
 import { printResult } from "../../command-line/output.js";
 import {
   type StorageArguments,
@@ -8,16 +9,18 @@ import {
 } from "../../command-line/storage-options.js";
 import { text } from "../../command-line/text-option.js";
 import { openRepository, profileOf } from "../../repository/repository.js";
+import { openSigning } from "../aws/signing-key.js";
 import { reopenParties } from "../parties.js";
 import { resumeJob } from "../start-job.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
-import { interruptSignal } from "./interrupt.js";
 import { findJournal } from "./job-argument.js";
 import { JobReport, refuseUnreported } from "./job-report.js";
 import { jobResult } from "./job-result.js";
+import { parseRepository } from "./parse-values.js";
+import { parseSigning, type SigningArguments, signingOptions } from "./signing-options.js";
 import { stepDisplay } from "./step-display.js";
 
-interface ResumeArguments extends StorageArguments, AccessArguments {
+interface ResumeArguments extends StorageArguments, AccessArguments, SigningArguments {
   job: string;
   report: string | undefined;
   json: boolean;
@@ -25,13 +28,14 @@ interface ResumeArguments extends StorageArguments, AccessArguments {
 
 export const resumeCommand: Command<ResumeArguments> = {
   command: "resume <job>",
-  describe: "Go on with a job whose controller has died, or finish removing what it made",
+  describe: "Continue a job whose controller has died, or finish the removal of its resources",
   builder: (parser: Argv) =>
     parser
       .positional("job", { type: "string", describe: "Id of the job" })
       .options({
         ...storageOptions,
         ...accessOptions,
+        ...signingOptions,
         report: text(
           "Backup:",
           "report",
@@ -40,23 +44,24 @@ export const resumeCommand: Command<ResumeArguments> = {
       })
       .example(
         "$0 resume job-20261123T112150Z-3f9a1c2b --repo s3://backups/fleet",
-        "with the accounts that the job was started with",
+        "with the roles and profiles that the job was started with, if there were any",
       ) as unknown as Argv<ResumeArguments>,
   handler: async ({ job, json, ...args }) => {
     const location = storageLocation(args);
-    const { storage } = await openRepository(location);
-    const record = await findJournal(storage, job);
+    const keys = parseSigning(args);
+    const repository = await openRepository(location);
+    const { storage } = repository;
+    const signal = interruptSignal(REMOVE_MADE);
+    const signing = openSigning(repository, keys, { profile: profileOf(location), signal });
+    const record = await findJournal(storage, job, signing);
     if (args.report !== undefined) refuseUnreported(record);
     const report = await JobReport.prepare(args.report);
-    const signal = interruptSignal();
-    const parties = await reopenParties(record.plan, withAccess(record.plan.request, args), {
-      profile: profileOf(location),
-      signal,
-    });
+    const request = withAccess(record.plan.request, args);
+    const parties = await reopenParties(record.plan, request, signing, signal);
     const display = stepDisplay(json);
-    const finished = await resumeJob(job, { parties, storage, display, signal });
+    const finished = await resumeJob(job, parseRepository(args), { parties, storage, display, signal });
     const result = jobResult(finished);
     printResult(json, result.json, result.text);
-    await report?.write(finished, storage.until(signal), display.note);
+    await report?.write(finished, storage.until(signal), signing, display.note);
   },
 };

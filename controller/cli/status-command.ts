@@ -7,12 +7,15 @@ import {
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
-import { openRepository } from "../../repository/repository.js";
+import type { JobStatus } from "../../repository/jobs/job-status.js";
+import { openRepository, profileOf } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { isAlive } from "../journal.js";
+import { openSigning } from "../aws/signing-key.js";
+import { seemsAlive } from "../journal.js";
 import type { JournalRecord } from "../journal-record.js";
 import { readJournals } from "../read-journals.js";
+import type { Signing } from "../signing.js";
+import { hearStatus } from "../steps/hear-replies.js";
 import { workerIdOf } from "../steps/launch-worker.js";
 import { runJob } from "../steps/run-job.js";
 import { timing } from "../timing.js";
@@ -20,57 +23,69 @@ import { jobUnderWay } from "../worker-queue.js";
 import { findJournal } from "./job-argument.js";
 import { jobResult } from "./job-result.js";
 import { describeProblems, exitWithProblems } from "./problems.js";
+import { parseSigning, type SigningArguments, signingOptions } from "./signing-options.js";
 
-interface StatusArguments extends StorageArguments {
+interface StatusArguments extends StorageArguments, SigningArguments {
   job: string | undefined;
   json: boolean;
 }
 
 export const statusCommand: Command<StatusArguments> = {
   command: "status [job]",
-  describe: "Show how far a job is, or all jobs",
+  describe: "Show the progress of a job, or all jobs",
   builder: (parser: Argv) =>
     parser
       .positional("job", { type: "string", describe: "Id of the job; all jobs without it" })
-      .options({ ...storageOptions })
+      .options({ ...storageOptions, ...signingOptions })
       .example(
         "$0 status job-20261123T112150Z-3f9a1c2b --repo s3://backups/fleet",
         "one job",
       ) as unknown as Argv<StatusArguments>,
   handler: async ({ job, json, ...args }) => {
-    const { storage } = await openRepository(storageLocation(args));
+    const location = storageLocation(args);
+    const keys = parseSigning(args);
+    const repository = await openRepository(location);
+    const { storage } = repository;
+    const signing = openSigning(repository, keys, { profile: profileOf(location) });
     if (job === undefined) {
-      const { records, problems } = await readJournals(storage);
+      const { records, problems } = await readJournals(storage, signing);
       exitWithProblems(problems);
       const jobs = records.map(summaryOf);
-      const table = jobs.length === 0 ? "No job yet." : jobTable(jobs);
-      return printResult(json, { jobs, problems }, [table, ...describeProblems(problems)].join("\n"));
+      const table = jobs.length === 0 ? ["No job yet."] : jobTable(jobs);
+      return printResult(json, { jobs, problems }, [...table, ...describeProblems(problems)]);
     }
-    const record = await findJournal(storage, job);
-    const status = await readStatus(storage, job);
-    const waitsFor = status === undefined ? await aheadOf(storage, record) : undefined;
+    const record = await findJournal(storage, job, signing);
+    const replies = await signing.replies(job, workerIdOf(record));
+    const { status, problem } = await hearStatus(storage, job, replies);
+    const waitsFor = status === undefined ? await aheadOf(storage, record, signing) : undefined;
     const { plan: _, ...rest } = record;
-    const result = { ...rest, ...summaryOf(record), agent: status ?? null, waitsFor: waitsFor?.job ?? null };
-    printResult(json, result, describeJob(record, status, waitsFor));
+    const problems = problem === undefined ? [] : [problem.toRecord()];
+    exitWithProblems(problems);
+    const result = {
+      ...{ ...rest, ...summaryOf(record), agent: status ?? null },
+      ...{ waitsFor: waitsFor?.job ?? null, problems },
+    };
+    const lines = [...describeJob(record, status, waitsFor), ...describeProblems(problems)];
+    printResult(json, result, lines);
   },
 };
 
-/** The job that the agent is at instead of this one, which waits in line. */
-async function aheadOf(storage: Storage, { job, plan, made, steps }: JournalRecord) {
+/** Returns the job that the agent is running while this job waits. */
+async function aheadOf(storage: Storage, { job, plan, made, steps }: JournalRecord, signing: Signing) {
   if (steps.find(({ name }) => name === runJob.name)?.state !== "running") return undefined;
-  return jobUnderWay(storage, workerIdOf({ plan, made }), job, timing().heartbeatMs);
+  return jobUnderWay(storage, workerIdOf({ plan, made }), job, signing, timing().heartbeatMs);
 }
 
 function summaryOf(record: JournalRecord) {
   const { job, plan, state, outcome } = record;
   const controller =
-    state === "finished" ? "ended" : isAlive(record, timing().heartbeatMs) ? "running" : "gone";
+    state === "finished" ? "ended" : seemsAlive(record, timing().heartbeatMs) ? "running" : "gone";
   const point = outcome?.ok === true ? outcome.point : null;
   const instance = plan.kind === "backup" ? plan.instance.instanceId : null;
   return { job, kind: plan.kind, instance, route: plan.route, state, controller, point };
 }
 
-function jobTable(jobs: ReturnType<typeof summaryOf>[]): string {
+function jobTable(jobs: ReturnType<typeof summaryOf>[]): string[] {
   const rows = jobs.map(({ job, kind, instance, state, controller, point }) => [
     job,
     instance ?? kind,
@@ -85,14 +100,14 @@ function describeJob(
   record: JournalRecord,
   status: JobStatus | undefined,
   waitsFor: JobStatus | undefined,
-): string {
+): string[] {
   const { controller, state } = summaryOf(record);
   const { outcome, steps, plan } = record;
   const of = plan.kind === "backup" ? ` of ${plan.instance.instanceId}` : `, restoring ${plan.point}`;
   const hint = controller === "gone" ? `; see: blockferry resume ${record.job}, or blockferry cleanup` : "";
   return [
     `Job ${record.job}${of}: ${state}, its controller ${controller}${hint}`,
-    formatTable(
+    ...formatTable(
       steps.map(({ name, state: stepState, finishedAt }) => [`  ${name}`, stepState, finishedAt ?? ""]),
     ),
     ...(status === undefined
@@ -101,7 +116,7 @@ function describeJob(
           `Agent on ${status.worker}: ${status.state}, ${formatBytes(status.doneBytes)} of ${formatBytes(status.totalBytes)} (${formatPercent(status.doneBytes, status.totalBytes)}), heard of at ${status.updatedAt}`,
         ]),
     ...(waitsFor === undefined ? [] : [`Waiting for worker ${waitsFor.worker}, which runs ${waitsFor.job}`]),
-    ...(outcome?.ok === true ? [jobResult(record).text] : []),
+    ...(outcome?.ok === true ? jobResult(record).text : []),
     ...(outcome?.ok === false ? [`Failed: ${outcome.error.code}: ${outcome.error.message}`] : []),
-  ].join("\n");
+  ];
 }

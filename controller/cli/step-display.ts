@@ -1,19 +1,18 @@
 import { formatSeconds } from "../../command-line/format.js";
-import { printable } from "../../command-line/printable.js";
+import { printNote } from "../../command-line/output.js";
+import { printableLine } from "../../command-line/printable.js";
 import { type Display, NO_DISPLAY } from "../display.js";
 
 const REDRAW_MS = 250;
 const LINE_INTERVAL_MS = 30_000;
 const ERASE_LINE = "\r\x1b[2K";
 
-/** Shows the steps on standard error: a live line on a terminal, plain lines elsewhere, nothing with `--json`. */
+/**
+ * Shows the steps on standard error: a live line on a terminal, plain lines elsewhere, nothing with `--json`.
+ */
 export function stepDisplay(json: boolean): Display {
-  if (json) return { ...NO_DISPLAY, note };
+  if (json) return { ...NO_DISPLAY, note: printNote };
   return process.stderr.isTTY ? liveDisplay() : lineDisplay();
-}
-
-function note(text: string): void {
-  process.stderr.write(`note: ${printable(text)}\n`);
 }
 
 interface Current {
@@ -24,7 +23,7 @@ interface Current {
 
 function describe({ title, progress, started }: Current): string {
   const elapsed = formatSeconds((performance.now() - started) / 1000);
-  return printable([title, progress, elapsed].filter((part) => part !== "").join(", "));
+  return printableLine([title, progress, elapsed].filter((part) => part !== "").join(", "));
 }
 
 function liveDisplay(): Display {
@@ -50,7 +49,7 @@ function liveDisplay(): Display {
     },
     note: (text) => {
       process.stderr.write(ERASE_LINE);
-      note(text);
+      printNote(text);
       draw();
     },
   };
@@ -76,6 +75,6 @@ function lineDisplay(): Display {
       print(outcome);
       current = undefined;
     },
-    note,
+    note: printNote,
   };
 }

@@ -1,10 +1,10 @@
 import { checkWholeNumber, usage } from "../../command-line/options.js";
 
-/** What the temporary volumes are to be. */
+/** Type and performance of the temporary volumes. */
 export interface VolumeKind {
   volumeType: VolumeType;
   iops: number | null;
-  /** MiB/s. */
+  /** In MiB/s. */
   throughputMibps: number | null;
 }
 
@@ -14,8 +14,9 @@ type VolumeType = (typeof VOLUME_TYPES)[number];
 type Range = readonly [least: number, most: number];
 
 /**
- * What can be asked of a type; IOPS must be where they are `required`. How much of it goes with which size is left to EC2's dry
- * run. AWS: "Amazon EBS volume types", https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html
+ * The allowed values of each volume type; `required` means that IOPS must be given.
+ * EC2's dry run checks the limits that depend on the size.
+ * AWS: "Amazon EBS volume types", https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html
  */
 const RANGES: Record<VolumeType, { iops?: Range; throughput?: Range; required?: true }> = {
   gp3: { iops: [3000, 80_000], throughput: [125, 2000] },
@@ -27,7 +28,7 @@ const RANGES: Record<VolumeType, { iops?: Range; throughput?: Range; required?: 
   standard: {},
 };
 
-/** @throws Usage when the options do not go together */
+/** @throws Usage when the options contradict each other */
 export function parseVolumeKind(args: {
   volumeType: VolumeType;
   iops: number | undefined;

@@ -1,10 +1,10 @@
-import { jobKeyOption, parseJobKey } from "../../command-line/job-key-option.js";
 import { usage } from "../../command-line/options.js";
 import { text, texts } from "../../command-line/text-option.js";
 import { parseStorageLocation } from "../../repository/storage/open-storage.js";
 import type { JobRequest, WorkerRequest } from "../request.js";
+import { type SigningArguments, signingOptions } from "./signing-options.js";
 
-export interface WorkerArguments {
+export interface WorkerArguments extends SigningArguments {
   worker: string | undefined;
   workerAmi: string | undefined;
   workerSubnet: string | undefined;
@@ -12,7 +12,6 @@ export interface WorkerArguments {
   workerProfile: string | undefined;
   workerSecurityGroup: string[] | undefined;
   workerAccount: "source" | "worker";
-  jobKey: string | undefined;
 }
 
 const WORKER = "Worker:";
@@ -40,20 +39,10 @@ export const workerOptions = {
     choices: ["source", "worker"],
     group: WORKER,
     default: "worker",
-    describe: "Whose account the worker is in; `source` needs no sharing",
+    describe: "Account that the worker is in; with `source` nothing is shared",
   },
-  "job-key": {
-    ...jobKeyOption,
-    group: WORKER,
-    describe: "ARN of the KMS key (HMAC_256) that the job is signed with; the agent is started with the same",
-  },
+  ...signingOptions,
 } as const;
-
-/** @throws Usage */
-export function parseSigning(args: WorkerArguments): { jobKey?: string } {
-  const jobKey = parseJobKey(args.jobKey);
-  return jobKey === undefined ? {} : { jobKey };
-}
 
 /** @throws Usage */
 export function refuseContradictions(request: JobRequest): void {

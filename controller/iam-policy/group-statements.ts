@@ -6,7 +6,7 @@ export interface Permission extends Pick<Statement, "Sid" | "Condition"> {
   resource: string;
 }
 
-/** Each permission once, in as few statements as that takes. */
+/** Merges permissions into as few statements as possible, each permission once. */
 export function groupStatements(permissions: Permission[]): Statement[] {
   const places = grouped(permissions, ({ resource, Sid, Condition }) => [resource, Sid, Condition]).map(
     ([first, all]) => ({ ...first, actions: [...new Set(all.map(({ action }) => action))] }),
@@ -14,12 +14,12 @@ export function groupStatements(permissions: Permission[]): Statement[] {
   const alike = grouped(places, ({ actions, Sid, Condition }) => [[...actions].sort(), Sid, Condition]);
   return alike.map(([{ Sid, actions, Condition }, all]) => ({
     ...(Sid === undefined ? {} : { Sid }),
-    ...{ Effect: "Allow", Action: actions, Resource: all.map(({ resource }) => resource) },
+    ...{ Effect: "Allow" as const, Action: actions, Resource: all.map(({ resource }) => resource) },
     ...(Condition === undefined ? {} : { Condition }),
   }));
 }
 
-/** Those with the same key together, in the order of the first of each. */
+/** Groups items by key, in the order of each key's first item. */
 function grouped<T>(items: T[], keyOf: (item: T) => unknown): [first: T, all: T[]][] {
   const groups = new Map<string, [T, T[]]>();
   for (const item of items) {

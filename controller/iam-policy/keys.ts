@@ -10,7 +10,7 @@ export function isKeyResource(kind: ResourceKind): kind is KeyResource {
   return (KEY_RESOURCES as readonly string[]).includes(kind);
 }
 
-/** ARNs of the keys that play a part. */
+/** Returns the ARNs of the keys in a role of the plan. */
 export function keysOf(kind: KeyResource, plan: JobPlan): string[] {
   if (plan.kind === "restore") return restoreKeysOf(kind, plan);
   const { volumes, route, copyKey, volumeKey } = plan;
@@ -45,7 +45,10 @@ function restoreKeysOf(kind: KeyResource, { route, volumeKey, targetKey }: Resto
   }
 }
 
-/** Keys of an account whose policies tell whether EBS may use them; those that AWS manages are open to the whole account. */
+/**
+ * Returns the keys of an account whose key policies decide whether EBS may use them.
+ * Keys that AWS manages are left out: the whole account may use them.
+ */
 export function keysOwnedBy(accountId: string, plan: JobPlan): string[] {
   const keys = new Set(KEY_RESOURCES.flatMap((kind) => keysOf(kind, plan)));
   return [...keys].filter((key) => key.split(":")[4] === accountId && !plan.awsManagedKeys.includes(key));

@@ -4,16 +4,22 @@ import type { Party } from "../aws/party.js";
 import type { JobPlan, RestorePlan } from "../plan.js";
 
 /**
- * The role in the instance profile of a worker that is launched: the request names the profile, and `iam:PassRole` is about
- * the role. A backup need not know it, so only who prints policies must be allowed to ask.
- * @returns its ARN, or null when no worker is launched @throws WorkerNotUsable
+ * Returns the role in the instance profile of a worker that is launched.
+ * The request names the profile, but `iam:PassRole` applies to the role. A backup does not need the role, so
+ * only `iam-policy` needs permission to read it.
+ * @returns ARN of the role, or null when no worker is launched
+ * @throws WorkerNotUsable
  */
 export async function passedRole({ request }: JobPlan, worker: Party): Promise<string | null> {
   if (request.workerInstance.kind !== "launch") return null;
   return roleOf(request.workerInstance.profile, worker);
 }
 
-/** The same of an instance that is restored. */
+/**
+ * Returns the role in the instance profile of a restored instance.
+ * @returns ARN of the role, or null when the instance has no profile
+ * @throws WorkerNotUsable
+ */
 export async function restoredRole({ launch }: RestorePlan, target: Party): Promise<string | null> {
   const profile = launch?.profile ?? null;
   return profile === null ? null : roleOf(profile, target);

@@ -1,7 +1,7 @@
 import type { Statement } from "./policy-document.js";
 import type { PolicyPlan } from "./resources.js";
 
-/** For an encrypted repository: to open it with its KMS keys, and nothing else with them. */
+/** Returns the permission to open an encrypted repository with its KMS keys, and nothing else. */
 export function repositoryKeyStatements({ repositoryId, repositoryKeys }: PolicyPlan): Statement[] {
   if (repositoryKeys.length === 0) return [];
   const Condition = { StringEquals: { "kms:EncryptionContext:blockferry:repository": repositoryId } };

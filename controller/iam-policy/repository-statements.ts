@@ -1,83 +1,128 @@
 import { parseS3Location } from "../../repository/storage/s3/s3-location.js";
 import type { JobPlan } from "../plan.js";
-import type { Statement } from "./policy-document.js";
+import { allOf, type Condition, heldTo, literal, type Statement } from "./policy-document.js";
+import { REPOSITORY_RIGHTS, type RepositoryRole } from "./repository-rights.js";
+import { viaService } from "./via-service.js";
 
-/** What each reads and writes in the repository, as prefixes of keys. */
-const OBJECTS: Record<"controller" | "agent", Record<string, string[]>> = {
-  controller: { "s3:GetObject": ["config.json", "keys/*", "jobs/*", "points/*"], "s3:PutObject": ["jobs/*"] },
-  agent: {
-    "s3:GetObject": ["*"],
-    "s3:PutObject": ["packs/*", "index/*", "points/*", "jobs/*", "locks/*", "tmp/*", "verify/*"],
-    "s3:DeleteObject": ["locks/*", "tmp/*"],
-    "s3:AbortMultipartUpload": ["packs/*"],
-  },
-};
+/** The S3 bucket of a repository, as policies name it. */
+export interface RepositoryBucket {
+  bucket: string;
+  arn: string;
+  /** Returns ARNs of the repository's objects that match key patterns. */
+  below(keys: string[]): string[];
+  prefix: string;
+  /** Account of the bucket; undefined if it was not given. */
+  owner: string | undefined;
+}
 
-/** Beside its heartbeat it writes a lease alone. */
-const RESTORING_AGENT: Record<string, string[]> = {
-  "s3:GetObject": ["*"],
-  "s3:PutObject": ["jobs/*", "locks/*"],
-  "s3:DeleteObject": ["locks/*"],
-};
-
-const BUCKET_ACTIONS = {
-  controller: ["s3:ListBucket"],
-  agent: ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
-} as const;
-
-/** For a repository in S3; a local directory needs no policy. */
-export function repositoryStatements(plan: JobPlan, who: "controller" | "agent"): Statement[] {
-  const { repo } = plan.request.repository;
-  if (!repo.startsWith("s3://")) return [];
+/**
+ * Returns the bucket of a plan's repository.
+ * @returns undefined for a local directory, which needs no policy
+ */
+export function bucketOf(plan: JobPlan): RepositoryBucket | undefined {
+  const { repo, bucketOwner } = plan.request.repository;
+  if (!repo.startsWith("s3://")) return undefined;
   const { bucket, prefix } = parseS3Location(repo, {});
-  const partition = plan[who === "agent" ? "worker" : "source"].partition;
-  const bucketArn = `arn:${partition}:s3:::${bucket}`;
-  const below = (key: string) => `${bucketArn}/${prefix}${key}`;
-  const objects = who === "agent" && plan.kind === "restore" ? RESTORING_AGENT : OBJECTS[who];
-  const byObject = Object.entries(objects).map(([action, keys]) => ({
-    Effect: "Allow" as const,
-    Action: [action],
-    Resource: keys.map(below),
-  }));
+  const arn = `arn:${plan.worker.partition}:s3:::${bucket}`;
+  const below = (keys: string[]) => keys.map((key) => `${arn}/${literal(prefix)}${key}`);
+  return { bucket, arn, below, prefix, owner: bucketOwner };
+}
+
+/**
+ * Creating an upload and sending its parts create no object, so no condition applies to them.
+ * AWS: "Enforce conditional writes on Amazon S3 buckets".
+ */
+const WRITES_ONCE: Condition = { Null: { "s3:if-none-match": "false" } };
+const SENDS_PARTS: Condition = { Bool: { "s3:ObjectCreationOperation": "false" } };
+
+/**
+ * Returns the statements of a role for a repository in S3.
+ * They cover only objects of this repository.
+ */
+export function repositoryStatements(plan: JobPlan, role: RepositoryRole): Statement[] {
+  const bucket = bucketOf(plan);
+  if (bucket === undefined) return [];
+  const { read, create, replace, upload, remove } = REPOSITORY_RIGHTS[role];
+  const allow = (Action: string[], Resource: string[], condition?: Condition): Statement[] =>
+    Resource.length === 0
+      ? []
+      : [{ Effect: "Allow", Action, Resource, ...heldTo(allOf(condition, ofOwner(bucket))) }];
   return [
-    { Effect: "Allow", Action: [...BUCKET_ACTIONS[who]], Resource: [bucketArn] },
-    ...byObject,
-    ...(who === "controller" ? [removesOldJobs(below("jobs/*"))] : []),
-    ...(who === "agent" ? lockStatements(plan, bucketArn, below) : []),
+    ...allow(["s3:ListBucket"], [bucket.arn], listedBelow(bucket)),
+    // S3 has no prefix condition for this action; it lists the names of unfinished uploads in the whole
+    // bucket.
+    ...(upload.length === 0 ? [] : allow(["s3:ListBucketMultipartUploads"], [bucket.arn])),
+    ...allow(["s3:GetObject"], bucket.below(read)),
+    ...allow(["s3:PutObject"], bucket.below(create), WRITES_ONCE),
+    ...allow(["s3:PutObject"], bucket.below(replace)),
+    ...allow(["s3:PutObject"], bucket.below(upload), SENDS_PARTS),
+    ...allow(["s3:DeleteObject"], bucket.below(remove)),
+    ...allow(["s3:AbortMultipartUpload"], bucket.below(upload)),
+    ...(role === "controller" ? removesOldJobs(allow(["s3:DeleteObject"], bucket.below(["jobs/*"]))) : []),
+    ...(role === "agent" ? lockStatements(plan, bucket) : []),
+    ...(role === "maintenance" ? allow(["s3:GetBucketObjectLockConfiguration"], [bucket.arn]) : []),
+    ...(role === "maintenance"
+      ? allow(["s3:GetObjectRetention"], bucket.below(["packs/*", "points/*"]))
+      : []),
     ...encryptionStatements(plan),
   ];
 }
 
-/** Optional, as its name marks it: without it, documents of jobs that are long finished stay. */
-function removesOldJobs(jobs: string): Statement {
-  return { Sid: "BlockferryRemovesOldJobs", Effect: "Allow", Action: ["s3:DeleteObject"], Resource: [jobs] };
+/** Returns a condition against a bucket of the same name in another account. */
+function ofOwner({ owner }: RepositoryBucket): Condition {
+  return owner === undefined ? {} : { StringEquals: { "s3:ResourceAccount": owner } };
 }
 
-/** For `--lock-days` and `--lock-until`. */
-function lockStatements(plan: JobPlan, bucketArn: string, below: (key: string) => string): Statement[] {
+/**
+ * Returns the prefix condition.
+ * When S3 decides whether to report a missing object, it compares the object's key with this prefix.
+ */
+function listedBelow({ prefix }: RepositoryBucket): Condition {
+  return prefix === "" ? {} : { StringLike: { "s3:prefix": `${literal(prefix)}*` } };
+}
+
+/** Marks the statements as optional, by their Sid: without them, documents of old jobs stay. */
+function removesOldJobs(statements: Statement[]): Statement[] {
+  return statements.map((statement) => ({ Sid: "BlockferryRemovesOldJobs", ...statement }));
+}
+
+const DAY_MS = 86_400_000;
+
+/** Returns the permission to lock objects in the given mode, for at most the given time. */
+function lockStatements(plan: JobPlan, bucket: RepositoryBucket): Statement[] {
   if (plan.kind === "restore" || plan.request.options.lock === undefined) return [];
+  const { mode, until } = plan.request.options.lock;
+  const days = Math.ceil((Date.parse(until) - Date.now()) / DAY_MS);
+  const Resource = bucket.below(["config.json", "keys/*", "packs/*", "points/*"]);
+  const asAsked = allOf(ofOwner(bucket), {
+    StringEquals: { "s3:object-lock-mode": mode.toUpperCase() },
+    NumericLessThanEquals: { "s3:object-lock-remaining-retention-days": String(days) },
+  });
   return [
-    { Effect: "Allow", Action: ["s3:GetBucketObjectLockConfiguration"], Resource: [bucketArn] },
     {
-      ...{ Effect: "Allow", Action: ["s3:GetObjectRetention", "s3:PutObjectRetention"] },
-      Resource: ["config.json", "keys/*", "packs/*", "points/*"].map(below),
+      ...{ Effect: "Allow", Action: ["s3:GetBucketObjectLockConfiguration"], Resource: [bucket.arn] },
+      ...heldTo(ofOwner(bucket)),
     },
+    { Effect: "Allow", Action: ["s3:GetObjectRetention"], Resource, ...heldTo(ofOwner(bucket)) },
+    { Effect: "Allow", Action: ["s3:PutObjectRetention"], Resource, Condition: asAsked },
   ];
 }
 
 /**
- * For objects that S3 encrypts with a key of the user's, whoever reads or writes them. S3 asks KMS in their name, so the key
- * can be held to that. AWS: "Using server-side encryption with AWS KMS keys (SSE-KMS)"; uploads in parts need Decrypt, too.
+ * Returns the permission to use the customer key that encrypts objects in S3.
+ * Every reader and writer needs it. S3 calls KMS on their behalf, so the key can be limited to S3. Multipart
+ * uploads also need Decrypt.
+ * AWS: "Using server-side encryption with AWS KMS keys (SSE-KMS)"
  */
 function encryptionStatements({ request }: JobPlan): Statement[] {
   const key = request.options.storage?.encryption?.kmsKey;
   if (key === undefined) return [];
-  const [, , , region] = key.split(":");
+  const [, partition = "", , region = ""] = key.split(":");
   return [
     {
       ...{ Effect: "Allow", Action: ["kms:GenerateDataKey", "kms:Decrypt"], Resource: [key] },
-      // The key is in the bucket's Region. In China the name goes on with ".cn".
-      Condition: { StringLike: { "kms:ViaService": `s3.${region}.amazonaws.com*` } },
+      // The key is in the bucket's Region.
+      Condition: viaService("s3", partition, [region]),
     },
   ];
 }

@@ -1,58 +1,85 @@
-import type { ActionUse } from "../aws/action-use.js";
-import { JOB_TAG } from "../aws/tags.js";
+import { type ActionUse, EBS_KEY_ACTIONS } from "../aws/action-use.js";
+import { JOB_TAG, ROLE_TAG, SOURCE_VOLUME_TAG } from "../aws/tags.js";
 import type { JobPlan, RestorePlan } from "../plan.js";
 import { ROUTE_TABLE } from "../route.js";
 import { keysOf, keysOwnedBy } from "./keys.js";
+import { launchedAs } from "./launched-as.js";
+import { allOf, type Condition, literal } from "./policy-document.js";
+import { viaService } from "./via-service.js";
 
-/** A plan, and what only its policies need to know. */
+/** A plan, with the facts that only its policies need. */
 export type PolicyPlan = JobPlan & {
-  /** ARN of the role that a launched worker gets; null when none is launched. */
+  /** ARN of the role that a launched worker gets; null when no worker is launched. */
   workerRole: string | null;
-  /** ARNs of the KMS keys that open the repository; none where it is not encrypted, or with a passphrase alone. */
+  /** ARNs of the KMS keys that open the repository; empty without encryption, or with a passphrase only. */
   repositoryKeys: string[];
-  /** The same of an instance that is restored. */
+  /** ARN of the role that a restored instance gets. */
   restoredRole?: string | null;
+  /** ARN of the key that signs tombstones, from the command line only. */
+  tombstoneKey?: string | undefined;
+  /** Account of the controller's credentials for the bucket; only the bucket policy needs it. */
+  bucketUser?: string;
 };
 
-type Condition = Record<string, Record<string, string>>;
-
-export interface Scope {
+interface Scope {
   resources: string[];
   condition?: Condition;
 }
 
-/** The ARNs and conditions of a use. Empty `resources`: the plan has none. */
-export function scopeOf(use: ActionUse, plan: PolicyPlan): Scope {
-  const scope = placesOf(use, plan);
-  const condition = { ...scope.condition, ...conditionOf(use) };
-  return Object.keys(condition).length === 0 ? scope : { ...scope, condition };
+/**
+ * Returns the ARNs of a use, with the conditions of each group.
+ * Empty `resources` mean that the plan has none.
+ */
+export function scopesOf(use: ActionUse, plan: PolicyPlan): Required<Scope>[] {
+  return placesOf(use, plan).map(({ resources, condition }) => ({
+    resources,
+    condition: allOf(condition, conditionOf(use, plan)),
+  }));
 }
 
 const ANY_JOB = "job-*";
-/** What the job makes carries the tag from the first moment; what is changed or removed must carry it. */
-const MAKES_TAGGED = { StringLike: { [`aws:RequestTag/${JOB_TAG}`]: ANY_JOB } };
-const IS_TAGGED = { StringLike: { [`aws:ResourceTag/${JOB_TAG}`]: ANY_JOB } };
-/** Tags of a snapshot are seen in its owner's account alone; others can only be held to the owner. */
-const ownedBy = (accountId: string) => ({ StringEquals: { "ec2:Owner": accountId } });
-const PASSED_TO_EC2 = { StringEquals: { "iam:PassedToService": "ec2.amazonaws.com" } };
+/**
+ * Every resource of a job carries the tag from its creation.
+ * A resource without the tag may not be changed or removed.
+ */
+const MAKES_TAGGED: Condition = { StringLike: { [`aws:RequestTag/${JOB_TAG}`]: ANY_JOB } };
+const IS_TAGGED: Condition = { StringLike: { [`aws:ResourceTag/${JOB_TAG}`]: ANY_JOB } };
+/** Tags of a snapshot are visible only in its owner's account, so shared snapshots are limited by owner. */
+const ownedBy = (accountId: string): Condition => ({ StringEquals: { "ec2:Owner": accountId } });
+const PASSED_TO_EC2: Condition = { StringEquals: { "iam:PassedToService": "ec2.amazonaws.com" } };
+/** Other tags could give access through the tag conditions of other policies. */
+const OWN_TAGS: Condition = {
+  "ForAllValues:StringEquals": { "aws:TagKeys": [JOB_TAG, "Name", ROLE_TAG, SOURCE_VOLUME_TAG] },
+};
 
-/** What an action is held to, whatever it is about. */
-function conditionOf({ action, creating }: ActionUse): Condition {
-  // AWS services may be granted the key, and nobody else.
-  if (action === "kms:CreateGrant") return { Bool: { "kms:GrantIsForAWSResource": "true" } };
-  // Whoever could tag what exists could then remove it.
-  if (creating !== undefined) return { StringEquals: { "ec2:CreateAction": creating.replace("ec2:", "") } };
-  return {};
+/** Actions that EBS performs with a key for a caller; the controller itself also calls DescribeKey. */
+const EBS_USES_KEY = EBS_KEY_ACTIONS.filter((action) => action !== "kms:DescribeKey");
+
+/** Returns the condition of an action on any resource. */
+function conditionOf({ action, creating }: ActionUse, plan: PolicyPlan): Condition {
+  const isByEbs = (EBS_USES_KEY as readonly string[]).includes(action);
+  // A principal that could tag existing resources could then remove them.
+  if (creating !== undefined)
+    return allOf({ StringEquals: { "ec2:CreateAction": creating.replace("ec2:", "") } }, OWN_TAGS);
+  // A call without tags would remove all tags.
+  if (action === "ec2:DeleteTags") return allOf(OWN_TAGS, { Null: { "aws:TagKeys": "false" } });
+  return isByEbs ? ebsAlone(action, plan) : {};
+}
+
+/** Limits a key to uses through EBS, and its grants to AWS services. */
+export function ebsAlone(action: string, { source, worker }: JobPlan): Condition {
+  const via = viaService("ec2", worker.partition, [source.region, worker.region]);
+  return action === "kms:CreateGrant" ? allOf(via, { Bool: { "kms:GrantIsForAWSResource": "true" } }) : via;
 }
 
 /**
- * An asterisk itself, which EC2 asks for where a copy has no id yet; a plain `*` would match the snapshot to be copied, too.
+ * A literal asterisk, which EC2 checks for a copy that has no id yet.
+ * A plain `*` would also match the snapshot that is copied.
  * AWS: "Example IAM policies for Amazon EBS", copying snapshots.
  */
-// biome-ignore lint/suspicious/noTemplateCurlyInString: IAM's own placeholder
-const COPY_WITHOUT_ID = "${*}";
+const COPY_WITHOUT_ID = literal("*");
 
-function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
+function placesOf(use: ActionUse, plan: PolicyPlan): Scope[] {
   const { party, action, on } = use;
   const { partition, accountId, region } = plan[party];
   const arn = (resource: string, account = accountId, where = region) =>
@@ -60,60 +87,106 @@ function placesOf(use: ActionUse, plan: PolicyPlan): Scope {
   const snapshots = (id: string) =>
     snapshotRegions(use, plan).map((where) => arn(`snapshot/${id}`, "", where));
   const { request } = plan;
+  const isRun = action === "ec2:RunInstances";
   switch (on) {
     case "any":
-      return { resources: ["*"] };
+      return [{ resources: ["*"] }];
     case "source-instance":
-      return { resources: plan.kind === "backup" ? [arn(`instance/${plan.instance.instanceId}`)] : [] };
+      return [{ resources: plan.kind === "backup" ? [arn(`instance/${plan.instance.instanceId}`)] : [] }];
     case "source-volumes":
-      return {
-        resources:
-          plan.kind === "backup" ? plan.volumes.map(({ origin }) => arn(`volume/${origin.volumeId}`)) : [],
-      };
+      return [
+        {
+          resources:
+            plan.kind === "backup"
+              ? plan.volumes.map(({ origin }) => arn(`volume/${literal(origin.volumeId)}`))
+              : [],
+        },
+      ];
     case "new-snapshot":
-      return {
-        resources: snapshots(action === "ec2:CopySnapshot" ? COPY_WITHOUT_ID : "*"),
-        condition: MAKES_TAGGED,
-      };
-    case "job-snapshot":
-      return { resources: snapshots("snap-*"), condition: IS_TAGGED };
+      return [
+        {
+          resources: snapshots(action === "ec2:CopySnapshot" ? COPY_WITHOUT_ID : "*"),
+          condition: MAKES_TAGGED,
+        },
+      ];
+    case "job-snapshot": {
+      const ours = { resources: snapshots("snap-*"), condition: IS_TAGGED };
+      return action === "ec2:ModifySnapshotAttribute" ? sharingScopes(ours, use, plan) : [ours];
+    }
     case "shared-snapshot":
-      return { resources: snapshots("snap-*"), condition: ownedBy(sharingAccount(plan)) };
+      return [{ resources: snapshots("snap-*"), condition: ownedBy(sharingAccount(plan)) }];
     case "new-volume":
-      return { resources: [arn("volume/*")], condition: MAKES_TAGGED };
+      return [
+        {
+          resources: [arn("volume/*")],
+          condition: action === "ec2:CreateVolume" ? allOf(MAKES_TAGGED, ENCRYPTED) : MAKES_TAGGED,
+        },
+      ];
     case "job-volume":
-      return { resources: [arn("volume/*")], condition: IS_TAGGED };
+      return [{ resources: [arn("volume/*")], condition: IS_TAGGED }];
     case "new-instance":
-      return { resources: [arn("instance/*")], condition: MAKES_TAGGED };
+      return [
+        {
+          resources: [arn("instance/*")],
+          condition: isRun ? allOf(MAKES_TAGGED, launchedAs(party, plan)) : MAKES_TAGGED,
+        },
+      ];
     case "worker-instance":
       return request.workerInstance.kind === "existing"
-        ? { resources: [arn(`instance/${request.workerInstance.instanceId}`)] }
-        : { resources: [arn("instance/*")], condition: IS_TAGGED };
+        ? [{ resources: [arn(`instance/${literal(request.workerInstance.instanceId)}`)] }]
+        : [{ resources: [arn("instance/*")], condition: IS_TAGGED }];
     case "launch-inputs":
-      return { resources: launchInputs(plan, arn) };
+      return launchInputs(plan, arn);
     case "restored-inputs":
-      return { resources: plan.kind === "restore" ? restoredInputs(plan, arn) : [] };
+      return [{ resources: plan.kind === "restore" ? restoredInputs(plan, arn) : [] }];
     case "restored-instance":
-      return { resources: [arn("instance/*")], condition: IS_TAGGED };
+      return [{ resources: [arn("instance/*")], condition: IS_TAGGED }];
     case "restored-role":
-      return { resources: plan.restoredRole ? [plan.restoredRole] : [], condition: PASSED_TO_EC2 };
+      return [{ resources: plan.restoredRole ? [plan.restoredRole] : [], condition: PASSED_TO_EC2 }];
     case "attach-instance":
-      return { resources: plan.kind === "restore" ? [arn(`instance/${plan.request.attachTo}`)] : [] };
+      return [
+        {
+          resources: plan.kind === "restore" ? [arn(`instance/${literal(plan.request.attachTo ?? "")}`)] : [],
+        },
+      ];
     case "worker-role":
-      return { resources: plan.workerRole === null ? [] : [plan.workerRole], condition: PASSED_TO_EC2 };
+      return [{ resources: plan.workerRole === null ? [] : [plan.workerRole], condition: PASSED_TO_EC2 }];
     case "own-keys":
-      return { resources: keysOwnedBy(accountId, plan) };
+      return [{ resources: keysOwnedBy(accountId, plan) }];
     default:
-      return { resources: keysOf(on, plan).filter((key) => isNeeded(action, key, plan)) };
+      return [{ resources: keysOf(on, plan).filter((key) => isNeeded(action, key, plan)) }];
   }
 }
 
-/** Backups share the instance's snapshots with the worker's account, restores those of what the worker has filled. */
+/**
+ * Limits sharing to the other party of the plan: no third account and no group, because `all` means everyone.
+ * AWS: "Actions, resources, and condition keys for Amazon EC2", ModifySnapshotAttribute
+ */
+function sharingScopes({ resources, condition }: Scope, { party }: ActionUse, plan: PolicyPlan): Scope[] {
+  const { accountId } = plan[party === "source" ? "worker" : "source"];
+  return (["Add", "Remove"] as const).map((change) => ({
+    resources,
+    condition: allOf(condition, {
+      "ForAllValues:StringEquals": { [`ec2:${change}/userId`]: accountId },
+      Null: { [`ec2:${change}/userId`]: "false", "ec2:Add/group": "true", "ec2:Remove/group": "true" },
+    }),
+  }));
+}
+
+/**
+ * Returns the account that shares snapshots.
+ * A backup shares the instance's snapshots with the worker's account. A restore shares snapshots of the
+ * volumes that the worker filled.
+ */
 function sharingAccount({ kind, source, worker }: JobPlan): string {
   return kind === "backup" ? source.accountId : worker.accountId;
 }
 
-/** Snapshots are taken where the instance is, copied into the worker's Region, and shared and made volumes of as they are nearest. */
+/**
+ * Returns the Regions of the snapshots of an action.
+ * Snapshots are taken in the instance's Region and copied into the worker's. The nearest ones are shared, and
+ * volumes are created from them.
+ */
 function snapshotRegions({ party, action, creating, on }: ActionUse, plan: JobPlan): string[] {
   const { source, worker, route } = plan;
   const { bridges } = ROUTE_TABLE[route];
@@ -130,24 +203,43 @@ function snapshotRegions({ party, action, creating, on }: ActionUse, plan: JobPl
   }
 }
 
-/** The policy of a key that AWS manages lets EBS use it, but leaves it to IAM who may look at it. */
+/**
+ * Returns whether an action on a key needs a statement.
+ * The policy of an AWS-managed key lets EBS use it, but leaves DescribeKey to IAM.
+ */
 function isNeeded(action: string, key: string, { awsManagedKeys }: JobPlan): boolean {
   return action === "kms:DescribeKey" || !awsManagedKeys.includes(key);
 }
 
-function launchInputs(plan: JobPlan, arn: (resource: string, account?: string) => string): string[] {
+const ENCRYPTED: Condition = { BoolIfExists: { "ec2:Encrypted": "true" } };
+
+/** Limits a worker to a network interface without a public address and an encrypted root volume. */
+function launchInputs(plan: JobPlan, arn: (resource: string, account?: string) => string): Scope[] {
   const { workerInstance } = plan.request;
   if (workerInstance.kind !== "launch") return [];
   const { imageId, subnetId, securityGroupIds } = workerInstance;
-  // Where none is given it is the default one of the VPC, whose id nobody has asked for.
-  const groups = securityGroupIds.length === 0 ? ["*"] : securityGroupIds;
   return [
-    arn(`image/${imageId}`, ""),
-    arn(`subnet/${subnetId}`),
-    ...groups.map((id) => arn(`security-group/${id}`)),
-    arn("network-interface/*"),
-    arn("volume/*"),
+    {
+      resources: [
+        arn(`image/${literal(imageId)}`, ""),
+        arn(`subnet/${literal(subnetId)}`),
+        ...groupsOf(securityGroupIds).map((id) => arn(`security-group/${id}`)),
+      ],
+    },
+    {
+      resources: [arn("network-interface/*")],
+      condition: { BoolIfExists: { "ec2:AssociatePublicIpAddress": "false" } },
+    },
+    { resources: [arn("volume/*")], condition: ENCRYPTED },
   ];
+}
+
+/**
+ * Returns the security groups; any group if none is given.
+ * EC2 then uses the default group of the VPC, whose id is not known here.
+ */
+function groupsOf(securityGroupIds: string[]): string[] {
+  return securityGroupIds.length === 0 ? ["*"] : securityGroupIds.map(literal);
 }
 
 function restoredInputs(
@@ -156,12 +248,11 @@ function restoredInputs(
 ): string[] {
   if (launch === null) return [];
   const { imageId, subnetId, securityGroupIds, keyName } = launch;
-  const groups = securityGroupIds.length === 0 ? ["*"] : securityGroupIds;
   return [
-    arn(`image/${imageId}`, ""),
-    arn(`subnet/${subnetId ?? "*"}`),
-    ...groups.map((id) => arn(`security-group/${id}`)),
-    ...(keyName === null ? [] : [arn(`key-pair/${keyName}`)]),
+    arn(`image/${literal(imageId)}`, ""),
+    arn(`subnet/${subnetId === null ? "*" : literal(subnetId)}`),
+    ...groupsOf(securityGroupIds).map((id) => arn(`security-group/${id}`)),
+    ...(keyName === null ? [] : [arn(`key-pair/${literal(keyName)}`)]),
     arn("network-interface/*"),
   ];
 }

@@ -3,9 +3,9 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Party } from "../aws/party.js";
 
 /**
- * A party's user or role as policies must name it: KMS refuses one without its path. Only who prints policies must be allowed
- * to ask IAM.
- * @returns undefined when it may not be asked
+ * Returns a party's user or role with its path.
+ * KMS refuses a role without its path. Only `iam-policy` needs the permission to ask IAM.
+ * @returns undefined when IAM may not be asked
  */
 export async function principalWithPath(party: Party): Promise<string | undefined> {
   const { principalArn, rolePath } = party;

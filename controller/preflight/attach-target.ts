@@ -5,7 +5,10 @@ import type { RestoreRequest } from "../request.js";
 import { unlessGone } from "./unless-gone.js";
 import { roomAt } from "./worker.js";
 
-/** The instance that restored volumes are to be attached to; null where none is named. @throws InstanceNotFound */
+/**
+ * Returns the instance to attach restored volumes to; null where none is given.
+ * @throws InstanceNotFound
+ */
 export async function findAttachTo({ attachTo }: RestoreRequest, party: Party): Promise<Instance | null> {
   if (attachTo === null) return null;
   const look = () => party.ec2(new DescribeInstancesCommand({ InstanceIds: [attachTo] }), attachTo);
@@ -21,7 +24,7 @@ export async function findAttachTo({ attachTo }: RestoreRequest, party: Party): 
   });
 }
 
-/** @throws AttachFailed when the instance cannot take that many volumes more */
+/** @throws AttachFailed when the instance does not have room for all volumes */
 export async function checkRoomAt(instance: Instance, volumes: number, party: Party): Promise<void> {
   const { InstanceId = "", InstanceType = "" } = instance;
   const room = await roomAt(party, InstanceType, instance);

@@ -4,8 +4,9 @@ import type { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Instance } from "../../repository/instance.js";
 
 /**
- * The restored root is started by the image's settings on the type's machine. AWS: "Instance launch behavior with Amazon EC2 boot
- * modes". @throws Usage
+ * Checks that the restored root can boot with the image's settings on the instance type.
+ * AWS: "Instance launch behavior with Amazon EC2 boot modes".
+ * @throws Usage
  */
 export function checkBoots(
   { architecture, bootMode }: Instance,

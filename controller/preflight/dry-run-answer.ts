@@ -2,7 +2,10 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { awsCode } from "../aws/aws-errors.js";
 import type { Findings } from "./findings.js";
 
-/** Makes a call with `DryRun`, and a problem or a note of what EC2 has against it. AWS: "Error codes for the Amazon EC2 API". */
+/**
+ * Makes a call with `DryRun`, and records EC2's objection as a problem or a note.
+ * AWS: "Error codes for the Amazon EC2 API".
+ */
 export async function heedAnswer(findings: Findings, call: () => Promise<unknown>): Promise<void> {
   await findings.attempt(async () => {
     try {
@@ -23,30 +26,30 @@ export async function heedAnswer(findings: Findings, call: () => Promise<unknown
 /** "If you have the required permissions, the error response is DryRunOperation." */
 const WOULD_SUCCEED = "DryRunOperation";
 
-/** Not about the call: nothing would come of a backup either. */
+/** Errors that would also fail the backup, independent of this call. */
 const SAYS_SO_ITSELF: string[] = ["AwsAccessDenied", "AwsUnavailable", "CredentialsInvalid"];
 
-/** Whether what EC2 objects to will be so for the backup, too. */
+/** Returns whether EC2 will raise the same objection during the backup. */
 function isLasting(code: string): boolean {
   return !PASSING.test(code) && LASTING.some((kind) => kind.test(code));
 }
 
 const LASTING = [
-  // What the request says does not go together, or is not known: it will say the same. All ids in it are of things that
-  // exist already, so that one that is not found is missing for good.
+  // The request has contradictory or unknown values, so it would fail again. All ids in it belong to existing
+  // resources, so a missing one stays missing.
   /^(InvalidParameter\w*|MissingParameter|UnknownParameter|ValidationError|UnknownVolumeType|Unknown\w*Type)$/,
   /^Invalid(Subnet|SubnetID|Group|GroupId|SecurityGroup\w*|AMIID|AMIName|BlockDeviceMapping|Zone|AvailabilityZone)(\.|$)/,
   /^Invalid(InstanceID|InstanceType|Volume|VolumeID|VolumeType|KmsKey\w*|KMSKey\w*|NetworkInterface\w*|Tag\w*)(\.|$)/,
-  // The Region, zone or type has no such thing.
+  // The Region, zone or type does not support the request.
   /^Unsupported\w*$/,
-  // The account is not let.
+  // The account is not permitted.
   /^(OptInRequired|PendingVerification|Blocked|OperationNotPermitted)$/,
-  // A quota that is full is raised by somebody, or freed; neither happens by waiting.
+  // A full quota must be raised or freed; waiting does not help.
   /LimitExceeded$/,
 ];
 
 /**
- * What may be over until the backup gets there, or is waited for then: states, capacity and free addresses, and how many
- * copies are made at once.
+ * Objections that may be gone by the time of the backup, or that the backup waits for.
+ * They concern states, capacity, free addresses and the number of concurrent copies.
  */
 const PASSING = /^(Incorrect\w*State|Insufficient\w*|ConcurrentSnapshotLimitExceeded)$/;

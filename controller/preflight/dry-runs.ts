@@ -18,9 +18,10 @@ import type { Findings } from "./findings.js";
 const GIB = 1024 ** 3;
 
 /**
- * Asks EC2 whether calls would be allowed, without making them. What is about things that the job makes first (copying and
- * sharing snapshots, attaching volumes, deleting) is not tried: for ids that do not exist EC2 answers NotFound whatever the
- * policies say, and for things of others the policies refuse what they allow for the job's.
+ * Asks EC2 whether calls would be allowed, without making them.
+ * Calls on resources that the job first creates are not tried: copying and sharing snapshots, attaching
+ * volumes, deleting. For ids that do not exist EC2 returns NotFound regardless of the policies. For existing
+ * resources of other owners the policies deny calls that they allow for the job's resources.
  */
 export async function tryCalls(plan: Plan, { source, worker }: Parties, findings: Findings): Promise<void> {
   const { instance, availabilityZone, request } = plan;
@@ -38,14 +39,18 @@ export async function tryCalls(plan: Plan, { source, worker }: Parties, findings
   }
 }
 
-/** GiB of the smallest and the largest volume: each type of volume has a least size and a most, and IOPS that go with it. */
+/**
+ * Returns the sizes of the smallest and the largest volume, in GiB.
+ * Every volume type has a minimum and a maximum size, and IOPS limits that depend on the size.
+ */
 function extremeSizes({ volumes }: Plan): Set<number> {
   const sizes = volumes.map(({ origin }) => Math.ceil(origin.sizeBytes / GIB));
   return new Set([Math.min(...sizes), Math.max(...sizes)]);
 }
 
 /**
- * Without a snapshot, as there is none yet, and so without an initialization rate, which goes with one alone.
+ * Returns the dry run of a volume without a snapshot.
+ * No snapshot exists yet, and without a snapshot no initialization rate may be given.
  * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
  */
 function createVolume(
@@ -66,7 +71,7 @@ function createVolume(
   });
 }
 
-/** What the steps look for things with, once for each party. */
+/** Returns the Describe actions of the steps, each once for each party. */
 function listings(plan: Plan): ActionUse[] {
   const uses = stepsOf(plan).flatMap((step) => step.uses(plan));
   const listing = uses.filter(({ action, on }) => on === "any" && action in LISTINGS);

@@ -10,8 +10,9 @@ import type { Findings } from "./findings.js";
 import { actionsLeftOut, isPrincipal, parseKeyPolicy } from "./key-policy.js";
 
 /**
- * Whether the policy of each key, or a grant, lets EBS use it for whom the steps need it. DescribeKey alone does not tell: EBS
- * finds out after CreateVolume has succeeded. What may not be read becomes a note.
+ * Checks that EBS may use each key for the parties that need it.
+ * The key's policy or a grant must allow it. DescribeKey alone does not prove this: EBS uses the key only
+ * after CreateVolume has succeeded. A policy that may not be read becomes a note.
  */
 export async function checkKeyAccess(plan: JobPlan, parties: Parties, findings: Findings): Promise<void> {
   for (const { key, user } of keyUsers(plan)) {
@@ -24,7 +25,10 @@ export async function checkKeyAccess(plan: JobPlan, parties: Parties, findings: 
   }
 }
 
-/** Who makes EBS use which key. Those that AWS manages are open to everybody of their account. */
+/**
+ * Returns each key with the party for which EBS uses it.
+ * AWS-managed keys are left out: every principal in their account may use them.
+ */
 function keyUsers(plan: JobPlan): { key: string; user: PartyName }[] {
   const grants = stepsOf(plan)
     .flatMap((step) => step.uses(plan))
@@ -36,7 +40,7 @@ function keyUsers(plan: JobPlan): { key: string; user: PartyName }[] {
   return [...new Map(needed.map((one) => [JSON.stringify(one), one])).values()];
 }
 
-/** @returns undefined when it cannot be known */
+/** @returns undefined when the permissions cannot be determined */
 async function actionsLacking(key: string, user: Party, owner: Party | undefined) {
   if (owner === undefined) return undefined;
   const command = new GetKeyPolicyCommand({ KeyId: key, PolicyName: "default" });
@@ -53,7 +57,7 @@ async function grantedActions(key: string, user: Party, owner: Party): Promise<S
   const actions = new Set<string>();
   let Marker: string | undefined;
   do {
-    // KMS compares the whole ARN, which is not known of a role whose path is not.
+    // KMS compares the whole ARN, which is unknown for a role without its path.
     const grantee = user.rolePath === "known" ? { GranteePrincipal: user.principalArn } : {};
     const request = { KeyId: key, ...grantee, Marker };
     const { Grants = [], NextMarker } = await owner.kms(new ListGrantsCommand(request), key);

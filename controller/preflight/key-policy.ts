@@ -5,9 +5,9 @@ const oneOrMore = z.union([z.string(), z.array(z.string())]);
 
 const StatementSchema = z.object({
   Effect: z.enum(["Allow", "Deny"]),
-  /** Missing where there is NotPrincipal, and so may anybody be meant. */
+  /** Absent in a statement with NotPrincipal, which may apply to any principal. */
   Principal: z.optional(z.union([z.literal("*"), z.record(z.string(), oneOrMore)])),
-  /** Missing where there is NotAction. */
+  /** Absent in a statement with NotAction. */
   Action: z.optional(oneOrMore),
   Condition: z.optional(z.record(z.string(), z.record(z.string(), oneOrMore))),
 });
@@ -16,15 +16,20 @@ const KeyPolicySchema = z.object({ Statement: z.union([StatementSchema, z.array(
 
 type KeyPolicyStatement = z.infer<typeof StatementSchema>;
 
-/** @param policy as KMS returns it @returns undefined when it is none that is understood here */
+/**
+ * Parses a key policy.
+ * @param policy as KMS returns it
+ * @returns undefined when the policy has an unknown form
+ */
 export function parseKeyPolicy(policy: string): KeyPolicyStatement[] | undefined {
   const parsed = z.safeParse(KeyPolicySchema, JSON.parse(policy));
   return parsed.success ? listed(parsed.data.Statement) : undefined;
 }
 
 /**
- * What a key's policy evidently does not allow somebody. It is for KMS to judge conditions, and what the policy leaves to those
- * of an account, so both count as allowed.
+ * Returns the actions that a key's policy evidently does not allow a user.
+ * Only KMS can evaluate all conditions, and permissions that the policy delegates to an account. Both count
+ * as allowed.
  */
 export function actionsLeftOut(
   statements: KeyPolicyStatement[],
@@ -43,7 +48,10 @@ export function actionsLeftOut(
   );
 }
 
-/** Whether a principal of a policy or grant is somebody, their role or their account. */
+/**
+ * Returns whether a principal stands for the user.
+ * The principal of a policy or grant may be the user, its role or its account.
+ */
 export function isPrincipal(principal: string, { accountId, principalArn }: PlannedParty): boolean {
   if (principal === "*" || principal === accountId) return true;
   const [, , , , account, resource = ""] = principal.split(":");
@@ -52,7 +60,8 @@ export function isPrincipal(principal: string, { accountId, principalArn }: Plan
 }
 
 /**
- * Without its path, which STS does not tell for roles: names are unique in an account whatever the path.
+ * Returns the name of a user or role without its path.
+ * STS does not return the path of roles. Names are unique in an account, even across paths.
  * AWS: "IAM identifiers", friendly names and paths.
  */
 function nameOf(resource: string): string | undefined {
@@ -76,7 +85,7 @@ function mayMeanAction({ Action }: KeyPolicyStatement, action: string): boolean 
   });
 }
 
-/** The account of the caller is what is known here of all that conditions ask for. */
+/** Checks the only condition that can be evaluated here: the account of the caller. */
 function mayHold({ Condition }: KeyPolicyStatement, { accountId }: PlannedParty): boolean {
   return Object.entries(Condition?.StringEquals ?? {}).every(
     ([key, accounts]) =>

@@ -5,14 +5,17 @@ import { howToAllow } from "../aws/key-failure.js";
 import type { Party } from "../aws/party.js";
 import type { KeyKind } from "../route.js";
 
-/** Whether snapshots under a key can be shared. @param key ARN, or null for an unencrypted volume */
+/**
+ * Returns whether snapshots under a key can be shared.
+ * @param key ARN, or null for an unencrypted volume
+ */
 export async function keyKindOf(source: Party, key: string | null): Promise<KeyKind> {
   if (key === null) return "none";
   const { KeyManager } = await usableKey(source, key);
   return KeyManager === "AWS" ? "aws-managed" : "customer";
 }
 
-/** The default EBS key of a party's account and Region, as `alias/aws/ebs` or an ARN. */
+/** Returns the default EBS key of a party's account and Region, as `alias/aws/ebs` or an ARN. */
 export async function defaultEbsKey(party: Party): Promise<string> {
   const { KmsKeyId } = await party.ec2(
     new GetEbsDefaultKmsKeyIdCommand({}),
@@ -22,8 +25,8 @@ export async function defaultEbsKey(party: Party): Promise<string> {
 }
 
 /**
- * A key as a party sees it that will need it.
- * @throws KeyNotUsable when it may not see it, or when it is not enabled
+ * Returns the metadata of a key that a party needs.
+ * @throws KeyNotUsable when the party may not describe the key, or when the key is not enabled
  */
 export async function usableKey(party: Party, key: string): Promise<KeyMetadata & { Arn: string }> {
   const region = key.startsWith("arn:") ? key.split(":")[3] : party.region;
@@ -58,7 +61,11 @@ async function describe(party: Party, key: string, region: string): Promise<KeyM
   }
 }
 
-/** @throws SnapshotNotShareable unless copies under the key can be shared; KeyNotUsable when it is in another Region */
+/**
+ * Checks the key for copies of snapshots.
+ * @throws SnapshotNotShareable when copies under the key cannot be shared; KeyNotUsable when it is in another
+ * Region
+ */
 export function checkBridgeKey(key: KeyMetadata & { Arn: string }, region: string, isShared: boolean): void {
   if (key.Arn.split(":")[3] !== region) {
     throw new BlockferryError({
@@ -77,7 +84,7 @@ export function checkBridgeKey(key: KeyMetadata & { Arn: string }, region: strin
   });
 }
 
-/** The `aws/ebs` case across accounts, refused for each volume before anything is made. */
+/** Returns the error for an AWS-managed key across accounts, before any resource is created. */
 export function notShareable(volumeId: string, key: string | null): BlockferryError {
   return new BlockferryError({
     code: "SnapshotNotShareable",

@@ -5,6 +5,7 @@ import type { Parties } from "../parties.js";
 import type { Plan, PlannedParty, PlannedVolume } from "../plan.js";
 import type { BackupRequest } from "../request.js";
 import { chooseRoute, isBridged, isRefused, type KeyKind, ROUTE_TABLE, type Route } from "../route.js";
+import { pinned } from "../signing.js";
 import { tryCalls } from "./dry-runs.js";
 import { Findings } from "./findings.js";
 import { checkKeyAccess } from "./key-access.js";
@@ -13,20 +14,17 @@ import { readSourceInstance, type SourceInstance } from "./source-instance.js";
 import { checkRoomFor, findWorkerPlace } from "./worker.js";
 
 export interface Preflight {
-  /** Undefined when so much is wrong that there is none. */
+  /** Undefined when the problems leave no valid plan. */
   plan: Plan | undefined;
   findings: Findings;
 }
 
-/** Decides everything that can be decided, and finds all that stands in the way, without making anything. */
-export async function preflight(
-  request: BackupRequest,
-  parties: Parties,
-  repositoryId: string,
-): Promise<Preflight> {
+/** Makes the plan of a backup and finds all problems, without creating any resource. */
+export async function preflight(request: BackupRequest, parties: Parties): Promise<Preflight> {
   const findings = new Findings();
-  const { source, worker, signer } = parties;
-  await findings.attempt(() => signer.check());
+  const { source, worker, signing } = parties;
+  await findings.attempt(() => signing.check());
+  findings.notes.push(...signing.notes);
   const route = routeBetween(source, worker, request);
   const found = await findings.attempt(() => readSourceInstance(source, request));
   const place = await findings.attempt(() => findWorkerPlace(worker, request.workerInstance));
@@ -42,7 +40,9 @@ export async function preflight(
   const plan: Plan = {
     kind: "backup",
     jobId: newJobId(new Date()),
-    ...{ repositoryId, request, route, volumes, volumeKey: volumeKey.Arn, copyKey: copyKey ?? null },
+    repositoryId: signing.place.repository,
+    request: { ...request, repository: pinned(request.repository, signing) },
+    ...{ route, volumes, volumeKey: volumeKey.Arn, copyKey: copyKey ?? null },
     awsManagedKeys: managedByAws(volumes, volumeKey),
     excludedDataVolumes: found.excludedDataVolumes,
     ...{
@@ -65,7 +65,10 @@ function routeBetween(source: Party, worker: Party, { bridgeKey }: BackupRequest
   });
 }
 
-/** Each volume's key, and whether the route can take it. */
+/**
+ * Returns the volumes with the kinds of their keys.
+ * Records a problem for every volume that the route cannot carry.
+ */
 async function checkVolumes(
   { volumes }: SourceInstance,
   route: Route,
@@ -92,7 +95,7 @@ function managedByAws(volumes: PlannedVolume[], volumeKey: KeyMetadata & { Arn: 
   return [...new Set(keys)];
 }
 
-/** ARN of the key for copies on the routes that make them. */
+/** Returns the ARN of the key for copies; null on routes without copies. */
 async function chooseCopyKey(
   { bridgeKey }: BackupRequest,
   route: Route,

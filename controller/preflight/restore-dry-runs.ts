@@ -9,8 +9,9 @@ import { runInstances as runWorker } from "../steps/launch-worker.js";
 import type { Findings } from "./findings.js";
 
 /**
- * Asks EC2 whether calls would be allowed, without making them. All that they name is there already, so whatever EC2 objects
- * to counts: it would do so after the hours that the volumes took.
+ * Asks EC2 whether calls would be allowed, without making them.
+ * All resources in these calls exist already. So every objection of EC2 counts: it would come again after the
+ * hours of filling the volumes.
  */
 export async function tryRestoreCalls(
   plan: RestorePlan,
@@ -30,7 +31,7 @@ export async function tryRestoreCalls(
     await ask(() => orOtherwise(() => source.ec2(runInstances(plan, true), "the instance")));
 }
 
-/** What EC2 finds wrong with a launch can be chosen otherwise. */
+/** Replaces the remedy of a refused launch with the options that change it. */
 async function orOtherwise(call: () => Promise<unknown>): Promise<void> {
   try {
     await call();

@@ -2,10 +2,12 @@ import type { KeyMetadata } from "@aws-sdk/client-kms";
 import { usage } from "../../command-line/options.js";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { newJobId } from "../../repository/jobs/job.js";
+import { machineName } from "../../repository/machine.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Parties } from "../parties.js";
 import type { RestorePlan } from "../plan.js";
 import type { RestoreRequest } from "../request.js";
+import { pinned } from "../signing.js";
 import { checkRoomAt, findAttachTo } from "./attach-target.js";
 import { Findings } from "./findings.js";
 import { checkKeyAccess } from "./key-access.js";
@@ -19,25 +21,26 @@ import { checkRoomFor, findWorkerPlace, type WorkerPlace } from "./worker.js";
 type Key = KeyMetadata & { Arn: string };
 
 export interface RestorePreflight {
-  /** Undefined when so much is wrong that there is none. */
+  /** Undefined when the problems leave no valid plan. */
   plan: RestorePlan | undefined;
   findings: Findings;
 }
 
-/** Decides everything about a restore that can be decided, and finds all that stands in the way, without making anything. */
+/** Makes the plan of a restore and finds all problems, without creating any resource. */
 export async function restorePreflight(
   request: RestoreRequest,
   point: RecoveryPoint,
   parties: Parties,
 ): Promise<RestorePreflight> {
   const findings = new Findings();
-  const { source, worker, signer } = parties;
-  await findings.attempt(() => signer.check());
+  const { source, worker, signing } = parties;
+  await findings.attempt(() => signing.check());
+  findings.notes.push(...signing.notes);
   const route = await findings.attempt(async () => routeTo(parties));
   const volumes = await findings.attempt(async () => restoredVolumes(point, request.volumes));
   const place = await findings.attempt(() => findWorkerPlace(worker, request.workerInstance));
   const volumeKey = await findings.attempt(() => chooseVolumeKey(request, parties));
-  // Whose policy is to let the other account in can be printed while it does not do so yet.
+  // Only a finding, so that the key policy can be printed before it lets the other account in.
   if (volumeKey !== undefined && !isOneAccount(parties))
     await findings.attempt(() => usableKey(source, volumeKey.Arn));
   const targetKey = await findings.attempt(() => chooseTargetKey(request, parties));
@@ -62,6 +65,8 @@ export async function restorePreflight(
     await findings.attempt(() => checkRoomFor(volumes.length, worker, place));
   if (volumes !== undefined && attachTo !== undefined && attachTo !== null)
     await findings.attempt(() => checkRoomAt(attachTo, volumes.length, source));
+  if (request.attachTo !== null && request.attachTo !== point.instance?.instanceId)
+    findings.notes.push(otherInstanceNote(request.attachTo, point));
   for (const { name, unreadableBytes } of volumes ?? [])
     if (unreadableBytes > 0) findings.notes.push(unreadableNote(name, unreadableBytes, point));
   if (route === undefined || volumes === undefined || place === undefined || volumeKey === undefined)
@@ -69,7 +74,8 @@ export async function restorePreflight(
   if (targetKey === undefined || targetZone === undefined || launch === undefined)
     return { plan: undefined, findings };
   const plan: RestorePlan = {
-    ...{ kind: "restore", jobId: newJobId(new Date()), repositoryId: point.repository, request, route },
+    ...{ kind: "restore", jobId: newJobId(new Date()), repositoryId: signing.place.repository, route },
+    request: { ...request, repository: pinned(request.repository, signing) },
     ...{ source: identityOf(source), worker: identityOf(worker), point: point.id, volumes },
     ...{ availabilityZone: place.availabilityZone, workerRoot: place.root, volumeKey: volumeKey.Arn },
     ...{ launch, targetZone, targetKey: targetKey?.Arn ?? null },
@@ -80,7 +86,7 @@ export async function restorePreflight(
   return { plan, findings };
 }
 
-/** @throws Usage */
+/** @throws Usage when the worker is in another Region */
 function routeTo({ source, worker }: Parties): RestorePlan["route"] {
   if (source.region !== worker.region) {
     throw new BlockferryError({
@@ -92,11 +98,15 @@ function routeTo({ source, worker }: Parties): RestorePlan["route"] {
   return isOneAccount({ source, worker }) ? "same-account" : "cross-account";
 }
 
-function isOneAccount({ source, worker }: Omit<Parties, "signer">): boolean {
+function isOneAccount({ source, worker }: Omit<Parties, "signing">): boolean {
   return source.accountId === worker.accountId;
 }
 
-/** Across accounts, snapshots of the volumes under it are shared. @throws KeyNotUsable, SnapshotNotShareable */
+/**
+ * Returns the key of the volumes that the worker fills.
+ * Across accounts snapshots under the key must be shareable.
+ * @throws KeyNotUsable, SnapshotNotShareable
+ */
 async function chooseVolumeKey({ volumeKey }: RestoreRequest, parties: Parties): Promise<Key> {
   const { worker } = parties;
   const key = await usableKey(worker, volumeKey ?? (await defaultEbsKey(worker)));
@@ -105,7 +115,10 @@ async function chooseVolumeKey({ volumeKey }: RestoreRequest, parties: Parties):
   return key;
 }
 
-/** @returns null in one account @throws KeyNotUsable, Usage */
+/**
+ * Returns the key for the target account; null within one account.
+ * @throws KeyNotUsable, Usage
+ */
 async function chooseTargetKey({ targetKey }: RestoreRequest, parties: Parties): Promise<Key | null> {
   const { source } = parties;
   if (!isOneAccount(parties)) return usableKey(source, targetKey ?? (await defaultEbsKey(source)));
@@ -116,7 +129,12 @@ async function chooseTargetKey({ targetKey }: RestoreRequest, parties: Parties):
   );
 }
 
-/** What is restored can be in one zone. @param zones by what asks for them @throws Usage where they differ */
+/**
+ * Returns the zone that all options agree on.
+ * Null when no option asks for a zone.
+ * @param zones by the option that asks for them
+ * @throws Usage when the zones differ
+ */
 function theOneZone(zones: Record<string, string | undefined>): string | null {
   const asked = Object.entries(zones).flatMap(([by, zone]) => (zone === undefined ? [] : [{ by, zone }]));
   const [first, ...others] = asked;
@@ -128,13 +146,21 @@ function theOneZone(zones: Record<string, string | undefined>): string | null {
   );
 }
 
-/** A restore goes on all the same: the rest of the volume is what it was. */
+/** Returns a note: attaching to another instance may be intended, but is an easy mistake. */
+function otherInstanceNote(attachTo: string, point: RecoveryPoint): string {
+  return `the volumes are of ${machineName(point)}, and will be attached to another instance, ${attachTo}`;
+}
+
+/** Returns a note: the restore continues, because the rest of the volume is intact. */
 function unreadableNote(name: string, bytes: number, { id }: RecoveryPoint): string {
   return `${bytes} bytes of ${name} could not be read when it was backed up, and are restored as zeros; \`blockferry show ${id}\` lists them`;
 }
 
 /**
- * A volume stays in the zone that it was made in; another account's is made of a snapshot, where it is wanted. @throws Usage
+ * Returns the zone of the restored volumes.
+ * A volume stays in the zone where it was created. In another account, volumes are created from a snapshot in
+ * any zone.
+ * @throws Usage
  */
 function chooseZone(
   zone: string | null,

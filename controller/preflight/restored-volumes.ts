@@ -1,22 +1,30 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { isVolume } from "../../repository/point-filter.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
 import { GIB, type RestoredVolume } from "../plan.js";
 
-/** Volumes that AWS lets choose these for. EC2 API reference, CreateVolume: `Iops`, `Throughput`. */
+/**
+ * Volume types with configurable IOPS and throughput. EC2 API reference, CreateVolume: `Iops`, `Throughput`.
+ */
 const WITH_IOPS = ["gp3", "io1", "io2"];
 const WITH_THROUGHPUT = ["gp3"];
-/** A resource has at most 50 tags (AWS: "Tag restrictions"), and six are taken by the job's and those that tell where it is from. */
+/**
+ * Maximum number of recorded tags on a resource.
+ * A resource has at most 50 tags (AWS: "Tag restrictions"), and blockferry uses six for the job and the
+ * origin.
+ */
 const MAX_OWN_TAGS = 44;
 /** For volumes that were backed up as devices or files, without an instance. */
 const DEFAULT_TYPE = "gp3";
 
 /**
- * What volumes like those of a point are made with. @param names of those that are wanted; none for all
- * @throws Usage when the point has no volume of one of the names
+ * Returns the properties of volumes like the recorded ones.
+ * @param names names of the wanted volumes, or their EBS ids; empty for all
+ * @throws Usage when the point has no volume with one of the names
  */
 export function restoredVolumes(point: RecoveryPoint, names: string[]): RestoredVolume[] {
   const known = point.volumes.map(({ name }) => name);
-  const unknown = names.find((name) => !known.includes(name));
+  const unknown = names.find((name) => !point.volumes.some((volume) => isVolume(volume, name)));
   if (unknown !== undefined) {
     throw new BlockferryError({
       code: "Usage",
@@ -25,7 +33,9 @@ export function restoredVolumes(point: RecoveryPoint, names: string[]): Restored
       object: point.id,
     });
   }
-  return point.volumes.filter(({ name }) => names.length === 0 || names.includes(name)).map(likeRecorded);
+  const isWanted = (volume: RecoveryPointVolume) =>
+    names.length === 0 || names.some((name) => isVolume(volume, name));
+  return point.volumes.filter(isWanted).map(likeRecorded);
 }
 
 function likeRecorded({ name, sizeBytes, badRanges, ebs }: RecoveryPointVolume): RestoredVolume {
@@ -42,8 +52,8 @@ function likeRecorded({ name, sizeBytes, badRanges, ebs }: RecoveryPointVolume):
 }
 
 /**
- * Recorded tags as far as they can be given: names that begin with `aws:` are AWS's to give, and those of blockferry would be of
- * another job.
+ * Returns the recorded tags that can be set again.
+ * Names that start with `aws:` are reserved, and names that start with `blockferry:` belong to another job.
  */
 export function ownTags(tags: Record<string, string>): Record<string, string> {
   const own = Object.entries(tags).filter(([key]) => !/^(aws|blockferry):/i.test(key));

@@ -3,21 +3,26 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { EbsVolume } from "../../repository/instance.js";
 import { findInstance } from "../aws/instances.js";
 import type { Party } from "../aws/party.js";
+import { poll } from "../aws/poll.js";
 import { tagRecord } from "../aws/tags.js";
 import type { Plan } from "../plan.js";
 import type { BackupRequest } from "../request.js";
+import { timing } from "../timing.js";
 
 const GIB = 1024 ** 3;
 
 export interface SourceInstance {
   instance: Plan["instance"];
-  /** The volumes to be backed up, with their names in the recovery point. */
+  /** The volumes to back up, with their names in the recovery point. */
   volumes: { name: string; origin: EbsVolume }[];
-  /** Ids of the others, without that of the root volume: AWS refuses that in a list of data volumes. */
+  /** Ids of excluded volumes without the root volume, which AWS refuses in a list of data volumes. */
   excludedDataVolumes: string[];
 }
 
-/** What a restore needs to know of the instance and its volumes. @throws InstanceNotFound, Usage */
+/**
+ * Returns the facts about the instance and its volumes that a restore needs.
+ * @throws InstanceNotFound, Usage
+ */
 export async function readSourceInstance(party: Party, request: BackupRequest): Promise<SourceInstance> {
   const found = await findInstance(party, request.instanceId);
   if (found === undefined) throw instanceNotFound(party, request.instanceId);
@@ -64,17 +69,34 @@ async function readVolumes(party: Party, found: Instance): Promise<EbsVolume[]> 
   const mappings = (found.BlockDeviceMappings ?? []).filter(({ Ebs }) => Ebs?.VolumeId !== undefined);
   const ids = mappings.map(({ Ebs }) => Ebs?.VolumeId ?? "");
   if (ids.length === 0) throw nothingLeft(found.InstanceId ?? "");
-  const { Volumes = [] } = await party.ec2(new DescribeVolumesCommand({ VolumeIds: ids }), ids.join(", "));
-  return mappings.map(({ DeviceName = "", Ebs }) => {
-    const volume = Volumes.find(({ VolumeId }) => VolumeId === Ebs?.VolumeId) ?? {};
-    return describeVolume(volume, DeviceName, Ebs?.DeleteOnTermination ?? false);
+  const volumes = await describeAll(party, ids);
+  return mappings.map(({ DeviceName = "", Ebs }, number) =>
+    describeVolume(volumes[number] as Volume, DeviceName, Ebs?.DeleteOnTermination ?? false),
+  );
+}
+
+/**
+ * Describes the volumes of an instance, in the given order.
+ * EC2 may not show a volume that was attached a moment ago, so this waits for all of them.
+ * @throws WaitTimedOut
+ */
+function describeAll(party: Party, ids: string[]): Promise<Volume[]> {
+  const object = ids.join(", ");
+  const times = timing();
+  const { signal = new AbortController().signal } = party;
+  const wait = { what: `EC2 to show ${object}`, object, timeoutMs: times.visibleMs, timing: times, signal };
+  return poll(wait, async () => {
+    const filter = { Name: "volume-id", Values: ids };
+    const { Volumes = [] } = await party.ec2(new DescribeVolumesCommand({ Filters: [filter] }), object);
+    const found = ids.map((id) => Volumes.find(({ VolumeId }) => VolumeId === id));
+    return found.every((volume) => volume?.Size !== undefined) ? (found as Volume[]) : undefined;
   });
 }
 
 function describeVolume(volume: Volume, attachName: string, deleteOnTermination: boolean): EbsVolume {
   return {
     volumeId: volume.VolumeId ?? "",
-    sizeBytes: (volume.Size ?? 0) * GIB,
+    sizeBytes: (volume.Size as number) * GIB,
     type: volume.VolumeType ?? "",
     iops: volume.Iops ?? null,
     throughput: volume.Throughput ?? null,

@@ -1,7 +1,7 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { awsCode, isNotFound } from "../aws/aws-errors.js";
 
-/** In place of what EC2 says of an id that it does not know: with which option another one is chosen. */
+/** Replaces EC2's error about an unknown id with one that names the option for another id. */
 export async function unlessGone<T>(
   look: () => Promise<T>,
   what: string,

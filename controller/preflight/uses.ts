@@ -2,7 +2,10 @@ import { type ActionUse, type PartyName, use } from "../aws/action-use.js";
 import type { JobPlan, Plan, RestorePlan } from "../plan.js";
 import { ROUTE_TABLE } from "../route.js";
 
-/** The actions of the preflight itself; every other action of `check` is a dry run of a step's. */
+/**
+ * Returns the actions of the preflight itself.
+ * All other actions of `check` are dry runs of the steps' actions.
+ */
 export function preflightUses(plan: JobPlan): ActionUse[] {
   const { request } = plan;
   const { shares } = ROUTE_TABLE[plan.route];

@@ -14,13 +14,16 @@ import type { WorkerRequest } from "../request.js";
 export interface WorkerPlace {
   availabilityZone: string;
   instanceType: string;
-  /** Undefined for a worker that is still to be launched. */
+  /** Undefined for a worker that is not launched yet. */
   instance: Instance | undefined;
-  /** Root device of the image of a worker that is still to be launched. */
+  /** Root device of the image, for a worker that is not launched yet. */
   root: Plan["workerRoot"];
 }
 
-/** Where the worker is, or will be. @throws WorkerNotUsable */
+/**
+ * Returns the location of the worker.
+ * @throws WorkerNotUsable
+ */
 export async function findWorkerPlace(party: Party, request: WorkerRequest): Promise<WorkerPlace> {
   if (request.kind === "launch") return findLaunchPlace(party, request);
   const { instanceId } = request;
@@ -50,7 +53,10 @@ async function findLaunchPlace(
   return { availabilityZone, instanceType, instance: undefined, root };
 }
 
-/** Whether all volumes can be attached at once. @throws WorkerNotUsable */
+/**
+ * Checks that all volumes can be attached at once.
+ * @throws WorkerNotUsable
+ */
 export async function checkRoomFor(volumes: number, party: Party, place: WorkerPlace): Promise<void> {
   const { instanceType, instance } = place;
   const room = await roomAt(party, instanceType, instance);
@@ -64,7 +70,10 @@ export async function checkRoomFor(volumes: number, party: Party, place: WorkerP
   });
 }
 
-/** How many more volumes an instance takes. @param instance undefined for one that is still to be launched */
+/**
+ * Returns how many more volumes an instance can take.
+ * @param instance undefined for an instance that is not launched yet
+ */
 export async function roomAt(
   party: Party,
   instanceType: string,

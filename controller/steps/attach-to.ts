@@ -6,7 +6,7 @@ import { detachFrom } from "./attach-volumes.js";
 import { madeId } from "./made-id.js";
 import type { Step } from "./step.js";
 
-/** Under the recorded names where those are free. */
+/** Uses the recorded device names where they are free. */
 export const attachToInstance: Step<RestorePlan> = {
   name: "attach-to-instance",
   title: "Attaching the volumes to the instance",

@@ -57,19 +57,22 @@ export const attachVolumes: Step = {
     try {
       await detachAll(context);
     } catch (error) {
-      // Nobody writes to these volumes, and they are deleted next: nothing is lost by force.
+      // Nothing is lost by force: no process writes to these volumes, and they are deleted next.
       if (!(error instanceof BlockferryError) || error.code !== "WaitTimedOut") throw error;
       await detachAll(context, { force: true });
     }
   },
 };
 
-/** Detaches the job's volumes from whatever they are attached to, and waits until they are. */
+/** Detaches the job's volumes from any instance, and waits until they are detached. */
 export function detachAll(context: StepContext, { force }: { force?: true } = {}): Promise<void> {
   return detachFrom(context, context.worker, Object.values(context.made.volumes ?? {}), force);
 }
 
-/** The same for volumes of either account. @param known their ids */
+/**
+ * Detaches volumes of either account, and waits until they are detached.
+ * @param known ids of the volumes
+ */
 export async function detachFrom(
   context: StepContext,
   party: Party,
@@ -99,7 +102,10 @@ function attachmentTo(context: StepContext, volume: Volume | undefined) {
   );
 }
 
-/** Takes the first name that is free; where somebody else is faster, the next one. */
+/**
+ * Attaches a volume under the first free device name.
+ * When another caller takes that name first, the next free name is tried.
+ */
 async function attach(context: StepContext, VolumeId: string): Promise<string> {
   const { worker, timing } = context;
   const InstanceId = workerIdOf(context);
@@ -121,14 +127,17 @@ async function attach(context: StepContext, VolumeId: string): Promise<string> {
         taken.add(Device);
         continue;
       }
-      // That the worker is lost says more than what EC2 says about the volume then.
+      // A lost worker explains more than EC2's error about the volume.
       await watch.findAlive();
       throw error;
     }
   }
 }
 
-/** Where a volume is attached to the worker. @throws the error that said that it is attached, when that is elsewhere */
+/**
+ * Returns the device name of a volume that is attached to the worker.
+ * @throws `inUse`, the error of the failed attach call, when the volume is attached to another instance
+ */
 async function deviceOf(context: StepContext, volumeId: string, inUse: unknown): Promise<string> {
   const { worker, timing, plan } = context;
   const visibleBy = performance.now() + timing.visibleMs;
@@ -147,7 +156,7 @@ async function detach(party: Party, VolumeId: string, Force: boolean): Promise<v
   try {
     await party.ec2(new DetachVolumeCommand({ VolumeId, Force }), VolumeId);
   } catch (error) {
-    // It is being detached already, or has just been.
+    // The volume is being detached already, or was detached a moment ago.
     if (awsCode(error) !== "IncorrectState") throw error;
   }
 }

@@ -5,7 +5,7 @@ import type { RestorePlan } from "../plan.js";
 import { madeId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
-/** The account that is restored to copies the shared snapshots, so that they are its own, under its own key. */
+/** Copies the shared snapshots in the target account, which then owns them under its own key. */
 export const copyFilled: Step<RestorePlan> = {
   name: "copy-filled-snapshots",
   title: "Copying the snapshots to the account that is restored to",

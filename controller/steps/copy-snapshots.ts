@@ -6,7 +6,7 @@ import { isBridged, ROUTE_TABLE } from "../route.js";
 import { madeId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
-/** The source's account copies what cannot be shared under a key that can, or into the worker's Region. */
+/** Copies snapshots in the source's account: under a key that can be shared, or into the worker's Region. */
 export const bridgeSnapshots: Step<Plan> = {
   name: "bridge-snapshots",
   title: "Copying snapshots under the bridge key",
@@ -32,7 +32,7 @@ export const bridgeSnapshots: Step<Plan> = {
   undo: (context) => removeSnapshots(context, bridgePlace(context), context.made.bridgeCopies),
 };
 
-/** The worker's account copies the shared snapshots into its own Region. */
+/** Copies the shared snapshots into the worker's Region, in the worker's account. */
 export const copyShared: Step<Plan> = {
   name: "copy-shared-snapshots",
   title: "Copying the shared snapshots to the worker's Region",

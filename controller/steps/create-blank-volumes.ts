@@ -7,7 +7,7 @@ import type { RestoredVolume, RestorePlan } from "../plan.js";
 import { givenId } from "./made-id.js";
 import type { Step } from "./step.js";
 
-/** Volumes like those that were backed up, for the worker to fill, always encrypted with the key of the plan. */
+/** Creates blank volumes like the backed-up ones, always encrypted with the key of the plan. */
 export const createBlankVolumes: Step<RestorePlan> = {
   name: "create-blank-volumes",
   title: "Making encrypted volumes",
@@ -22,7 +22,7 @@ export const createBlankVolumes: Step<RestorePlan> = {
     const volumes: Record<string, string> = {};
     const found = await findJobVolumes(worker, plan.jobId);
     for (const volume of plan.volumes) {
-      // One that is made and not visible is what the same client token leads to.
+      // The same client token returns a volume that was created but is not visible yet.
       const { VolumeId } = found.get(volume.name) ?? (await worker.ec2(command(plan, volume), volume.name));
       volumes[volume.name] = givenId(VolumeId, "of a volume");
     }
@@ -46,7 +46,7 @@ function command({ jobId, volumes, availabilityZone, volumeKey }: RestorePlan, v
   });
 }
 
-/** What makes a volume like the one that was backed up. */
+/** Returns the properties that make a volume like the backed-up one. */
 export function likeRecorded({ sizeGib, type, iops, throughput }: RestoredVolume) {
   return {
     ...{ Size: sizeGib, VolumeType: type as never },

@@ -14,7 +14,7 @@ import type { Plan } from "../plan.js";
 import { givenId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
-/** Snapshots of all volumes at one instant: crash-consistent, as after a power cut. */
+/** Takes snapshots of all volumes at one instant: crash-consistent, as after a power cut. */
 export const createSnapshots: Step<Plan> = {
   name: "create-snapshots",
   title: "Taking snapshots of all volumes at one instant",
@@ -53,8 +53,9 @@ export const createSnapshots: Step<Plan> = {
 };
 
 /**
- * The snapshots of a run that died before it knew their ids. Of several sets it is the last one, and none where EC2 does not
- * show all of each: those would not be of one instant.
+ * Returns the snapshots of a run that died before it knew their ids.
+ * When the run took several sets, the last set is returned. When EC2 shows some set incompletely, no set is
+ * returned, because the snapshots might not be of one instant.
  */
 async function findTaken(context: StepContext<Plan>): Promise<Record<string, string> | undefined> {
   const { plan, visibleBy, signal } = context;
@@ -75,7 +76,10 @@ function place({ source, plan }: StepContext<Plan>): SnapshotPlace {
   return { party: source, region: plan.source.region, role: "snapshot" };
 }
 
-/** @param DryRun asks whether it would be allowed */
+/**
+ * Returns the call that takes the snapshots.
+ * @param DryRun only asks whether the call would be allowed
+ */
 export function createSnapshotsCommand(plan: Plan, DryRun?: true): CreateSnapshotsCommand {
   const { jobId, instance, volumes, excludedDataVolumes } = plan;
   const rootIncluded = volumes.some(({ origin }) => origin.attachName === instance.rootDeviceName);

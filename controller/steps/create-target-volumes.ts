@@ -9,7 +9,7 @@ import { likeRecorded } from "./create-blank-volumes.js";
 import { givenId, madeId } from "./made-id.js";
 import { type Step, waitFor } from "./step.js";
 
-/** The account that is restored to makes its own volumes of the shared snapshots, under its own key. */
+/** Creates volumes from the shared snapshots in the target account, under its own key. */
 export const createTargetVolumes: Step<RestorePlan> = {
   name: "create-target-volumes",
   title: "Making volumes in the account that is restored to",
@@ -29,7 +29,7 @@ export const createTargetVolumes: Step<RestorePlan> = {
       const id = madeId(made.snapshots, volume.name);
       const wait = waitFor(context, `snapshot ${id} to be visible`, id, timing.visibleMs);
       const create = () => source.ec2(command(plan, volume, id), id);
-      // One that is made and not visible is what the same client token leads to.
+      // The same client token returns a volume that was created but is not visible yet.
       const { VolumeId } = found.get(volume.name) ?? (await untilVisible(wait, create));
       targetVolumes[volume.name] = givenId(VolumeId, "of a volume");
     }

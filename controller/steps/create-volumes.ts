@@ -9,7 +9,10 @@ import { ROUTE_TABLE, type Route } from "../route.js";
 import { givenId, madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
-/** Volumes of the snapshots in the worker's Availability Zone, always encrypted with the key of the plan. */
+/**
+ * Creates volumes from the snapshots in the worker's zone.
+ * They are always encrypted with the key of the plan.
+ */
 export const createVolumes: Step<Plan> = {
   name: "create-volumes",
   title: "Making encrypted volumes of the snapshots",
@@ -30,7 +33,7 @@ export const createVolumes: Step<Plan> = {
       const snapshotId = snapshotOf(context, volumeId);
       const wait = waitFor(context, `snapshot ${snapshotId} to be visible`, snapshotId, timing.visibleMs);
       const create = () => worker.ec2(command(plan, volume, snapshotId), snapshotId);
-      // One that is made and not visible is what the same client token leads to.
+      // The same client token returns a volume that was created but is not visible yet.
       const { VolumeId } = found.get(volumeId) ?? (await untilVisible(wait, create));
       volumes[volumeId] = givenId(VolumeId, "of a volume");
     }
@@ -43,13 +46,13 @@ export const createVolumes: Step<Plan> = {
   undo: (context) => deleteVolumes(context, context.worker, context.made.volumes),
 };
 
-/** Whether the worker's account makes volumes of its own snapshots, rather than of some that are shared with it. */
+/** Returns whether the worker's account owns the snapshots, or whether they are shared with it. */
 function ownsSnapshots(route: Route): boolean {
   const { shares, workerCopies } = ROUTE_TABLE[route];
   return !shares || workerCopies;
 }
 
-/** What a volume is made of: the nearest copy to the worker. */
+/** Returns the snapshot to create a volume from: the copy that is nearest to the worker. */
 function snapshotOf({ made }: StepContext<Plan>, volumeId: string): string {
   return made.workerCopies?.[volumeId] ?? made.bridgeCopies?.[volumeId] ?? madeId(made.snapshots, volumeId);
 }
@@ -74,7 +77,7 @@ function command(
   });
 }
 
-/** The keys that EBS needs to make a volume of its snapshot. */
+/** Returns the keys that EBS needs to create a volume from its snapshot. */
 function keysOf({ plan, made }: StepContext<Plan>, sourceVolume: string): string[] {
   const origin = plan.volumes.find((volume) => volume.origin.volumeId === sourceVolume)?.origin;
   const isCopied = (made.workerCopies ?? made.bridgeCopies)?.[sourceVolume] !== undefined;

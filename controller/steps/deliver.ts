@@ -10,9 +10,10 @@ import { lookAtParcels, type Parcel, parcelsOf } from "./parcels.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /**
- * Makes what was restored its owner's: until here it carries the tag of the job, as all that is temporary does, and is removed
- * with it. One call takes the tag off everything, so a restore is delivered as a whole or not at all, and AWS itself says
- * which, whenever the run ends.
+ * Hands the restored resources to their owner.
+ * Until here they carry the tag of the job, as every temporary resource does, and are removed with it. One
+ * call removes the tag from all resources, so a restore is delivered completely or not at all. The tags in
+ * AWS show which, whenever the run ends.
  */
 export const deliver: Step<RestorePlan> = {
   name: DELIVERY,
@@ -37,7 +38,7 @@ export const deliver: Step<RestorePlan> = {
     return {};
   },
   wait: async () => ({}),
-  // Where the one call has taken effect, even on a part alone, there is no way back: see `findPoint`.
+  // Nothing can be undone once the call has taken effect, even on some resources only: see `findPoint`.
   undo: async () => undefined,
   mustUndoFirst: true,
   findPoint: async (context) => {
@@ -50,8 +51,10 @@ export const deliver: Step<RestorePlan> = {
 };
 
 /**
- * Hands over what is still the job's, and waits until EC2 shows all of it as its owner's. What the owner has removed by then does
- * not count. @throws AwsResourceNotFound when something is gone before anything was handed over; WaitTimedOut
+ * Hands over the resources that still carry the job's tag.
+ * Waits until EC2 shows all of them with their owner's tags. Resources that the owner has removed by then do
+ * not count.
+ * @throws AwsResourceNotFound when a resource is gone before any was handed over; WaitTimedOut
  */
 async function handOverAll(context: StepContext<RestorePlan>): Promise<void> {
   const { plan, source, timing } = context;
@@ -77,7 +80,10 @@ async function handOverAll(context: StepContext<RestorePlan>): Promise<void> {
   });
 }
 
-/** Whether anything has been handed over; for certain, as tags that were just changed may not show yet. */
+/**
+ * Returns whether any resource has been handed over.
+ * Waits until recent changes are visible, because tags that were just changed may not show yet.
+ */
 async function isBegun(context: StepContext<RestorePlan>): Promise<boolean> {
   const ids = parcelsOf(context).map(({ id }) => id);
   if (ids.length === 0) return false;
@@ -103,7 +109,7 @@ function vanished({ point }: RestorePlan, gone: Parcel[]): BlockferryError {
 function handOver({ jobId }: RestorePlan, Resources: string[]): DeleteTagsCommand {
   const Tags = [
     ...[JOB_TAG, ROLE_TAG, SOURCE_VOLUME_TAG].map((Key) => ({ Key })),
-    // The recorded name is left alone.
+    // With its value, so that the recorded Name tag stays.
     { Key: "Name", Value: jobName(jobId) },
   ];
   return new DeleteTagsCommand({ Resources, Tags });

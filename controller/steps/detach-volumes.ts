@@ -3,7 +3,7 @@ import type { RestorePlan } from "../plan.js";
 import { detachAll } from "./attach-volumes.js";
 import type { Step } from "./step.js";
 
-/** By force never: what the agent has written is on its way until the worker has let the volume go. */
+/** Never by force: the agent's writes are in flight until the worker has released the volume. */
 export const detachVolumes: Step<RestorePlan> = {
   name: "detach-volumes",
   title: "Detaching the volumes from the worker",

@@ -1,4 +1,7 @@
-/** Tells by the sequence of heartbeats, and not by anybody's clock, whether the agent lives. */
+/**
+ * Decides whether the agent is alive.
+ * It compares the sequence numbers of heartbeats, and never the clocks of two machines.
+ */
 export class Heartbeat {
   private sequence = -1;
   private deadline: number;
@@ -11,7 +14,10 @@ export class Heartbeat {
     this.deadline = performance.now() + firstMs;
   }
 
-  /** @param tookMs how long the answer took, which does not count: in an outage of the storage nobody can be heard */
+  /**
+   * Records the sequence number of a heartbeat.
+   * @param tookMs duration of the read, which does not count: no agent can be heard while the storage is down
+   */
   hear(sequence: number | undefined, tookMs: number): void {
     this.deadline += tookMs;
     if (sequence === undefined || sequence <= this.sequence) return;
@@ -19,7 +25,7 @@ export class Heartbeat {
     this.deadline = performance.now() + this.nextMs;
   }
 
-  /** Another job's: from now on the agent has as long to find ours as if it had just started. */
+  /** Records a heartbeat of another job, which gives the agent the full start time again to find ours. */
   hearOther(): void {
     this.deadline = Math.max(this.deadline, performance.now() + this.firstMs);
   }
@@ -32,7 +38,7 @@ export class Heartbeat {
     return this.sequence >= 0;
   }
 
-  /** Bytes per second over the last samples. */
+  /** Returns bytes per second over the last samples. */
   rate(bytes: number): number {
     this.samples.push({ at: performance.now(), bytes });
     if (this.samples.length > 10) this.samples.shift();

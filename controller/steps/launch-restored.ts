@@ -10,8 +10,9 @@ import { givenId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
 /**
- * EC2 launches no instance of a volume, so one of the recorded image is launched, and gets the restored volumes in place of its
- * root. Volumes that the image adds are left out.
+ * Launches an instance of the recorded image.
+ * Later steps replace its root with the restored volumes, because EC2 cannot launch an instance from a
+ * volume. Additional volumes of the image are left out.
  */
 export const launchRestored: Step<RestorePlan> = {
   name: "launch-instance",
@@ -28,7 +29,7 @@ export const launchRestored: Step<RestorePlan> = {
   make: async (context) => {
     const { plan, source } = context;
     const [launched] = await restoredInstanceKind(source, plan.jobId).list();
-    // One that is launched and not visible is what the same client token leads to.
+    // The same client token returns an instance that was launched but is not visible yet.
     const { Instances = [] } = launched
       ? { Instances: [launched] }
       : await source.ec2(runInstances(plan), "the instance");
@@ -56,7 +57,10 @@ export const launchRestored: Step<RestorePlan> = {
   },
 };
 
-/** Waits until the instance is in a state. @throws InstanceNotFound when it ends instead, with what EC2 says about why */
+/**
+ * Waits until the instance is in a state.
+ * @throws InstanceNotFound, with EC2's reason, when the instance ends instead
+ */
 export async function awaitState(
   context: StepContext<RestorePlan>,
   state: "running" | "stopped",
@@ -68,7 +72,8 @@ export async function awaitState(
     const instance = await findInstance(source, id);
     const now = instance?.State?.Name;
     if (now === "terminated" || now === "shutting-down") throw ended(id, instance);
-    // As it does when EBS may not use the key of a volume. Until EC2 shows that it starts, it shows why it was stopped before.
+    // EC2 stops the instance when EBS may not use the key of a volume. Until EC2 shows that the instance
+    // starts, the reason is the one of its previous stop.
     const isByUser = instance?.StateReason?.Code === "Client.UserInitiatedShutdown";
     if (state === "running" && now === "stopped" && (hasBegun || !isByUser)) throw ended(id, instance);
     hasBegun ||= now === "pending";
@@ -86,7 +91,10 @@ function ended(id: string, instance: Instance | undefined): BlockferryError {
   });
 }
 
-/** @param DryRun asks whether it would be allowed */
+/**
+ * Returns the call that launches the instance.
+ * @param DryRun only asks whether the call would be allowed
+ */
 export function runInstances(plan: RestorePlan, DryRun?: true): RunInstancesCommand {
   const { launch, jobId, targetZone } = plan;
   if (launch === null) throw new Error("The plan launches no instance.");

@@ -11,7 +11,7 @@ import type { WorkerRequest } from "../request.js";
 import { givenId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
-/** A worker for this job alone, that nobody can log in to and that asks for nothing from outside. */
+/** Launches a worker for this job alone, without a key pair or a public address. */
 export const launchWorker: Step = {
   name: "launch-worker",
   title: "Launching the worker",
@@ -28,7 +28,7 @@ export const launchWorker: Step = {
   make: async (context) => {
     const { plan, worker } = context;
     const [launched] = await instanceKind(worker, plan.jobId).list();
-    // One that is launched and not visible is what the same client token leads to.
+    // The same client token returns an instance that was launched but is not visible yet.
     const { Instances = [] } = launched
       ? { Instances: [launched] }
       : await worker.ec2(runInstances(plan), "the worker");
@@ -64,7 +64,10 @@ export const launchWorker: Step = {
   },
 };
 
-/** How an instance ends whose root volume could not be made. AWS: "Troubleshoot Amazon EC2 instance launch issues". */
+/**
+ * Returns whether EC2 could not create the root volume of the instance.
+ * AWS: "Troubleshoot Amazon EC2 instance launch issues".
+ */
 function hasLaunchFailed(instance: Instance | undefined): boolean {
   return instance?.StateReason?.Code === "Client.InternalError";
 }
@@ -80,7 +83,10 @@ function launchRequest({ request }: JobPlan): LaunchRequest {
   throw new Error("The plan launches no worker.");
 }
 
-/** @param DryRun asks whether it would be allowed */
+/**
+ * Returns the call that launches the worker.
+ * @param DryRun only asks whether the call would be allowed
+ */
 export function runInstances(plan: JobPlan, DryRun?: true): RunInstancesCommand {
   const request = launchRequest(plan);
   const userData = JSON.stringify({ blockferry: plan.request.repository });
@@ -113,7 +119,8 @@ export function runInstances(plan: JobPlan, DryRun?: true): RunInstancesCommand 
     ],
     InstanceInitiatedShutdownBehavior: "terminate",
     UserData: Buffer.from(userData).toString("base64"),
-    // The root volume goes with the instance, and must not be taken for a copy of a volume of the backup.
+    // The root volume has no tag: EC2 deletes it with the instance, and it must not look like a volume of the
+    // backup.
     TagSpecifications: [tagged("instance", plan.jobId)],
   });
 }

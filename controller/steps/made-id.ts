@@ -1,12 +1,16 @@
 /**
- * The id that a step has made for a volume of the instance.
- * @throws Error when there is none, which a step that ended well does not leave behind: without an id nothing must go on
+ * Returns the id that a step recorded for a volume.
+ * @throws Error when the id is missing; a completed step always records one, and no step may continue without
+ * it
  */
 export function madeId(ids: Record<string, string> | undefined, volumeId: string): string {
   return givenId(ids?.[volumeId], `of what was made for ${volumeId}`);
 }
 
-/** An id that AWS always gives, and that its SDK calls optional. */
+/**
+ * Returns an id that AWS always sends, although its SDK types call it optional.
+ * @throws Error when the id is missing
+ */
 export function givenId(id: string | undefined, what: string): string {
   if (id === undefined || id === "") throw new Error(`The id ${what} is missing.`);
   return id;

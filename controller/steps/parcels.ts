@@ -7,13 +7,13 @@ import type { RestorePlan } from "../plan.js";
 import { restoredIds } from "../restored.js";
 import type { StepContext } from "./step.js";
 
-/** A resource that is to be delivered, with the tags that its owner finds on it. */
+/** A resource that is to be delivered, with its final tags. */
 export interface Parcel {
   id: string;
   tags: Tag[];
 }
 
-/** What a restore ends with, as far as it is made. */
+/** Returns the resources that a restore delivers, as far as they exist. */
 export function parcelsOf({ plan, made }: StepContext<RestorePlan>): Parcel[] {
   const ids = restoredIds(plan, made);
   const parcels = plan.volumes.flatMap(({ name, tags }) =>
@@ -22,7 +22,7 @@ export function parcelsOf({ plan, made }: StepContext<RestorePlan>): Parcel[] {
   return [...parcels, ...parcelOf(plan, made.instanceId, plan.point, plan.launch?.tags ?? {})];
 }
 
-/** @param id undefined where nothing was made yet */
+/** @param id undefined while the resource does not exist */
 function parcelOf(
   { jobId }: RestorePlan,
   id: string | undefined,
@@ -34,12 +34,12 @@ function parcelOf(
   return [{ id, tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })) }];
 }
 
-/** What EC2 shows of the parcels. */
+/** The state of the parcels, as EC2 shows it. */
 export interface ParcelsSeen {
-  /** Still tagged as the job's. */
+  /** Parcels that still carry the job's tag. */
   ours: Parcel[];
   handedOver: Parcel[];
-  /** Not to be seen at the moment, or gone. */
+  /** Parcels that EC2 does not show at the moment, or that are gone. */
   unseen: Parcel[];
 }
 

@@ -3,22 +3,27 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { isCancelled, requestCancel } from "../../repository/jobs/cancel.js";
 import { type Job, writeJob } from "../../repository/jobs/job.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
-import { readResult } from "../../repository/jobs/job-result.js";
-import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
+import type { JobStatus } from "../../repository/jobs/job-status.js";
+import type { Replies } from "../../repository/jobs/signed-document.js";
 import { isThere } from "../../repository/storage/if-absent.js";
 import { use } from "../aws/action-use.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { pause } from "../aws/poll.js";
 import { GIB, type Plan, type RestorePlan } from "../plan.js";
 import { WorkerQueue } from "../worker-queue.js";
+import { hearProvenResult, hearResult, hearStatus } from "./hear-replies.js";
 import { Heartbeat } from "./heartbeat.js";
 import { workerIdOf } from "./launch-worker.js";
 import { madeId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
-/** An agent that finds a job later than this after it was written refuses it: longer than any backup that it has to wait for. */
+/**
+ * Validity of a job after it was written.
+ * An agent refuses a job that it finds later. The time is longer than any backup that the job may have to
+ * wait for.
+ */
 const JOB_VALID_MS = 7 * 24 * 60 * 60 * 1000;
-/** How much rarer than its own job's heartbeat those of others are looked for. */
+/** Interval of polls for other jobs' heartbeats, as a multiple of the interval for this job's own. */
 const QUEUE_LOOK_FACTOR = 5;
 
 /** Writes the job for the agent, and follows its heartbeat until there is a result. */
@@ -26,7 +31,7 @@ const runAnyJob = {
   uses: () => use("worker", "ec2:DescribeInstances", "any"),
   make: async (context: StepContext) => {
     try {
-      await writeJob(context.storage, jobOf(context, new Date()), context.signer, context.signal);
+      await writeJob(context.storage, jobOf(context, new Date()), context.signing.jobs, context.signal);
     } catch (error) {
       if (!(error instanceof BlockferryError) || error.code !== "ObjectExists") throw error;
     }
@@ -35,19 +40,27 @@ const runAnyJob = {
   wait: async (context: StepContext) => {
     const heartbeat = new Heartbeat(context.timing.agentStartMs, context.timing.heartbeatMs);
     const lookMs = context.timing.pollMs * QUEUE_LOOK_FACTOR;
-    const queue = new WorkerQueue(context.storage, workerIdOf(context), context.plan.jobId, lookMs);
+    const queue = new WorkerQueue(
+      ...([context.storage, workerIdOf(context), context.plan.jobId, context.signing] as const),
+      lookMs,
+    );
     const watch = watchWorker(context);
+    const { storage, plan } = context;
+    const replies = await repliesTo(context);
     for (;;) {
       context.signal.throwIfAborted();
       const askedAt = performance.now();
-      const result = await readResult(context.storage, context.plan.jobId);
-      if (result?.outcome.ok === true) return { point: result.outcome.point };
+      const result = await hearResult(storage, plan.jobId, replies);
+      if (result?.outcome.ok === true) {
+        const { point, reliance } = result.outcome;
+        return { point, ...(reliance === undefined ? {} : { reliance }) };
+      }
       if (result?.outcome.ok === false) throw new BlockferryError(result.outcome.error);
-      const status = await readStatus(context.storage, context.plan.jobId);
+      const { status, problem } = await hearStatus(storage, plan.jobId, replies);
       heartbeat.hear(status?.sequence, performance.now() - askedAt);
       if (status !== undefined) context.progress(describe(status, heartbeat.rate(status.doneBytes)));
       else await waitInLine(context, queue, heartbeat);
-      await assertWorks(watch, workerIdOf(context), heartbeat);
+      await assertWorks(watch, workerIdOf(context), heartbeat, problem);
       await pause(context.timing.pollMs, context.signal);
     }
   },
@@ -56,13 +69,18 @@ const runAnyJob = {
     if (!(await isThere(storage, jobKey(plan.jobId, "job")))) return;
     const heartbeat = new Heartbeat(timing.heartbeatMs, timing.heartbeatMs);
     const watch = watchWorker(context);
-    // An agent that is silent or does not end has its devices taken away all the same: they are detached next.
+    // An agent that is silent or does not stop loses its devices anyway: they are detached next.
     const deadline = performance.now() + timing.agentStopMs;
-    while ((await readResult(storage, plan.jobId)) === undefined) {
+    // Without KMS no reply can be verified, but the agent is still asked to stop.
+    const replies = await repliesTo(context).catch(async (error) => {
+      await requestCancel(storage, plan.jobId);
+      throw error;
+    });
+    while ((await hearProvenResult(storage, plan.jobId, replies)) === undefined) {
       if (heartbeat.isLost() || performance.now() > deadline) return;
       if (!(await isCancelled(storage, plan.jobId))) await requestCancel(storage, plan.jobId);
       const askedAt = performance.now();
-      const status = await readStatus(storage, plan.jobId);
+      const { status } = await hearStatus(storage, plan.jobId, replies);
       heartbeat.hear(status?.sequence, performance.now() - askedAt);
       if (await hasEnded(watch)) return;
       await pause(timing.pollMs, context.signal);
@@ -75,14 +93,16 @@ export const runJob: Step<Plan> = {
   name: "run-job",
   title: "Backing up",
   makes: "the job's document in the repository, and by the agent a recovery point",
-  // The agent may have been done before it heard that it was to stop: the point is there, and worth more than the reason to stop.
-  findPoint: async ({ storage, plan }) => {
-    const outcome = (await readResult(storage, plan.jobId))?.outcome;
+  // The agent may have completed the point before it saw the cancel request; a complete point outweighs the
+  // cancel.
+  findPoint: async (context) => {
+    const { storage, plan } = context;
+    const outcome = (await hearProvenResult(storage, plan.jobId, await repliesTo(context)))?.outcome;
     return outcome?.ok === true ? outcome.point : undefined;
   },
 };
 
-/** A restore is done when what it has filled is delivered, and not before. */
+/** Unlike a backup it finds no point: a restore succeeds only when its volumes are delivered. */
 export const fillVolumes: Step<RestorePlan> = {
   ...runAnyJob,
   name: "run-job",
@@ -90,7 +110,11 @@ export const fillVolumes: Step<RestorePlan> = {
   makes: "the job's document in the repository, and by the agent the content of the volumes",
 };
 
-/** While the agent is at another job, it lives: it does one after the other. */
+function repliesTo(context: StepContext): Promise<Replies> {
+  return context.signing.replies(context.plan.jobId, workerIdOf(context), context.signal);
+}
+
+/** Extends the deadline while the agent runs another job, because it runs jobs one after another. */
 async function waitInLine(context: StepContext, queue: WorkerQueue, heartbeat: Heartbeat): Promise<void> {
   const running = await queue.running();
   if (running === undefined) return;
@@ -113,19 +137,31 @@ async function hasEnded(watch: InstanceWatch): Promise<boolean> {
   }
 }
 
-async function assertWorks(watch: InstanceWatch, workerId: string, heartbeat: Heartbeat): Promise<void> {
+/**
+ * Throws when the worker or its agent is lost.
+ * @param problem the error of the last heartbeat, if there was one
+ * @throws WorkerLost
+ */
+async function assertWorks(
+  watch: InstanceWatch,
+  workerId: string,
+  heartbeat: Heartbeat,
+  problem: BlockferryError | undefined,
+): Promise<void> {
   try {
     await watch.findAlive();
   } catch (error) {
-    // While the agent is heard of, the worker lives, and EC2 need not be asked: hours of work do not end with its outage.
+    // An alive agent proves an alive worker, so an outage of EC2 does not end hours of work.
     if (!isOutage(error) || !heartbeat.hasBegun() || heartbeat.isLost()) throw error;
   }
   if (!heartbeat.isLost()) return;
   throw new BlockferryError({
     code: "WorkerLost",
-    message: heartbeat.hasBegun()
-      ? `The agent on worker ${workerId} has stopped sending heartbeats.`
-      : `No agent on worker ${workerId} took the job.`,
+    message: `${
+      heartbeat.hasBegun()
+        ? `The agent on worker ${workerId} has stopped sending heartbeats.`
+        : `No agent on worker ${workerId} took the job.`
+    }${problem === undefined ? "" : ` ${problem.message}`}`,
     remedy: heartbeat.hasBegun()
       ? "Look at the agent's log (journalctl -u blockferry-agent) and the instance's memory; then run it again: a backup stores only what is missing."
       : "Check that `blockferry-agent serve` runs there with the same repository, and that the worker's role and network let it reach the bucket.",
@@ -145,6 +181,7 @@ function describe({ state, doneBytes, totalBytes }: JobStatus, rate: number): st
 
 function jobOf(context: StepContext, now: Date): Job {
   const { plan, made } = context;
+  const replyKey = context.signing.replyKeyArn;
   const common = {
     version: 1 as const,
     id: plan.jobId,
@@ -152,6 +189,7 @@ function jobOf(context: StepContext, now: Date): Job {
     createdAt: now.toISOString(),
     expiresAt: new Date(now.getTime() + JOB_VALID_MS).toISOString(),
     worker: workerIdOf(context),
+    ...(replyKey === undefined ? {} : { replyKey }),
   };
   if (plan.kind === "restore") {
     const { point, request } = plan;

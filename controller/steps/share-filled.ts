@@ -7,7 +7,11 @@ import type { RestorePlan } from "../plan.js";
 import { filledPlace } from "./snapshot-filled.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
-/** Volumes cannot be attached or given across accounts; snapshots under a key that both may use can be shared. */
+/**
+ * Shares snapshots of the filled volumes with the target account.
+ * Volumes cannot be attached or given to another account. Snapshots can be shared under a key that both may
+ * use.
+ */
 export const shareFilled: Step<RestorePlan> = {
   name: "share-filled-snapshots",
   title: "Sharing the snapshots with the account that is restored to",

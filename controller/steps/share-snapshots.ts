@@ -8,7 +8,7 @@ import { ROUTE_TABLE } from "../route.js";
 import { madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
-/** Lets the worker's account use the snapshots, and nobody else; it gives no access to their keys. */
+/** Lets only the worker's account use the snapshots; it gives no access to their keys. */
 export const shareSnapshots: Step<Plan> = {
   name: "share-snapshots",
   title: "Sharing the snapshots with the worker's account",
@@ -54,7 +54,7 @@ export const shareSnapshots: Step<Plan> = {
 
 const REMEDY = "Give --bridge-key ARN, so that a copy under that key is shared, or --worker-account source.";
 
-/** @param region where the snapshot is */
+/** @param region Region of the snapshot */
 function shareOf({ source, plan }: StepContext<Plan>, snapshotId: string, region: string): Share {
   return { owner: source, snapshotId, region, with: plan.worker.accountId };
 }

@@ -7,7 +7,10 @@ import type { RestorePlan } from "../plan.js";
 import { givenId, madeId } from "./made-id.js";
 import type { Step, StepContext } from "./step.js";
 
-/** The agent has synced what it wrote, so a snapshot has all of it although the volume is still attached. */
+/**
+ * Takes snapshots of the filled volumes while they are still attached.
+ * They are complete, because the agent has synced all its writes.
+ */
 export const snapshotFilled: Step<RestorePlan> = {
   name: "snapshot-filled-volumes",
   title: "Taking snapshots of the filled volumes",

@@ -1,81 +1,92 @@
 import * as z from "zod/mini";
-import type { JobSigner } from "../../repository/jobs/job-signature.js";
+import { RelianceSchema } from "../../repository/jobs/job-result.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { ActionUse } from "../aws/action-use.js";
 import type { Party } from "../aws/party.js";
 import type { Wait } from "../aws/poll.js";
 import type { JobPlan } from "../plan.js";
+import type { Signing } from "../signing.js";
 import type { Timing } from "../timing.js";
 
-/** Ids by what the volume that they belong to goes by: see `volumeNamesOf`. */
+/** Ids by the name of their volume: see `volumeNamesOf`. */
 const bySourceVolume = z.record(z.string(), z.string());
 
-/** What the steps of a run have made so far. Kept in the journal; the tags in AWS tell the same. */
+/** Ids of the resources that the steps of a run have created. Kept in the journal; the tags in AWS match. */
 export const MadeSchema = z.strictObject({
   snapshots: z.optional(bySourceVolume),
   snapshotTime: z.optional(z.iso.datetime()),
-  /** Copies by the source's account, under the bridge key or in the worker's Region. */
+  /** Copies made by the source's account, under the bridge key or in the worker's Region. */
   bridgeCopies: z.optional(bySourceVolume),
-  /** Copies by the worker's account, in the worker's Region. */
+  /** Copies made by the worker's account, in the worker's Region. */
   workerCopies: z.optional(bySourceVolume),
-  /** Of a restore across accounts: what the account gets that it ends up in. */
+  /** Volumes that a restore across accounts creates in the target account. */
   targetVolumes: z.optional(bySourceVolume),
   targetSnapshots: z.optional(bySourceVolume),
-  /** Device names of what is restored, at the instance that it is attached to. */
+  /** Device names of the restored volumes on the instance that they are attached to. */
   restoredDevices: z.optional(bySourceVolume),
-  /** The instance that is restored. */
+  /** Id of the restored instance. */
   instanceId: z.optional(z.string()),
   workerId: z.optional(z.string()),
   volumes: z.optional(bySourceVolume),
-  /** Device names, as `/dev/sdf`. */
+  /** Device names, for example `/dev/sdf`. */
   attachments: z.optional(bySourceVolume),
   /** Id of the recovery point. */
   point: z.optional(z.string()),
+  /** The objects that the recovery point of a backup relies on. */
+  reliance: z.optional(RelianceSchema),
 });
 
 export type Made = z.infer<typeof MadeSchema>;
 
 export interface StepContext<P extends JobPlan = JobPlan> {
   plan: P;
-  /** What this and earlier steps have made. */
+  /** Ids of the resources that this and earlier steps have created. */
   made: Made;
   source: Party;
   worker: Party;
-  signer: JobSigner;
+  signing: Signing;
   storage: Storage;
   timing: Timing;
   signal: AbortSignal;
   /**
-   * When all that the step has made so far is visible at last, on the clock of `performance.now()`: until then, what EC2 does
-   * not show may be there all the same.
+   * Time when everything that the step has created is certainly visible, by `performance.now()`.
+   * Until then a resource may exist although EC2 does not show it.
    */
   visibleBy: number;
-  /** Ids of what a restore has handed over: undoing leaves it alone. */
+  /** Ids of resources that a restore has handed over; undoing leaves them alone. */
   delivered: ReadonlySet<string>;
-  /** Shows how far the step is. */
+  /** Shows the progress of the step. */
   progress(text: string): void;
 }
 
-/** A row of the workflow. Each of its parts can be repeated: it looks first for what is there, by the job's tag. */
+/**
+ * A row of the workflow. Each part can be repeated: it first looks for existing resources by the job's tag.
+ */
 export interface Step<P extends JobPlan = JobPlan> {
   name: string;
-  /** What a user reads while it runs. */
+  /** Shown to the user while the step runs. */
   title: string;
-  /** What it makes, for tables. */
+  /** The resources that the step creates, in words, for tables. */
   makes: string;
-  /** Whether a plan needs the step; steps without are always needed. */
+  /** Returns whether a plan needs the step; a step without `when` is always needed. */
   when?(plan: P): boolean;
-  /** Every action it takes: it is held to them, and the policies are made of them. */
+  /**
+   * Every AWS action of the step. The step is limited to these actions, and the IAM policies are built from
+   * them.
+   */
   uses(plan: P): ActionUse[];
-  /** Makes what is missing. @returns what it adds to `made` */
+  /**
+   * Creates the missing resources.
+   * @returns the ids to add to `made`
+   */
   make(context: StepContext<P>): Promise<Made>;
-  /** Waits until what was made can be used. */
+  /** Waits until the created resources can be used. */
   wait(context: StepContext<P>): Promise<Made>;
-  /** Removes what it made, and waits until that is gone. */
+  /** Removes the created resources, and waits until they are gone. */
   undo(context: StepContext<P>): Promise<void>;
-  /** No earlier step is undone while this one cannot be. */
+  /** Set when no earlier step may be undone before this one. */
   mustUndoFirst?: true;
-  /** Id of the recovery point, if the job proves to have done what it was to do, after the step is undone. */
+  /** Returns the id of the recovery point if the job turns out to be complete, after the step is undone. */
   findPoint?(context: StepContext<P>): Promise<string | undefined>;
 }
 

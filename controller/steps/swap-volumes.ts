@@ -19,7 +19,10 @@ import { awaitState } from "./launch-restored.js";
 import { madeId } from "./made-id.js";
 import { type Step, type StepContext, waitFor } from "./step.js";
 
-/** A root volume can be changed while its instance is stopped. AWS: "Detach an Amazon EBS volume from an Amazon EC2 instance". */
+/**
+ * Replaces the root volume of the instance, which is possible while the instance is stopped.
+ * AWS: "Detach an Amazon EBS volume from an Amazon EC2 instance".
+ */
 export const swapVolumes: Step<RestorePlan> = {
   name: "swap-volumes",
   title: "Giving the instance the restored volumes",
@@ -73,8 +76,8 @@ export const startRestored: Step<RestorePlan> = {
 };
 
 /**
- * Those that the launch has made: they carry the tag of the job, and are none of the restored.
- * @throws AttachFailed when the instance has others besides: it would start with what nobody has restored
+ * Removes the volumes that the launch created: they carry the job's tag and are not restored.
+ * @throws AttachFailed when the instance has other volumes, because it would start with unrestored data
  */
 async function removeImageVolumes(context: StepContext<RestorePlan>, instance: Instance): Promise<void> {
   const { plan, source, made, timing } = context;
@@ -99,7 +102,10 @@ async function removeImageVolumes(context: StepContext<RestorePlan>, instance: I
   }
 }
 
-/** The root comes first, under the name that this instance boots from; that it had another one elsewhere does not matter. */
+/**
+ * Returns the volumes to attach, root first.
+ * The root gets the device name that this instance boots from; its recorded name does not matter.
+ */
 function attachablesOf({ plan, made }: StepContext<RestorePlan>, root: string) {
   const ids = restoredVolumeIds(plan, made);
   const attachable = (of: string, name: string | null, as: "root" | "data") => ({
@@ -113,7 +119,7 @@ function attachablesOf({ plan, made }: StepContext<RestorePlan>, root: string) {
   ];
 }
 
-/** A volume that is attached outlives its instance unless it is said otherwise. */
+/** Restores the recorded DeleteOnTermination of the volumes, which is off for attached volumes by default. */
 async function keepRecordedEnds({ plan, made, source }: StepContext<RestorePlan>): Promise<void> {
   const InstanceId = made.instanceId ?? "";
   const ids = restoredVolumeIds(plan, made);

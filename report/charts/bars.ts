@@ -3,11 +3,11 @@ import { CHART_WIDTH, svg } from "./plot.js";
 
 const BAR_HEIGHT = 22;
 const GAP = 8;
-/** Room for the labels before the bars, and for the values after them. */
+/** Space for the labels before the bars and for the values after them. */
 const LABEL_WIDTH = 250;
 const VALUE_WIDTH = 150;
 const BARS_WIDTH = CHART_WIDTH - LABEL_WIDTH - VALUE_WIDTH;
-/** What took any time at all is to be seen. */
+/** Keeps every nonzero value visible. */
 const LEAST_WIDTH = 1;
 
 export interface Part {
@@ -16,7 +16,7 @@ export interface Part {
   value: number;
 }
 
-/** One bar, as wide as the chart, of parts that follow each other. */
+/** Draws one bar across the chart, divided into consecutive parts. */
 export function dividedBar(name: string, parts: Part[]): Markup {
   const whole = parts.reduce((sum, { value }) => sum + value, 0);
   let x = 0;
@@ -36,14 +36,17 @@ export function dividedBar(name: string, parts: Part[]): Markup {
 export interface Bar {
   label: string;
   tone: string;
-  /** Where the bar begins; 0 by default. */
+  /** Start of the bar; 0 by default. */
   start?: number;
   value: number;
-  /** The value as it is written after the bar. */
+  /** The value as written after the bar. */
   text: string;
 }
 
-/** Bars from left to right, one below the other; with starts, each step of a run where it happened. */
+/**
+ * Draws horizontal bars, one below another.
+ * With starts, each bar shows a step at its position in the run.
+ */
 export function bars(name: string, all: Bar[]): Markup {
   const end = Math.max(...all.map(({ start = 0, value }) => start + value), 0) || 1;
   const rows = all.map(({ label, tone, start = 0, value, text }, row) => {

@@ -5,7 +5,10 @@ import type { Curve } from "./time-charts.js";
 
 const HEIGHT = 240;
 
-/** Rates at steps of something that is swept, a point for each: `values` of a curve are in the order of the steps. */
+/**
+ * Draws rates against the steps of a swept parameter, one point for each step.
+ * The `values` of a curve are in the order of the steps.
+ */
 export function ratesByStep(name: string, steps: string[], title: string, curves: Curve[]): Markup {
   const highest = Math.max(0, ...curves.flatMap(({ values }) => values));
   const ticks = steps.map((label, value) => ({ value, label }));

@@ -1,12 +1,12 @@
-/** HTML or SVG that may stand in a page as it is. */
+/** HTML or SVG that is safe to insert into a page. */
 export class Markup {
   constructor(readonly text: string) {}
 }
 
-/** What may stand in the holes of `markup`; text is escaped, whatever is in it. */
+/** A value that can be inserted into `markup`; text is always escaped. */
 type Piece = Markup | string | number | readonly Piece[];
 
-/** A template of HTML or SVG. */
+/** Builds HTML or SVG from a template literal. */
 export function markup(strings: TemplateStringsArray, ...pieces: Piece[]): Markup {
   const texts = strings.map((text, number) => text + written(pieces[number] ?? ""));
   return new Markup(texts.join(""));
@@ -27,7 +27,10 @@ const ESCAPES: Record<string, string> = {
   "'": "&#39;",
 };
 
-/** Also for attributes in quotes. Control characters, but for tabs and line ends, have no place in HTML. */
+/**
+ * Escapes text for HTML, also in quoted attributes.
+ * Control characters are not valid in HTML, except tabs and line ends.
+ */
 function escapeText(text: string): string {
   return text
     .replace(/(?![\t\n\r])\p{Cc}/gu, "\ufffd")

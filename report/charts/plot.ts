@@ -1,28 +1,28 @@
 import { type Markup, markup } from "./markup.js";
 
-/** Of every chart, in the units of its viewBox, which are CSS pixels at full width. */
+/** Width of every chart, in viewBox units, which are CSS pixels at full width. */
 export const CHART_WIDTH = 912;
-/** Room for the labels of the y axis. */
+/** Space for the labels of the y axis. */
 const LEFT = 104;
-/** Half a label of the x axis stands out here. */
+/** Half a label of the x axis extends here. */
 const RIGHT = 40;
 const TOP = 12;
 const BOTTOM = 44;
 
-/** A value on an axis, and how it is written there. */
+/** A value on an axis, with its label. */
 interface Tick {
   value: number;
   label: string;
 }
 
 export interface Axis {
-  /** The value at the far end of the axis, which begins at 0. */
+  /** The value at the far end of the axis, which starts at 0. */
   max: number;
   ticks: Tick[];
   title: string;
 }
 
-/** The area of a chart with two axes that begin at 0. */
+/** The area of a chart with two axes that start at 0. */
 export class Plot {
   readonly width = CHART_WIDTH;
 
@@ -41,7 +41,10 @@ export class Plot {
     return bottom - (value / this.yAxis.max) * (bottom - TOP);
   }
 
-  /** @param name tells readers of the page that see no pictures what the chart shows */
+  /**
+   * Draws the axes and the content.
+   * @param name describes the chart for screen readers
+   */
   draw(name: string, content: Markup | Markup[]): Markup {
     const { xAxis, yAxis, width, height } = this;
     const [left, right, bottom] = [this.x(0), this.x(xAxis.max), this.y(0)];

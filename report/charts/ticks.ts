@@ -1,7 +1,7 @@
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
 import type { Axis } from "./plot.js";
 
-/** Steps between ticks that read well in seconds. */
+/** Readable tick intervals, in seconds. */
 const SECONDS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800];
 const HOUR = 3600;
 const TICKS = 6;
@@ -16,7 +16,7 @@ export function secondsAxis(max: number, title: string): Axis {
   };
 }
 
-/** Ticks at powers of two and their multiples, as bytes are counted. The axis ends at a tick. */
+/** Returns an axis with ticks at multiples of a power of two, as usual for bytes. The axis ends at a tick. */
 export function rateAxis(max: number, title: string): Axis {
   const step = 2 ** Math.ceil(Math.log2(Math.max(max, 4) / 4));
   const end = Math.max(1, Math.ceil(max / step)) * step;

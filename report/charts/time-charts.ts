@@ -9,11 +9,14 @@ const HEIGHT = 220;
 export interface Curve {
   name: string;
   tone: string;
-  /** One for each span of time. */
+  /** One value for each time span. */
   values: number[];
 }
 
-/** Rates over time: each value holds from the end of the span before it to the end of its own. @param ends of the spans, in seconds */
+/**
+ * Draws rates over time; each value covers its whole span.
+ * @param ends ends of the spans, in seconds
+ */
 export function ratesOverTime(name: string, ends: number[], curves: Curve[]): Markup {
   const highest = Math.max(0, ...curves.flatMap(({ values }) => values));
   const plot = new Plot(
@@ -31,7 +34,10 @@ export function ratesOverTime(name: string, ends: number[], curves: Curve[]): Ma
   return plot.draw(name, lines);
 }
 
-/** Shares of a whole over time, one upon the other; the values of a span add up to 1 at most. */
+/**
+ * Draws stacked shares of a whole over time.
+ * The values of a span add up to 1 at most.
+ */
 export function sharesOverTime(name: string, ends: number[], curves: Curve[]): Markup {
   const plot = new Plot(
     HEIGHT,

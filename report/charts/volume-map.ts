@@ -6,12 +6,12 @@ const COLUMNS = 128;
 const LEFT = 80;
 const STRIP_HEIGHT = 24;
 const GAP = 8;
-/** A single chunk among thousands is still to be seen. */
+/** Keeps a single chunk among thousands visible. */
 const LEAST_HEIGHT = 3;
-/** A volume of a few chunks is not drawn as a row of posters. */
+/** Keeps the columns of a small volume narrow. */
 const WIDEST_COLUMN = 26;
 
-/** A stretch of the volume: how many of its chunks had each outcome. */
+/** A stretch of the volume: the number of chunks with each outcome. */
 export interface MapCell {
   counts: number[];
 }
@@ -22,10 +22,10 @@ export interface MapKind {
 }
 
 /**
- * A volume from its beginning to its end, in strips that are read as lines of text: each column is a stretch of it, divided by
- * what became of its chunks.
- * @param kinds of which the counts are, from the bottom up
- * @param cellBytes of a whole cell
+ * Draws a volume from start to end, in strips that read like lines of text.
+ * Each column is a stretch of the volume, divided by the outcomes of its chunks.
+ * @param kinds kinds of the counts, from the bottom up
+ * @param cellBytes size of a whole cell, in bytes
  */
 export function volumeMap(name: string, kinds: MapKind[], cells: MapCell[], cellBytes: number): Markup {
   const columns = Math.min(COLUMNS, Math.max(1, cells.length));
@@ -55,7 +55,7 @@ function layers(
       const height = heights[column]?.[kind] ?? 0;
       const below = sumBefore(heights[column] as number[], kind);
       let next = column + 1;
-      // Neighbours that look alike become one box: a line between them would show through.
+      // Identical neighbours become one box, because a line between them would show through.
       while (
         next < row.length &&
         heights[next]?.[kind] === height &&
@@ -74,7 +74,10 @@ function layers(
   });
 }
 
-/** Of the strip; what is there at all gets the least height, at the cost of what is there most. */
+/**
+ * Returns the heights of the parts of a column.
+ * Every nonzero count gets the minimum height, which is taken from the largest part.
+ */
 function heightsOf(counts: number[]): number[] {
   const total = sumBefore(counts, counts.length);
   const heights = counts.map((count) =>

@@ -7,19 +7,19 @@ import type { Cipher, PackCipher, PackPiece } from "./cipher.js";
 import { decryptObject, encryptObject } from "./encrypted-object.js";
 import { deriveKey, type RepositoryKey } from "./repository-key.js";
 
-/** A chunk or a footer. */
+/** The largest piece: a chunk or a footer. */
 const MAX_PIECE_BYTES = Math.max(CHUNK_BYTES, MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES);
 
 /**
- * Node gives each piece of ciphertext a buffer of its own, and V8 collects such buffers when they come to this much, whatever the
- * limits of its heap (`AllocateExternalBackingStore` in src/heap/heap.cc).
+ * Memory for ciphertext. Node allocates a buffer for each piece of it, and V8 collects such buffers once they
+ * reach this size, independent of its heap limits (`AllocateExternalBackingStore` in src/heap/heap.cc).
  */
 export const CIPHERTEXT_BYTES = 32 * 2 ** 20;
 
-/** More packs than a thread has in hand at once. */
+/** More packs than a thread uses at once. */
 const MAX_CACHED_PACKS = 64;
 
-/** Of an encrypted repository; docs/format.md tells which key encrypts what. */
+/** The cipher of an encrypted repository; docs/format.md lists the key for each kind of data. */
 export class AesGcmCipher implements Cipher {
   readonly layout = ENCRYPTED_LAYOUT;
   readonly bytesPerThread = CIPHERTEXT_BYTES;
@@ -31,7 +31,10 @@ export class AesGcmCipher implements Cipher {
     this.idKey = deriveKey(key, "blockferry chunk id");
   }
 
-  /** HMAC-SHA-256: whoever has not the key cannot tell whether a known chunk is stored. */
+  /**
+   * Returns the HMAC-SHA-256 of a chunk: without the key,
+   * no one can find out whether a known chunk is stored.
+   */
   chunkId(payload: Buffer): Buffer {
     return createHmac("sha256", this.idKey).update(payload).digest();
   }
@@ -56,7 +59,10 @@ export class AesGcmCipher implements Cipher {
 
 const PIECE_NUMBERS: Record<PackPiece, number> = { chunk: 0, footer: 1 };
 
-/** A pack's id is random and its bytes are written once, so key and offset together never meet other content. */
+/**
+ * Encrypts the pieces of a pack. A pack's id is random and its bytes are written once, so a pair of key and
+ * offset is never used for different content.
+ */
 class AesGcmPack implements PackCipher {
   private readonly nonce = Buffer.alloc(NONCE_BYTES);
 
@@ -79,7 +85,7 @@ class AesGcmPack implements PackCipher {
     return decryptInto(this.scratch, stored, { key: this.key, nonce: this.nonceOf(piece, offset) });
   }
 
-  /** The offset (u32, little-endian), the kind of piece (u32), and zeros. */
+  /** Returns a nonce: the offset (u32, little-endian), the kind of piece (u32), and zeros. */
   private nonceOf(piece: PackPiece, offset: number): Buffer {
     this.nonce.writeUInt32LE(offset, 0);
     this.nonce.writeUInt32LE(PIECE_NUMBERS[piece], 4);

@@ -1,27 +1,32 @@
 import { createCipheriv, createDecipheriv, type KeyObject } from "node:crypto";
 
-/** AES-256 in Galois/Counter Mode (NIST SP 800-38D), with nonces of 96 and tags of 128 bits. */
+/** AES-256 in Galois/Counter Mode (NIST SP 800-38D), with nonces of 96 bits and tags of 128 bits. */
 const ALGORITHM = "aes-256-gcm";
 export const NONCE_BYTES = 12;
 export const TAG_BYTES = 16;
 
-/** For a key that encrypts one message and never another. */
+/** For a key that encrypts exactly one message. */
 export const ONLY_NONCE = Buffer.alloc(NONCE_BYTES);
 
 /**
- * Node gives the result of each step a buffer of its own. Those of 128 KiB and more come fresh from the kernel, page by page, which
- * costs a third of the time of a chunk; small ones are memory that has just been used.
+ * Size of a step of encryption. Node allocates a buffer for the result of each step. Buffers of 128 KiB and
+ * more come from the kernel, page by page, which costs a third of the time of a chunk; small buffers reuse
+ * recently freed memory.
  */
 const STEP_BYTES = 32 * 1024;
 
 export interface MessageKey {
   key: KeyObject;
   nonce: Buffer;
-  /** What is authenticated besides. */
+  /** Additional authenticated data. */
   context?: Buffer;
 }
 
-/** @param into where ciphertext and tag go: as many bytes as `plain`, and 16 more; it may begin where `plain` does */
+/**
+ * Encrypts a message.
+ * @param into takes ciphertext and tag, 16 bytes more than `plain`; it may start at the same address as
+ * `plain`
+ */
 export function encryptInto(into: Buffer, plain: Uint8Array, { key, nonce, context }: MessageKey): void {
   const cipher = createCipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_BYTES });
   if (context !== undefined) cipher.setAAD(context);
@@ -34,8 +39,9 @@ export function encryptInto(into: Buffer, plain: Uint8Array, { key, nonce, conte
 }
 
 /**
+ * Decrypts and authenticates a message.
  * @param into takes the plaintext, which must not be used unless it is returned
- * @returns a view of `into`; undefined unless ciphertext, tag, nonce and context are those that were written
+ * @returns a view of `into`; undefined unless ciphertext, tag, nonce and context are the original ones
  */
 export function decryptInto(
   into: Buffer,
@@ -58,7 +64,7 @@ export function decryptInto(
   }
 }
 
-/** The same into memory of its own. */
+/** Decrypts into new memory, see `decryptInto`. */
 export function decrypt(sealed: Buffer, message: MessageKey): Buffer | undefined {
   return decryptInto(Buffer.alloc(Math.max(0, sealed.length - TAG_BYTES)), sealed, message);
 }

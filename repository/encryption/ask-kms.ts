@@ -1,30 +1,40 @@
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
 import { throwIfInterrupted } from "../../foundation/interrupted.js";
+import { withoutSecrets } from "../../foundation/without-secrets.js";
 import { isTransient } from "../storage/s3/transient.js";
 
-/** Its ARN, or that of an alias. (AWS: "KMS key identifiers") */
-export const KMS_ARN = /^arn:(aws[a-z-]*):kms:([a-z0-9-]+):\d{12}:(key|alias)\/[A-Za-z0-9/_-]+$/;
+const PARTITION = "aws(?:-[a-z]+)*";
+const REGION = "[a-z]{2,5}(?:-[a-z]+)+-\\d{1,2}";
+const KEY = "key/(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|mrk-[0-9a-f]{32})";
+const ALIAS = "alias/[A-Za-z0-9/_-]{1,250}";
 
-/** That of a key itself: an alias may come to mean another key. */
-export const KMS_KEY_ARN = /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+$/;
+/**
+ * The ARN of a key, or of an alias, without wildcards (AWS: "KMS key identifiers"). A multi-Region key has an
+ * id of its own form.
+ */
+export const KMS_ARN = new RegExp(`^arn:(${PARTITION}):kms:(${REGION}):\\d{12}:(?:${KEY}|${ALIAS})$`);
 
-/** Who asks KMS. */
+/** The ARN of a key itself: an alias may later point to another key. */
+export const KMS_KEY_ARN = new RegExp(`^arn:${PARTITION}:kms:${REGION}:\\d{12}:${KEY}$`);
+
+/** The credentials and the signal of a request to KMS. */
 export interface KmsCaller {
-  /** Profile of the AWS configuration files. */
+  /** Profile in the AWS configuration files. */
   profile: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** The SDK's own default is to wait for ever, as in a subnet without a way to KMS. */
+/** The default of the SDK is to wait forever, for example in a subnet without a route to KMS. */
 const CONNECT_MS = 5000;
 const SILENCE_MS = 30_000;
 
 type Sdk = typeof import("@aws-sdk/client-kms");
 
 /**
- * The client is loaded only where a key is in KMS, and asked in the key's own Region.
- * @param action for messages, as `kms:Decrypt` @throws KeyNotUsable, CredentialsInvalid, AwsUnavailable, Interrupted
+ * Sends a request to KMS in the key's own Region. Loads the client on first use.
+ * @param action for messages, for example `kms:Decrypt`
+ * @throws KeyNotUsable, CredentialsInvalid, AwsUnavailable, Interrupted
  */
 export async function askKms<T>(
   action: string,
@@ -56,7 +66,7 @@ const UNAVAILABLE =
 
 function kmsError(action: string, arn: string, cause: unknown): BlockferryError {
   const name = cause instanceof Error ? cause.name : "";
-  const reason = cause instanceof Error ? cause.message.replace(/\.$/, "") : String(cause);
+  const reason = withoutSecrets(cause instanceof Error ? cause.message.replace(/\.$/, "") : String(cause));
   const message = `${action} with ${arn} failed: ${name}: ${reason}.`;
   const { code, remedy } = explain(name, action, arn, cause);
   return new BlockferryError({ code, message, remedy, object: arn });

@@ -3,15 +3,16 @@ import { decrypt, encryptInto, ONLY_NONCE, TAG_BYTES } from "./aes-gcm.js";
 import { deriveKey, type RepositoryKey } from "./repository-key.js";
 
 /**
- * An encrypted object: header with a random salt, ciphertext, tag. Each has a key of its own, derived with that salt, so an
- * object that is written again and again never meets a nonce twice. docs/format.md gives every byte.
+ * An encrypted object: header with a random salt, ciphertext, tag. Each object has its own key, derived with
+ * that salt. So an object that is rewritten again and again never uses a nonce twice. docs/format.md
+ * describes every byte.
  */
 const HEADER_START = Buffer.from("BFRYENCR\x02\0\0\0\0\0\0\0", "latin1");
 const HEADER_BYTES = 48;
 const SALT_BYTES = HEADER_BYTES - HEADER_START.length;
 const PURPOSE = "blockferry object";
 
-/** @param salt 32 random bytes; only a test may choose them */
+/** Encrypts an object. @param salt 32 random bytes; only a test may choose them */
 export function encryptObject(
   repositoryKey: RepositoryKey,
   name: string,
@@ -27,7 +28,10 @@ export function encryptObject(
   return bytes;
 }
 
-/** @returns undefined when it is damaged, or not the object of this name in this repository */
+/**
+ * Decrypts an object.
+ * @returns undefined when it is damaged, or is not the object of this name in this repository
+ */
 export function decryptObject(repositoryKey: RepositoryKey, name: string, bytes: Buffer): Buffer | undefined {
   if (!bytes.subarray(0, HEADER_START.length).equals(HEADER_START)) return undefined;
   const salt = bytes.subarray(HEADER_START.length, HEADER_BYTES);
@@ -36,7 +40,7 @@ export function decryptObject(repositoryKey: RepositoryKey, name: string, bytes:
   return decrypt(bytes.subarray(HEADER_BYTES), { key, nonce: ONLY_NONCE, context });
 }
 
-/** The header is authenticated, and so is the name. */
+/** Returns the additional authenticated data: the header and the name. */
 function contextOf(bytes: Buffer, name: string): Buffer {
   return Buffer.concat([bytes.subarray(0, HEADER_BYTES), Buffer.from(name, "utf8")]);
 }

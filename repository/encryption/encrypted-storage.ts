@@ -1,15 +1,20 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { damagedRemedy } from "../damaged-remedy.js";
 import type { ObjectLock } from "../storage/object-lock.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage/storage.js";
 import type { Cipher } from "./cipher.js";
 
 /**
- * What is readable without the key: `config.json` and the wrapped keys, that there are uploads, and that a job is cancelled. Packs and index
- * segments are encrypted by those who write them, piece by piece or before they are named.
+ * Keys that are readable without the data key: `config.json`, the wrapped keys, the markers of uploads, and
+ * the cancellation of a job. The writers of packs and index segments encrypt them themselves, piece by piece
+ * or before they are named.
  */
 const LEFT_ALONE = /^(config\.json|(keys|packs|index|tmp)\/.*|jobs\/[^/]+\/cancel)$/;
 
-/** The storage of an encrypted repository: every document in it is encrypted on its way out and proven on its way in. */
+/**
+ * The storage of an encrypted repository: encrypts every document when it is written and proves it
+ * when it is read.
+ */
 export class EncryptedStorage implements Storage {
   constructor(
     private readonly inner: Storage,
@@ -32,7 +37,7 @@ export class EncryptedStorage implements Storage {
     return this.inner.putStream(key);
   }
 
-  /** @throws ObjectCorrupt besides what the storage throws */
+  /** Reads and decrypts an object. @throws ObjectCorrupt, and the errors of the inner storage */
   async get(key: string, options: GetOptions = {}): Promise<Buffer> {
     if (LEFT_ALONE.test(key)) return this.inner.get(key, options);
     const stored = await this.inner.get(key);
@@ -44,6 +49,10 @@ export class EncryptedStorage implements Storage {
 
   list(prefix: string): Promise<StoredObject[]> {
     return this.inner.list(prefix);
+  }
+
+  contents(): AsyncIterable<string> {
+    return this.inner.contents();
   }
 
   delete(keys: string[]): Promise<void> {
@@ -77,13 +86,17 @@ export class EncryptedStorage implements Storage {
   beginUploads(): Promise<UploadSession> {
     return this.inner.beginUploads();
   }
+
+  close(): void {
+    this.inner.close();
+  }
 }
 
 function undecryptable(key: string, sizeBytes: number): BlockferryError {
   return new BlockferryError({
     code: "ObjectCorrupt",
     message: `${key} is damaged: bytes 0 to ${sizeBytes} do not match their authentication tag, or belong to another name or repository.`,
-    remedy: "Bring the object back from a replica or an earlier version in the bucket, if there is one.",
+    remedy: damagedRemedy(key),
     object: key,
     offset: 0,
   });

@@ -9,7 +9,8 @@ import { wasNotAnswered } from "../storage/storage-errors.js";
 import { KmsKeySchema } from "./kms-key.js";
 import { ScryptSchema } from "./passphrase.js";
 
-const FOLDER = "keys/";
+/** The folder for all keys of an encrypted repository; empty without encryption. */
+export const KEY_FOLDER = "keys/";
 const KEY = /^keys\/([0-9a-f]{16})\.json$/;
 
 const KeyRecordSchema = z.strictObject({
@@ -17,13 +18,13 @@ const KeyRecordSchema = z.strictObject({
   id: z.string(),
   repository: z.uuid(),
   createdAt: z.iso.datetime(),
-  /** What the wrapping key comes from. */
+  /** The source of the wrapping key. */
   from: z.discriminatedUnion("kind", [ScryptSchema, KmsKeySchema]),
   /** The data key, encrypted with the wrapping key: 32 bytes and their tag, in base64. */
   wrapped: z.string(),
 });
 
-/** One of the keys of a repository: its data key, wrapped. All of them wrap the same one. */
+/** One wrapped copy of a repository's data key. All keys of a repository wrap the same data key. */
 export type KeyRecord = z.infer<typeof KeyRecordSchema>;
 
 export function newKeyId(): string {
@@ -31,7 +32,11 @@ export function newKeyId(): string {
 }
 
 export function keyRecordKey(id: string): string {
-  return `${FOLDER}${id}.json`;
+  return `${KEY_FOLDER}${id}.json`;
+}
+
+export function isKeyRecordKey(key: string): boolean {
+  return KEY.test(key);
 }
 
 export async function writeKeyRecord(storage: Storage, record: KeyRecord): Promise<void> {
@@ -45,15 +50,18 @@ export function removeKeyRecord(storage: Storage, id: string): Promise<void> {
 export interface KeyList {
   /** Oldest first. */
   keys: KeyRecord[];
-  /** What is wrong with those that cannot be read. */
+  /** Errors of the unreadable keys. */
   damaged: BlockferryError[];
 }
 
-/** The keys of a repository. What an `init` left that failed belongs to another one, and is none of them. */
+/**
+ * Lists the keys of a repository. Keys that a failed `init` left behind belong to another repository and are
+ * left out.
+ */
 export async function listKeys(storage: Storage, repository: string): Promise<KeyList> {
   const list: KeyList = { keys: [], damaged: [] };
-  for (const { key } of await storage.list(FOLDER)) {
-    if (!KEY.test(key)) continue;
+  for (const { key } of await storage.list(KEY_FOLDER)) {
+    if (!isKeyRecordKey(key)) continue;
     try {
       const record = await undefinedIfAbsent(() => readKeyRecord(storage, key));
       if (record?.repository === repository) list.keys.push(record);
@@ -66,13 +74,16 @@ export async function listKeys(storage: Storage, repository: string): Promise<Ke
   return list;
 }
 
-async function readKeyRecord(storage: Storage, key: string): Promise<KeyRecord> {
+/** Reads a key record. @throws ObjectCorrupt, RepositoryUnsupported, ObjectNotFound */
+export async function readKeyRecord(storage: Storage, key: string): Promise<KeyRecord> {
   const record = await readSealed(storage, key, KeyRecordSchema);
   if (keyRecordKey(record.id) === key) return record;
   throw new BlockferryError({
     code: "ObjectCorrupt",
     message: `${key} holds key ${record.id}: it was renamed or copied.`,
-    remedy: `Give it back its name, ${keyRecordKey(record.id)}.`,
+    remedy: isKeyRecordKey(keyRecordKey(record.id))
+      ? `Give it back its name, ${keyRecordKey(record.id)}.`
+      : "No version of blockferry makes such an id: find out who wrote it.",
     object: key,
     offset: 0,
   });

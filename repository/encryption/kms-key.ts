@@ -1,13 +1,19 @@
 import type { KeyObject } from "node:crypto";
 import * as z from "zod/mini";
-import { askKms, type KmsCaller } from "./ask-kms.js";
+import { askKms, KMS_KEY_ARN, type KmsCaller } from "./ask-kms.js";
 import { takeKey } from "./repository-key.js";
 
-/** A wrapping key that AWS KMS made and keeps nothing of: it comes with its own ciphertext, which KMS alone can decrypt. */
+/**
+ * A wrapping key from AWS KMS, which keeps no copy: it comes with its own ciphertext,
+ * which only KMS can decrypt.
+ */
 export const KmsKeySchema = z.strictObject({
   kind: z.literal("kms"),
-  /** ARN of the KMS key. */
-  keyArn: z.string(),
+  /**
+   * ARN of the KMS key. Anyone who can write to the repository can choose the value, and KMS is asked about
+   * it. So only the ARN of a key is allowed.
+   */
+  keyArn: z.string().check(z.regex(KMS_KEY_ARN)),
   /** Ciphertext of the wrapping key, in base64. */
   ciphertext: z.string(),
 });
@@ -15,11 +21,13 @@ export const KmsKeySchema = z.strictObject({
 export type KmsKey = z.infer<typeof KmsKeySchema>;
 
 export interface KmsAccess extends KmsCaller {
-  /** UUID of the repository: it goes into the encryption context, which CloudTrail shows and a key's policy may demand. */
+  /**
+   * UUID of the repository, for the encryption context, which CloudTrail shows and a key policy may require.
+   */
   repository: string;
 }
 
-/** Has KMS make a wrapping key. @throws KeyNotUsable, CredentialsInvalid, AwsUnavailable */
+/** Creates a wrapping key in KMS. @throws KeyNotUsable, CredentialsInvalid, AwsUnavailable */
 export async function newKmsKey(
   arn: string,
   access: KmsAccess,
@@ -30,12 +38,17 @@ export async function newKmsKey(
       options,
     );
     if (Plaintext === undefined || CiphertextBlob === undefined) throw new Error("KMS gave no key");
-    const ciphertext = Buffer.from(CiphertextBlob).toString("base64");
-    return { from: { kind: "kms", keyArn: KeyId ?? arn, ciphertext }, wrapping: takeKey(Plaintext) };
+    // The ARN of the key itself, even if `arn` is that of an alias.
+    const from = KmsKeySchema.parse({
+      kind: "kms",
+      keyArn: KeyId,
+      ciphertext: Buffer.from(CiphertextBlob).toString("base64"),
+    });
+    return { from, wrapping: takeKey(Plaintext) };
   });
 }
 
-/** Has KMS decrypt a wrapping key. @throws KeyNotUsable, CredentialsInvalid, AwsUnavailable */
+/** Decrypts a wrapping key with KMS. @throws KeyNotUsable, CredentialsInvalid, AwsUnavailable */
 export async function openKmsKey({ keyArn, ciphertext }: KmsKey, access: KmsAccess): Promise<KeyObject> {
   return askKms("kms:Decrypt", keyArn, access, async (client, sdk, options) => {
     const { Plaintext } = await client.send(

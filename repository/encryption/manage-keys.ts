@@ -7,7 +7,7 @@ import { openKmsKey } from "./kms-key.js";
 import type { RepositoryKey } from "./repository-key.js";
 import { type KeyProtection, wrapKey } from "./wrap-key.js";
 
-/** Wraps the data key once more. @throws what `wrapKey` and the storage throw */
+/** Wraps the data key with one more key. @throws the errors of `wrapKey` and of the storage */
 export async function addKey(
   storage: Storage,
   key: RepositoryKey,
@@ -20,12 +20,12 @@ export async function addKey(
 }
 
 /**
- * Removes a key, damaged or not. Two that are removed at once by different people could be the last two: whoever then finds none puts back
- * its own.
- * @param reference the beginning of its id
- * @param key opened with another one, so that one is proven to open which stays
+ * Removes a key, damaged or not. Two people who remove a key each at the same time could remove the last two
+ * keys. So a process that finds no key afterwards puts its own back.
+ * @param reference a prefix of its id
+ * @param key opened with another key, so that the remaining key is proven to open
  * @returns its id
- * @throws KeyNotFound; KeyNeeded when no other key would be left, or none that is proven
+ * @throws KeyNotFound; KeyNeeded when no other key would remain, or none that is proven
  */
 export async function removeKey(
   storage: Storage,
@@ -47,8 +47,9 @@ export async function removeKey(
 }
 
 /**
- * Re-wraps the data key: the new key is there, and with KMS proven to open, before the old one goes. No data are touched.
- * @throws besides what `addKey` and `removeKey` throw, what is wrong with the new key, which is removed again
+ * Re-wraps the data key. The new key is stored, and with KMS proven to open, before the old one is removed.
+ * No data are touched.
+ * @throws the errors of `addKey` and `removeKey`; the error of the new key, which is removed again
  */
 export async function rotateKey(
   storage: Storage,

@@ -9,7 +9,7 @@ const PLAIN_PACK: PackCipher = {
   decrypt: (_piece, stored) => stored,
 };
 
-/** Of a repository that is not encrypted: everything stays as it is. */
+/** The cipher of an unencrypted repository: leaves everything as it is. */
 export const NO_CIPHER: Cipher = {
   layout: PLAIN_LAYOUT,
   bytesPerThread: 0,

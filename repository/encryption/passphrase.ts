@@ -1,20 +1,39 @@
 import { type KeyObject, randomBytes, scrypt } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { promisify } from "node:util";
 import * as z from "zod/mini";
 import { askSecret } from "../../foundation/ask-secret.js";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { KEY_BYTES, takeKey } from "./repository-key.js";
 
-/** Where a passphrase is to be had. It is never an argument: those of a process are open to all users of a machine. */
+/**
+ * A source of a passphrase. It is never an argument:
+ * all users of a machine can read the arguments of a process.
+ */
 export type PassphraseSource =
   | { kind: "file"; path: string }
   | { kind: "environment"; variable: string }
   | { kind: "prompt" };
 
+/**
+ * A passphrase that was given before the command started. A prompt asks only once the repository is found to
+ * need one.
+ */
+export type GivenPassphrase = Exclude<PassphraseSource, { kind: "prompt" }>;
+
+/** Returns whether a passphrase was given: then the repository must be encrypted with it. */
+export function isGiven(source: PassphraseSource): source is GivenPassphrase {
+  return source.kind === "file" || (source.kind === "environment" && Boolean(process.env[source.variable]));
+}
+
 const MIN_NEW_LENGTH = 8;
 
-/** @param purpose for the prompt: "Passphrase of s3://backups/fleet" @throws PassphraseUnavailable */
+/**
+ * Reads a passphrase.
+ * @param purpose for the prompt: "Passphrase of s3://backups/fleet"
+ * @throws PassphraseUnavailable
+ */
 export async function readPassphrase(source: PassphraseSource, purpose: string): Promise<string> {
   switch (source.kind) {
     case "environment":
@@ -26,7 +45,10 @@ export async function readPassphrase(source: PassphraseSource, purpose: string):
   }
 }
 
-/** One that somebody has just thought up: asked for twice at a prompt, and refused when it is short. @throws PassphraseUnavailable */
+/**
+ * Reads a new passphrase: asks for it twice at a prompt, and refuses a short one.
+ * @throws PassphraseUnavailable
+ */
 export async function readNewPassphrase(source: PassphraseSource, purpose: string): Promise<string> {
   const passphrase = await readPassphrase(source, purpose);
   if (passphrase.length < MIN_NEW_LENGTH) {
@@ -40,13 +62,26 @@ export async function readNewPassphrase(source: PassphraseSource, purpose: strin
   throw unavailable("The two passphrases differ.", "Run the command again.");
 }
 
-/** Anything else would be read as other characters than those that are typed at a prompt. It drops a byte order mark. */
+/**
+ * Refuses other encodings: they would turn into other characters than those typed at a prompt. Drops a byte
+ * order mark.
+ */
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
-/** The file's content in UTF-8, without the newline that editors put at its end. */
+const MAX_FILE_BYTES = 64 * 1024;
+
+/**
+ * Returns the file's content in UTF-8, without a final newline. Opens the file once and checks the open file.
+ */
 async function readPassphraseFile(path: string): Promise<string> {
   try {
-    return UTF8.decode(await readFile(path)).replace(/\r?\n$/, "");
+    const file = await open(path);
+    try {
+      noteShared(path, await file.stat());
+      return UTF8.decode(await readBounded(file)).replace(/\r?\n$/, "");
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw unavailable(
@@ -57,20 +92,62 @@ async function readPassphraseFile(path: string): Promise<string> {
   }
 }
 
+/** Reads to the end of a file or pipe. */
+async function readBounded(file: FileHandle): Promise<Buffer> {
+  const buffer = Buffer.alloc(MAX_FILE_BYTES + 1);
+  let length = 0;
+  while (length < buffer.length) {
+    const { bytesRead } = await file.read(buffer, length, buffer.length - length, null);
+    if (bytesRead === 0) return buffer.subarray(0, length);
+    length += bytesRead;
+  }
+  throw new Error(`it holds more than ${MAX_FILE_BYTES} bytes`);
+}
+
+/** Files that a note was printed for: a command may read a file more than once. */
+const noted = new Set<string>();
+
 /**
- * What scrypt takes (RFC 7914): 128 × N × r bytes of memory, here 128 MiB and some 0.4 s for each guess. OWASP's "Password Storage Cheat
- * Sheet" recommends these parameters.
+ * Prints a note for a file that exposes the passphrase: users other than its owner can read or write it, or
+ * its owner is neither root nor the user of this process. A pipe, for example from `<(...)`, belongs to this
+ * process alone.
+ */
+function noteShared(path: string, status: Stats): void {
+  if (noted.has(path) || !status.isFile()) return;
+  // systemd lets the user of a unit read its credentials by an ACL, whose mask shows as the mode of the
+  // group.
+  const credentials = process.env.CREDENTIALS_DIRECTORY;
+  const isCredential = Boolean(credentials) && path.startsWith(`${credentials}/`);
+  const permissions = status.mode & 0o777;
+  const { uid } = status;
+  let problem: string | undefined;
+  if ((permissions & (isCredential ? 0o007 : 0o077)) !== 0) {
+    problem = `can be read or written by others (mode ${permissions.toString(8).padStart(4, "0")}); chmod 600 makes it private`;
+  } else if (uid !== 0 && uid !== process.geteuid?.()) {
+    problem = `belongs to user ${uid}, who can read it; give it to root or to the user that runs blockferry`;
+  }
+  if (problem === undefined) return;
+  noted.add(path);
+  process.stderr.write(`note: the passphrase file ${path} ${problem}.\n`);
+}
+
+/**
+ * Parameters of scrypt (RFC 7914): 128 × N × r bytes of memory, here 128 MiB, and about 0.4 s for each guess.
+ * OWASP's "Password Storage Cheat Sheet" recommends these parameters.
  */
 const COST = { N: 2 ** 17, r: 8, p: 1 };
 const SALT_BYTES = 32;
 
-/** Of N × r × p, twice what is written: 256 MiB and some 0.8 s. Whoever may write a key could ask every reader for more. */
+/**
+ * The limit of N × r × p, twice the value of new keys: 256 MiB and about 0.8 s. Anyone who can write a key
+ * could demand more from every reader.
+ */
 const MAX_COST = 2 * COST.N * COST.r * COST.p;
 
 export const ScryptSchema = z
   .strictObject({
     kind: z.literal("passphrase"),
-    /** Base64. */
+    /** In base64. */
     salt: z.string(),
     N: z.int().check(
       z.minimum(2),
@@ -83,17 +160,20 @@ export const ScryptSchema = z
 
 export type ScryptParameters = z.infer<typeof ScryptSchema>;
 
-/** @param N tests lower it */
+/** Returns the parameters for a new key. @param N lower only in tests */
 export function newScryptParameters(N = COST.N): ScryptParameters {
   return { kind: "passphrase", salt: randomBytes(SALT_BYTES).toString("base64"), ...COST, N };
 }
 
-/** OpenSSL counts a little more than the algorithm's own blocks. */
+/** OpenSSL counts slightly more memory than the algorithm's own blocks. */
 const SPARE_BYTES = 2 ** 20;
 
 const scryptAsync = promisify<string, Buffer, number, object, Buffer>(scrypt);
 
-/** The key that a passphrase stands for. The same characters may be typed in several ways: they are brought to one (Unicode NFC). */
+/**
+ * Derives the wrapping key from a passphrase. The same characters can be typed in several ways, so they are
+ * normalized first (Unicode NFC).
+ */
 export async function stretch(passphrase: string, { salt, N, r, p }: ScryptParameters): Promise<KeyObject> {
   const maxmem = 128 * r * (N + p) + SPARE_BYTES;
   const options = { N, r, p, maxmem };

@@ -12,9 +12,12 @@ export interface UnlockOptions extends KmsCaller {
 }
 
 /**
- * Finds a key that opens the repository: the passphrase that was given comes first, a prompt for one last.
- * @throws what is wrong with the key, where only one could be tried; else RepositoryLocked, or the code of a failure that may pass,
- * with each key and its failure in the message; Interrupted
+ * Finds a key that opens the repository. If a passphrase was given, KMS keys are not tried: anyone who can
+ * write below `keys/` can add a KMS key of their own. Otherwise KMS keys are tried first, and the passphrase
+ * prompt last.
+ * @throws the error of the key, if only one could be tried; otherwise RepositoryLocked, or the code of a
+ * failure that may pass, with each key and its failure in the message; ObjectCorrupt at once for a key that
+ * opens and does not fit the config; Interrupted
  */
 export async function unlock(
   storage: Storage,
@@ -24,25 +27,30 @@ export async function unlock(
   const { keys, damaged } = await listKeys(storage, config.id);
   const failures: BlockferryError[] = [...damaged];
   const passphrase = passphraseReader(storage, options);
-  const isTried = ({ from }: KeyRecord) => from.kind === "kms" || options.passphrase !== undefined;
-  for (const record of inOrder(keys.filter(isTried), options)) {
-    try {
-      const key = await unwrapKey(record, passphrase, options);
-      if (key !== undefined) return { ...(await proven(key, config)), openedWith: record.id };
-      failures.push(wrongPassphrase(record));
-    } catch (error) {
-      if (!(error instanceof BlockferryError) || error.code === "Interrupted") throw error;
-      failures.push(error);
-    }
+  const { tried, untried } = inOrder(keys, options);
+  for (const record of tried) {
+    const key = await opened(record, passphrase, options);
+    if (!(key instanceof BlockferryError)) return { ...proven(key, config, record), openedWith: record.id };
+    failures.push(key);
   }
-  throw locked(
-    storage,
-    keys.filter((record) => !isTried(record)),
-    failures,
-  );
+  throw locked(storage, untried, failures);
 }
 
-/** Asks at most once. */
+/** Opens a record. @returns the error when it does not open @throws Interrupted */
+async function opened(
+  record: KeyRecord,
+  passphrase: () => Promise<string>,
+  caller: KmsCaller,
+): Promise<RepositoryKey | BlockferryError> {
+  try {
+    return (await unwrapKey(record, passphrase, caller)) ?? wrongPassphrase(record);
+  } catch (error) {
+    if (!(error instanceof BlockferryError) || error.code === "Interrupted") throw error;
+    return error;
+  }
+}
+
+/** Returns a reader of the passphrase that asks at most once. */
 function passphraseReader(storage: Storage, { passphrase: source }: UnlockOptions): () => Promise<string> {
   let passphrase: Promise<string> | undefined;
   return () => {
@@ -52,22 +60,30 @@ function passphraseReader(storage: Storage, { passphrase: source }: UnlockOption
   };
 }
 
-function inOrder(keys: KeyRecord[], { passphrase }: UnlockOptions): KeyRecord[] {
-  const isGiven = passphrase !== undefined && passphrase.kind !== "prompt";
-  const first = isGiven ? "passphrase" : "kms";
-  return [
-    ...keys.filter(({ from }) => from.kind === first),
-    ...keys.filter(({ from }) => from.kind !== first),
-  ];
+function inOrder(
+  keys: KeyRecord[],
+  { passphrase }: UnlockOptions,
+): { tried: KeyRecord[]; untried: KeyRecord[] } {
+  const ofKms = keys.filter(({ from }) => from.kind === "kms");
+  const ofPassphrases = keys.filter(({ from }) => from.kind === "passphrase");
+  if (passphrase === undefined) return { tried: ofKms, untried: ofPassphrases };
+  if (passphrase.kind === "prompt") return { tried: [...ofKms, ...ofPassphrases], untried: [] };
+  return { tried: ofPassphrases, untried: ofKms };
 }
 
-/** @throws ObjectCorrupt: the key is right by its own tag, so what it is compared with is not */
-function proven(key: RepositoryKey, { encryption }: RepositoryConfig): RepositoryKey {
+/**
+ * Returns the key if it fits the config. Otherwise ends the command, even if other keys remain: none of them
+ * makes the config right.
+ * @throws ObjectCorrupt: the tag proves the key, so the config is wrong, or the key belongs to another
+ * repository
+ */
+function proven(key: RepositoryKey, { encryption }: RepositoryConfig, { id }: KeyRecord): RepositoryKey {
   if (encryption.mode !== "none" && encryption.keyCheck === keyCheck(key)) return key;
   throw new BlockferryError({
     code: "ObjectCorrupt",
-    message: `${CONFIG_KEY} does not fit the keys of the repository: its keyCheck was changed, or it comes from another repository.`,
-    remedy: "Bring it back from a replica or an earlier version in the bucket.",
+    message: `${CONFIG_KEY} and ${keyRecordKey(id)} do not fit: the key opens, and the keyCheck is that of another data key. One of them was changed, or comes from another repository.`,
+    remedy:
+      "Bring both back from a replica or an earlier version in the bucket, and find out who replaced them. Nothing was stored.",
     object: CONFIG_KEY,
     offset: 0,
   });
@@ -99,20 +115,23 @@ const NO_KEY = {
 const GIVE_PASSPHRASE =
   "Give the passphrase with --passphrase-file or BLOCKFERRY_PASSPHRASE, or run it on a terminal to be asked.";
 
-/** An outage, or rights that a new role gets only after a while. */
+const GIVE_NO_PASSPHRASE =
+  "To open it with KMS, leave --passphrase-file out and unset BLOCKFERRY_PASSPHRASE. If it had a passphrase before, find out who removed that key.";
+
+/** Failures that may pass: an outage, or rights that a new role gets only after some time. */
 const MAY_PASS: ReadonlySet<ErrorCode> = new Set(["AwsUnavailable", "CredentialsInvalid", "KeyNotUsable"]);
 
-/** @param untried keys that need a passphrase, where none was to be had */
+/**
+ * Returns the error of a repository that no key opens.
+ * @param untried keys that need a passphrase when none was given; KMS keys when one was given
+ */
 function locked(storage: Storage, untried: KeyRecord[], failures: BlockferryError[]): BlockferryError {
   const reasons: { message: string; remedy: string }[] = [...failures];
-  if (untried.length > 0) {
-    const objects = untried.map(({ id }) => keyRecordKey(id)).join(", ");
-    reasons.push({ message: `No passphrase was given for ${objects}.`, remedy: GIVE_PASSPHRASE });
-  }
+  if (untried.length > 0) reasons.push(notTried(untried));
   if (reasons.length === 0) reasons.push(NO_KEY);
   const [only, ...others] = failures;
   const isOnly = only !== undefined && others.length === 0;
-  // Whoever waits for it to pass must see that it may.
+  // The code shows a caller that retries whether the failure may pass.
   const passing = failures.find(({ code }) => MAY_PASS.has(code));
   const remedies = new Set(reasons.map(({ remedy }) => remedy));
   return new BlockferryError(
@@ -124,4 +143,14 @@ function locked(storage: Storage, untried: KeyRecord[], failures: BlockferryErro
     },
     only,
   );
+}
+
+function notTried(keys: KeyRecord[]): { message: string; remedy: string } {
+  const objects = keys.map(({ id }) => keyRecordKey(id)).join(", ");
+  return keys.some(({ from }) => from.kind === "kms")
+    ? {
+        message: `A passphrase was given, so no key in KMS is used: ${objects}.`,
+        remedy: GIVE_NO_PASSPHRASE,
+      }
+    : { message: `No passphrase was given for ${objects}.`, remedy: GIVE_PASSPHRASE };
 }

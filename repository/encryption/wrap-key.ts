@@ -12,14 +12,15 @@ import {
 } from "./passphrase.js";
 import { KEY_BYTES, type RepositoryKey, takeKey } from "./repository-key.js";
 
-/** What a key of a repository is to be protected by. */
+/** The protection of a repository key. */
 export type KeyProtection =
   | { kind: "kms"; arn: string }
-  /** `scryptN` only for tests, which have no 0.4 s to spare for each command. */
+  /** Only tests set `scryptN`: they cannot spend 0.4 s on each command. */
   | { kind: "passphrase"; source: PassphraseSource; scryptN?: number };
 
 /**
- * Wraps the data key: encrypts it with a wrapping key that KMS makes, or that a passphrase stands for. Each wrapping key serves once.
+ * Wraps the data key: encrypts it with a wrapping key from KMS or from a passphrase. Each wrapping key is
+ * used once.
  * @throws PassphraseUnavailable, KeyNotUsable, CredentialsInvalid, AwsUnavailable
  */
 export async function wrapKey(
@@ -48,7 +49,11 @@ async function newWrappingKey(
   return { from, wrapping: await stretch(passphrase, from) };
 }
 
-/** @param passphrase called only for a key that needs one @returns undefined when the wrapping key is not that of this record */
+/**
+ * Decrypts a wrapped data key.
+ * @param passphrase called only for a record that needs one
+ * @returns undefined when the wrapping key does not fit the record
+ */
 export async function unwrapKey(
   record: KeyRecord,
   passphrase: () => Promise<string>,
@@ -64,7 +69,10 @@ export async function unwrapKey(
   return dataKey === undefined ? undefined : { repository, dataKey: takeKey(dataKey) };
 }
 
-/** A wrapped key that is given another name, or comes from another repository, does not open. */
+/**
+ * Returns the authenticated data of a wrapped key:
+ * under another name or in another repository it does not open.
+ */
 function contextOf({ id, repository }: { id: string; repository: string }): Buffer {
   return Buffer.from(`blockferry wrapped key ${repository} ${id}`, "utf8");
 }

@@ -3,12 +3,12 @@ import { isThere } from "../storage/if-absent.js";
 import type { Storage } from "../storage/storage.js";
 import { jobKey } from "./job-key.js";
 
-/** Asks the agent to end a job; asking twice is no error. */
+/** Asks the agent to cancel a job. A repeated request is not an error. */
 export async function requestCancel(storage: Storage, id: string): Promise<void> {
   await storage.put(jobKey(id, "cancel"), sealJson({}));
 }
 
-/** Whether somebody asked. That the object exists is enough, whatever is in it. */
+/** Returns whether the job was cancelled. Only the existence of the object counts, not its content. */
 export function isCancelled(storage: Storage, id: string): Promise<boolean> {
   return isThere(storage, jobKey(id, "cancel"));
 }

@@ -1,6 +1,9 @@
 import type { Storage } from "../storage/storage.js";
 
-/** The objects of a job, beside its journals. The controller writes `job` and `cancel`; the agent `status`, `result` and `figures`. */
+/**
+ * The objects of a job, except its journals. The controller writes `job` and `cancel`; the agent writes
+ * `status`, `result` and `figures`.
+ */
 const FILES = {
   job: "job.json",
   status: "status.json",
@@ -16,39 +19,40 @@ export function jobKey(id: string, object: JobObject): string {
 }
 
 /**
- * Each controller of a job has a journal of its own; the one with the highest term counts.
- * @param term from 1 up, one for each controller that the job has had
+ * Returns the key of a journal. Each controller of a job has its own journal; the one with the highest term
+ * counts.
+ * @param term from 1, one for each controller of the job
  */
 export function journalKey(id: string, term: number): string {
   return `jobs/${id}/journal${term === 1 ? "" : `-${term}`}.json`;
 }
 
-/** When the job was made, as its id tells; in milliseconds since 1970. */
+/** Returns the creation time of a job from its id, in milliseconds since 1970. */
 export function jobTime(id: string): number {
   const [, ...parts] = /^job-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/.exec(id) ?? [];
   const [year = 0, month = 0, ...rest] = parts.map(Number);
   return Date.UTC(year, month - 1, ...rest);
 }
 
-/** Anything else in the folder is no job, and left alone. */
+/** Other objects in the folder are not part of a job and are left alone. */
 const JOB_KEY = /^jobs\/(job-\d{8}T\d{6}Z-[0-9a-f]{8})\/([^/]+)$/;
 const JOURNAL = /^journal(?:-([1-9]\d{0,8}))?\.json$/;
 
-/** A job and which of its objects there are. */
+/** A job and the objects of it that exist. */
 export interface ListedJob {
   id: string;
   objects: Set<JobObject>;
-  /** Terms of its journals, rising; none for a job that no controller has made. */
+  /** Terms of its journals, ascending; empty for a job that no controller created. */
   terms: number[];
 }
 
-/** All jobs, oldest first. One listing tells who has a result, so that nobody needs to ask for each. */
+/** Lists all jobs, oldest first. One listing shows which jobs have a result, without a request for each. */
 export async function listJobs(storage: Storage): Promise<ListedJob[]> {
   const jobs = await listBelow(storage, "jobs/");
   return [...jobs.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-/** @returns undefined when there is nothing of the job */
+/** Lists the objects of one job. @returns undefined without any objects */
 export async function listJob(storage: Storage, id: string): Promise<ListedJob | undefined> {
   return (await listBelow(storage, `jobs/${id}/`)).get(id);
 }
@@ -70,8 +74,8 @@ async function listBelow(storage: Storage, prefix: string): Promise<Map<string, 
 }
 
 /**
- * Removes all of a job. Without `job.json` no agent takes it for new, so that goes first. The last journal says that the job is
- * finished, so that goes last: an earlier one would say otherwise.
+ * Removes all objects of a job. `job.json` goes first: without it no agent takes the job for a new one. The
+ * last journal goes last: it says that the job is finished, and an earlier journal would say otherwise.
  */
 export async function removeJob(storage: Storage, { id, objects, terms }: ListedJob): Promise<void> {
   const others = [...objects].filter((object) => object !== "job").map((object) => jobKey(id, object));

@@ -1,10 +1,10 @@
 import * as z from "zod/mini";
 import { ERROR_CODES } from "../../foundation/blockferry-error.js";
 import { byteCount } from "../byte-count.js";
-import { readSealedIfThere } from "../read-sealed.js";
-import { sealJson } from "../sealed-json.js";
+import { undefinedIfAbsent } from "../storage/if-absent.js";
 import type { Storage } from "../storage/storage.js";
 import { jobKey } from "./job-key.js";
+import { type Replies, readClaimed, readSigned, refuseCopy, sealSigned } from "./signed-document.js";
 
 const ErrorRecordSchema = z.strictObject({
   code: z.enum(ERROR_CODES),
@@ -14,28 +14,71 @@ const ErrorRecordSchema = z.strictObject({
   offset: z.optional(byteCount),
 });
 
+export const MAX_ALARMS = 100;
+export const MAX_ALARM_LENGTH = 1000;
+
+/** The data that a backup relies on: chunks and block-map nodes that the repository already had. */
+export const RelianceSchema = z.strictObject({
+  /** Bytes of these chunks, each counted once. */
+  knownBytes: byteCount,
+  /** Bytes in packs that no verification on the machine of the backup has read; part of `knownBytes`. */
+  unreadBytes: byteCount,
+  /** Bytes that the backup has read and proven; part of `knownBytes`. */
+  provenBytes: byteCount,
+  /** Bytes of listed chunks that turned out to be damaged, and that the backup stored again. */
+  storedAgainBytes: byteCount,
+  /** Problems of the repository, by pack. */
+  alarms: z.array(z.string().check(z.maxLength(MAX_ALARM_LENGTH))).check(z.maxLength(MAX_ALARMS)),
+});
+
+export type Reliance = z.infer<typeof RelianceSchema>;
+
 const JobResultSchema = z.strictObject({
   version: z.literal(1),
   job: z.string(),
   worker: z.string(),
   finishedAt: z.iso.datetime(),
   outcome: z.discriminatedUnion("ok", [
-    /** `point` is the id of the recovery point. */
-    z.strictObject({ ok: z.literal(true), point: z.string() }),
+    z.strictObject({
+      ok: z.literal(true),
+      /** Id of the recovery point. */
+      point: z.string(),
+      /** Only for a backup; left out if the agent was killed between the recovery point and the result. */
+      reliance: z.optional(RelianceSchema),
+    }),
     z.strictObject({ ok: z.literal(false), error: ErrorRecordSchema }),
   ]),
 });
 
-/** How a job ended: the last thing that the agent writes. */
+/** The outcome of a job: the last document that the agent writes. */
 export type JobResult = z.infer<typeof JobResultSchema>;
 
-/** @throws ObjectExists when the job has another result already */
-export async function writeResult(storage: Storage, result: JobResult): Promise<void> {
-  await storage.put(jobKey(result.job, "result"), sealJson(result), { ifNoneMatch: "*" });
+/** Writes the result of a job. @throws ObjectExists when the job already has a different result */
+export async function writeResult(storage: Storage, result: JobResult, replies: Replies): Promise<void> {
+  await storage.put(jobKey(result.job, "result"), sealSigned(result, replies.as("result")), {
+    ifNoneMatch: "*",
+  });
 }
 
-/** @returns undefined when there is none yet @throws ObjectCorrupt, RepositoryUnsupported */
-export function readResult(storage: Storage, id: string): Promise<JobResult | undefined> {
+/**
+ * Reads the proven result of a job.
+ * @returns undefined when there is none yet
+ * @throws the errors of `readSigned`; ObjectCorrupt when it belongs to another job
+ */
+export async function readResult(
+  storage: Storage,
+  id: string,
+  replies: Replies,
+): Promise<JobResult | undefined> {
   const key = jobKey(id, "result");
-  return readSealedIfThere(storage, key, JobResultSchema);
+  const result = await undefinedIfAbsent(() =>
+    readSigned(storage, key, JobResultSchema, replies.as("result")),
+  );
+  if (result !== undefined) refuseCopy(key, id, result.job);
+  return result;
+}
+
+/** Reads the result of a job without proving it. @returns undefined when it cannot be read */
+export async function readClaimedResult(storage: Storage, id: string): Promise<JobResult | undefined> {
+  return readClaimed(storage, jobKey(id, "result"), JobResultSchema).catch(() => undefined);
 }

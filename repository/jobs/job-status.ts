@@ -1,14 +1,17 @@
 import * as z from "zod/mini";
 import { byteCount } from "../byte-count.js";
-import { readSealedIfThere } from "../read-sealed.js";
-import { sealJson } from "../sealed-json.js";
+import { undefinedIfAbsent } from "../storage/if-absent.js";
 import type { Storage } from "../storage/storage.js";
 import { jobKey } from "./job-key.js";
+import { type Replies, readSigned, refuseCopy, sealSigned } from "./signed-document.js";
 
 const JobStartsSchema = z.strictObject({
-  /** How often the job was begun since it got further than ever before, but for starts that an agent has ended itself. */
+  /**
+   * How often the job was started since it last made progress.
+   * Starts that an agent ended itself do not count.
+   */
   count: z.int().check(z.nonnegative()),
-  /** The most that `doneBytes` has been. */
+  /** The maximum of `doneBytes` so far. */
   furthestBytes: byteCount,
 });
 
@@ -19,7 +22,10 @@ const JobStatusSchema = z.strictObject({
   job: z.string(),
   worker: z.string(),
   state: z.enum(["preparing", "running", "finishing"]),
-  /** Grows with every heartbeat, also over restarts of the agent: it tells that the agent lives, whatever the clocks say. */
+  /**
+   * Grows with every heartbeat, also across restarts of the agent: shows that the agent is alive, independent
+   * of clocks.
+   */
   sequence: z.int().check(z.nonnegative()),
   updatedAt: z.iso.datetime(),
   /** Left out by agents that did not count. */
@@ -32,16 +38,28 @@ const JobStatusSchema = z.strictObject({
   storedBytes: byteCount,
 });
 
-/** The heartbeat of a job: written again and again by the agent while it runs it. */
+/** The heartbeat of a job, rewritten periodically while the agent runs the job. */
 export type JobStatus = z.infer<typeof JobStatusSchema>;
 
-/** Replaces the one before. */
-export async function writeStatus(storage: Storage, status: JobStatus): Promise<void> {
-  await storage.put(jobKey(status.job, "status"), sealJson(status));
+/** Replaces the previous status. */
+export async function writeStatus(storage: Storage, status: JobStatus, replies: Replies): Promise<void> {
+  await storage.put(jobKey(status.job, "status"), sealSigned(status, replies.as("status")));
 }
 
-/** @returns undefined when there is none yet @throws ObjectCorrupt, RepositoryUnsupported */
-export function readStatus(storage: Storage, id: string): Promise<JobStatus | undefined> {
+/**
+ * Reads the proven status of a job.
+ * @returns undefined when there is none yet
+ * @throws the errors of `readSigned`; ObjectCorrupt when it belongs to another job
+ */
+export async function readStatus(
+  storage: Storage,
+  id: string,
+  replies: Replies,
+): Promise<JobStatus | undefined> {
   const key = jobKey(id, "status");
-  return readSealedIfThere(storage, key, JobStatusSchema);
+  const status = await undefinedIfAbsent(() =>
+    readSigned(storage, key, JobStatusSchema, replies.as("status")),
+  );
+  if (status !== undefined) refuseCopy(key, id, status.job);
+  return status;
 }

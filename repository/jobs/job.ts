@@ -1,20 +1,26 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { KMS_KEY_ARN } from "../encryption/ask-kms.js";
+import type { MacKey } from "../encryption/mac-key.js";
 import { EbsVolumeSchema, InstanceSchema, tagsSchema } from "../instance.js";
-import { parseBody, parseJson, sealJson, unsealText } from "../sealed-json.js";
-import { againIfDamaged } from "../storage/again-if-damaged.js";
+import { readSealedText } from "../read-sealed.js";
+import { parseBody, parseJson, sealJson } from "../sealed-json.js";
+import { SignatureSchema, signatureBy } from "../signature.js";
 import { LockRecordSchema } from "../storage/object-lock.js";
 import type { Storage } from "../storage/storage.js";
 import { StorageChoicesSchema } from "../storage/storage-choices.js";
 import { jobKey } from "./job-key.js";
-import { JobSignatureSchema, type JobSigner, jobMessage, UNSIGNED } from "./job-signature.js";
+import { type JobPlace, jobMessage } from "./job-signature.js";
 
-/** Where a volume is attached to the worker. */
+/** A volume's attachment to the worker. */
 const attachedVolume = {
   volumeId: z.string().check(z.regex(/^vol-[0-9a-f]+$/)),
   sizeBytes: z.int().check(z.positive()),
-  /** The device name that it was attached with, as `/dev/sdf`: never that of a root volume, which is the worker's own. */
+  /**
+   * The device name of the attachment, for example `/dev/sdf`. Never the name of a root volume, which belongs
+   * to the worker.
+   */
   attachName: z.string().check(z.regex(/^\/dev\/(sd|xvd)[b-z][a-z]?[0-9]{0,2}$/)),
 };
 
@@ -22,12 +28,12 @@ const BackedUpVolumeSchema = z.strictObject({
   /** Unique within the job; the volume's name in the recovery point. */
   name: z.string().check(z.regex(/^[^/=\s]+$/)),
   ...attachedVolume,
-  /** The volume that it is a copy of. */
+  /** The original volume that this one is a copy of. */
   origin: EbsVolumeSchema,
 });
 
 const RestoredVolumeSchema = z.strictObject({
-  /** Which volume of the recovery point is written to it. */
+  /** Name of the volume in the recovery point that is written to it. */
   name: z.string().check(z.minLength(1)),
   ...attachedVolume,
 });
@@ -37,14 +43,19 @@ const common = {
   id: z.string(),
   repository: z.uuid(),
   createdAt: z.iso.datetime(),
-  /** The agent does not begin it after this. */
+  /** The agent does not start the job after this time. */
   expiresAt: z.iso.datetime(),
-  /** Instance id of the one machine that may run it. */
+  /** Instance id of the only machine that may run the job. */
   worker: z.string().check(z.regex(/^i-[0-9a-f]+$/)),
+  /**
+   * ARN of the key that signs status, result and figures; left out without signatures. An agent that does not
+   * know the field, or does not have the key, refuses the job.
+   */
+  replyKey: z.optional(z.string().check(z.regex(KMS_KEY_ARN))),
 };
 
-/** The last field of all, as it is over the text of those before it. Left out of a job that is not signed. */
-const signature = z.optional(JobSignatureSchema);
+/** Left out of an unsigned job. */
+const signature = z.optional(SignatureSchema);
 
 const DISTINCT = "two volumes have one name, id or attach name";
 
@@ -55,16 +66,26 @@ const BackupJobSchema = z.strictObject({
   instance: InstanceSchema,
   options: z.strictObject({
     compression: z.enum(["lz4", "none"]),
-    /** `auto` where the agent is to measure first; null for the agent's default. */
+    /** `auto` if the agent should measure first; null for the agent's default. */
     threads: z.nullable(z.union([z.literal("auto"), z.int().check(z.positive())])),
     /** Reads in flight for each thread; null for the agent's default. */
     queueDepth: z.nullable(z.int().check(z.positive())),
     badBlocks: z.enum(["fail", "skip"]),
-    /** What the point needs is locked; left out where nothing is. An agent that does not know it refuses the job. */
+    /**
+     * Lock for everything that the point needs; left out without a lock. An agent that does not know it
+     * refuses the job.
+     */
     lock: z.optional(LockRecordSchema),
-    /** Left out where nothing was chosen. An agent that does not know it refuses the job, rather than write otherwise. */
+    /**
+     * Left out without choices. An agent that does not know it refuses the job, instead of storing data in
+     * another way.
+     */
     storage: z.optional(StorageChoicesSchema),
-    /** The controller wants the figures of a report; left out where it does not. An agent that does not know it refuses the job. */
+    /** The known chunks to prove; left out if none. An agent that does not know it refuses the job. */
+    proveKnown: z.optional(z.union([z.literal("new-packs"), z.number().check(z.positive(), z.maximum(100))])),
+    /**
+     * Set when the controller needs the figures for a report. An agent that does not know it refuses the job.
+     */
     report: z.optional(z.literal(true)),
   }),
   tags: tagsSchema,
@@ -90,38 +111,50 @@ const JobSchema = z.discriminatedUnion("kind", [BackupJobSchema, RestoreJobSchem
 
 export type BackupJob = z.infer<typeof BackupJobSchema>;
 export type RestoreJob = z.infer<typeof RestoreJobSchema>;
-/** What an agent is to do. It names volumes and tags; it never holds a credential or a key's material. */
+/** The task of an agent. It names volumes and tags, and never contains credentials or key material. */
 export type Job = BackupJob | RestoreJob;
 
-/** `job-20261123T112150Z-3f9a1c2b`: sorts by time, and is unique for jobs of the same second. */
+/**
+ * Returns an id such as `job-20261123T112150Z-3f9a1c2b`: it sorts by time,
+ * and is unique for jobs of the same second.
+ */
 export function newJobId(createdAt: Date): string {
   const seconds = createdAt.toISOString().slice(0, 19).replaceAll(/[-:]/g, "");
   return `job-${seconds}Z-${randomBytes(4).toString("hex")}`;
 }
 
-/** @throws ObjectExists; what the signer throws */
+/** The key that signs a job, and the repository's encryption as the controller found it. */
+export interface JobSigning extends Pick<JobPlace, "encryption"> {
+  key: MacKey;
+}
+
+/** Writes a job. @param signing undefined for an unsigned job @throws ObjectExists; the errors of the key */
 export async function writeJob(
   storage: Storage,
   job: Job,
-  signer: JobSigner = UNSIGNED,
+  signing?: JobSigning,
   signal?: AbortSignal,
 ): Promise<void> {
   const body = JobSchema.parse(job);
-  const signature = await signer.sign(jobMessage(body, JSON.stringify(body)), signal);
-  const signed = signature === undefined ? body : { ...body, signature };
+  const signed =
+    signing === undefined ? body : { ...body, signature: await signatureFor(body, signing, signal) };
   await storage.put(jobKey(job.id, "job"), sealJson(signed), { ifNoneMatch: "*" });
 }
 
+function signatureFor(body: Job, { key, encryption }: JobSigning, signal?: AbortSignal) {
+  return signatureBy(key, jobMessage({ ...body, encryption }, JSON.stringify(body)), signal);
+}
+
 /**
- * A job as it stands in the repository: its signature, if it has one, is over this text, and nothing of it is to be believed before.
+ * Reads the text of a job. Its signature, if any, covers this text; nothing in it may be trusted before the
+ * signature is checked.
  * @throws ObjectNotFound, ObjectCorrupt
  */
 export function readJobText(storage: Storage, id: string): Promise<string> {
-  const key = jobKey(id, "job");
-  return againIfDamaged(async () => unsealText(await storage.get(key), key));
+  return readSealedText(storage, jobKey(id, "job"));
 }
 
-/** @throws ObjectCorrupt when it bears another's name; RepositoryUnsupported */
+/** Parses a job. @throws ObjectCorrupt when it is another job than its name says; RepositoryUnsupported */
 export function parseJob(id: string, text: string): Job {
   const key = jobKey(id, "job");
   const job = parseBody(text, JobSchema, key);
@@ -135,12 +168,13 @@ export function parseJob(id: string, text: string): Job {
   });
 }
 
-/** The body as far as it concerns a worker who cannot read the rest. */
+/** The part of the body that a worker needs even if it cannot read the rest. */
 const ForWhomSchema = z.object({ body: z.object({ worker: z.string() }) });
 
 /**
- * The worker that a job names, even where the job is of a later version or damaged: whoever is named can say so.
- * @returns undefined when it cannot be told
+ * Returns the worker of a job, even of an unreadable job. So this worker can report a damaged job, or one of
+ * a later version.
+ * @returns undefined when the worker cannot be read
  * @throws ObjectNotFound
  */
 export async function readJobWorker(storage: Storage, id: string): Promise<string | undefined> {
@@ -149,7 +183,7 @@ export async function readJobWorker(storage: Storage, id: string): Promise<strin
     const text = (await storage.get(key)).toString("utf8");
     return ForWhomSchema.parse(parseJson(text, key)).body.worker;
   } catch (error) {
-    // One that does not decrypt is as unreadable as one that does not parse.
+    // A job that does not decrypt is as unreadable as one that does not parse.
     if (error instanceof BlockferryError && !UNREADABLE.has(error.code)) throw error;
     return undefined;
   }

@@ -3,9 +3,9 @@ import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-err
 const DAMAGE: ReadonlySet<ErrorCode> = new Set(["ObjectCorrupt", "PackCorrupt", "ChunkCorrupt"]);
 
 /**
- * Reads and proves something; when what came is damaged, once more: bytes can be damaged on their way, and only what is
- * damaged twice is damaged where it lies.
- * @param attempt must read anew when it is called again
+ * Reads and proves data, and tries once more if they are damaged. Bytes can be damaged on their way; only
+ * data that are damaged twice are damaged in the storage.
+ * @param attempt must read the data again when it is called again
  */
 export async function againIfDamaged<T>(attempt: (again: boolean) => T | Promise<T>): Promise<T> {
   try {
@@ -16,7 +16,7 @@ export async function againIfDamaged<T>(attempt: (again: boolean) => T | Promise
   }
 }
 
-/** Whether an error says that what was read is lost: damaged where it lies, or gone. */
+/** Returns whether an error means that data are lost: damaged in the storage, or gone. */
 export function saysLost(error: unknown): boolean {
   return error instanceof BlockferryError && (DAMAGE.has(error.code) || error.code === "ObjectNotFound");
 }

@@ -1,15 +1,16 @@
 import { setTimeout } from "node:timers/promises";
 
-/** What a thread needs to take part in a limit. */
+/** The memory that a thread needs to share a limit. */
 export interface BandwidthLimitMemory {
   bytesPerSecond: number;
   memory: SharedArrayBuffer;
 }
 
 /**
- * A limit on bytes per second that all threads share. One Int64 holds the moment, in nanoseconds of the monotonic clock that
- * all threads of a process share, at which the bytes granted so far will have passed at that speed. A request moves it
- * forward by what it takes (compare-and-swap) and waits until the moment it found: first come, first served.
+ * A limit on bytes per second that all threads share. One Int64 stores a time in nanoseconds of the monotonic
+ * clock, which is common to all threads of a process: the time at which the granted bytes will have passed at
+ * this rate. A request adds its own cost to it (compare-and-swap), and waits until the time that it found:
+ * first come, first served.
  */
 export class BandwidthLimit {
   private readonly passedAt: BigInt64Array;
@@ -33,21 +34,21 @@ export class BandwidthLimit {
     return this.shared;
   }
 
-  /** Waits until so many bytes may be sent or received. @throws AbortError */
+  /** Waits until this number of bytes may be sent or received. @throws AbortError */
   async take(bytes: number, signal?: AbortSignal): Promise<void> {
     const waitMs = this.charge(bytes);
     if (waitMs > 0) await setTimeout(waitMs, undefined, signal === undefined ? {} : { signal });
   }
 
   /**
-   * Grants bytes that are on their way already; whoever comes next waits for them.
-   * @returns milliseconds that they had to wait
+   * Grants bytes that are already on their way; later requests wait for them.
+   * @returns milliseconds that these bytes should have waited
    */
   charge(bytes: number): number {
     return Number(this.reserve(BigInt(Math.ceil((bytes / this.shared.bytesPerSecond) * 1e9)))) / 1e6;
   }
 
-  /** @returns nanoseconds to wait */
+  /** Adds the cost to the shared time. @returns nanoseconds to wait */
   private reserve(cost: bigint): bigint {
     for (;;) {
       const now = process.hrtime.bigint();

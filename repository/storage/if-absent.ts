@@ -1,13 +1,17 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { Storage } from "./storage.js";
 
-/** Whether an object is there, whatever it holds. What is not encrypted is not read for that. @throws what `get` throws */
+/**
+ * Returns whether an object exists, independent of its content. Reads one byte if the object is not
+ * encrypted.
+ * @throws the errors of `get`
+ */
 export async function isThere(storage: Storage, key: string): Promise<boolean> {
   const range = { offset: 0, length: 1 };
   return (await undefinedIfAbsent(() => storage.get(key, { range }))) !== undefined;
 }
 
-/** Reads an object that need not exist. @returns undefined where `read` finds none */
+/** Reads an object that may not exist. @returns undefined when `read` throws ObjectNotFound */
 export async function undefinedIfAbsent<T>(read: () => Promise<T>): Promise<T | undefined> {
   try {
     return await read();

@@ -1,19 +1,18 @@
-import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readdir, rename, rm } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import type { Dirent } from "node:fs";
+import { link, lstat, readdir, rename, stat, unlink } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/private-modes.js";
-import { statIfThere } from "../../foundation/stat-if-there.js";
-import { syncFolder } from "../../foundation/sync-folder.js";
 import { NO_CIPHER } from "../encryption/no-cipher.js";
 import { maxObjectBytes } from "../object-bounds.js";
-import { readLocalFile } from "./local-read.js";
-import { removeStaleTempFiles, removeTempFile, tempFileName } from "./local-temp-files.js";
+import { type LocalFolder, symbolicLink, withFolder } from "./local-folder.js";
+import { NotRegular, readLocalFile } from "./local-read.js";
+import { LocalTempFile, removeStaleTempFiles } from "./local-temp-file.js";
 import { LocalUpload } from "./local-upload.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "./storage.js";
 import {
   lockUnsupported,
   objectExists,
+  objectIrregular,
   objectNotFound,
   objectTooLarge,
   refuseTooLarge,
@@ -21,18 +20,18 @@ import {
 } from "./storage-errors.js";
 
 const PART_BYTES = 4 * 1024 * 1024;
-const TEMP_FOLDER = "tmp";
 const STATS_AT_ONCE = 64;
 
 /**
- * A repository in a local folder. Every object is written under `tmp/`, synced, given its name and made durable by
- * syncing its folder: after a crash an object is there whole or not at all.
+ * A repository in a local folder. Every object is written under `tmp/`, synced, given its name and made
+ * durable by syncing its folder. So after a crash an object is either complete or does not exist.
  */
 export class LocalDirectory implements Storage {
   readonly name: string;
   readonly partBytes = PART_BYTES;
   readonly cipher = NO_CIPHER;
-  private readonly knownFolders = new Set<string>();
+  /** Folders that were not symbolic links at their first read. */
+  private readonly realFolders = new Set<string>();
 
   constructor(private readonly root: string) {
     this.name = root;
@@ -40,24 +39,23 @@ export class LocalDirectory implements Storage {
 
   async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
     refuseTooLarge(this.name, key, body);
-    const temp = this.tempPath();
     try {
-      await this.ensureFolder(dirname(temp));
-      await writeDurably(temp, body);
-      await this.publish(temp, key, options.ifNoneMatch === "*" ? link : rename);
+      const temp = await LocalTempFile.create(this.root);
+      try {
+        await temp.file.writeFile(body);
+        await temp.publish(key, options.ifNoneMatch === "*" ? link : rename);
+      } finally {
+        await temp.close();
+      }
     } catch (error) {
       throw isTaken(error) ? objectExists(this.name, key, error) : storageError(this.name, key, error);
-    } finally {
-      await removeTempFile(temp);
     }
   }
 
   putStream(key: string): Upload {
-    const temp = this.tempPath();
     return new LocalUpload({
-      temp,
-      prepare: () => this.ensureFolder(dirname(temp)),
-      publish: () => this.publish(temp, key, rename),
+      key,
+      create: () => LocalTempFile.create(this.root),
       explain: (error) => storageError(this.name, key, error),
     });
   }
@@ -67,28 +65,23 @@ export class LocalDirectory implements Storage {
       if (sizeBytes > maxObjectBytes(key)) throw objectTooLarge(this.name, key, sizeBytes);
     };
     try {
+      await this.refuseLinkedFolder(folderOf(key));
       return await readLocalFile(join(this.root, key), options, refuse);
     } catch (error) {
+      if (error instanceof NotRegular) throw objectIrregular(this.name, key);
       throw systemErrorCode(error) === "ENOENT"
         ? objectNotFound(this.name, key, error)
         : storageError(this.name, key, error);
     }
   }
 
+  /**
+   * Lists regular files only.
+   * @throws StorageFailed if a symbolic link leads to a folder: it could hide objects
+   */
   async list(prefix: string): Promise<StoredObject[]> {
     try {
-      const entries = await readdir(join(this.root, prefix), { recursive: true, withFileTypes: true });
-      const files = entries.filter((entry) => entry.isFile());
-      const objects: StoredObject[] = [];
-      while (files.length > 0) {
-        const batch = files.splice(-STATS_AT_ONCE).map(({ parentPath, name }) => join(parentPath, name));
-        // An object may be removed while it is being listed; that must not hide the others.
-        const found = await Promise.all(batch.map(statIfThere));
-        for (const [number, stats] of found.entries()) {
-          const key = batch[number]?.slice(this.root.length + 1);
-          if (key !== undefined && stats !== undefined) objects.push({ key, sizeBytes: stats.size });
-        }
-      }
+      const objects = await withFolder(this.root, prefix, (folder) => this.listFolder(prefix, folder));
       return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
     } catch (error) {
       if (systemErrorCode(error) === "ENOENT") return [];
@@ -96,31 +89,45 @@ export class LocalDirectory implements Storage {
     }
   }
 
-  async delete(keys: string[]): Promise<void> {
-    for (const key of keys) {
-      try {
-        await rm(join(this.root, key), { force: true });
-      } catch (error) {
-        throw storageError(this.name, key, error);
+  async *contents(): AsyncGenerator<string> {
+    try {
+      for await (const entry of entriesOf(this.root)) {
+        const path = join(entry.parentPath, entry.name);
+        const key = relative(this.root, path);
+        if (!entry.isDirectory()) yield key;
+        else if ((await entriesIn(path, false)).length === 0) yield `${key}/`;
       }
+    } catch (error) {
+      if (systemErrorCode(error) !== "ENOENT") throw storageError(this.name, "", error);
     }
-    for (const folder of new Set(keys.map((key) => dirname(join(this.root, key))))) {
+  }
+
+  async delete(keys: string[]): Promise<void> {
+    const byFolder = new Map<string, string[]>();
+    for (const key of keys) {
+      const names = byFolder.get(folderOf(key)) ?? [];
+      names.push(basename(key));
+      byFolder.set(folderOf(key), names);
+    }
+    for (const [folder, names] of byFolder) {
       try {
-        await syncFolder(folder);
+        await withFolder(this.root, folder, async (open) => {
+          for (const name of names) await removeIfThere(open.path(name));
+          await open.sync();
+        });
       } catch (error) {
-        if (systemErrorCode(error) !== "ENOENT")
-          throw storageError(this.name, relative(this.root, folder), error);
+        if (systemErrorCode(error) !== "ENOENT") throw storageError(this.name, folder, error);
       }
     }
   }
 
   async makeDurable(keys: string[]): Promise<void> {
-    for (const folder of new Set(keys.map((key) => dirname(join(this.root, key))))) {
+    for (const folder of new Set(keys.map(folderOf))) {
       try {
-        await syncFolder(folder);
-        await syncFolder(dirname(folder));
+        await withFolder(this.root, folder, (open) => open.sync());
+        await withFolder(this.root, folderOf(folder), (open) => open.sync());
       } catch (error) {
-        throw storageError(this.name, relative(this.root, folder), error);
+        throw storageError(this.name, folder, error);
       }
     }
   }
@@ -140,46 +147,89 @@ export class LocalDirectory implements Storage {
 
   async proveWriteOnce(): Promise<void> {}
 
-  /** Each temporary file names its owner, so there is nothing to end. */
-  /** A file system lets nobody wait for an outage to pass. */
+  /** A file system has no outages to wait for. */
   until(): LocalDirectory {
     return this;
   }
 
+  /** Each temporary file names its owner, so `end` has nothing to do. */
   async beginUploads(): Promise<UploadSession> {
     try {
-      const removed = await removeStaleTempFiles(join(this.root, TEMP_FOLDER));
+      const removed = await removeStaleTempFiles(this.root);
       return { removed, end: async () => undefined };
     } catch (error) {
-      throw storageError(this.name, TEMP_FOLDER, error);
+      throw storageError(this.name, "tmp", error);
     }
   }
 
-  private tempPath(): string {
-    return join(this.root, TEMP_FOLDER, tempFileName(randomBytes(8).toString("hex")));
-  }
+  close(): void {}
 
-  private async publish(temp: string, key: string, move: typeof rename): Promise<void> {
-    const path = join(this.root, key);
-    await this.ensureFolder(dirname(path));
-    await move(temp, path);
-    await syncFolder(dirname(path));
-  }
-
-  /** Makes a folder below the root, durably, the first time that it is needed. */
-  private async ensureFolder(folder: string): Promise<void> {
-    if (this.knownFolders.has(folder)) return;
-    const firstMade = await mkdir(folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
-    if (firstMade !== undefined) {
-      for (let made = folder; made.length >= firstMade.length; made = dirname(made)) {
-        await syncFolder(dirname(made));
+  private async listFolder(prefix: string, folder: LocalFolder): Promise<StoredObject[]> {
+    const root = folder.path();
+    const keyOf = (path: string) => `${prefix}${path.slice(root.length + 1)}`;
+    const paths: string[] = [];
+    for await (const entry of entriesOf(root)) {
+      const path = join(entry.parentPath, entry.name);
+      if (entry.isFile()) paths.push(path);
+      else if (entry.isSymbolicLink() && (await leadsToFolder(path)))
+        throw symbolicLink(this.name, keyOf(path));
+    }
+    const objects: StoredObject[] = [];
+    while (paths.length > 0) {
+      const batch = paths.splice(-STATS_AT_ONCE);
+      // An object may be removed during the listing; that must not hide the others.
+      const found = await Promise.all(batch.map(lstatIfThere));
+      for (const [number, path] of batch.entries()) {
+        const stats = found[number];
+        if (stats?.isFile())
+          objects.push({ key: keyOf(path), sizeBytes: stats.size, modifiedAt: stats.mtime });
       }
     }
-    this.knownFolders.add(folder);
+    return objects;
+  }
+
+  /**
+   * Checks each folder once. A link that is created later matters only for writing and removing, since reads
+   * are proven.
+   */
+  private async refuseLinkedFolder(folder: string): Promise<void> {
+    if (this.realFolders.has(folder)) return;
+    await withFolder(this.root, folder, async () => undefined);
+    this.realFolders.add(folder);
   }
 }
 
-/** Whether `link` found the key taken; `mkdir` fails with EEXIST too, where a file stands in its way. */
+/**
+ * Yields every entry below a folder, folders before their contents. A folder that is removed in the meantime
+ * counts as empty. Symbolic links below the root are not followed.
+ * @throws ENOENT if the root itself does not exist
+ */
+async function* entriesOf(root: string): AsyncGenerator<Dirent> {
+  const folders = [root];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const entry of await entriesIn(folder, folder === root)) {
+      yield entry;
+      if (entry.isDirectory()) folders.push(join(folder, entry.name));
+    }
+  }
+}
+
+async function entriesIn(folder: string, mustExist: boolean): Promise<Dirent[]> {
+  try {
+    return await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT" && !mustExist) return [];
+    throw error;
+  }
+}
+
+/** Returns the folder of a key, relative to the repository; empty for the repository itself. */
+function folderOf(key: string): string {
+  const folder = dirname(key);
+  return folder === "." ? "" : folder;
+}
+
+/** Returns whether `link` found the key taken. `mkdir` also fails with EEXIST, when a file is in its way. */
 function isTaken(error: unknown): boolean {
   return (
     error instanceof Error &&
@@ -189,12 +239,26 @@ function isTaken(error: unknown): boolean {
   );
 }
 
-async function writeDurably(path: string, body: Uint8Array): Promise<void> {
-  const file = await open(path, "wx", PRIVATE_FILE_MODE);
+async function removeIfThere(path: string): Promise<void> {
   try {
-    await file.writeFile(body);
-    await file.sync();
-  } finally {
-    await file.close();
+    await unlink(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
   }
+}
+
+async function lstatIfThere(path: string) {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function leadsToFolder(link: string): Promise<boolean> {
+  return stat(link).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
 }

@@ -3,12 +3,16 @@ import { type FileHandle, open } from "node:fs/promises";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
 import { type GetOptions, READ_SLACK_BYTES } from "./storage.js";
 
+/** Does not follow a symbolic link, and does not wait for the other end of a FIFO. */
+const OPEN_OBJECT = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const DIRECT_ALIGNMENT_BYTES = READ_SLACK_BYTES / 2;
 
 /**
- * Reads a file, or a range of it. With a buffer given, the read goes past the page cache (`O_DIRECT`) where file system and
- * buffer allow it: a pack is read once, and the copy from the page cache costs more than proving the data.
- * @param refuse throws when a whole file of so many bytes is too large; no memory is taken before
+ * Reads a file, or a range of it. With a buffer, the read bypasses the page cache (`O_DIRECT`) if file system
+ * and buffer allow it: a pack is read once, and to copy it from the page cache costs more than to prove the
+ * data.
+ * @param refuse throws if a whole file of this size is too large; called before memory is allocated
+ * @throws NotRegular for anything except a regular file
  */
 export async function readLocalFile(
   path: string,
@@ -46,7 +50,7 @@ async function readDirect(
   return into.subarray(skip, Math.max(skip, Math.min(bytesRead, skip + range.length)));
 }
 
-/** @returns the bytes read; fewer than `enough` only where the file ends */
+/** Reads at least `enough` bytes. @returns the bytes read; fewer than `enough` only at the end of the file */
 async function readAtLeast(
   file: FileHandle,
   into: Buffer,
@@ -62,9 +66,17 @@ async function readAtLeast(
   return done;
 }
 
+/** The path of an object is not a regular file: a folder, a symbolic link, a FIFO, a socket or a device. */
+export class NotRegular extends Error {}
+
 async function withFile<T>(path: string, flags: number, use: (file: FileHandle) => Promise<T>): Promise<T> {
-  const file = await open(path, constants.O_RDONLY | flags);
+  const file = await open(path, OPEN_OBJECT | flags).catch((error: unknown) => {
+    // ELOOP: a symbolic link. ENXIO: a socket, or a device without a driver.
+    if (["ELOOP", "ENXIO"].includes(systemErrorCode(error) ?? "")) throw new NotRegular();
+    throw error;
+  });
   try {
+    if (!(await file.stat()).isFile()) throw new NotRegular();
     return await use(file);
   } finally {
     await file.close();

@@ -1,29 +1,30 @@
 import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, rename } from "node:fs/promises";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
 import { systemErrorCode } from "../../foundation/blockferry-error.js";
-import { PRIVATE_FILE_MODE } from "../../foundation/private-modes.js";
-import { removeTempFile } from "./local-temp-files.js";
+import type { LocalTempFile } from "./local-temp-file.js";
 import type { Upload } from "./storage.js";
 
 const DIRECT_ALIGNMENT_BYTES = 4096;
 
 export interface LocalUploadOptions {
-  temp: string;
-  /** Makes the folder of the temporary file. */
-  prepare(): Promise<void>;
-  /** Gives the finished file its name. */
-  publish(): Promise<void>;
+  key: string;
+  create(): Promise<LocalTempFile>;
   explain(error: unknown): BlockferryError;
 }
 
+interface OpenFiles {
+  temp: LocalTempFile;
+  direct: FileHandle | undefined;
+}
+
 /**
- * Writes parts past the page cache (`O_DIRECT`) where file system and buffer allow it: packs are written once and
- * not soon read, and copying them through the cache costs as much time as hashing them. What is not aligned, the
- * tail of the last part, goes through an ordinary descriptor.
+ * Writes parts with `O_DIRECT`, past the page cache. File system and buffer must allow it. Packs are written
+ * once and not read soon, and to copy them through the cache takes as long as to hash them. Unaligned bytes,
+ * which only occur at the end of the last part, go through an ordinary descriptor.
  */
 export class LocalUpload implements Upload {
-  private readonly files: Promise<{ buffered: FileHandle; direct: FileHandle | undefined }>;
+  private readonly files: Promise<OpenFiles>;
   private readonly parts: Promise<void>[] = [];
   private offset = 0;
 
@@ -43,51 +44,50 @@ export class LocalUpload implements Upload {
     this.write(tail).catch(() => undefined);
     await Promise.all(this.parts);
     try {
-      const { buffered } = await this.files;
-      await buffered.sync();
-      await this.close();
-      await this.options.publish();
+      const { temp, direct } = await this.files;
+      await direct?.close();
+      await temp.publish(this.options.key, rename);
+      await temp.close();
     } catch (error) {
       throw this.options.explain(error);
     }
   }
 
   async abort(): Promise<void> {
-    await this.close().catch(() => undefined);
-    await removeTempFile(this.options.temp);
+    const files = await this.files.catch(() => undefined);
+    await files?.direct?.close().catch(() => undefined);
+    await files?.temp.close();
   }
 
   private async writeAt(part: Buffer, offset: number): Promise<void> {
     try {
-      const { buffered, direct } = await this.files;
+      const { temp, direct } = await this.files;
       const aligned = direct === undefined ? 0 : part.length - (part.length % DIRECT_ALIGNMENT_BYTES);
       const written = direct === undefined ? 0 : await writeDirect(direct, part.subarray(0, aligned), offset);
-      await writeFully(buffered, part.subarray(written), offset + written);
+      await writeFully(temp.file, part.subarray(written), offset + written);
     } catch (error) {
       throw this.options.explain(error);
     }
   }
 
-  private async open(): Promise<{ buffered: FileHandle; direct: FileHandle | undefined }> {
-    await this.options.prepare();
-    const buffered = await open(this.options.temp, "wx", PRIVATE_FILE_MODE);
+  /** Opens the file twice. The second descriptor belongs to the same file, even if its name has changed. */
+  private async open(): Promise<OpenFiles> {
+    const temp = await this.options.create();
     try {
-      return { buffered, direct: await open(this.options.temp, constants.O_WRONLY | constants.O_DIRECT) };
+      const flags = constants.O_WRONLY | constants.O_DIRECT;
+      return { temp, direct: await open(`/proc/self/fd/${temp.file.fd}`, flags) };
     } catch (error) {
-      if (systemErrorCode(error) === "EINVAL") return { buffered, direct: undefined };
-      await buffered.close();
+      if (systemErrorCode(error) === "EINVAL") return { temp, direct: undefined };
+      await temp.close();
       throw error;
     }
   }
-
-  private async close(): Promise<void> {
-    const { buffered, direct } = await this.files;
-    await direct?.close();
-    await buffered.close();
-  }
 }
 
-/** @returns the bytes written: 0 where the file system takes no direct write from this buffer */
+/**
+ * Writes with `O_DIRECT`.
+ * @returns the bytes written: 0 if the file system takes no direct write from this buffer
+ */
 async function writeDirect(file: FileHandle, bytes: Buffer, offset: number): Promise<number> {
   try {
     await writeFully(file, bytes, offset);

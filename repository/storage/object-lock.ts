@@ -1,12 +1,15 @@
 import * as z from "zod/mini";
 
-/** S3 Object Lock: how long an object can neither be removed nor replaced, and whether a privileged role may lift that. */
+/**
+ * S3 Object Lock: how long an object can be neither removed nor replaced, and whether a privileged role may
+ * lift the lock.
+ */
 export interface ObjectLock {
   mode: "governance" | "compliance";
   until: Date;
 }
 
-/** The same in documents. */
+/** The form of a lock in documents. */
 export const LockRecordSchema = z.strictObject({
   mode: z.enum(["governance", "compliance"]),
   until: z.iso.datetime(),

@@ -7,7 +7,7 @@ import { LocalDirectory } from "./local-directory.js";
 import { parseS3Location, type S3Options } from "./s3/s3-location.js";
 import type { Storage, StorageLocation } from "./storage.js";
 
-/** What `--repo` names, and how to reach it. @throws Usage */
+/** Parses `--repo` and the S3 options. @throws Usage */
 export function parseStorageLocation(repo: string, s3Options: S3Options = {}): StorageLocation {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(repo)?.[1]?.toLowerCase();
   if (scheme === "s3") return parseS3Location(repo, s3Options);
@@ -15,13 +15,13 @@ export function parseStorageLocation(repo: string, s3Options: S3Options = {}): S
   return { kind: "directory", path: resolve(repo) };
 }
 
-/** With the key of an encrypted repository, what is stored there is encrypted. */
+/** Opens a storage. With the key of an encrypted repository, it encrypts all objects. */
 export async function openStorage(location: StorageLocation): Promise<Storage> {
   const storage = await openPlace(location);
   return location.key === undefined ? storage : withKey(storage, location.key);
 }
 
-/** The storage of an encrypted repository. */
+/** Returns the storage of an encrypted repository. */
 export function withKey(storage: Storage, key: RepositoryKey): Storage {
   return new EncryptedStorage(storage, new AesGcmCipher(key));
 }
@@ -32,12 +32,12 @@ async function openPlace(location: StorageLocation): Promise<Storage> {
   return S3Storage.open(location);
 }
 
-/** Begins to load the code of a storage that is about to be opened. What fails is left to `openStorage`. */
+/** Starts to load the code of a storage that is about to be opened. `openStorage` reports any error. */
 export function preloadStorage(kind: StorageLocation["kind"]): void {
   if (kind === "s3") loadS3().catch(() => undefined);
 }
 
-/** The S3 client is loaded only where there is use for it: that takes longer than a small backup. */
+/** Loads the S3 client on first use: that takes longer than a small backup. */
 function loadS3() {
   return import("./s3/s3-storage.js");
 }

@@ -6,29 +6,29 @@ import type { StorageLocation } from "./storage.js";
 const EncryptionSchema = z
   .strictObject({
     algorithm: z.enum(["AES256", "aws:kms"]),
-    /** ARN of the key; without it the server has one. */
+    /** ARN of the KMS key; without it the server uses its default key. */
     kmsKey: z.optional(z.string()),
   })
   .check(z.refine(({ algorithm, kmsKey }) => kmsKey === undefined || algorithm === "aws:kms"));
 
 export const StorageChoicesSchema = z.strictObject({
-  /** Of new packs. */
+  /** Storage class of new packs. */
   storageClass: z.optional(z.enum(STORAGE_CLASSES)),
-  /** How the server encrypts new objects. */
+  /** Encryption of new objects by the server. */
   encryption: z.optional(EncryptionSchema),
-  /** Of all threads together, in both directions. */
+  /** Limit for all threads together, in both directions. */
   bytesPerSecond: z.optional(z.int().check(z.positive())),
-  /** How long no byte may pass before a request is tried again. */
+  /** How long a request may pass no bytes before it is retried. */
   timeoutMs: z.optional(z.int().check(z.positive())),
 });
 
 /**
- * How a repository in S3 is to be written, as distinct from where it is and how one machine reaches it: this holds for whoever
- * does the writing, so it travels with a job. What is left out is left to the writer.
+ * How a repository in S3 is to be written. Unlike its location and the settings of one machine, this applies
+ * to every writer, so a job includes it. The writer decides about the fields that are left out.
  */
 export type StorageChoices = z.infer<typeof StorageChoicesSchema>;
 
-/** The same repository, written as the choices say; a local directory has nothing to choose. */
+/** Returns the location with these choices for writing; a local directory has none. */
 export function withChoices(location: StorageLocation, choices: StorageChoices): StorageLocation {
   return location.kind === "s3" ? { ...location, ...s3Fields(location, choices) } : location;
 }

@@ -1,4 +1,5 @@
 import { BlockferryError, type ErrorCode, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { damagedRemedy } from "../damaged-remedy.js";
 import { maxObjectBytes } from "../object-bounds.js";
 
 export function objectNotFound(storage: string, key: string, cause?: unknown): BlockferryError {
@@ -26,21 +27,31 @@ export function objectExists(storage: string, key: string, cause?: unknown): Blo
   );
 }
 
-/** An object that is there and has more bytes than any that blockferry writes. */
+/** Returns the error for an object larger than any object from blockferry. */
 export function objectTooLarge(storage: string, key: string, sizeBytes: number): BlockferryError {
   const maxBytes = maxObjectBytes(key);
   return new BlockferryError({
     code: "ObjectCorrupt",
     message: `${key} in ${storage} is damaged: it has ${sizeBytes} bytes, and such an object has ${maxBytes} at most.`,
-    remedy: key.startsWith("index/")
-      ? "Nothing is lost: every pack lists its own chunks. Run `blockferry-agent repair index`, which replaces it."
-      : "Bring the object back from a replica or an earlier version in the bucket, if there is one.",
+    remedy: damagedRemedy(key),
     object: key,
     offset: maxBytes,
   });
 }
 
-/** An object that nobody could read again. @throws StorageFailed */
+/** Returns the error for an object that is not a regular file. */
+export function objectIrregular(storage: string, key: string): BlockferryError {
+  return new BlockferryError({
+    code: "ObjectCorrupt",
+    message: `${key} in ${storage} is not a regular file: a folder, symbolic link, FIFO, socket or device stands in its place.`,
+    remedy:
+      "Find out who put it there, and move it away. Then bring the object back from a replica, if there is one.",
+    object: key,
+    offset: 0,
+  });
+}
+
+/** Refuses to store an object that would be too large to be read again. @throws StorageFailed */
 export function refuseTooLarge(storage: string, key: string, body: Uint8Array): void {
   const maxBytes = maxObjectBytes(key);
   if (body.length <= maxBytes) return;
@@ -53,28 +64,36 @@ export function refuseTooLarge(storage: string, key: string, body: Uint8Array): 
   });
 }
 
-/** Whether an error says nothing about the object that was asked for: neither an outage nor an interrupt makes it damaged. */
+/**
+ * Returns whether an error says nothing about the object: an outage or an interrupt does not make it damaged.
+ */
 export function wasNotAnswered(error: unknown): boolean {
   return error instanceof BlockferryError && ["StorageUnavailable", "Interrupted"].includes(error.code);
 }
 
-/** The same, and what is refused may be sound as well: rights and credentials are no matter of the object. */
+/**
+ * Returns whether an error says nothing about the object, including a refused request: rights and credentials
+ * do not depend on the object.
+ */
 export function saysNothing(error: unknown): boolean {
   const isRefused =
     error instanceof BlockferryError && ["StorageDenied", "CredentialsInvalid"].includes(error.code);
   return isRefused || wasNotAnswered(error);
 }
 
-/** Turns a system error of the local file system into the error that says what to do about it. */
+/** Converts a local file system error into an error with a remedy. */
 export function storageError(storage: string, key: string, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
   const { code, remedy } = isLinkRefused(cause) ? NO_HARD_LINKS : explain(systemErrorCode(cause));
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = cause instanceof Error ? cause.message.replaceAll(BY_DESCRIPTOR, "") : String(cause);
   return new BlockferryError(
     { code, message: `${key} in ${storage}: ${reason}.`, remedy, object: key },
     cause,
   );
 }
+
+/** Matches paths below a descriptor. They mean nothing to the reader; the message names the key instead. */
+const BY_DESCRIPTOR = / '\/proc\/self\/fd\/[^']*'(?: -> '[^']*')?/g;
 
 const NO_HARD_LINKS = {
   code: "StorageFailed",

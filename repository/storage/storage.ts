@@ -1,104 +1,123 @@
 import type { Cipher } from "../encryption/cipher.js";
 import type { PassphraseSource } from "../encryption/passphrase.js";
 import type { RepositoryKey } from "../encryption/repository-key.js";
+import type { Expectation } from "../expectation.js";
 import type { ObjectLock } from "./object-lock.js";
 import type { S3Location } from "./s3/s3-location.js";
 
-/** Where a repository's bytes go. Keys are relative, with forward slashes: `packs/3f/3f09...`. */
+/** The storage of a repository. Keys are relative, with forward slashes: `packs/3f/3f09...`. */
 export interface Storage {
   /** Names the storage in messages: a path or URL. */
   readonly name: string;
-  /** How large the parts of an upload should be, in bytes: a multiple of 4,096. */
+  /** Recommended size of an upload's parts, in bytes: a multiple of 4,096. */
   readonly partBytes: number;
-  /** How what it holds is protected: not at all, until an encrypted repository is opened with its key. */
+  /** The protection of the contents: none, until an encrypted repository is opened with its key. */
   readonly cipher: Cipher;
 
   /**
-   * Stores a whole object; when this returns, it is durable, and nobody ever sees a part of it.
-   * @throws ObjectExists with `ifNoneMatch: "*"` when the key is taken; StorageFull, StorageDenied, StorageFailed, the last also
-   * when the object would be too large to be read again
+   * Stores a whole object. When this returns, the object is durable; no reader ever sees a part of it.
+   * @throws ObjectExists with `ifNoneMatch: "*"` when the key is taken; StorageFull, StorageDenied;
+   * StorageFailed, also when the object would be too large to be read again
    */
   put(key: string, body: Uint8Array, options?: { ifNoneMatch?: "*" }): Promise<void>;
 
-  /** Begins an object whose size is not known yet. It exists once `finish` returns, and not before. */
+  /** Starts an object of unknown size. It exists once `finish` returns, and not before. */
   putStream(key: string): Upload;
 
   /**
    * Reads an object, or the given range of it.
-   * @returns what was read; shorter than the range where the object ends first
-   * @throws ObjectNotFound, StorageDenied, StorageFailed; ObjectCorrupt when it is read as a whole and larger than one of its key
-   * can be (object-bounds.ts)
+   * @returns the bytes read; shorter than the range at the end of the object
+   * @throws ObjectNotFound, StorageDenied, StorageFailed; ObjectCorrupt when a whole object is read that is
+   * larger than the bound of its key (object-bounds.ts)
    */
   get(key: string, options?: GetOptions): Promise<Buffer>;
 
-  /** All objects whose key starts with `prefix`, which ends with a slash. */
+  /** Lists all objects whose key starts with `prefix`, which ends with a slash. */
   list(prefix: string): Promise<StoredObject[]>;
 
   /**
-   * Removes objects, durably; those that are not there are no error.
-   * @throws StorageDenied, StorageFailed: some may be gone by then
+   * Yields the names of everything in the location, from blockferry or not, unordered. An empty folder ends
+   * with a slash. Memory and time depend only on the number of names that are read.
+   * @throws StorageDenied, StorageFailed
+   */
+  contents(): AsyncIterable<string>;
+
+  /**
+   * Removes objects durably; missing objects are not an error.
+   * @throws StorageDenied, StorageFailed: some may already be removed
    */
   delete(keys: string[]): Promise<void>;
 
-  /** @throws LockUnsupported where objects cannot be locked */
+  /** Checks that objects can be locked. @throws LockUnsupported if not */
   proveLockable(): Promise<void>;
 
   /**
-   * Keeps objects from being removed or replaced by anybody; a longer or stricter lock stays as it is.
-   * @throws LockUnsupported, StorageDenied, StorageFailed: some may be locked by then
+   * Locks objects, so that no one can remove or replace them; a longer or stricter lock stays.
+   * @throws LockUnsupported, StorageDenied, StorageFailed: some may already be locked
    */
   lock(keys: string[], lock: ObjectLock): Promise<void>;
 
-  /** Until when objects are locked; those that are not locked now are left out. */
+  /** Returns the end of each object's lock; objects that are not locked now are left out. */
   lockedUntil(keys: string[]): Promise<Map<string, Date>>;
 
   /**
-   * Makes objects that `list` found survive a power cut, before anything refers to them: a writer that was killed may have
-   * left an object visible and its name not yet on disk.
+   * Makes listed objects survive a power failure, before anything refers to them. A killed writer may have
+   * left an object visible while its name is not yet on disk.
    */
   makeDurable(keys: string[]): Promise<void>;
 
   /**
-   * Proves that the storage refuses to replace an object when asked to with `ifNoneMatch`, on one of its own that it removes again.
+   * Proves that the storage refuses to replace an object with `ifNoneMatch`. Tests this on an object of its
+   * own, which it removes again.
    * @throws ConditionalWritesUnsupported
    */
   proveWriteOnce(): Promise<void>;
 
   /**
-   * The same storage, for work that is to end soon after the signal fires: what is waited for ends at once then (an outage, the
-   * bandwidth limit, an answer) and throws Interrupted. A `put` that is under way goes on to its end, but is not tried again.
+   * Returns the same storage for work that should end soon after the signal fires. Waiting (for an outage,
+   * the bandwidth limit or an answer) then ends at once and throws Interrupted. A running `put` continues to
+   * its end, but is not retried.
    */
   until(signal: AbortSignal): Storage;
 
-  /** Called before the first upload of a run: removes what uploads of dead processes left behind. */
+  /** Starts the uploads of a run: removes the remains of uploads by dead processes. */
   beginUploads(): Promise<UploadSession>;
+
+  /**
+   * Closes the connections; this storage and the ones from `until` must not be used afterwards. A process
+   * that ends need not call it.
+   */
+  close(): void;
 }
 
-/** A run that uploads. Others leave its unfinished uploads alone until it ends. */
+/** A run that uploads. Other runs leave its unfinished uploads alone until it ends. */
 export interface UploadSession {
-  /** How many unfinished uploads of dead runs were removed when it began. */
+  /** Unfinished uploads of dead runs that were removed at the start. */
   readonly removed: number;
-  /** Call it when all uploads are finished or aborted. Never fails. */
+  /** Call it when all uploads are finished or aborted. Never throws. */
   end(): Promise<void>;
 }
 
-/** An object being written in parts; parts may be in flight together, their order is that of the calls. */
+/**
+ * An object that is being written in parts. Parts may be in flight together;
+ * their order is that of the calls.
+ */
 export interface Upload {
   /**
    * Adds a part of `partBytes`. The buffer must not change until the promise resolves.
-   * @param crc32 the part's CRC-32, for a storage that sends it along; it computes what is left out
+   * @param crc32 the part's CRC-32, for a storage that sends it; if left out, the storage computes it
    */
   write(part: Buffer, crc32?: number): Promise<void>;
   /**
-   * Adds the last part, of any length, waits for all parts, and makes the object durable and visible. When any part
-   * failed, this fails too, and the object never appears.
+   * Adds the last part and completes the object. The part may have any length. Waits for all parts, and makes
+   * the object durable and visible. If any part failed, this fails too, and the object never appears.
    */
   finish(tail: Buffer, crc32?: number): Promise<void>;
-  /** Gives up: nothing of the object stays behind. */
+  /** Discards the object without leaving any part of it behind. */
   abort(): Promise<void>;
 }
 
-/** How much longer than the range a buffer to read `into` must be, so that storage may read whole blocks. */
+/** Extra length of an `into` buffer, beyond the range. With it the storage can read whole blocks. */
 export const READ_SLACK_BYTES = 8192;
 
 export interface GetOptions {
@@ -110,14 +129,23 @@ export interface GetOptions {
 export interface StoredObject {
   key: string;
   sizeBytes: number;
+  /** When the storage received it, by the storage's clock; undefined if the storage does not report it. */
+  modifiedAt?: Date | undefined;
 }
 
-/** Enough to open a storage again in another thread. */
+/** The location of a storage, with which another thread can open it. */
 export type StorageLocation = ({ kind: "directory"; path: string } | S3Location) & KeyAccess;
 
 interface KeyAccess {
-  /** Where the passphrase of an encrypted repository is to be had. */
+  /**
+   * Expected identity of the repository. All expectations are checked before anything except `config.json` is
+   * read.
+   */
+  expect?: readonly Expectation[];
+  /** Folder for this machine's records of repositories at their first use; without it nothing is compared. */
+  stateFolder?: string;
+  /** The source of the passphrase of an encrypted repository. */
   passphrase?: PassphraseSource | undefined;
-  /** Of an encrypted repository that has been opened. */
+  /** The key of an encrypted repository that has been opened. */
   key?: RepositoryKey;
 }

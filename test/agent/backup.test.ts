@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { agentJson } from "../support/agent.js";
 import { assertSameArea } from "../support/areas.js";
+import { byDepth } from "../support/depth.js";
 import { writeMixedImage } from "../support/images.js";
 import { overwriteAtRandom, writeRandomFile, writeSparseFile } from "../support/random-files.js";
 import {
@@ -24,7 +25,10 @@ import { tempFolder } from "../support/temp-folder.js";
 import { stopwatch } from "../support/wait-until.js";
 
 const MIB = 1024 * 1024;
-/** Block-map nodes that one changed chunk takes with it, at most: a segment of 2,048 ids and the nodes above it. */
+/**
+ * Largest size of the block-map nodes that one changed chunk replaces: a segment of 2,048 ids and the nodes
+ * above it.
+ */
 const MAP_BYTES_A_CHANGE = 256 * 1024;
 
 const ODD_SIZES = [
@@ -32,13 +36,11 @@ const ODD_SIZES = [
   ...[CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * MIB + 1234],
 ];
 
-const OPTIONS = [
-  [],
-  ["--compression=none"],
-  ["--threads=1", "--queue-depth=1"],
-  ["--threads=4"],
-  ["--threads=4", "--queue-depth=3", "--compression=none"],
-];
+const MIXED_OPTIONS = ["--threads=4", "--queue-depth=3", "--compression=none"];
+const OPTIONS = byDepth({
+  quick: [[], MIXED_OPTIONS],
+  full: [[], ["--compression=none"], ["--threads=1", "--queue-depth=1"], ["--threads=4"], MIXED_OPTIONS],
+});
 
 describe("volumes of any size, backed up together, come back bit for bit", async () => {
   const folder = await tempFolder();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import type { ErrorRecord } from "../../foundation/blockferry-error.js";
@@ -146,7 +147,7 @@ describe("results and errors", async () => {
 
   test("as JSON have the documented fields, for every command", async () => {
     const output = await backUp(repo, image);
-    assert.deepEqual(Object.keys(output).sort(), ["point", "seconds", "stats", "volumes"]);
+    assert.deepEqual(Object.keys(output).sort(), ["point", "reliance", "seconds", "stats", "volumes"]);
     assert.match(output.point, /^\d{8}T\d{6}Z-[0-9a-f]{8}$/);
     assert.deepEqual(
       Object.keys(output.stats).sort(),
@@ -158,9 +159,18 @@ describe("results and errors", async () => {
     assert.deepEqual(damaged, []);
     assert.deepEqual(points[0]?.tags, { env: "prod" });
 
-    const shown = await agentJson("show", "latest", "--repo", repo);
+    const { machine, ageSeconds, newerPassedOver, future, pin, ...shown } = await agentJson(
+      "show",
+      "latest",
+      "--repo",
+      repo,
+    );
+    assert.equal(pin, `${shown.repository}:none`);
     assert.deepEqual(shown, points[1]);
     assert.equal(shown.id, output.point);
+    assert.equal(machine, `host ${hostname()}`);
+    assert.ok((ageSeconds as number) >= 0 && (ageSeconds as number) < 600, String(ageSeconds));
+    assert.deepEqual([newerPassedOver, future], [[], null]);
 
     const verified = await agentJson<VerifyOutput>("verify", "--repo", repo);
     assert.equal(verified.ok, true);

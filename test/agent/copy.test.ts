@@ -17,14 +17,15 @@ import {
   newRepository,
   pointIds,
 } from "../support/repositories.js";
-import { BUCKET, s3ServerMissing, startS3Server } from "../support/s3-server.js";
+import { BUCKET, startS3Server } from "../support/s3-server.js";
 import { seeded } from "../support/seeded.js";
 import { tempFolder } from "../support/temp-folder.js";
+import { needing } from "../support/tools.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const CHUNKS = 40;
 
-/** A repository with two points, and the image of each. */
+/** Makes a repository with two points, and the image of each. */
 async function twoPoints(random: SeededRandom) {
   const folder = await tempFolder();
   const [old, now] = [join(folder, "old.img"), join(folder, "now.img")] as const;
@@ -112,7 +113,7 @@ test("wrong usage is refused", async () => {
   assert.equal(error.code, "PointNotFound");
 });
 
-describe("between a directory and a bucket", { skip: await s3ServerMissing("versitygw") }, async () => {
+describe("between a directory and a bucket", needing("versitygw"), async () => {
   await startS3Server("versitygw");
 
   test("points travel there and back", async () => {

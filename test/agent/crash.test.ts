@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { startAgent } from "../support/agent.js";
+import { byDepth } from "../support/depth.js";
 import { writeMixedImage } from "../support/images.js";
 import type { SeededRandom } from "../support/random.js";
 import { overwriteAtRandom, writeRandomFile } from "../support/random-files.js";
@@ -23,14 +24,15 @@ import { tempFolder } from "../support/temp-folder.js";
 import { stopwatch, waitUntil } from "../support/wait-until.js";
 
 const MIB = 1024 * 1024;
-const ROUNDS = Number(process.env.BLOCKFERRY_CRASH_ROUNDS ?? 50);
-/** A backup is let through to its end after so many that were killed, ... */
+const ROUNDS = byDepth({ quick: 4, full: 25 });
+/** After this number of killed backups, one backup runs to its end. */
 const ROUNDS_A_BACKUP = 4;
-/** ... and the new points are restored every so many rounds. */
+/** After this number of rounds, the new points are restored. */
 const ROUNDS_A_RESTORE = 10;
 
-const IMAGE_BYTES = 192 * MIB;
-const CHANGE_BYTES = 144 * MIB;
+/** The changed part takes more than one pack. */
+const CHANGE_BYTES = byDepth({ quick: 80, full: 144 }) * MIB;
+const IMAGE_BYTES = CHANGE_BYTES + 48 * MIB;
 /** Block maps, pack footers and index records of one change. */
 const OVERHEAD_BYTES = MIB;
 
@@ -65,14 +67,11 @@ test(
     const restore = ["restore", "--repo", repo, "--point", "latest", "--force", "--target", target];
     const pace = await measurePace(restore, async () => (await readdir(place)).length > 0);
 
-    let killedMidway = 0;
     for (let round = 0; round < ROUNDS; round++) {
       const replaces = round % 2 === 1;
       await rm(target, { force: true });
       if (replaces) await writeFile(target, "precious");
       await killAfter(restore, randomDelay(pace, random));
-      const left = await readdir(place);
-      if (left.some((name) => name !== "restored.img")) killedMidway++;
       const found = await stat(target).catch(() => undefined);
       if (replaces && found?.size === "precious".length) {
         assert.equal(await readFile(target, "utf8"), "precious");
@@ -82,7 +81,7 @@ test(
         assert.equal(replaces, false, "a file to be replaced is there until the new one is");
       }
     }
-    assert.ok(killedMidway > 0, "some restore was killed while it wrote");
+    await killWhenItWrites(restore, place);
     await restoreTo(repo, "latest", target, "--force");
     assert.equal(await sha256File(target), complete);
     assert.deepEqual(await readdir(place), ["restored.img"], "what killed restores left is gone");
@@ -90,14 +89,14 @@ test(
   }),
 );
 
-/** One repository and one image, which changes whenever it has been backed up. */
+/** One repository and one image. The image changes after each committed backup. */
 class BackupCrashes {
-  /** SHA-256 of the image in every point. */
+  /** SHA-256 of the image in each point. */
   private readonly points = new Map<string, string>();
   private readonly restored = new Set<string>();
-  /** Bytes of packs when the image last changed. */
+  /** Bytes of packs at the last change of the image. */
   private packBytesAtChange = 0;
-  /** Chunks' bytes that the image has, and the repository had not, when it last changed. */
+  /** Bytes of chunks in the image that the repository lacked at the last change. */
   private changedBytes = 0;
   private killed = 0;
   private resumed = 0;
@@ -130,7 +129,9 @@ class BackupCrashes {
     await this.checkPoints();
   }
 
-  /** Kills a backup that has stored a pack: on a slow machine, all the others may have been killed before they had. */
+  /**
+   * Kills a backup that has stored a pack: on a slow machine, all other backups may have been killed earlier.
+   */
   async killBackupThatStored(): Promise<void> {
     do {
       const { process: child, result } = startAgent(backupArguments(this.repo, this.image, 1));
@@ -140,7 +141,7 @@ class BackupCrashes {
     } while ((await this.checkPoints()) === "committed");
   }
 
-  /** Looks at the points after a backup was killed, which may have come to its end before. */
+  /** Checks the points after a kill. The backup may have finished before it. */
   private async checkPoints(): Promise<"killed" | "committed"> {
     const [listed] = await Promise.all([pointIds(this.repo), assertWhole(this.repo, "metadata")]);
     const known = listed.filter((id) => this.points.has(id));
@@ -155,7 +156,10 @@ class BackupCrashes {
     return "committed";
   }
 
-  /** Runs a backup to its end: it stores what the killed ones had not, and takes their temporary files away. */
+  /**
+   * Runs a backup to its end. It stores the remaining data, and removes the temporary files of killed
+   * backups.
+   */
   async finishBackup(): Promise<void> {
     const storedBefore = (await this.packBytes()) - this.packBytesAtChange;
     const { point, stats } = await backUp(this.repo, this.image);
@@ -207,12 +211,29 @@ class BackupCrashes {
   }
 }
 
-/** One thread finishes one pack after the other, so that a run that is killed is likely to have stored some. */
+/**
+ * Kills a restore that has written part of its file: on a slow machine, all others may have been killed
+ * earlier.
+ */
+async function killWhenItWrites(restore: string[], place: string): Promise<void> {
+  const hasPart = async () => (await readdir(place)).some((name) => name !== "restored.img");
+  do {
+    const { process: child, result } = startAgent(restore);
+    await waitUntil("a part of the file", async () => child.exitCode !== null || (await hasPart()));
+    child.kill("SIGKILL");
+    await result;
+  } while (!(await hasPart()));
+}
+
+/**
+ * Returns the arguments of a backup. With one thread it finishes one pack after the other, so that a killed
+ * run has probably stored some.
+ */
 function backupArguments(repo: string, image: string, threads: number): string[] {
   return ["backup", "--repo", repo, "--device", image, `--threads=${threads}`];
 }
 
-/** When a run begins to write, and when it ends, in milliseconds after its start. */
+/** Times of the first write and of the end of a run, in milliseconds after its start. */
 interface Pace {
   firstWriteMs: number;
   endMs: number;
@@ -228,13 +249,13 @@ async function measurePace(args: string[], hasBegun: () => Promise<boolean>): Pr
   return { firstWriteMs, endMs: elapsedMs() };
 }
 
-/** Somewhere between a little before the first write of a run and a little after its end. */
+/** Returns a time between shortly before the first write of a run and shortly after its end. */
 function randomDelay({ firstWriteMs, endMs }: Pace, random: SeededRandom): number {
   const from = 0.8 * firstWriteMs;
   return from + random.below(Math.ceil(1.05 * endMs - from));
 }
 
-/** Starts the agent and kills it outright; it may have come to its end before. */
+/** Starts the agent and kills it with SIGKILL. It may have finished before. */
 async function killAfter(args: string[], delayMs: number): Promise<void> {
   const { process: child, result } = startAgent(args);
   await delay(delayMs);

@@ -5,11 +5,12 @@ import { before, describe, test } from "node:test";
 import { asBlockferryError, type ErrorRecord } from "../../foundation/blockferry-error.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import { ENCODING } from "../../repository/chunk-record.js";
+import { findPoint } from "../../repository/find-point.js";
 import { readPackFooter, recordsOf } from "../../repository/pack-footer.js";
 import { PACK_HEADER_BYTES, PACK_TRAILER_BYTES, packIdOf } from "../../repository/pack-format.js";
-import { findPoint } from "../../repository/recovery-point.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { agent, agentJson } from "../support/agent.js";
+import { byDepth } from "../support/depth.js";
 import { openWithPassphrase } from "../support/encryption.js";
 import { writeMixedImage } from "../support/images.js";
 import { restoreInProcess } from "../support/in-process.js";
@@ -28,7 +29,7 @@ interface ObjectUnderTest {
   key: string;
   kind: "config" | "key" | "point" | "index" | "pack";
   bytes: Buffer;
-  /** What it consists of, without a gap. */
+  /** The parts of the object, without a gap. */
   areas: Area[];
 }
 
@@ -44,7 +45,7 @@ type Damage = (typeof DAMAGES)[number];
 interface Case {
   object: ObjectUnderTest;
   damage: Damage;
-  /** The bytes hit: `[start, end)` of the intact object. */
+  /** The damaged bytes: `[start, end)` of the intact object. */
   start: number;
   end: number;
 }
@@ -58,13 +59,16 @@ interface VerifyOutput {
 
 export interface DamageSuite {
   name: string;
-  /** Makes the repository, whose passphrase must be in the environment, if it has one. */
+  /** Makes the repository. If it has a passphrase, that must be in the environment. */
   init(repo: string): Promise<void>;
-  /** At random places, on top of every kind of damage to every object and area: each case takes half a second. */
+  /**
+   * Number of cases at random places, in addition to each kind of damage to each object and area. Each takes
+   * half a second.
+   */
   randomCases: number;
 }
 
-/** Cases at once, each on a repository of its own. */
+/** Cases in parallel, each on its own repository. */
 const LANES = 2;
 
 export function testDamage(suite: DamageSuite): void {
@@ -74,7 +78,7 @@ export function testDamage(suite: DamageSuite): void {
     let objects: ObjectUnderTest[];
     /** SHA-256 of the volume in each point. */
     let points: Map<string, string>;
-    /** A copy of the repository to be damaged. */
+    /** Path of the copy of the repository that a lane damages. */
     const lane = (number: number) => join(folder, `lane-${number}`);
 
     before(async () => {
@@ -101,8 +105,10 @@ export function testDamage(suite: DamageSuite): void {
     });
 
     test("verify --read-data finds damage of any kind in any object and names it, and a restore never gives wrong bytes", async () => {
-      const cases = [...everyCase(objects, random), ...randomCases(objects, suite.randomCases, random)];
-      assert.ok(cases.length >= 30, `${cases.length} cases`);
+      const damaged = byDepth({ quick: oneOfEachKind(objects, random), full: objects });
+      const randomly = byDepth({ quick: 0, full: suite.randomCases });
+      const cases = [...everyCase(damaged, random), ...randomCases(damaged, randomly, random)];
+      assert.ok(cases.length >= 4 * DAMAGES.length, `${cases.length} cases`);
       const work = cases.entries();
       const seen = { verified: 0, restored: 0, refused: 0 };
       const runLane = async (number: number) => {
@@ -130,17 +136,17 @@ export function testDamage(suite: DamageSuite): void {
       }
     });
 
-    test("does not show that a recovery point was deleted whole, for nothing else names it; the other point stays whole", async () => {
+    test("names a recovery point that was deleted whole, because the next one names it; the other point stays whole", async () => {
       const repo = lane(LANES);
       const object = objects.find(({ kind }) => kind === "point") as ObjectUnderTest;
       await rm(join(repo, object.key));
-      const report = await agentJson<VerifyOutput & { points: number }>(
-        "verify",
-        "--repo",
-        repo,
-        "--read-data",
+      const { code, stdout } = await agent("verify", "--repo", repo, "--read-data", "--json");
+      const report = JSON.parse(stdout) as { points: number; problems: { code: string }[] };
+      assert.equal(code, 3, stdout);
+      assert.deepEqual(
+        report.problems.map((problem) => problem.code),
+        ["PointRemoved"],
       );
-      assert.equal(report.ok, true);
       assert.equal(report.points, 1);
       const results = [];
       for (const [point, sha256] of points)
@@ -148,7 +154,7 @@ export function testDamage(suite: DamageSuite): void {
       assert.deepEqual(results.sort(), ["refused", "restored"]);
     });
 
-    /** Restores to a new file: exactly the right bytes, or a failure that leaves none. */
+    /** Restores to a new file: it has exactly the right bytes, or the restore fails and leaves no file. */
     async function tryRestore(
       repo: string,
       point: string,
@@ -176,7 +182,10 @@ export function testDamage(suite: DamageSuite): void {
   });
 }
 
-/** Two points of one volume, the second with changes and an odd length, in packs of raw and of compressed chunks. */
+/**
+ * Makes two points of one volume. The second has changes and an odd length; packs have raw and compressed
+ * chunks.
+ */
 async function makeRepository(
   folder: string,
   repo: string,
@@ -247,7 +256,12 @@ async function packAreas(storage: Storage, id: string, sizeBytes: number): Promi
   ];
 }
 
-/** Every damage to every object, and to one area of each name in every pack. */
+function oneOfEachKind(objects: ObjectUnderTest[], random: SeededRandom): ObjectUnderTest[] {
+  const kinds = new Set(objects.map(({ kind }) => kind));
+  return [...kinds].map((kind) => random.pick(objects.filter((object) => object.kind === kind)));
+}
+
+/** Returns each damage to each object, and to one area of each name in each pack. */
 function everyCase(objects: ObjectUnderTest[], random: SeededRandom): Case[] {
   return objects.flatMap((object) => {
     const names = new Set(object.areas.map(({ name }) => name));
@@ -270,12 +284,12 @@ function randomCases(objects: ObjectUnderTest[], count: number, random: SeededRa
   });
 }
 
-/** Nothing names a recovery point but the user: a deleted one is not missed. */
+/** Only the user refers to recovery points, so that a deleted point is not noticed. */
 function canBeNoticed({ kind }: ObjectUnderTest): boolean {
   return kind !== "point";
 }
 
-/** Damage somewhere in the areas, which follow each other. */
+/** Returns damage at a random place in the areas, which are adjacent. */
 function makeCase(object: ObjectUnderTest, damage: Damage, areas: Area[], random: SeededRandom): Case {
   const areaStart = (areas[0] as Area).start;
   const areaEnd = (areas.at(-1) as Area).end;
@@ -366,7 +380,10 @@ function checkVerify(
   );
 }
 
-/** Where in a pack the damage must be said to be: from the start of the first area hit to the end of the last. */
+/**
+ * Returns the place in a pack that must be reported: from the start of the first damaged area to the end of
+ * the last.
+ */
 function expectedOffsets({ object, damage, start, end }: Case): [number, number] {
   if (damage === "delete the object") return [0, 1];
   if (damage === "cut the end" || damage === "delete a range") return [start, object.bytes.length];

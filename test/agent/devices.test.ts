@@ -25,6 +25,7 @@ import { runTool } from "../support/run-tool.js";
 import { assertSameContent, sha256File } from "../support/same-content.js";
 import { seeded } from "../support/seeded.js";
 import { tempFolder } from "../support/temp-folder.js";
+import { needing } from "../support/tools.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const MIB = 1024 * 1024;
@@ -145,7 +146,7 @@ rootTest("a device that is swap space, or that another program has claimed, is r
     } finally {
       await claim.close();
     }
-    await restoreTo(repo, "latest", device);
+    await restoreTo(repo, "latest", device, "--force");
   });
 });
 
@@ -246,6 +247,7 @@ rootTest("an empty device, such as a loop device over an empty file, is backed u
 
 rootTest(
   "where O_DIRECT is not supported, reading goes through the page cache, and a note says so",
+  needing("mksquashfs"),
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);
@@ -271,7 +273,7 @@ const restoreArgs = (repo: string, target: string) => [
   ...["restore", "--repo", repo, "--point", "latest", "--target", target],
 ];
 
-/** A repository with a point of one small volume. */
+/** Makes a repository with a point of one small volume. */
 async function smallRepository(folder: string): Promise<string> {
   const repo = await newRepository(folder);
   const image = join(folder, "small.img");
@@ -285,7 +287,7 @@ async function emptyFile(path: string): Promise<string> {
   return path;
 }
 
-/** An ext4 image with real files, of which some were deleted again. */
+/** Makes an ext4 image with real files, some of which were deleted again. */
 async function makeExt4(
   image: string,
   sizeBytes: number,
@@ -306,8 +308,9 @@ async function makeExt4(
 }
 
 /**
- * A loop device with one partition, in sectors of 512 bytes. The kernel is told of it directly, for it may know no kind of
- * partition table; its node is made where no udev does.
+ * Runs `use` with a loop device that has one partition, in sectors of 512 bytes. `addpart` registers the
+ * partition, because the kernel may not know any kind of partition table. Its node is made if udev does not
+ * make it.
  */
 async function withPartition(
   disk: string,

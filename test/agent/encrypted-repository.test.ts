@@ -1,8 +1,11 @@
+import { describe } from "node:test";
+import { fullDepthOnly } from "../support/depth.js";
 import { initEncrypted } from "../support/encryption.js";
 import { directoryPlace } from "../support/repository-places.js";
 import { tempFolder } from "../support/temp-folder.js";
 import { testRepository } from "./repository-suite.js";
 
-const ENCRYPTED = { name: "a local directory, encrypted", init: initEncrypted };
-
-testRepository(directoryPlace(await tempFolder(), ENCRYPTED));
+describe("encrypted", fullDepthOnly, async () => {
+  const kind = { name: "a local directory, encrypted", init: initEncrypted };
+  testRepository(directoryPlace(await tempFolder(), kind));
+});

@@ -21,7 +21,6 @@ import {
   failure,
   filesBelow,
   newRepository,
-  pointIds,
   type VerifyOutput,
 } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
@@ -142,7 +141,7 @@ describe("a passphrase", async () => {
   const quiet = { BLOCKFERRY_PASSPHRASE: "" };
   const run = async (...args: string[]) => startAgent([...args, "--json"], quiet).result;
   const file = async (name: string, text: string) => {
-    await writeFile(join(folder, name), text);
+    await writeFile(join(folder, name), text, { mode: 0o600 });
     return `--passphrase-file=${join(folder, name)}`;
   };
 
@@ -177,7 +176,7 @@ describe("a passphrase", async () => {
     const plain = await newRepository(folder, "plain");
     const error = await agentFails(2, "list", "--repo", plain, await file("any", "some passphrase"));
     assert.match(error.message, /is not encrypted/);
-    assert.deepEqual(await pointIds(plain), [], "without one it is read as ever");
+    assert.equal((await run("list", "--repo", plain)).code, 0, "without one it is read as ever");
   });
 
   test("is never taken from the command line, and a short one not at all", async () => {
@@ -207,7 +206,7 @@ describe("a passphrase", async () => {
     const real = join(folder, "real");
     const first = await file("first", "the first passphrase");
     const second = join(folder, "second");
-    await writeFile(second, "the second passphrase");
+    await writeFile(second, "the second passphrase", { mode: 0o600 });
     assert.equal((await run("init", "--repo", real, "--encrypt", "passphrase", first)).code, 0);
     const { keys } = JSON.parse((await run("key", "list", "--repo", real)).stdout);
     assert.equal(keys.length, 1);

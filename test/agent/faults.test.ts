@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { AGENT, agent, agentJson, startAgent } from "../support/agent.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { withMemoryFileSystem } from "../support/mounts.js";
-import { deviceWithBadBlocks, withNbdDevice } from "../support/nbd-device.js";
+import { deviceWithBadBlocks, needingNbdDevice, withNbdDevice } from "../support/nbd-device.js";
 import { writeRandomFile } from "../support/random-files.js";
 import {
   agentFails,
@@ -34,6 +35,7 @@ const NOBODY = 65534;
 
 rootTest(
   "a device behind FUSE is read whole, although FUSE says that it takes no room",
+  needingNbdDevice,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);
@@ -47,6 +49,7 @@ rootTest(
 
 rootTest(
   "a bad block ends the backup, which names the device and the exact byte; no point appears",
+  needingNbdDevice,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);
@@ -70,6 +73,7 @@ rootTest(
 
 rootTest(
   "--skip-bad-blocks backs up the rest, records the bad ranges, and restores zeros there",
+  needingNbdDevice,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);
@@ -108,6 +112,7 @@ for (const [name, sizeBytes] of [
 ] as const) {
   test(
     `a file cut to ${name} while it is read ends the backup, and no point appears`,
+    sizeBytes === 0 ? fullDepthOnly : {},
     seeded(async (random) => {
       const folder = await tempFolder();
       const repo = await newRepository(folder);
@@ -283,8 +288,8 @@ async function fill(path: string): Promise<void> {
 }
 
 /**
- * Runs the agent as a user who owns nothing. One capability lets it read everything, as the program, its image and its
- * repository may lie below folders of root's; it lets it write nothing.
+ * Runs the agent as a user who owns no files. One capability lets it read everything, because the program,
+ * its image and its repository may be below folders of root. It may not write anything.
  */
 async function agentAsNobody(...args: string[]): Promise<ProgramResult> {
   const user = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import { startAgent } from "../support/agent.js";
-import { deviceThatHangs, withNbdDevice } from "../support/nbd-device.js";
+import { byDepth } from "../support/depth.js";
+import { deviceThatHangs, needingNbdDevice, withNbdDevice } from "../support/nbd-device.js";
 import { SeededRandom } from "../support/random.js";
 import { writeRandomFile } from "../support/random-files.js";
 import {
@@ -24,7 +25,7 @@ import { stopwatch, waitUntil } from "../support/wait-until.js";
 
 const MIB = 1024 * 1024;
 const IMAGE_BYTES = 384 * MIB;
-/** How long a run may take to end after an interrupt. */
+/** The longest time that a run may take to end after an interrupt. */
 const DEADLINE_MS = 5000;
 
 describe("an interrupted run", async () => {
@@ -32,7 +33,8 @@ describe("an interrupted run", async () => {
   const image = join(folder, "disk.img");
   before(() => writeRandomFile(image, IMAGE_BYTES, new SeededRandom("interrupt")));
 
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  const signals = byDepth({ quick: ["SIGINT"], full: ["SIGINT", "SIGTERM", "SIGHUP"] } as const);
+  for (const signal of signals) {
     test(`of backup ends soon after ${signal}, and the next one stores only what is missing`, async () => {
       const repo = await newRepository(folder, signal);
       const packs = join(repo, "packs");
@@ -99,17 +101,20 @@ describe("on a device that hangs, a backup", () => {
     ["from its first byte on", 0],
     ["when a part of it has been read", 16 * MIB],
   ] as const) {
-    rootTest(`${when}, ends soon after Ctrl-C`, async () => {
+    rootTest(`${when}, ends soon after Ctrl-C`, needingNbdDevice, async () => {
       await withHungBackup(readableBytes, (run) => assertEnds(run, 1, DEADLINE_MS));
     });
   }
 
-  rootTest("ends at once after a second Ctrl-C", async () => {
+  rootTest("ends at once after a second Ctrl-C", needingNbdDevice, async () => {
     await withHungBackup(16 * MIB, (run) => assertEnds(run, 2, 1000));
   });
 });
 
-/** Starts a backup of a device that hangs from byte `readableBytes` on, and checks what `use` has left of both. */
+/**
+ * Starts a backup of a device that hangs from byte `readableBytes` on, calls `use`, and checks the exit of
+ * the run and the repository.
+ */
 async function withHungBackup(
   readableBytes: number,
   use: (run: RunningProgram) => Promise<void>,
@@ -138,7 +143,7 @@ async function withHungBackup(
   await assertWhole(repo);
 }
 
-/** Whether the process has a file at or below `path` open. */
+/** Returns whether the process has a file at or below `path` open. */
 async function readsBelow({ process: child }: RunningProgram, path: string): Promise<boolean> {
   assert.equal(child.exitCode, null, "the run has ended already");
   const folder = `/proc/${child.pid}/fd`;
@@ -148,7 +153,7 @@ async function readsBelow({ process: child }: RunningProgram, path: string): Pro
   return open.some((file) => file === path || file.startsWith(`${path}/`));
 }
 
-/** Sends the signal, and expects a run with `--json` to wind down in time and to say that it was interrupted. */
+/** Sends the signal. Expects a run with `--json` to end in time and to report that it was interrupted. */
 async function assertInterrupted(run: RunningProgram, signal: NodeJS.Signals): Promise<void> {
   assert.equal(run.process.exitCode, null, "the run has ended already");
   const elapsedMs = stopwatch();
@@ -163,8 +168,9 @@ async function assertInterrupted(run: RunningProgram, signal: NodeJS.Signals): P
 }
 
 /**
- * Presses Ctrl-C so often, and expects the run to end in time: by itself or by the signal. A thread whose read the device has
- * taken cannot be ended by anybody before the device answers, so a process of which nothing else is left has ended, too.
+ * Presses Ctrl-C, and expects the run to end in time, by itself or by the signal. A thread whose read hangs
+ * in the device can't be killed before the device answers. So a process with only such threads also counts as
+ * ended.
  */
 async function assertEnds(run: RunningProgram, presses: 1 | 2, deadlineMs: number): Promise<void> {
   let stderr = "";
@@ -180,7 +186,9 @@ async function assertEnds(run: RunningProgram, presses: 1 | 2, deadlineMs: numbe
   await waitUntil("the end of the run", () => hasEnded(run), deadlineMs - elapsedMs());
 }
 
-/** Whether the process is gone or a zombie: proc_pid_stat(5), the field after the name in parentheses. */
+/**
+ * Returns whether the process is gone or a zombie: proc_pid_stat(5), the field after the name in parentheses.
+ */
 async function hasEnded({ process: child }: RunningProgram): Promise<boolean> {
   const line = await readFile(`/proc/${child.pid}/stat`, "utf8").catch(() => "");
   const state = line.slice(line.lastIndexOf(")") + 2, line.lastIndexOf(")") + 3);

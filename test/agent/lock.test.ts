@@ -5,10 +5,14 @@ import { CreateBucketCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
 import type { CopyReport } from "../../agent/copy.js";
 import type { PruneReport } from "../../agent/prune/prune.js";
 import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { writeIndexSegment } from "../../repository/index-segment.js";
 import { Lease } from "../../repository/lease.js";
+import { loadIndex } from "../../repository/load-index.js";
 import { initRepository, openRepository } from "../../repository/repository.js";
 import { parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { agentJson } from "../support/agent.js";
+import { fullDepthOnly } from "../support/depth.js";
+import { plantPacks } from "../support/packs.js";
 import { SeededRandom } from "../support/random.js";
 import { overwriteAtRandom, writeRandomFile } from "../support/random-files.js";
 import { agentFails, assertRestores, backUp, newRepository, pointIds } from "../support/repositories.js";
@@ -39,7 +43,7 @@ describe("a backup that is locked", async () => {
     return repo;
   }
 
-  /** Days for which each object below a prefix is locked; 0 for none. */
+  /** Returns the lock of each object below a prefix in days; 0 for no lock. */
   async function lockedDays(prefix: string): Promise<number[]> {
     const keys = await objects.keys(prefix);
     assert.ok(keys.length > 0, prefix);
@@ -86,23 +90,27 @@ describe("a backup that is locked", async () => {
     assert.equal((await pointIds(repo)).length, 2);
   });
 
-  test("is left alone by prune, which says so, though somebody has removed its point", async () => {
-    const repo = await newLockable("pruned");
-    const { point } = await backUp(repo, image, "--lock-days=2");
-    const packs = await objects.keys("pruned/packs/");
-    await objects.remove(`pruned/points/${point}.json`);
-    for (const dryRun of [["--dry-run"], []]) {
-      const report = await agentJson<PruneReport>("prune", "--repo", repo, "--grace-period=0s", ...dryRun);
-      assert.equal(report.locked.packs, packs.length);
-      assert.equal(report.removed.packs, 0);
-    }
-    assert.deepEqual(await objects.keys("pruned/packs/"), packs);
-    const again = await backUp(repo, image);
-    assert.equal(again.stats.newBytes, 0);
-    await assertRestores(repo, again.point, image, join(folder, "restored.img"));
-  });
+  test(
+    "is left alone by prune, which says so, though somebody has removed its point",
+    fullDepthOnly,
+    async () => {
+      const repo = await newLockable("pruned");
+      const { point } = await backUp(repo, image, "--lock-days=2");
+      const packs = await objects.keys("pruned/packs/");
+      await objects.remove(`pruned/points/${point}.json`);
+      for (const dryRun of [["--dry-run"], []]) {
+        const report = await agentJson<PruneReport>("prune", "--repo", repo, "--grace-period=0s", ...dryRun);
+        assert.equal(report.locked.packs, packs.length);
+        assert.equal(report.removed.packs, 0);
+      }
+      assert.deepEqual(await objects.keys("pruned/packs/"), packs);
+      const again = await backUp(repo, image);
+      assert.equal(again.stats.newBytes, 0);
+      await assertRestores(repo, again.point, image, join(folder, "restored.img"));
+    },
+  );
 
-  test("keeps packs that were condemned before they were locked", async () => {
+  test("keeps packs that were condemned before they were locked", fullDepthOnly, async () => {
     const repo = await newLockable("condemned");
     const { point } = await backUp(repo, image);
     const packs = await objects.keys("condemned/packs/");
@@ -122,7 +130,36 @@ describe("a backup that is locked", async () => {
     await assertRestores(repo, again.point, image, join(folder, "condemned.img"));
   });
 
-  test("is copied without its lock, and a copy twice is one", async () => {
+  test("locks the packs that were proven to hold its chunks, and no planted ones that list the same", async () => {
+    const repo = await newLockable("planted");
+    await backUp(repo, image);
+    const { storage } = await openRepository(parseStorageLocation(repo));
+    const real = await objects.keys("planted/packs/");
+    const { index } = await loadIndex(storage, { condemned: "exclude" });
+    const garbage = Array.from({ length: index.size }, (_, entry) => ({
+      id: Buffer.from(index.id(entry)),
+      payload: Buffer.alloc(CHUNK_BYTES, random.bytes(64)),
+    }));
+    for (let planted = 0; planted < 4; planted++) {
+      await writeIndexSegment(storage, await plantPacks(storage, garbage));
+    }
+    await backUp(repo, image, "--lock-days=2");
+    const all = await objects.keys("planted/packs/");
+    const days = await lockedDays("planted/packs/");
+    const locked = all.filter((_, number) => days[number] !== 0);
+    assert.deepEqual(
+      locked.filter((key) => !real.includes(key) && days[all.indexOf(key)] !== 2),
+      [],
+    );
+    for (const key of real) assert.ok(locked.includes(key), key);
+    const planted = all.filter((key) => !real.includes(key) && locked.includes(key));
+    assert.ok(
+      planted.length <= 1,
+      `besides the real ones, ${planted} are locked: one may hold a new block map`,
+    );
+  });
+
+  test("is copied without its lock, and a copy twice is one", fullDepthOnly, async () => {
     const repo = await newLockable("copied");
     const { point } = await backUp(repo, image, "--lock-days=2");
     const to = await newRepository(folder, "copied");

@@ -11,7 +11,11 @@ import { tempFolder } from "../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
 
-/** Runs the agent in a shell whose redirections decide who reads. @returns its own exit code and what it still said */
+/**
+ * Runs the agent in a shell.
+ * @param redirections decide who reads its output
+ * @returns its exit code and standard error
+ */
 function agentInShell(args: string[], redirections: string): { code: number | null; stderr: string } {
   const script = `set -o pipefail; "$@" ${redirections}`;
   const { status, stderr } = spawnSync("bash", ["-c", script, "bash", process.execPath, AGENT, ...args]);

@@ -1,18 +1,25 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { agent } from "../support/agent.js";
+import { agent, startAgent } from "../support/agent.js";
 import { writeMixedImage } from "../support/images.js";
 import { SeededRandom } from "../support/random.js";
 import { writeRandomFile } from "../support/random-files.js";
-import { agentFails, assertRestores, assertWhole, backUp, pointIds } from "../support/repositories.js";
+import {
+  agentFails,
+  assertRestores,
+  assertWhole,
+  backUp,
+  failure,
+  pointIds,
+} from "../support/repositories.js";
 import type { RepositoryPlace } from "../support/repository-places.js";
 import { MISDATES } from "../support/s3-server.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
 
-/** What users do with a repository, wherever it lies. */
+/** Tests how users work with a repository, for each kind of storage. */
 export function testRepository(place: RepositoryPlace): void {
   describe(`a repository in ${place.name}`, async () => {
     const random = SeededRandom.fresh();
@@ -41,7 +48,8 @@ export function testRepository(place: RepositoryPlace): void {
     test("is made once: a second init changes nothing", async () => {
       const repo = await newRepository("once");
       const config = await place.get("once", "config.json");
-      const error = await agentFails(1, "init", "--repo", repo);
+      const again = ["init", "--repo", repo, "--json"];
+      const error = failure(1, await startAgent(again, { BLOCKFERRY_PASSPHRASE: "" }).result);
       assert.equal(error.code, "RepositoryExists");
       assert.ok((await place.get("once", "config.json")).equals(config));
     });

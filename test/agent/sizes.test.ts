@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { expectedMemoryBytes } from "../../agent/tune/expected-memory.js";
 import { assertSameArea } from "../support/areas.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { initEncrypted, openWithPassphrase } from "../support/encryption.js";
 import { withExt4 } from "../support/mounts.js";
 import { runMeasured } from "../support/peak-memory.js";
@@ -24,9 +25,9 @@ const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 const TIB = 1024 * GIB;
 
-/** The bar for a 64 GiB device. */
+/** The memory limit for a device of 64 GiB. */
 const MAX_RSS_BYTES = 400 * MIB;
-/** Zeros around an area of data that may be written with it. */
+/** Zeros around a data area that may be written with it. */
 const MAX_EDGE_BYTES = 128 * 1024;
 
 test(
@@ -82,6 +83,7 @@ rootTest(
 
 test(
   "a sparse file of 64 GiB is backed up, verified and restored in 400 MiB of memory, with default flags",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);

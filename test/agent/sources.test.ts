@@ -10,7 +10,7 @@ import { tempFolder } from "../support/temp-folder.js";
 
 const MIB = 1024 * 1024;
 
-/** Backs up `image`, and calls `meanwhile` after the sources are open and before they are read. */
+/** Backs up `image`. Calls `meanwhile` after the sources are open and before they are read. */
 async function backUpWhile(repo: string, image: string, meanwhile: () => Promise<void>): Promise<string[]> {
   const repository = await initRepository(repo);
   const beginUploads = repository.storage.beginUploads.bind(repository.storage);

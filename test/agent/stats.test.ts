@@ -10,7 +10,7 @@ import { seeded } from "../support/seeded.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 const CHUNKS = 8;
-/** A block-map node of so many chunks. */
+/** Size of a block-map node of `CHUNKS` chunks. */
 const NODE_BYTES = CHUNKS * 32;
 
 const statsOf = (repo: string) => agentJson<RepositoryStats>("stats", "--repo", repo);
@@ -60,7 +60,7 @@ test(
   }),
 );
 
-/** A pack with nothing but one chunk: header, payload, footer, trailer. */
+/** Returns the size of a pack with one chunk: header, payload, footer, trailer. */
 function bytesOfPackFor(payloadBytes: number): number {
   return 32 + payloadBytes + 52 + 64;
 }

@@ -4,21 +4,21 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { s3ServerMissing } from "../support/s3-server.js";
 import { tempFolder } from "../support/temp-folder.js";
+import { needing } from "../support/tools.js";
 import { waitUntil } from "../support/wait-until.js";
 
 const folder = await tempFolder();
 const servers = [
-  { name: "null sink", start: "startNullSink()", skip: false },
+  { name: "null sink", start: "startNullSink()", options: {} },
   {
     name: "versitygw",
     start: `startVersitygw(${JSON.stringify(folder)})`,
-    skip: await s3ServerMissing("versitygw"),
+    options: needing("versitygw"),
   },
 ];
-for (const { name, start, skip } of servers) {
-  test(`the ${name} of a benchmark that is killed ends with it`, { skip }, async () => {
+for (const { name, start, options } of servers) {
+  test(`the ${name} of a benchmark that is killed ends with it`, options, async () => {
     const benchmark = startBenchmark("s3/servers.js", `console.log((await bench.${start}).endpointUrl)`);
     const [printed] = (await once(benchmark.stdout as NodeJS.ReadableStream, "data")) as [Buffer];
     const endpointUrl = printed.toString().trim();
@@ -42,7 +42,7 @@ test("what a benchmark measures ends with it, when it is killed", async () => {
   await waitUntil("the end of the command", async () => !(await isRunning(pid)));
 });
 
-/** A process that does something with a module of the benchmark. */
+/** Starts a process that runs a script with a module of the benchmark. */
 function startBenchmark(module: string, script: string): ChildProcess {
   const url = new URL(`../../bench/${module}`, import.meta.url).href;
   const program = `import * as bench from "${url}"; ${script};`;
@@ -58,7 +58,7 @@ async function answers(url: string): Promise<boolean> {
   );
 }
 
-/** A process that has ended may be a zombie for a while, where nobody asks for its exit code. */
+/** Returns whether a process runs. It may stay a zombie after its end until its exit code is read. */
 async function isRunning(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
   return status !== undefined && !/\) Z/.test(status);

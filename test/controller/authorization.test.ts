@@ -2,16 +2,17 @@ import assert from "node:assert/strict";
 import { AddRoleToInstanceProfileCommand, CreateInstanceProfileCommand } from "@aws-sdk/client-iam";
 import { launchWorker, type Population, populate, REPOSITORY, startLab } from "../lab/lab.js";
 import type { LabRequest } from "../lab/lab-control.js";
-import { createJobKey, createKey } from "../lab/lab-keys.js";
+import { createJobKey, createKey, createReplyKey } from "../lab/lab-keys.js";
 import type { SourceInstance } from "../lab/source-instance.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
 import { controller, startController } from "../support/controller.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { SeededRandom } from "../support/random.js";
 import { rootTest } from "../support/root-test.js";
 import { waitUntil } from "../support/wait-until.js";
 import { AuthorizedRun } from "./authorized-run.js";
 
-/** A Region besides the instance's. */
+/** A Region other than the instance's. */
 const ELSEWHERE = "eu-west-1";
 
 const lab = await startLab();
@@ -27,20 +28,23 @@ const ACROSS = [
 ];
 
 let population: Promise<Population> | undefined;
-/** Jobs are signed with a key of who runs the controller; agents in either account verify them. */
+/** Jobs are signed with a key of the controller's account; agents in either account verify them. */
 let jobKey = "";
+/** Agents in either account sign their replies with it. */
+let replyKey = "";
 let openings: Promise<LabRequest[]> | undefined;
 
-/** Made by the first test, as it takes root. */
+/** Called by the first test, because it needs root. */
 function populated(): Promise<Population> {
   population ??= populateEncrypted();
   return population;
 }
 
-/** The repository is encrypted, with a key that the agent may use in either account. */
+/** Makes an encrypted repository, whose key the agent may use in either account. */
 async function populateEncrypted(): Promise<Population> {
   jobKey = await createJobKey(lab.worker, [lab.source.accountId]);
-  await lab.control.change({ jobKey });
+  replyKey = await createReplyKey(lab.worker, [lab.source.accountId]);
+  await lab.control.change({ jobKey, replyKey });
   const key = await createKey(lab.worker, [lab.source.accountId]);
   const made = await populate(lab, SeededRandom.fresh(), ["--encrypt", `kms:${key}`]);
   openings = agentOpenings();
@@ -48,7 +52,7 @@ async function populateEncrypted(): Promise<Population> {
   return made;
 }
 
-/** With which calls the worker's agent has opened the repository: it does so once, when it starts. */
+/** Returns the calls with which the worker's agent opened the repository, which it does once at its start. */
 async function agentOpenings(): Promise<LabRequest[]> {
   const agent = `arn:aws:sts::${lab.worker.accountId}:assumed-role/blockferry-agent`;
   let calls: LabRequest[] = [];
@@ -62,7 +66,10 @@ async function agentOpenings(): Promise<LabRequest[]> {
   return calls;
 }
 
-/** For each: the printed policies allow every call of the run, and each of their actions is needed for one. */
+/**
+ * In each test, the printed policies allow every call of the run, and each of their actions is needed for a
+ * call.
+ */
 
 rootTest("policies for one account are enough, and none of it too much", async () => {
   const { defaultKey, sourceWorkerId } = await populated();
@@ -70,29 +77,34 @@ rootTest("policies for one account are enough, and none of it too much", async (
   await prove(defaultKey, [...NEAR, "--worker", sourceWorkerId, "--volume-key", key]);
 });
 
-rootTest("policies across accounts are; also for what fails, is resumed or cleaned up", async () => {
-  const { customerKey, sharedKey, workerId, workerKey } = await populated();
-  const options = [...ACROSS, "--worker", workerId, "--volume-key", workerKey, "--threads", "1"];
-  const run = await AuthorizedRun.prepare(lab, env, [...instance(customerKey), ...options], [sharedKey]);
-  const error = { code: "AccessDenied", message: "Access Denied", status: 403 };
-  await lab.control.addFault({ action: "CompleteMultipartUpload", error });
-  assert.equal((await controller(run.args, env)).code, 1);
-  assert.equal((await controller(run.args, env)).code, 0);
-  const resumed = await killAfter(run.args, "Attaching the volumes");
-  assert.equal((await controller(["resume", resumed, "--repo", REPOSITORY], env)).code, 0);
-  await killAfter(run.args, "Sharing the snapshots");
-  const cleanup = ["cleanup", "--older-than", "0s", "--repo", REPOSITORY, "--json"];
-  assert.match((await controller(cleanup, env)).stdout, /"problems":\[\]/);
-  await run.assertExact(["controller", "source", "worker", "agent"], await openings);
-});
+rootTest(
+  "policies across accounts are; also for what fails, is resumed or cleaned up",
+  fullDepthOnly,
+  async () => {
+    const { customerKey, sharedKey, workerId, workerKey } = await populated();
+    const options = [...ACROSS, "--worker", workerId, "--volume-key", workerKey, "--threads", "1"];
+    const run = await AuthorizedRun.prepare(lab, env, [...instance(customerKey), ...options], [sharedKey]);
+    const error = { code: "AccessDenied", message: "Access Denied", status: 403 };
+    await lab.control.addFault({ action: "CompleteMultipartUpload", error });
+    assert.equal((await controller(run.args, env)).code, 1);
+    assert.equal((await controller(run.args, env)).code, 0);
+    const own = [...ACROSS, "--job-key", jobKey, "--reply-key", replyKey];
+    const resumed = await killAfter(run.args, "Attaching the volumes");
+    assert.equal((await controller(["resume", resumed, "--repo", REPOSITORY, ...own], env)).code, 0);
+    await killAfter(run.args, "Sharing the snapshots");
+    const cleanup = ["cleanup", "--older-than", "0s", "--repo", REPOSITORY, "--json", ...own];
+    assert.match((await controller(cleanup, env)).stdout, /"problems":\[\]/);
+    await run.assertExact(["controller", "source", "worker", "agent"], await openings);
+  },
+);
 
-rootTest("policies over a bridge key are", async () => {
+rootTest("policies over a bridge key are", fullDepthOnly, async () => {
   const { defaultKey, bridgeKey, workerId, workerKey } = await populated();
   const options = [...ACROSS, "--worker", workerId, "--volume-key", workerKey, "--bridge-key", bridgeKey];
   await prove(defaultKey, options, [bridgeKey]);
 });
 
-rootTest("policies to another Region are", async () => {
+rootTest("policies to another Region are", fullDepthOnly, async () => {
   const { customerKey } = await populated();
   const there = lab.source.in(ELSEWHERE);
   const key = await createKey(there);
@@ -100,7 +112,7 @@ rootTest("policies to another Region are", async () => {
   await prove(customerKey, [...options, "--volume-key", key]);
 });
 
-rootTest("policies to another account and Region are", async () => {
+rootTest("policies to another account and Region are", fullDepthOnly, async () => {
   const { customerKey, sharedKey } = await populated();
   const there = lab.worker.in(ELSEWHERE);
   const key = await createKey(there);
@@ -108,7 +120,7 @@ rootTest("policies to another account and Region are", async () => {
   await prove(customerKey, [...options, "--volume-key", key], [sharedKey]);
 });
 
-rootTest("policies to another account and Region over a bridge key are", async () => {
+rootTest("policies to another account and Region over a bridge key are", fullDepthOnly, async () => {
   const { defaultKey } = await populated();
   const there = lab.worker.in(ELSEWHERE);
   const key = await createKey(there);
@@ -117,7 +129,7 @@ rootTest("policies to another account and Region over a bridge key are", async (
   await prove(defaultKey, [...options, "--volume-key", key, "--bridge-key", bridge], [bridge]);
 });
 
-rootTest("policies for a worker that is launched are", async () => {
+rootTest("policies for a worker that is launched are", fullDepthOnly, async () => {
   const { customerKey, sharedKey, workerKey } = await populated();
   const InstanceProfileName = "backup-workers";
   await lab.worker.iam.send(new CreateInstanceProfileCommand({ InstanceProfileName }));
@@ -130,7 +142,10 @@ rootTest("policies for a worker that is launched are", async () => {
   await prove(customerKey, [...ACROSS, ...options, "--volume-key", workerKey], [sharedKey]);
 });
 
-/** @param shared keys of the instance's account that the worker's role needs */
+/**
+ * Runs a backup with the printed policies.
+ * @param shared keys of the instance's account that the worker's role needs
+ */
 async function prove(source: SourceInstance, options: string[], shared: string[] = []): Promise<void> {
   const run = await AuthorizedRun.prepare(lab, env, [...instance(source), ...options], shared);
   const { code, stdout, stderr } = await controller(run.args, env);
@@ -140,10 +155,10 @@ async function prove(source: SourceInstance, options: string[], shared: string[]
 }
 
 function instance({ instanceId }: SourceInstance): string[] {
-  return ["--instance", instanceId, "--job-key", jobKey];
+  return ["--instance", instanceId, "--job-key", jobKey, "--reply-key", replyKey];
 }
 
-/** @returns the job */
+/** Kills a backup after a step. @returns the job */
 async function killAfter(backup: string[], step: string): Promise<string> {
   const run = startController(backup, env, (stderr) => {
     if (stderr.includes(`done: ${step}`)) run.process.kill("SIGKILL");

@@ -12,9 +12,9 @@ const isNoDryRun = ({ parameters }: LabRequest) => parameters.DryRun !== "true";
 
 const EVERYTHING = statements([{ Effect: "Allow", Action: "*", Resource: "*" }]);
 
-/** A backup or restore that is made with the printed policies alone, and whose calls are held against them. */
+/** A backup or restore that runs with the printed policies only. Its calls are checked against them. */
 export class AuthorizedRun {
-  /** Its arguments. */
+  /** Arguments of the command. */
   readonly args: string[];
 
   private constructor(
@@ -28,7 +28,8 @@ export class AuthorizedRun {
   }
 
   /**
-   * Prints the policies, gives them to the roles, and to the shared keys theirs; the lab refuses what they do not allow.
+   * Prints the policies, and sets them for the roles and the shared keys; the lab then refuses all other
+   * calls.
    * @param options of the command
    */
   static async prepare(
@@ -47,22 +48,23 @@ export class AuthorizedRun {
     return new AuthorizedRun(lab, policies, sharedKeys, command, options);
   }
 
-  /** Every call so far is allowed. */
+  /** Asserts that the policies allow every call so far. */
   async assertEnough(): Promise<void> {
     const requests = iamRequestsOf(await this.lab.control.requests(), this.lab.worker.accountId);
     assert.deepEqual(await this.policies.denied(requests, await this.resourcePolicies(requests)), []);
   }
 
   /**
-   * Every call so far is allowed, and none would be without an action of the policies of `holders` or of the shared keys.
-   * @param before calls that agents made when they started, which were long before
+   * Asserts that the policies allow every call so far, and that no action in the policies of `holders` or of
+   * the shared keys is superfluous.
+   * @param before earlier calls that agents made at their start
    */
   async assertExact(holders: Holder[], before: LabRequest[] = []): Promise<void> {
     const calls = [...before, ...(await this.lab.control.requests())];
     const requests = iamRequestsOf(calls, this.lab.worker.accountId);
     const resources = await this.resourcePolicies(requests);
     assert.deepEqual(await this.policies.denied(requests, resources), []);
-    // The preflight tries what the steps declare, so that a dry run needs what no step does.
+    // The preflight tries all calls that the steps declare, so that a dry run needs more than the steps do.
     const real = iamRequestsOf(calls.filter(isNoDryRun), this.lab.worker.accountId);
     assert.deepEqual(await this.policies.superfluous(holders, real, resources), []);
     for (const key of this.sharedKeys) await this.assertKeyPolicyExact(key, requests, resources);
@@ -81,7 +83,9 @@ export class AuthorizedRun {
     }
   }
 
-  /** Those of the keys as they are; roles and bucket leave it to the policies of those accounts. */
+  /**
+   * Returns the current policies of the keys. Roles and bucket leave access to the policies of the accounts.
+   */
   private async resourcePolicies(requests: IamRequest[]): Promise<ResourcePolicies> {
     const { source, worker } = this.lab;
     const leaveTo = (Action: string, more: object = {}) =>
@@ -106,7 +110,7 @@ async function putKeyPolicy(lab: Lab, KeyId: string, printed: Statement[]): Prom
   await ownerOf(lab, KeyId).kms.send(command);
 }
 
-/** As a key has it whose owner adds what `iam-policy` prints. */
+/** Returns the policy of a key whose owner has added the output of `iam-policy`. */
 function keyPolicy(key: string, printed: Statement[]): object {
   return statements([{ ...allowRoot(key.split(":")[4] ?? "", "kms:*"), Resource: "*" }, ...printed]);
 }

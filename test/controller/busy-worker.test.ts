@@ -4,6 +4,7 @@ import { requestCancel } from "../../repository/jobs/cancel.js";
 import { writeJob } from "../../repository/jobs/job.js";
 import { readResult } from "../../repository/jobs/job-result.js";
 import { readStatus } from "../../repository/jobs/job-status.js";
+import { UNSIGNED_REPLIES } from "../../repository/jobs/signed-document.js";
 import { openRepository, type Repository } from "../../repository/repository.js";
 import { REPOSITORY } from "../lab/lab.js";
 import { jobVolume, makeJob } from "../support/jobs.js";
@@ -13,7 +14,7 @@ import { openWorkshop } from "./lanes.js";
 import { startAfterwards, startBackup } from "./stage.js";
 import { WAYS } from "./ways.js";
 
-/** Far shorter than the other job takes. */
+/** Much shorter than the other job. */
 const START_TIMEOUT_MS = 3000;
 
 rootTest(
@@ -48,15 +49,18 @@ rootTest(
   },
 );
 
-/** Gives the worker a job whose device never appears. @returns its id, once the agent is at it */
+/** Gives the worker a job whose device never appears. @returns its id, once the agent works on it */
 async function keepBusy({ config, storage }: Pick<Repository, "config" | "storage">, worker: string) {
   const job = makeJob(config.id, [jobVolume(0, 4096)], { worker });
   await writeJob(storage, job);
-  await waitUntil("the agent to begin it", async () => (await readStatus(storage, job.id)) !== undefined);
+  await waitUntil(
+    "the agent to begin it",
+    async () => (await readStatus(storage, job.id, UNSIGNED_REPLIES)) !== undefined,
+  );
   return job.id;
 }
 
-/** @returns the id of the job that waits */
+/** Waits until a job is queued behind `other`. @returns the id of the waiting job */
 async function queuedBehind(
   storage: Repository["storage"],
   other: string,
@@ -65,7 +69,7 @@ async function queuedBehind(
   let waiting: string | undefined;
   await waitUntil("a job in line", async () => {
     assert.ok(!hasEnded(), "the backup goes on");
-    assert.equal(await readResult(storage, other), undefined);
+    assert.equal(await readResult(storage, other, UNSIGNED_REPLIES), undefined);
     const keys = (await storage.list("jobs/")).map(({ key }) => key.split("/"));
     waiting = keys.find(([, id, file]) => file === "job.json" && id !== other)?.[1];
     return waiting !== undefined;

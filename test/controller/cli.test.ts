@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Journal } from "../../controller/journal.js";
 import { journalKey } from "../../repository/jobs/job-key.js";
+import { openRepository } from "../../repository/repository.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
 import { controller } from "../support/controller.js";
 import { failure, newRepository } from "../support/repositories.js";
 import { tempFolder } from "../support/temp-folder.js";
-import { planOf, restorePlanOf } from "./plans.js";
+import { planOf, restorePlanOf, unsignedIn } from "./plans.js";
 
 const JOB = "job-20261124T120000Z-0123abcd";
 const COMMANDS = ["backup", "check", "status", "cancel", "resume", "cleanup", "points", "show", "iam-policy"];
@@ -93,6 +94,42 @@ describe("wrong usage", async () => {
       /--job-key .*no ARN of a KMS key itself/,
     ],
     [
+      "an alias to open the repository with, which could come to mean another key",
+      [
+        "iam-policy",
+        "--for",
+        "agent",
+        ...INSTANCE,
+        ...WORKER,
+        "--repository-key",
+        KEY.replace("key/", "alias/"),
+      ],
+      /--repository-key .*not the ARN of a KMS key itself/,
+    ],
+    [
+      "a wildcard for the keys of the repository",
+      ["iam-policy", "--for", "agent", ...INSTANCE, ...WORKER, "--repository-key", "*"],
+      /--repository-key \* is not the ARN/,
+    ],
+    [
+      "an alias for the key of tombstones",
+      [
+        ...["iam-policy", "--for", "verify", ...INSTANCE, ...WORKER],
+        ...["--tombstone-key", "arn:aws:kms:us-east-1:111111111111:alias/tombstones"],
+      ],
+      /--tombstone-key .*no ARN of a KMS key itself/,
+    ],
+    [
+      "an owner of the bucket of a local directory",
+      ["check", ...INSTANCE, ...WORKER, "--bucket-owner", "111122223333"],
+      /--bucket-owner is for repositories in S3/,
+    ],
+    [
+      "a key with a wildcard for its id",
+      ["check", ...INSTANCE, ...WORKER, "--bridge-key", "arn:aws:kms:us-east-1:111111111111:key/*"],
+      /no ARN of a KMS key/,
+    ],
+    [
       "two keys to sign with",
       ["restore", "--point", "latest", ...WORKER, "--job-key", KEY, "--job-key", KEY],
       /--job-key is given 2 times/,
@@ -145,7 +182,9 @@ describe("a report", async () => {
   ] as const) {
     test(`of ${what} is refused, before the job is gone on with`, async () => {
       const known = await newRepository(await tempFolder());
-      await Journal.create(await openStorage(parseStorageLocation(known)), plan, ["run-job"]);
+      const { config, storage } = await openRepository(known);
+      const its = { ...plan, repositoryId: config.id };
+      await Journal.create(storage, its, ["run-job"], unsignedIn(config));
       const args = ["resume", JOB, "--repo", known, "--report", join(folder, "page.html"), "--json"];
       const { code, message } = failure(2, await controller(args));
       assert.equal(code, "Usage");
@@ -209,8 +248,9 @@ describe("jobs of a repository", async () => {
   ] as const) {
     test(`are told by ${command} with the fields that the documentation lists`, async () => {
       const known = await newRepository(await tempFolder());
-      const storage = await openStorage(parseStorageLocation(known));
-      await Journal.create(storage, planOf({ jobId: JOB }), ["run-job"]);
+      const { config, storage } = await openRepository(known);
+      const plan = planOf({ jobId: JOB, repositoryId: config.id });
+      await Journal.create(storage, plan, ["run-job"], unsignedIn(config));
       const { code, stdout } = await controller([...args, "--repo", known, "--json"]);
       assert.equal(code, 0, stdout);
       const documented = await resultRow(command);
@@ -229,9 +269,9 @@ describe("jobs of a repository", async () => {
   }
 });
 
-/** What docs/operations.md says about the result of a command of the controller. */
+/** Returns the row about the result of a controller command in docs/reference/json.md. */
 async function resultRow(command: string): Promise<string> {
-  const text = await readFile(new URL("../../../docs/operations.md", import.meta.url), "utf8");
-  const section = text.slice(text.indexOf("## Results for machines"));
+  const text = await readFile(new URL("../../../docs/reference/json.md", import.meta.url), "utf8");
+  const section = text.slice(text.indexOf("## The controller"));
   return section.split("\n").find((line) => line.startsWith(`| \`${command}\` |`)) ?? "";
 }

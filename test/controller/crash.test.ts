@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
+import { fullDepthOnly } from "../support/depth.js";
 import { rootTest } from "../support/root-test.js";
 import type { ProgramResult } from "../support/start-program.js";
 import type { Place } from "./fault-kinds.js";
 import { amid, amidUndoing, doneWith, killAt } from "./kill.js";
 import { describeWays } from "./lanes.js";
 import { hasPoint, journalOf, type Stage, startAfterwards, startBackup } from "./stage.js";
-import { firstWayWith, stepsOfWay, type Way } from "./ways.js";
+import { stepsOfWay, type Way, waysWith } from "./ways.js";
 
 describeWays("a controller that is killed", (way, workshop) => {
-  const places = placesOf(way);
-  /** Each step is killed in the first way that has it; the last test kills every step of the ways that have one first. */
-  const own = places.filter(({ step }) => firstWayWith(step) === way);
+  /** A controller is killed in each step, on the first way that has the step. */
+  const places = placesOf(way).filter(({ step }) => waysWith(step)[0] === way);
 
-  for (const { step } of own) {
-    rootTest(`after ${step} is taken up by resume`, async () => {
+  for (const { step, next } of places) {
+    rootTest(`after ${step} is taken up by resume`, fullDepthOnly, async () => {
       const { stage, worker } = await workshop();
       const before = await stage.lab.control.resources();
       const job = await killAt(stage, doneWith(step), () => startBackup(stage, worker));
@@ -21,21 +21,24 @@ describeWays("a controller that is killed", (way, workshop) => {
       await assertCompletes(stage, job, await startAfterwards(stage, "resume", job).result);
       assert.deepEqual(await stage.lab.control.resources(), before);
     });
+
+    rootTest(
+      `after ${step} leaves what cleanup removes`,
+      next === undefined ? {} : fullDepthOnly,
+      async () => {
+        const { stage, worker } = await workshop();
+        const before = await stage.lab.control.resources();
+        const job = await killAt(stage, doneWith(step), () => startBackup(stage, worker));
+        assert.notDeepEqual(await stage.lab.control.resources(), before);
+        await assertCleansUp(stage, job);
+        assert.deepEqual(await stage.lab.control.resources(), before);
+      },
+    );
   }
 
-  for (const { step } of [...new Set([...own, ...places.slice(-1)])]) {
-    rootTest(`after ${step} leaves what cleanup removes`, async () => {
-      const { stage, worker } = await workshop();
-      const before = await stage.lab.control.resources();
-      const job = await killAt(stage, doneWith(step), () => startBackup(stage, worker));
-      assert.notDeepEqual(await stage.lab.control.resources(), before);
-      await assertCleansUp(stage, job);
-      assert.deepEqual(await stage.lab.control.resources(), before);
-    });
-  }
-
-  for (const place of own) {
-    rootTest(`in ${place.step}, before it knows what it has made, leaves what cleanup removes`, async () => {
+  for (const place of places) {
+    const name = `in ${place.step}, before it knows what it has made, leaves what cleanup removes`;
+    rootTest(name, fullDepthOnly, async () => {
       const { stage, worker } = await workshop();
       const before = await stage.lab.control.resources();
       const job = await killAt(stage, amid(place), () => startBackup(stage, worker));
@@ -45,8 +48,9 @@ describeWays("a controller that is killed", (way, workshop) => {
     });
   }
 
-  if (own.length === 0) return;
-  rootTest("in every step, and in undoing each, is taken up by resume time after time", async () => {
+  if (places.length === 0) return;
+  const steps = places.map(({ step }) => step).join(", ");
+  rootTest(`in ${steps}, and in undoing each, is taken up by resume time after time`, async () => {
     const { stage, worker } = await workshop();
     const before = await stage.lab.control.resources();
     const [first, ...others] = [

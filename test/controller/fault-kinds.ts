@@ -3,44 +3,53 @@ import type { LabFault, LabSettings, WorkerEffect } from "../lab/lab-control.js"
 import type { Stage } from "./stage.js";
 import type { Way } from "./ways.js";
 
-/** Something that goes wrong in a step, and what the backup makes of it. */
+/** A fault in a step, and its effect on the backup. */
 export interface FaultCase {
   name: string;
+  /** Shared by similar faults of other steps; the default is the name. Quick depth tries one fault of a kind. */
+  kind?: string;
   faults(at: Moment): LabFault[];
-  /** The error that it ends with; the backup succeeds all the same without it. */
+  /** The error of the backup; undefined if the backup succeeds. */
   error?(at: Moment): { code: string; message: RegExp; remedy: RegExp };
   /** Shortens waits that can only end by their timeout. */
   env?: Record<string, string>;
   settings?: Partial<LabSettings>;
-  /** Whether the worker comes to harm, so that it must be one of the case's own. */
+  /** Set if the fault harms the worker, so that the case needs its own worker. */
   strikes?: true;
-  /** The ways that it can happen on; without it the first way of each route that has the step. */
+  /**
+   * Whether the fault can happen on a way. It is tried on one of the possible ways. Default: the first way of
+   * each route that has the step.
+   */
   on?(way: Way): boolean;
 }
 
-/** A step among those of its way. */
+/** A step of a way. */
 export interface Place {
   step: string;
   /** The step that is undone before this one. */
   next: string | undefined;
 }
 
-/** When a fault strikes: in a step, on a stage. */
+/** The time of a fault: in a step, on a stage. */
 export interface Moment extends Place {
   stage: Stage;
-  /** Undefined for one that is still to be launched. */
+  /** Undefined for a worker that is still to be launched. */
   worker: string | undefined;
   uses: ActionUse[];
 }
 
-/** For faults that strike from some moment on: no backup makes so many calls. */
+/** For faults that strike from some call on: no backup makes this many calls. */
 export const ENDLESS = 10_000;
 
 const REMOVING = /^(Delete|Detach|Terminate)/;
 
-/** What passes: the first answer to each call is lost, the next is that there are too many, and removing is refused once. */
+/**
+ * Transient faults: the first answer to each call is lost, the next call is throttled, and a removal is
+ * refused once.
+ */
 export function passing(making: string[], undoing: string[]): FaultCase {
   return {
+    kind: "passing",
     name: `answers are lost, calls are throttled (${[...making, ...undoing].join(", ")})`,
     faults: (at) => [
       ...making.flatMap((action) => {
@@ -62,6 +71,7 @@ export function passing(making: string[], undoing: string[]): FaultCase {
 
 export function denied(action: string): FaultCase {
   return {
+    kind: "denied",
     name: `${action} is not allowed`,
     faults: (at) => [during(at, { action, account: accountOf(at, action), error: UNAUTHORIZED })],
     error: (at) => ({
@@ -72,11 +82,12 @@ export function denied(action: string): FaultCase {
   };
 }
 
-/** The second of two calls is refused where there are two, so that what the first has made must go. */
+/** Refuses the second of two calls, if there are two. The result of the first must then be removed. */
 export function limited(action: string, code: string): FaultCase {
   const after = ["CreateSnapshots", "RunInstances"].includes(action) ? 0 : 1;
   const error = { code, message: "You have reached your limit." };
   return {
+    kind: "limited",
     name: `${code} from ${action}`,
     faults: (at) => [during(at, { action, after, error })],
     error: () => ({
@@ -88,6 +99,7 @@ export function limited(action: string, code: string): FaultCase {
 
 export function keyDisabled(which: string, action: string, keyOf: (stage: Stage) => string): FaultCase {
   return {
+    kind: "key disabled",
     name: `${which} is disabled`,
     faults: (at) => [during(at, { action, effect: "disable-key", key: keyOf(at.stage) })],
     error: ({ stage }) => ({
@@ -97,7 +109,7 @@ export function keyDisabled(which: string, action: string, keyOf: (stage: Stage)
   };
 }
 
-/** The worker is lost with a call of the step. */
+/** The worker is lost at a call of the step. */
 export function losses(action: string, fault: Partial<LabFault> = {}): FaultCase[] {
   const loss = (name: string, effect: WorkerEffect, message: string): FaultCase => ({
     ...{ name, strikes: true },
@@ -113,7 +125,7 @@ export function losses(action: string, fault: Partial<LabFault> = {}): FaultCase
   ];
 }
 
-/** The agent takes the job, and is heard of no more. */
+/** The agent takes the job, and then stops responding. */
 export function silence(how: string, effect: WorkerEffect): FaultCase {
   return {
     ...{ name: `the agent ${how}`, strikes: true },
@@ -126,12 +138,12 @@ export function silence(how: string, effect: WorkerEffect): FaultCase {
   };
 }
 
-/** From the moment on that the journal says that the step runs. */
+/** The fault starts when the journal records that the step runs. */
 export function during({ step }: Place, fault: LabFault): LabFault {
   return { ...fault, since: { action: "PutObject", body: `"name":"${step}","state":"running"` } };
 }
 
-/** From the moment on that it is the step's turn to be undone. */
+/** The fault starts when the step is the next to be undone. */
 export function whenUndone({ next }: Place, fault: LabFault): LabFault {
   const body = next === undefined ? `"state":"undoing"` : `"name":"${next}","state":"undone"`;
   return { ...fault, since: { action: "PutObject", body } };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { POLICY_PARTIES, type PolicyParty, policyFor, usesOf } from "../../controller/iam-policy/policies.js";
 import type { Statement } from "../../controller/iam-policy/policy-document.js";
+import type { PolicyPlan } from "../../controller/iam-policy/resources.js";
 import { ROUTES } from "../../controller/route.js";
 import { planOf as backupPlanOf, SOURCE_KEY, WORKER_KEY } from "./plans.js";
 
@@ -43,7 +44,7 @@ describe("policies", () => {
     for (const party of ["source", "worker"] as const) {
       for (const { Action, Condition } of policyFor(party, planOf()).Statement) {
         if (!Action.some((action) => changes.test(action))) continue;
-        assert.deepEqual(Condition, { StringLike: { "aws:ResourceTag/blockferry:job": "job-*" } });
+        assert.deepEqual(Condition?.StringLike, { "aws:ResourceTag/blockferry:job": "job-*" });
       }
     }
   });
@@ -55,7 +56,7 @@ describe("policies", () => {
       );
       assert.ok(tagging.length > 0);
       for (const { Condition } of tagging)
-        assert.match(Condition?.StringEquals?.["ec2:CreateAction"] ?? "", /^Create(Snapshots|Volume)$/);
+        assert.match(String(Condition?.StringEquals?.["ec2:CreateAction"]), /^Create(Snapshots|Volume)$/);
     }
   });
 
@@ -91,10 +92,14 @@ describe("policies", () => {
   });
 
   test("of the key name the worker's role, and let it grant the key to AWS services alone", () => {
-    const [use, grant] = policyFor("key-policy", planOf()).Statement;
-    assert.deepEqual(use?.Principal, { AWS: "arn:aws:iam::222222222222:role/blockferry-worker" });
+    const [look, use, grant] = policyFor("key-policy", planOf()).Statement;
+    for (const statement of [look, use, grant])
+      assert.deepEqual(statement?.Principal, { AWS: "arn:aws:iam::222222222222:role/blockferry-worker" });
+    assert.deepEqual([look?.Action, look?.Condition], [["kms:DescribeKey"], undefined]);
+    const throughEc2 = { StringEquals: { "kms:ViaService": "ec2.us-east-1.amazonaws.com" } };
+    assert.deepEqual(use?.Condition, throughEc2);
     assert.deepEqual(grant?.Action, ["kms:CreateGrant"]);
-    assert.deepEqual(grant?.Condition, { Bool: { "kms:GrantIsForAWSResource": "true" } });
+    assert.deepEqual(grant?.Condition, { ...throughEc2, Bool: { "kms:GrantIsForAWSResource": "true" } });
     assert.deepEqual(policyFor("key-policy", planOf({ route: "same-account" })).Statement, []);
   });
 
@@ -154,9 +159,27 @@ describe("policies", () => {
     const statement = (Action: string[]) => [{ Effect: "Allow", Action, Resource: [jobKey] }];
     assert.deepEqual(allowed("controller"), statement(["kms:DescribeKey", "kms:GenerateMac"]));
     assert.deepEqual(allowed("agent"), statement(["kms:VerifyMac"]));
-    for (const party of ["source", "worker", "key-policy"] as const) assert.deepEqual(allowed(party), []);
+    const others = POLICY_PARTIES.filter((party) => party !== "controller" && party !== "agent");
+    for (const party of others) assert.deepEqual(allowed(party), []);
     for (const party of POLICY_PARTIES)
       assert.deepEqual(allowed(party, planOf()), [], "where jobs are not signed");
+  });
+
+  test("let maintenance alone sign tombstones, and verify only see that they are signed", () => {
+    const tombstoneKey = "arn:aws:kms:us-east-1:222222222222:key/66666666-6666-4666-8666-666666666666";
+    const allowed = (party: PolicyParty, plan: PolicyPlan) =>
+      policyFor(party, plan).Statement.filter(
+        ({ Action, Resource }) =>
+          Resource.includes(tombstoneKey) || Action.some((action) => /Mac$/.test(action)),
+      );
+    const statement = (Action: string[]) => [{ Effect: "Allow", Action, Resource: [tombstoneKey] }];
+    const plan = { ...planOf(), tombstoneKey };
+    assert.deepEqual(allowed("maintenance", plan), statement(["kms:GenerateMac", "kms:VerifyMac"]));
+    assert.deepEqual(allowed("verify", plan), statement(["kms:VerifyMac"]));
+    const others = POLICY_PARTIES.filter((party) => party !== "maintenance" && party !== "verify");
+    for (const party of others) assert.deepEqual(allowed(party, plan), []);
+    for (const party of POLICY_PARTIES)
+      assert.deepEqual(allowed(party, planOf()), [], "where tombstones are not signed");
   });
 
   test("let controller and agent use the key that S3 encrypts the repository with, through S3 alone", () => {
@@ -168,7 +191,7 @@ describe("policies", () => {
       assert.deepEqual(found, [
         {
           ...{ Effect: "Allow", Action: ["kms:GenerateDataKey", "kms:Decrypt"], Resource: [kmsKey] },
-          Condition: { StringLike: { "kms:ViaService": "s3.eu-west-1.amazonaws.com*" } },
+          Condition: { StringEquals: { "kms:ViaService": "s3.eu-west-1.amazonaws.com" } },
         },
       ]);
     }

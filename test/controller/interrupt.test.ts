@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after } from "node:test";
+import { fullDepthOnly } from "../support/depth.js";
 import { rootTest } from "../support/root-test.js";
 import { doneWith, killAt, startUntil } from "./kill.js";
 import { openWorkshop, type Workshop } from "./lanes.js";
@@ -10,7 +11,7 @@ import { WAYS } from "./ways.js";
 let opened: Promise<Workshop> | undefined;
 after(async () => (await opened)?.stage.lab.stop());
 
-/** Made by the first test, as it takes root. */
+/** Called by the first test, because it needs root. */
 async function workshop() {
   const way = WAYS.find(({ name }) => name === "across accounts");
   assert.ok(way !== undefined);
@@ -20,7 +21,7 @@ async function workshop() {
   return { stage, before, start: () => startBackup(stage, worker) };
 }
 
-rootTest("cleanup leaves alone what has stopped too short a time ago", async () => {
+rootTest("cleanup leaves alone what has stopped too short a time ago", fullDepthOnly, async () => {
   const { stage, before, start } = await workshop();
   const job = await killAt(stage, doneWith("create-volumes"), start);
   const { stdout } = await startAfterwards(stage, "cleanup").result;
@@ -40,19 +41,23 @@ rootTest("a job that is cancelled after its controller died is undone by resume"
   assert.deepEqual(await stage.lab.control.resources(), before);
 });
 
-rootTest("a terminal that is closed under a backup does not keep it from removing everything", async () => {
-  const { stage, before, start } = await workshop();
-  const run = await startUntil(stage, doneWith("create-volumes"), start);
-  // As a terminal that is gone: nobody reads any more, and the kernel and the shell both tell.
-  run.process.stderr?.destroy();
-  run.process.stdout?.destroy();
-  run.process.kill("SIGHUP");
-  run.process.kill("SIGHUP");
-  await stage.lab.control.clearFaults();
-  const [code] = await once(run.process, "exit");
-  assert.equal(code, 130);
-  assert.deepEqual(await stage.lab.control.resources(), before);
-});
+rootTest(
+  "a terminal that is closed under a backup does not keep it from removing everything",
+  fullDepthOnly,
+  async () => {
+    const { stage, before, start } = await workshop();
+    const run = await startUntil(stage, doneWith("create-volumes"), start);
+    // As when a terminal closes: its output has no reader, and both the kernel and the shell send SIGHUP.
+    run.process.stderr?.destroy();
+    run.process.stdout?.destroy();
+    run.process.kill("SIGHUP");
+    run.process.kill("SIGHUP");
+    await stage.lab.control.clearFaults();
+    const [code] = await once(run.process, "exit");
+    assert.equal(code, 130);
+    assert.deepEqual(await stage.lab.control.resources(), before);
+  },
+);
 
 rootTest("Ctrl-C in a backup removes everything, and exits with 130", async () => {
   const { stage, before, start } = await workshop();

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { DisableKeyCommand, GenerateMacCommand, VerifyMacCommand } from "@aws-sdk/client-kms";
 import { type Lab, launchWorker, makeRepository, REPOSITORY, startLab } from "../lab/lab.js";
-import { createJobKey, createKey } from "../lab/lab-keys.js";
+import { createJobKey, createKey, createReplyKey } from "../lab/lab-keys.js";
 import { launchSource } from "../lab/source-instance.js";
 import { controller, startController } from "../support/controller.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { SeededRandom } from "../support/random.js";
 import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
@@ -15,44 +16,54 @@ interface Stage {
   /** Options of a backup through a worker whose image has the job key. */
   backup: string[];
   key: string;
+  replyKey: string;
 }
 
 let opened: Promise<Stage> | undefined;
 
-/** Made by the first test, as it takes root. */
+/** Called by the first test, because it needs root. */
 function stage(): Promise<Stage> {
   opened ??= open(lab);
   return opened;
 }
 
-/** The key is the controller's account's, and the worker in another one. */
+/** The key belongs to the controller's account; the worker is in another one. */
 async function open({ control, source, worker, folder }: Lab): Promise<Stage> {
   await control.change({ latencyMs: 50 });
   const instance = await launchSource(source, folder, "none", SeededRandom.fresh());
   await makeRepository(lab);
   const key = await createJobKey(worker, [source.accountId]);
-  await control.change({ jobKey: key });
+  const replyKey = await createReplyKey(worker, [source.accountId]);
+  await control.change({ jobKey: key, replyKey });
   const place = ["--source-profile", "source", "--worker-account", "source"];
   const who = ["--instance", instance.instanceId, "--worker", await launchWorker(lab, source)];
-  return { key, backup: ["--repo", REPOSITORY, ...who, ...place] };
+  return { key, replyKey, backup: ["--repo", REPOSITORY, ...who, ...place] };
 }
 
 rootTest(
   "a backup that is signed is done by a worker of another account, which could not sign it",
   async () => {
-    const { backup, key } = await stage();
+    const { backup, key, replyKey } = await stage();
     await lab.control.clearRequests();
-    // The check gets its answer, the signature of the job at the second try.
+    // The check gets its answer; the signature of the job needs a second attempt.
     await lab.control.addFault({ action: "GenerateMac", effect: "throttle", after: 1, times: 1 });
-    const { code, stdout, stderr } = await controller(["backup", ...backup, "--job-key", key], env);
+    const { code, stdout, stderr } = await controller(
+      ["backup", ...backup, "--job-key", key, "--reply-key", replyKey],
+      env,
+    );
     assert.equal(code, 0, stdout + stderr);
+    assert.doesNotMatch(stderr, /are not signed/);
     assert.deepEqual(await lab.control.metFaults(), [1]);
     await lab.control.clearFaults();
     const calls = (await lab.control.requests()).filter(({ action }) => /Mac$/.test(action));
     const verified = calls.filter(({ principal }) => principal?.includes("assumed-role/blockferry-agent"));
     assert.deepEqual(
       verified.map(({ action, account }) => [action, account]),
-      [["VerifyMac", lab.source.accountId]],
+      [
+        ["GenerateMac", lab.source.accountId],
+        ["VerifyMac", lab.source.accountId],
+      ],
+      "no call for each heartbeat",
     );
     const request = { KeyId: key, Message: Buffer.from("mine"), MacAlgorithm: "HMAC_SHA_256" } as const;
     const denied = { name: "AccessDeniedException" };
@@ -65,6 +76,7 @@ rootTest(
 
 rootTest(
   "one that is not signed, or with another key, ends with what the worker has against it",
+  fullDepthOnly,
   async () => {
     const { backup } = await stage();
     const unsigned = failure(1, await controller(["backup", ...backup, "--json"], env));
@@ -73,12 +85,15 @@ rootTest(
     const foreign = failure(1, await controller(["backup", ...backup, "--json", "--job-key", other], env));
     assert.equal(foreign.code, "JobSignatureInvalid");
     assert.ok(foreign.message.includes(other), foreign.message);
-    const status = await controller(["status", foreign.object ?? "", "--repo", REPOSITORY, "--json"], env);
+    const status = await controller(
+      ["status", foreign.object ?? "", "--repo", REPOSITORY, "--json", "--job-key", other],
+      env,
+    );
     assert.equal(JSON.parse(status.stdout).outcome.error.code, "JobSignatureInvalid");
   },
 );
 
-rootTest("a job that another process takes up is signed as it was to be", async () => {
+rootTest("a job that another process takes up is signed as it was to be", fullDepthOnly, async () => {
   const { backup, key } = await stage();
   const run = startController(["backup", ...backup, "--job-key", key], env, (stderr) => {
     if (stderr.includes("done: Making encrypted volumes")) run.process.kill("SIGKILL");
@@ -86,7 +101,8 @@ rootTest("a job that another process takes up is signed as it was to be", async 
   const { stderr, signal } = await run.result;
   assert.equal(signal, "SIGKILL", stderr);
   const job = /job (job-\S+),/.exec(stderr)?.[1] ?? "";
-  const resumed = await controller(["resume", job, "--repo", REPOSITORY, "--json"], env);
+  const resume = ["resume", job, "--repo", REPOSITORY, "--source-profile", "source", "--json"];
+  const resumed = await controller([...resume, "--job-key", key], env);
   assert.equal(resumed.code, 0, resumed.stdout + resumed.stderr);
 });
 

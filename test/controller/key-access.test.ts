@@ -6,7 +6,9 @@ import { CreateGrantCommand, PutKeyPolicyCommand } from "@aws-sdk/client-kms";
 import type { Policy } from "../../controller/iam-policy/policy-document.js";
 import { populate, REPOSITORY, startLab } from "../lab/lab.js";
 import { REGION } from "../lab/lab-environment.js";
+import { createJobKey } from "../lab/lab-keys.js";
 import { controller } from "../support/controller.js";
+import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
 
 const lab = await startLab();
@@ -16,7 +18,7 @@ const BACKUP = [
   ...["--repo", REPOSITORY, "--source-profile", "source", "--worker", workerId],
   ...["--instance", customerKey.instanceId],
 ];
-/** Leaves it to the account's own policies who may use its key. */
+/** Leaves the use of the key to the policies of its account. */
 const OWN = {
   ...{ Effect: "Allow", Action: "kms:*", Resource: "*" },
   Principal: { AWS: `arn:aws:iam::${lab.source.accountId}:root` },
@@ -68,6 +70,23 @@ rootTest("what `iam-policy --for key-policy` prints puts it right", async () => 
   assert.deepEqual(await check(), { ok: true, problems: [], notes: [] });
 });
 
+rootTest("policies name the tombstone key of the command line alone, and none that signs jobs", async () => {
+  const key = await createJobKey(lab.worker);
+  const print = (env: Record<string, string>, ...options: string[]) =>
+    controller(["iam-policy", "--for", "maintenance", ...BACKUP, ...options, "--json"], {
+      ...lab.env,
+      ...env,
+    });
+  const { stdout } = await print({}, "--tombstone-key", key);
+  const keysOf = ({ Statement }: Policy) =>
+    Statement.filter(({ Action }) => Action.includes("kms:GenerateMac")).flatMap(({ Resource }) => Resource);
+  assert.deepEqual(keysOf(JSON.parse(stdout)), [key], stdout);
+  const byVariable = await print({ BLOCKFERRY_TOMBSTONE_KEY: key });
+  assert.deepEqual(keysOf(JSON.parse(byVariable.stdout)), [], byVariable.stdout);
+  const error = failure(2, await print({}, "--tombstone-key", key, "--job-key", key));
+  assert.match(error.message, /whoever forgets points could sign these/);
+});
+
 rootTest("a policy that may not be read is a note, and no problem", async () => {
   const error = { code: "AccessDeniedException", message: "Not for you", status: 400 };
   await lab.control.addFault({ action: "GetKeyPolicy", account: lab.source.accountId, error });
@@ -100,8 +119,11 @@ describe("a worker's role with a path", () => {
       lab.env,
     );
     const { Statement } = JSON.parse(stdout) as Policy;
-    return { stderr, principals: Statement.map(({ Principal }) => Principal?.AWS) };
+    return { stderr, principals: Statement.map(({ Principal }) => Principal) };
   };
+
+  /** The principal, in each of the three statements. */
+  const named = (AWS: string) => [{ AWS }, { AWS }, { AWS }];
 
   before(async () => {
     role = await roleWithPath("/backups/nightly/");
@@ -109,11 +131,11 @@ describe("a worker's role with a path", () => {
 
   rootTest("is named with it in a key's policy, by --worker-role or by IAM", async () => {
     await lab.control.clearRequests();
-    assert.deepEqual((await printed("--worker-role", role)).principals, [role, role]);
+    assert.deepEqual((await printed("--worker-role", role)).principals, named(role));
     const calls = (await lab.control.requests()).map(({ action }) => action);
     assert.ok(!calls.includes("GetRole"));
     assert.deepEqual(await printed("--worker-aws-profile", "with-path"), {
-      ...{ stderr: "", principals: [role, role] },
+      ...{ stderr: "", principals: named(role) },
     });
   });
 
@@ -122,7 +144,7 @@ describe("a worker's role with a path", () => {
     await lab.control.addFault({ action: "GetRole", error });
     const { stderr, principals } = await printed("--worker-aws-profile", "with-path");
     const bare = role.replace("backups/nightly/", "");
-    assert.deepEqual(principals, [bare, bare]);
+    assert.deepEqual(principals, named(bare));
     assert.match(stderr, /note: .*iam:GetRole.*--worker-role/);
   });
 
@@ -151,7 +173,7 @@ async function roleWithPath(Path: string): Promise<string> {
   return role;
 }
 
-/** Grants a principal all that EBS needs the key for. */
+/** Grants a principal all uses of the key that EBS needs. */
 async function grantAll(GranteePrincipal: string): Promise<void> {
   await lab.source.kms.send(
     new CreateGrantCommand({

@@ -10,18 +10,18 @@ import { STEP_FAULTS } from "./step-faults.js";
 const POLL_MS = 20;
 const TIMEOUT_MS = 120_000;
 
-/** The moment when the journal has it that a step is done. */
+/** The moment when the journal records that a step is done. */
 export function doneWith(step: string): LabFault {
   const body = `"name":"${step}","state":"done"`;
   return { action: "PutObject", naming: "/journal.json", since: { action: "PutObject", body } };
 }
 
-/** The moment when AWS has made what a step makes, and the controller does not know yet. */
+/** The moment after AWS has made a step's resource. The controller does not know it yet. */
 export function amid(place: Place): LabFault {
   return during(place, faultsOf(place).makes);
 }
 
-/** The moment when AWS has removed what a step has made. Undefined for a step that makes nothing in AWS. */
+/** The moment after AWS has removed a step's resource. Undefined for a step without AWS resources. */
 export function amidUndoing(place: Place): LabFault | undefined {
   const { removes } = faultsOf(place);
   return removes && whenUndone(place, removes);
@@ -34,7 +34,8 @@ function faultsOf({ step }: Place) {
 }
 
 /**
- * Kills (-9) a controller at a call that was served and whose answer it has not got: whatever it does next, it does not do.
+ * Kills (SIGKILL) a controller that waits for the answer to a served call. No later code of the controller
+ * runs.
  * @returns its job
  */
 export async function killAt(
@@ -50,7 +51,10 @@ export async function killAt(
   return /job (job-\S+),/.exec(stderr)?.[1] ?? "";
 }
 
-/** Starts a controller and returns when it waits for the answer to a call; it goes on when the lab's faults are cleared. */
+/**
+ * Starts a controller, and returns when it waits for the answer to a call. It continues when the lab's faults
+ * are cleared.
+ */
 export async function startUntil(
   { lab: { control } }: Pick<Stage, "lab">,
   moment: LabFault,

@@ -1,23 +1,26 @@
 import { after, describe } from "node:test";
 import { newWorker, openStage, type Stage } from "./stage.js";
-import { WAYS, type Way } from "./ways.js";
+import { TRIED_WAYS, type Way } from "./ways.js";
 
-/** Ways that are tried at once: other files of tests keep the machine busy besides. */
+/** Ways that are tested in parallel, next to other test files. */
 const LANES = 2;
 
-/** A stage with a worker; undefined for ways that launch one. */
+/** A stage with a worker; the worker is undefined for ways that launch one. */
 export interface Workshop {
   stage: Stage;
   worker: string | undefined;
 }
 
-/** Tests each way in a lab of its own, several at a time; `workshop` opens it with the first test, as that takes root. */
+/**
+ * Tests each way in its own lab, several in parallel. `workshop` opens the lab in the first test, because it
+ * needs root.
+ */
 export function describeWays(
   name: string,
   defineTests: (way: Way, workshop: () => Promise<Workshop>) => void,
 ): void {
   describe(name, { concurrency: LANES }, () => {
-    for (const way of WAYS) {
+    for (const way of TRIED_WAYS) {
       describe(way.name, { concurrency: 1 }, () => {
         let opened: Promise<Workshop> | undefined;
         defineTests(way, () => {

@@ -1,11 +1,14 @@
 import type { Plan, RestorePlan } from "../../controller/plan.js";
+import { Signing } from "../../controller/signing.js";
+import { newConfig, type RepositoryConfig } from "../../repository/config.js";
+import { expectationOf } from "../../repository/expectation.js";
 
 export const SOURCE_KEY = "arn:aws:kms:us-east-1:111111111111:key/11111111-1111-4111-8111-111111111111";
 export const WORKER_KEY = "arn:aws:kms:us-east-1:222222222222:key/22222222-2222-4222-8222-222222222222";
 
 const NO_ACCESS = { profile: null, roleArn: null, externalId: null, region: null };
 
-/** A plan across accounts with one volume, as the preflight makes them. */
+/** Returns a plan across accounts with one volume, as the preflight makes it. */
 export function planOf(changes: Partial<Plan> = {}, request: Partial<Plan["request"]> = {}): Plan {
   const source = party("111111111111", "source");
   const worker = party("222222222222", "worker");
@@ -37,7 +40,7 @@ export function planOf(changes: Partial<Plan> = {}, request: Partial<Plan["reque
   };
 }
 
-/** Of a restore to volumes, by a worker in the same account. */
+/** Returns the plan of a restore to volumes, by a worker in the same account. */
 export function restorePlanOf(jobId: string): RestorePlan {
   const worker = party("222222222222", "worker");
   const { request } = planOf();
@@ -54,6 +57,14 @@ export function restorePlanOf(jobId: string): RestorePlan {
     },
   };
 }
+
+/** Returns the signing of a controller without keys. @param config of its repository */
+export function unsignedIn(config: RepositoryConfig): Signing {
+  return new Signing(expectationOf(config));
+}
+
+/** The same, for the repository of the plans. */
+export const UNSIGNED = unsignedIn(newConfig(planOf().repositoryId));
 
 function party(accountId: string, role: string): Plan["source"] {
   const principalArn = `arn:aws:iam::${accountId}:role/blockferry-${role}`;

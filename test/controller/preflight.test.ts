@@ -35,6 +35,22 @@ rootTest("a backup that would work is told with its route, steps, permissions an
   assert.equal(found.estimatedCost.usdPerHour, 0.000361);
 });
 
+rootTest("a volume that EC2 does not show yet is waited for, and never taken for an empty one", async () => {
+  const { control } = lab;
+  const find = () =>
+    controller(["check", ...ACCESS, ...instance(customerKey), "--worker", workerId, "--json"], {
+      ...lab.env,
+      BLOCKFERRY_VISIBLE_TIMEOUT_MS: "1500",
+    });
+  await control.addFault({ action: "DescribeVolumes", effect: "list-one" });
+  const { ok, temporary } = JSON.parse((await find()).stdout);
+  assert.deepEqual([ok, temporary.length], [true, 2]);
+  await control.addFault({ action: "DescribeVolumes", effect: "list-nothing", times: 1000 });
+  const { problems } = JSON.parse((await find()).stdout);
+  await control.clearFaults();
+  assert.equal(problems[0].code, "WaitTimedOut");
+});
+
 rootTest("aws/ebs volumes across accounts are refused one by one, with the two ways out", async () => {
   const { ok, problems } = await check(...instance(defaultKey), "--worker", workerId);
   assert.equal(ok, false);
@@ -118,7 +134,7 @@ rootTest("a worker that does not exist is refused", async () => {
 });
 
 rootTest("a worker is taken that has just room enough, and refused with one volume more on it", async () => {
-  // 28 slots, less one for a network interface and 24 for instance store: 3, and its root takes one.
+  // 28 slots, minus one for a network interface and 24 for instance stores: 3, one of which its root takes.
   const { InstanceId = "" } = await launch(lab.worker, {
     ...{ ImageId: "ami-0123456789abcdef1", InstanceType: "d3en.12xlarge" },
   });
@@ -131,7 +147,7 @@ rootTest("a worker is taken that has just room enough, and refused with one volu
     [["WorkerNotUsable", InstanceId]],
   );
   assert.match(problems[0].message, /2 volumes are to be attached, .* has room for 1 more/);
-  // As EC2 has it:
+  // EC2 has the same limit:
   await attach(lab.worker, await createVolume(lab.worker, { Size: 1 }), InstanceId, "/dev/sdg");
   const third = await createVolume(lab.worker, { Size: 1 });
   await assert.rejects(attach(lab.worker, third, InstanceId, "/dev/sdh"), {

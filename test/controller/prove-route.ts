@@ -17,8 +17,9 @@ import { waitUntil } from "../support/wait-until.js";
 const BACKUP_TIMEOUT_MS = 120_000;
 
 /**
- * Backs an instance up while its disks are written to, and proves that every volume restores as it was when the snapshots were
- * taken, and that nothing is left. @returns the recovery point
+ * Backs up an instance during writes to its disks. Asserts that every volume restores to its state at the
+ * snapshots, and that no resources are left.
+ * @returns the recovery point
  */
 export async function proveRoute(
   lab: Lab,
@@ -31,7 +32,7 @@ export async function proveRoute(
   return point;
 }
 
-/** The same, whatever is left. */
+/** Asserts the same, except that resources may be left. */
 export async function proveRestore(
   lab: Lab,
   instance: SourceInstance,
@@ -54,7 +55,7 @@ export function startBackup({ instanceId }: SourceInstance, options: string[]) {
   return startController(["backup", "--repo", REPOSITORY, "--instance", instanceId, "--json", ...options]);
 }
 
-/** What is written after the snapshots must not be in the backup. */
+/** Writes after the snapshots; these writes must not be in the backup. */
 async function writeAfterSnapshot(
   lab: Lab,
   instance: SourceInstance,
@@ -70,7 +71,7 @@ async function writeAfterSnapshot(
   for (const { disk } of instance.volumes) await overwriteAtRandom(disk, 1024 * 1024, 256 * 1024, random);
 }
 
-/** Parameters of the calls of an action that were no dry runs. */
+/** Returns the parameters of the calls of an action, without dry runs. */
 export async function callsOf(lab: Lab, action: string): Promise<Record<string, unknown>[]> {
   const requests = await lab.control.requests();
   return requests
@@ -100,7 +101,7 @@ async function assertRestores(
   await Promise.all(targets.map((target) => rm(target)));
 }
 
-/** Loop devices may have other numbers when their volumes are attached again. */
+/** Loop devices may have other numbers after their volumes are attached again. */
 export function withoutProcesses({ agents, loopDevices, ...resources }: LabResources) {
   return { ...resources, agents: Object.keys(agents), loopDevices: Object.keys(loopDevices) };
 }

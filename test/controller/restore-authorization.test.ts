@@ -4,23 +4,31 @@ import { type Lab, launchWorker } from "../lab/lab.js";
 import { createJobKey, createKey } from "../lab/lab-keys.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
 import { controller } from "../support/controller.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { rootTest } from "../support/root-test.js";
 import { AuthorizedRun } from "./authorized-run.js";
 import { type RestoreStage, restoreStage } from "./restore-stage.js";
 
 const role = (account: string, name: string) => `arn:aws:iam::${account}:role/${name}`;
 
-/** For each: the printed policies allow every call of the run; those without EC2's own use of keys have no action too much. */
+/**
+ * In each test, the printed policies allow every call of the run. Policies without EC2's own use of keys have
+ * no superfluous action.
+ */
 
-rootTest("policies for restoring volumes in one account are enough, and none of it too much", async () => {
-  const stage = await restoreStage();
-  const key = await createKey(stage.lab.source);
-  const run = await prove(stage, [...near(stage), "--volume-key", key]);
-  await failOnce(stage, run);
-  await run.assertExact(["controller", "source"]);
-});
+rootTest(
+  "policies for restoring volumes in one account are enough, and none of it too much",
+  fullDepthOnly,
+  async () => {
+    const stage = await restoreStage();
+    const key = await createKey(stage.lab.source);
+    const run = await prove(stage, [...near(stage), "--volume-key", key]);
+    await failOnce(stage, run);
+    await run.assertExact(["controller", "source"]);
+  },
+);
 
-rootTest("policies for restoring a snapshot across accounts are", async () => {
+rootTest("policies for restoring a snapshot across accounts are", fullDepthOnly, async () => {
   const stage = await restoreStage();
   const { lab } = stage;
   const jobKey = await createJobKey(lab.worker);
@@ -34,7 +42,7 @@ rootTest("policies for restoring a snapshot across accounts are", async () => {
   await run.assertExact(["controller", "source", "worker"]);
 });
 
-rootTest("policies for restoring an instance across accounts are enough", async () => {
+rootTest("policies for restoring an instance across accounts are enough", fullDepthOnly, async () => {
   const stage = await restoreStage();
   const { source } = stage.lab;
   const InstanceProfileName = "shops";
@@ -62,7 +70,7 @@ function across({ lab, worker, workerKey }: RestoreStage): string[] {
   ];
 }
 
-/** Everything that a restore has made is removed then. */
+/** Lets a restore fail once, which removes all its resources. */
 async function failOnce({ lab }: RestoreStage, run: AuthorizedRun): Promise<void> {
   const error = { code: "InvalidParameterValue", message: "Not today", status: 400 };
   await lab.control.addFault({ action: "CreateTags", error });
@@ -73,7 +81,10 @@ function envOf(lab: Lab): Record<string, string> {
   return { ...lab.env, BLOCKFERRY_POLL_MS: "50", BLOCKFERRY_VISIBLE_TIMEOUT_MS: "200" };
 }
 
-/** @param shared keys of the worker's account that the other account's role needs */
+/**
+ * Runs a restore with the printed policies.
+ * @param shared keys of the worker's account that the other account's role needs
+ */
 async function prove(
   { lab, point }: RestoreStage,
   options: string[],

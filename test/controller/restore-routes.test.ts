@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describeInstance } from "../lab/instances.js";
 import { describeSnapshot, describeVolume } from "../lab/waits.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { rootTest } from "../support/root-test.js";
 import { runTool } from "../support/run-tool.js";
 import {
@@ -46,7 +47,7 @@ rootTest(
   },
 );
 
-rootTest("a restore of one volume to a snapshot leaves the snapshot alone", async () => {
+rootTest("a restore of one volume to a snapshot leaves the snapshot alone", fullDepthOnly, async () => {
   const { lab, instance, point, sourceWorker } = await restoreStage();
   const before = await besides();
   const snapshots = await toSnapshots(...WITHIN, "--worker", sourceWorker);
@@ -61,23 +62,36 @@ rootTest("a restore of one volume to a snapshot leaves the snapshot alone", asyn
   assert.deepEqual(await besides([snapshotId]), before);
 });
 
-rootTest("a restore from a worker of another account makes volumes in the one that is named", async () => {
-  const stage = await restoreStage();
-  const { lab, worker, workerKey } = stage;
-  const before = await besides();
-  const args = ["restore", "--point", stage.point, ...ACROSS, "--worker", worker, "--volume-key", workerKey];
-  const { volumes } = JSON.parse(await succeed(start(...args, "--zone", "us-east-1b"))) as Restored;
-  assert.equal(volumes.length, 2);
-  await assertRestored(stage, volumes);
-  for (const { volumeId } of volumes) {
-    const { AvailabilityZone, KmsKeyId } = (await describeVolume(lab.source, volumeId)) ?? {};
-    assert.equal(AvailabilityZone, "us-east-1b");
-    assert.match(KmsKeyId ?? "", /:111111111111:key\//);
-  }
-  assert.deepEqual(await besides(volumes.map(({ volumeId }) => volumeId)), before);
-});
+rootTest(
+  "a restore from a worker of another account makes volumes in the one that is named",
+  fullDepthOnly,
+  async () => {
+    const stage = await restoreStage();
+    const { lab, worker, workerKey } = stage;
+    const before = await besides();
+    const args = [
+      "restore",
+      "--point",
+      stage.point,
+      ...ACROSS,
+      "--worker",
+      worker,
+      "--volume-key",
+      workerKey,
+    ];
+    const { volumes } = JSON.parse(await succeed(start(...args, "--zone", "us-east-1b"))) as Restored;
+    assert.equal(volumes.length, 2);
+    await assertRestored(stage, volumes);
+    for (const { volumeId } of volumes) {
+      const { AvailabilityZone, KmsKeyId } = (await describeVolume(lab.source, volumeId)) ?? {};
+      assert.equal(AvailabilityZone, "us-east-1b");
+      assert.match(KmsKeyId ?? "", /:111111111111:key\//);
+    }
+    assert.deepEqual(await besides(volumes.map(({ volumeId }) => volumeId)), before);
+  },
+);
 
-rootTest("a restore to a snapshot of another account copies it there", async () => {
+rootTest("a restore to a snapshot of another account copies it there", fullDepthOnly, async () => {
   const { lab, instance, worker, workerKey } = await restoreStage();
   const before = await besides();
   const snapshots = await toSnapshots(...ACROSS, "--worker", worker, "--volume-key", workerKey);
@@ -89,7 +103,7 @@ rootTest("a restore to a snapshot of another account copies it there", async () 
   assert.deepEqual(await besides([snapshotId]), before);
 });
 
-rootTest("a restore to an instance starts one like it from the restored volumes", async () => {
+rootTest("a restore to an instance starts one like it from the restored volumes", fullDepthOnly, async () => {
   const { lab, instance, sourceWorker } = await restoreStage();
   const { source } = lab;
   const image = await registerWorkerImage(source);
@@ -127,36 +141,44 @@ rootTest("a restore to an instance starts one like it from the restored volumes"
   assert.deepEqual(await besides([instanceId, ...volumes.map(({ volumeId }) => volumeId)]), before);
 });
 
-rootTest("a restore to an instance that cannot start leaves neither it nor volumes", async () => {
-  const { lab, sourceWorker } = await restoreStage();
-  const { source, control } = lab;
-  const before = await besides();
-  const args = ["restore", "--point", "latest", ...WITHIN, "--worker", sourceWorker, "--to", "instance"];
-  const own = ["--ami", await registerWorkerImage(source), "--subnet", await defaultSubnet(source)];
-  const error = { code: "InsufficientInstanceCapacity", message: "No capacity", status: 500 };
-  await control.addFault({ action: "StartInstances", error });
-  const { code, stdout } = await start(...args, ...own).result;
-  assert.equal(code, 1);
-  assert.match(stdout, /AwsOutOfCapacity/);
-  assert.deepEqual(await besides(), before);
-});
+rootTest(
+  "a restore to an instance that cannot start leaves neither it nor volumes",
+  fullDepthOnly,
+  async () => {
+    const { lab, sourceWorker } = await restoreStage();
+    const { source, control } = lab;
+    const before = await besides();
+    const args = ["restore", "--point", "latest", ...WITHIN, "--worker", sourceWorker, "--to", "instance"];
+    const own = ["--ami", await registerWorkerImage(source), "--subnet", await defaultSubnet(source)];
+    const error = { code: "InsufficientInstanceCapacity", message: "No capacity", status: 500 };
+    await control.addFault({ action: "StartInstances", error });
+    const { code, stdout } = await start(...args, ...own).result;
+    assert.equal(code, 1);
+    assert.match(stdout, /AwsOutOfCapacity/);
+    assert.deepEqual(await besides(), before);
+  },
+);
 
-rootTest("restored volumes are attached to an instance under names that it does not use", async () => {
-  const { lab, instance, sourceWorker } = await restoreStage();
-  const before = await besides();
-  const args = ["restore", "--point", "latest", "--volume", "sdf", ...WITHIN, "--worker", sourceWorker];
-  const { volumes } = JSON.parse(
-    await succeed(start(...args, "--attach-to", instance.instanceId)),
-  ) as Restored;
-  const [{ volumeId, device } = { volumeId: "", device: null }] = volumes;
-  assert.equal(device, "/dev/sdg");
-  const [attachment] = (await describeVolume(lab.source, volumeId))?.Attachments ?? [];
-  assert.deepEqual(
-    [attachment?.InstanceId, attachment?.State, attachment?.Device],
-    [instance.instanceId, "attached", "/dev/sdg"],
-  );
-  assert.deepEqual(await besides([volumeId]), before);
-});
+rootTest(
+  "restored volumes are attached to an instance under names that it does not use",
+  fullDepthOnly,
+  async () => {
+    const { lab, instance, sourceWorker } = await restoreStage();
+    const before = await besides();
+    const args = ["restore", "--point", "latest", "--volume", "sdf", ...WITHIN, "--worker", sourceWorker];
+    const { volumes } = JSON.parse(
+      await succeed(start(...args, "--attach-to", instance.instanceId)),
+    ) as Restored;
+    const [{ volumeId, device } = { volumeId: "", device: null }] = volumes;
+    assert.equal(device, "/dev/sdg");
+    const [attachment] = (await describeVolume(lab.source, volumeId))?.Attachments ?? [];
+    assert.deepEqual(
+      [attachment?.InstanceId, attachment?.State, attachment?.Device],
+      [instance.instanceId, "attached", "/dev/sdg"],
+    );
+    assert.deepEqual(await besides([volumeId]), before);
+  },
+);
 
 /** Restores the data volume. */
 async function toSnapshots(...args: string[]): Promise<{ name: string; snapshotId: string }[]> {
@@ -181,7 +203,7 @@ rootTest(
         ["--volume sdz", "Its volumes are root, sdf", "--volume-key ARN"],
       ],
       [["--source-region", "eu-west-1", "--worker-region", "us-east-1"], ["copy-snapshot"]],
-      // The image and subnet of the lab's instance are made up.
+      // The image and subnet of the lab's instance do not exist.
       [
         ["--to", "instance"],
         ["ami-0123456789abcdef0", "--ami"],
@@ -201,16 +223,20 @@ rootTest(
   },
 );
 
-rootTest("a check of a restore says what it would make and need, and makes nothing", async () => {
-  const { point, sourceWorker } = await restoreStage();
-  const before = await besides();
-  const args = ["restore", "--point", "latest", ...WITHIN, "--worker", sourceWorker, "--check"];
-  const report = JSON.parse(await succeed(start(...args, "--volume", "sdf")));
-  assert.deepEqual([report.ok, report.problems, report.point], [true, [], point]);
-  assert.deepEqual(
-    report.steps.map(({ name }: { name: string }) => name),
-    ["create-blank-volumes", "attach-volumes", "run-job", "detach-volumes", "deliver"],
-  );
-  assert.ok(report.permissions.source.includes("ec2:DeleteTags"));
-  assert.deepEqual(await besides(), before);
-});
+rootTest(
+  "a check of a restore says what it would make and need, and makes nothing",
+  fullDepthOnly,
+  async () => {
+    const { point, sourceWorker } = await restoreStage();
+    const before = await besides();
+    const args = ["restore", "--point", "latest", ...WITHIN, "--worker", sourceWorker, "--check"];
+    const report = JSON.parse(await succeed(start(...args, "--volume", "sdf")));
+    assert.deepEqual([report.ok, report.problems, report.point], [true, [], point]);
+    assert.deepEqual(
+      report.steps.map(({ name }: { name: string }) => name),
+      ["create-blank-volumes", "attach-volumes", "run-job", "detach-volumes", "deliver"],
+    );
+    assert.ok(report.permissions.source.includes("ec2:DeleteTags"));
+    assert.deepEqual(await besides(), before);
+  },
+);

@@ -40,7 +40,7 @@ export interface Restored {
 let opened: Promise<RestoreStage> | undefined;
 const lab = await startLab();
 
-/** Made by the first test, as it takes root. */
+/** Called by the first test, because it needs root. */
 export function restoreStage(): Promise<RestoreStage> {
   opened ??= open();
   return opened;
@@ -68,17 +68,24 @@ async function open(): Promise<RestoreStage> {
 
 /** Starts the controller in the lab. */
 export function start(...args: string[]): RunningProgram {
-  return startController([...args, "--repo", REPOSITORY, "--json"], { ...lab.env, ...QUICK });
+  return startWith({}, ...args);
 }
 
-/** @returns what it printed */
+export function startWith(env: NodeJS.ProcessEnv, ...args: string[]): RunningProgram {
+  return startController([...args, "--repo", REPOSITORY, "--json"], { ...lab.env, ...QUICK, ...env });
+}
+
+/** Waits for success. @returns the output */
 export async function succeed({ result }: RunningProgram): Promise<string> {
   const { code, stdout, stderr } = await result;
   assert.equal(code, 0, stdout + stderr);
   return stdout;
 }
 
-/** Every volume holds, byte for byte, what the instance's volume of its name does; and it looks as that one did. */
+/**
+ * Asserts that each restored volume equals the instance's volume of its name. Compares content and
+ * properties.
+ */
 export async function assertRestored(
   { instance }: RestoreStage,
   volumes: Restored["volumes"],
@@ -103,7 +110,10 @@ export function originalOf({ volumes }: SourceInstance, name: string): SourceIns
   return found;
 }
 
-/** @param id of a volume that is not attached, or of a snapshot */
+/**
+ * Asserts that a volume or snapshot has the content of a disk.
+ * @param id of a volume that is not attached, or of a snapshot
+ */
 export async function assertSameContent(id: string, disk: string): Promise<void> {
   await assertSameSparse(join(lab.folder, "disks", `${id}.img`), disk);
 }
@@ -115,7 +125,7 @@ function looks(volume: Volume | undefined) {
   return { Size, VolumeType, Iops, Throughput, tags };
 }
 
-/** All that there is but what was restored, without what changes by itself. */
+/** Returns all resources except the restored ones, without properties that change by themselves. */
 export async function besides(ids: string[] = []): Promise<Omit<LabResources, "agents" | "loopDevices">> {
   const { agents: _, loopDevices: __, ...rest } = await lab.control.resources();
   const others = <T extends { id: string }>(all: T[]) => all.filter(({ id }) => !ids.includes(id));

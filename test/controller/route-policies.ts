@@ -6,7 +6,7 @@ import { isAllowed } from "../lab/iam/simulate.js";
 import { REPOSITORY } from "../lab/lab.js";
 import { controller } from "../support/controller.js";
 
-/** Whose identity each policy is for, as it ends an ARN or begins the name of a session. */
+/** The holder of each policy: the end of a user ARN, or an assumed role without its session name. */
 const HOLDERS = {
   controller: "user/worker",
   source: "assumed-role/blockferry-source",
@@ -16,17 +16,17 @@ const HOLDERS = {
 
 export type Holder = keyof typeof HOLDERS;
 
-/** Policies of keys, roles and the bucket, by the ARN that they are for or its beginning. */
+/** Policies of keys, roles and the bucket, by the start of their ARN. */
 export type ResourcePolicies = Record<string, object>;
 
-/** What is printed for a backup or restore, attached to who needs it. */
+/** The printed policies of a backup or restore, by the identity that needs them. */
 export class RoutePolicies {
   private constructor(
     private readonly byHolder: Record<Holder, Policy>,
     readonly keyStatements: Statement[],
   ) {}
 
-  /** @param options of the command */
+  /** Prints the policies. @param options of the command */
   static async print(
     command: "backup" | "restore",
     options: string[],
@@ -55,7 +55,7 @@ export class RoutePolicies {
     return this.byHolder[holder];
   }
 
-  /** The calls that these policies, and those of keys, roles and the bucket, do not allow. */
+  /** Returns the calls that these policies, and the policies of keys, roles and the bucket, do not allow. */
   async denied(requests: IamRequest[], resources: ResourcePolicies): Promise<IamRequest[]> {
     const answers = await Promise.all(
       requests.map((request) =>
@@ -65,7 +65,7 @@ export class RoutePolicies {
     return requests.filter((_, index) => !answers[index]);
   }
 
-  /** Actions without which all the calls would still be allowed. */
+  /** Returns the actions without which all calls would still be allowed. */
   async superfluous(
     holders: Holder[],
     requests: IamRequest[],
@@ -95,7 +95,7 @@ function holderOf({ principal }: IamRequest): Holder {
   return found[0] as Holder;
 }
 
-/** One policy that allows what several do; what is needed has one statement for each resource. */
+/** Merges policies into one. Its needed permissions have one statement for each resource. */
 function merged(policies: Policy[]): Policy {
   const all = policies.flatMap(({ Statement }) => Statement);
   const statements = new Map<string, Statement>();
@@ -111,7 +111,7 @@ function merged(policies: Policy[]): Policy {
   return { Version: "2012-10-17", Statement: [...statements.values(), ...optional] };
 }
 
-/** The policy without one action of one statement, for each that it may not leave out. */
+/** Returns, for each needed action, the policy without this action in its statement. */
 function reductions(policy: Policy) {
   const needed = policy.Statement.filter(({ Sid }) => Sid === undefined);
   return needed.flatMap((statement) =>

@@ -6,11 +6,13 @@ import { DeleteObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import type { BackupFigures } from "../../report/backup-figures.js";
 import { figuresOf } from "../../report/page.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
+import type { Reliance } from "../../repository/jobs/job-result.js";
 import { sealJson } from "../../repository/sealed-json.js";
 import { launchWorker, type Population, populate, REPOSITORY, startLab } from "../lab/lab.js";
 import { createKey } from "../lab/lab-keys.js";
 import { defaultSubnet, registerWorkerImage } from "../lab/worker-image.js";
 import { controller } from "../support/controller.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { someFigures } from "../support/figures.js";
 import { rootTest } from "../support/root-test.js";
 import { callsOf, proveRestore, proveRoute, startBackup, withoutProcesses } from "./prove-route.js";
@@ -23,20 +25,20 @@ Object.assign(process.env, lab.env, { BLOCKFERRY_POLL_MS: "100" });
 let population: Promise<Population> | undefined;
 let remoteWorker: Promise<string> | undefined;
 
-/** Made by the first test, as it takes root. */
+/** Called by the first test, because it needs root. */
 function populated(): Promise<Population> {
   population ??= populate(lab);
   return population;
 }
 
-/** The same, with a worker in another Region of the worker's account. */
+/** Makes the same, with a worker in another Region of the worker's account. */
 async function populatedElsewhere() {
   const made = await populated();
   remoteWorker ??= launchWorker(lab, lab.worker.in(ELSEWHERE));
   return { ...made, remoteWorker: await remoteWorker };
 }
 
-rootTest("a backup in the instance's account needs no sharing", async () => {
+rootTest("a backup in the instance's account needs no sharing", fullDepthOnly, async () => {
   const { defaultKey, sourceWorkerId } = await populated();
   await proveRoute(lab, defaultKey, [
     ...["--source-profile", "source", "--worker-account", "source"],
@@ -45,8 +47,15 @@ rootTest("a backup in the instance's account needs no sharing", async () => {
   assert.deepEqual(await callsOf(lab, "ModifySnapshotAttribute"), []);
 });
 
+interface BackupResult {
+  point: string;
+  job: string;
+  reliance: Reliance;
+}
+
 rootTest(
   "a backup with --report leaves a page of what the agent did, and resume one where it was missed",
+  fullDepthOnly,
   async () => {
     const { defaultKey, sourceWorkerId } = await populated();
     const [page, again, none] = ["page", "again", "none"].map((name) => join(lab.folder, `${name}.html`));
@@ -56,7 +65,8 @@ rootTest(
       ...["--worker", sourceWorkerId, "--report", page],
     ]).result;
     assert.equal(code, 0, stdout + stderr);
-    const { point, job } = JSON.parse(stdout) as { point: string; job: string };
+    const { point, job, reliance } = JSON.parse(stdout) as BackupResult;
+    assert.equal(typeof reliance.unreadBytes, "number");
     const figures = figuresOf(await readFile(page, "utf8")) as BackupFigures;
     assert.deepEqual([figures.point, figures.machine], [point, defaultKey.instanceId]);
     assert.equal(figures.volumes.length, defaultKey.volumes.length);
@@ -64,10 +74,13 @@ rootTest(
     assert.equal((await stat(page)).mode & 0o777, 0o600);
 
     const resume = async (path: string) => {
-      const args = ["resume", job, "--repo", REPOSITORY, "--json", "--report", path];
-      const resumed = await controller(args);
+      const args = ["resume", job, "--repo", REPOSITORY, "--source-profile", "source", "--json"];
+      const resumed = await controller([...args, "--report", path]);
       assert.equal(resumed.code, 0, resumed.stderr);
-      assert.equal(JSON.parse(resumed.stdout).point, point);
+      assert.deepEqual(
+        [JSON.parse(resumed.stdout).point, JSON.parse(resumed.stdout).reliance],
+        [point, reliance],
+      );
       return resumed.stderr;
     };
     assert.equal(await resume(again), "");
@@ -100,7 +113,7 @@ rootTest("a backup across accounts shares what a customer's key encrypts", async
   );
 });
 
-rootTest("a backup across accounts by roles", async () => {
+rootTest("a backup across accounts by roles", fullDepthOnly, async () => {
   const { customerKey, workerId } = await populated();
   const role = (account: string, name: string) => `arn:aws:iam::${account}:role/${name}`;
   await proveRoute(lab, customerKey, [
@@ -110,23 +123,27 @@ rootTest("a backup across accounts by roles", async () => {
   ]);
 });
 
-rootTest("a backup of volumes with aws/ebs goes over a bridge key", async () => {
+rootTest("a backup of volumes with aws/ebs goes over a bridge key", fullDepthOnly, async () => {
   const { defaultKey, bridgeKey, workerId } = await populated();
   await proveRoute(lab, defaultKey, [...ACROSS, "--worker", workerId, "--bridge-key", bridgeKey]);
 });
 
-rootTest("a backup of volumes with aws/ebs is refused without one, and makes nothing", async () => {
-  const { defaultKey, workerId } = await populated();
-  const existing = await lab.control.resources();
-  const { code, stdout } = await startBackup(defaultKey, [...ACROSS, "--worker", workerId]).result;
-  assert.equal(code, 1);
-  for (const { volumeId } of defaultKey.volumes) assert.match(stdout, new RegExp(volumeId));
-  assert.match(stdout, /--worker-account source/);
-  assert.match(stdout, /--bridge-key/);
-  assert.deepEqual(await lab.control.resources(), existing);
-});
+rootTest(
+  "a backup of volumes with aws/ebs is refused without one, and makes nothing",
+  fullDepthOnly,
+  async () => {
+    const { defaultKey, workerId } = await populated();
+    const existing = await lab.control.resources();
+    const { code, stdout } = await startBackup(defaultKey, [...ACROSS, "--worker", workerId]).result;
+    assert.equal(code, 1);
+    for (const { volumeId } of defaultKey.volumes) assert.match(stdout, new RegExp(volumeId));
+    assert.match(stdout, /--worker-account source/);
+    assert.match(stdout, /--bridge-key/);
+    assert.deepEqual(await lab.control.resources(), existing);
+  },
+);
 
-rootTest("a backup of unencrypted volumes reads encrypted ones", async () => {
+rootTest("a backup of unencrypted volumes reads encrypted ones", fullDepthOnly, async () => {
   const { unencrypted, workerId } = await populated();
   await lab.control.clearRequests();
   await proveRoute(lab, unencrypted, [...ACROSS, "--worker", workerId]);
@@ -137,6 +154,7 @@ rootTest("a backup of unencrypted volumes reads encrypted ones", async () => {
 
 rootTest(
   "a backup across accounts and Regions copies the snapshots under a key of the worker's",
+  fullDepthOnly,
   async () => {
     const { customerKey, remoteWorker } = await populatedElsewhere();
     const bridgeKey = await createKey(lab.source.in(ELSEWHERE), [lab.worker.accountId]);
@@ -146,32 +164,40 @@ rootTest(
   },
 );
 
-rootTest("a backup across accounts and Regions without a bridge key copies what is shared", async () => {
-  const { customerKey, remoteWorker } = await populatedElsewhere();
-  await proveRoute(lab, customerKey, [
-    ...ACROSS,
-    ...["--worker", remoteWorker, "--worker-region", ELSEWHERE],
-  ]);
-  assert.ok((await callsOf(lab, "ModifySnapshotAttribute")).length > 0);
-  assert.equal((await callsOf(lab, "CopySnapshot")).length, customerKey.volumes.length);
-});
+rootTest(
+  "a backup across accounts and Regions without a bridge key copies what is shared",
+  fullDepthOnly,
+  async () => {
+    const { customerKey, remoteWorker } = await populatedElsewhere();
+    await proveRoute(lab, customerKey, [
+      ...ACROSS,
+      ...["--worker", remoteWorker, "--worker-region", ELSEWHERE],
+    ]);
+    assert.ok((await callsOf(lab, "ModifySnapshotAttribute")).length > 0);
+    assert.equal((await callsOf(lab, "CopySnapshot")).length, customerKey.volumes.length);
+  },
+);
 
-rootTest("a backup to another Region of one account copies the snapshots, and shares nothing", async () => {
-  const { defaultKey } = await populated();
-  const worker = await launchWorker(lab, lab.source.in(ELSEWHERE));
-  await proveRoute(lab, defaultKey, [
-    ...["--source-profile", "source", "--worker-account", "source"],
-    ...["--worker", worker, "--worker-region", ELSEWHERE],
-  ]);
-  assert.deepEqual(await callsOf(lab, "ModifySnapshotAttribute"), []);
-  assert.equal((await callsOf(lab, "CopySnapshot")).length, defaultKey.volumes.length);
-});
+rootTest(
+  "a backup to another Region of one account copies the snapshots, and shares nothing",
+  fullDepthOnly,
+  async () => {
+    const { defaultKey } = await populated();
+    const worker = await launchWorker(lab, lab.source.in(ELSEWHERE));
+    await proveRoute(lab, defaultKey, [
+      ...["--source-profile", "source", "--worker-account", "source"],
+      ...["--worker", worker, "--worker-region", ELSEWHERE],
+    ]);
+    assert.deepEqual(await callsOf(lab, "ModifySnapshotAttribute"), []);
+    assert.equal((await callsOf(lab, "CopySnapshot")).length, defaultKey.volumes.length);
+  },
+);
 
 for (const [what, excluded] of [
   ["the root volume, by its id", 0],
   ["a data volume", 1],
 ] as const) {
-  rootTest(`a backup without ${what} has the others alone`, async () => {
+  rootTest(`a backup without ${what} has the others alone`, fullDepthOnly, async () => {
     const { customerKey, workerId } = await populated();
     const volumes = customerKey.volumes.filter((_, number) => number !== excluded);
     const id = customerKey.volumes[excluded]?.volumeId ?? "";
@@ -181,7 +207,7 @@ for (const [what, excluded] of [
   });
 }
 
-rootTest("a backup by a worker launched for it leaves no worker behind", async () => {
+rootTest("a backup by a worker launched for it leaves no worker behind", fullDepthOnly, async () => {
   const { customerKey } = await populated();
   const image = await registerWorkerImage(lab.worker);
   await proveRoute(lab, customerKey, [
@@ -196,6 +222,7 @@ rootTest("a backup by a worker launched for it leaves no worker behind", async (
 
 rootTest(
   "a backup makes its volumes and its worker as it is told, and keeps the snapshots if asked to",
+  fullDepthOnly,
   async () => {
     const { defaultKey } = await populated();
     const existing = withoutProcesses(await lab.control.resources());

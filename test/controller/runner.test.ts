@@ -12,15 +12,14 @@ import type { Step } from "../../controller/steps/step.js";
 import { timing } from "../../controller/timing.js";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { requestCancel } from "../../repository/jobs/cancel.js";
-import { UNSIGNED } from "../../repository/jobs/job-signature.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
 import { tempFolder } from "../support/temp-folder.js";
 import { waitUntil } from "../support/wait-until.js";
-import { planOf } from "./plans.js";
+import { planOf, UNSIGNED } from "./plans.js";
 
 const NAMES = ["first", "second", "third"];
 
-/** Steps that make files instead of resources, and a journal in a real repository folder. */
+/** Makes steps that write files instead of resources, and a journal in a real repository folder. */
 async function workshop() {
   const folder = await tempFolder();
   const world = join(folder, "world");
@@ -31,14 +30,14 @@ async function workshop() {
   const steps = NAMES.map((name) => fileStep(name, world, log));
   const party = { limitedTo: () => party } as unknown as Party;
   const base = {
-    ...{ plan, storage, source: party, worker: party, signer: UNSIGNED },
+    ...{ plan, storage, source: party, worker: party, signing: UNSIGNED },
     timing: timing({ BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "60", BLOCKFERRY_POLL_MS: "5" }),
   };
-  const journal = await Journal.create(storage, plan, NAMES);
+  const journal = await Journal.create(storage, plan, NAMES, UNSIGNED);
   const interrupt = new AbortController();
   const run: Run = { steps, journal, base, display: NO_DISPLAY, signal: interrupt.signal };
   const record = async () => {
-    const found = await readJournal(storage, plan.jobId);
+    const found = await readJournal(storage, plan.jobId, UNSIGNED);
     assert.ok(found !== undefined);
     return found;
   };
@@ -122,7 +121,10 @@ describe("the runner", () => {
       Object.assign(first ?? {}, { state: "done" });
       Object.assign(second ?? {}, { state: "running" });
     });
-    await runSteps({ ...run, journal: await Journal.takeOver(run.base.storage, run.base.plan.jobId, 1000) });
+    await runSteps({
+      ...run,
+      journal: await Journal.takeOver(run.base.storage, run.base.plan.jobId, 1000, UNSIGNED),
+    });
     assert.deepEqual(log, [...MADE.slice(1), ...UNDONE]);
   });
 
@@ -221,7 +223,7 @@ describe("the runner", () => {
       const { run, log, world, storage, plan, step, record } = await workshop();
       const original = step(1)[part] as () => Promise<object>;
       step(1)[part] = async () => {
-        await Journal.takeOver(storage, plan.jobId, 1000);
+        await Journal.takeOver(storage, plan.jobId, 1000, UNSIGNED);
         await waitUntil("the new journal to be seen", () => run.journal.lost.aborted);
         return original() as never;
       };
@@ -235,7 +237,7 @@ describe("the runner", () => {
       assert.notEqual((await record()).state, "finished");
 
       step(1)[part] = original as never;
-      const journal = await Journal.takeOver(storage, plan.jobId, 1000);
+      const journal = await Journal.takeOver(storage, plan.jobId, 1000, UNSIGNED);
       assert.equal(await runSteps({ ...run, journal }), "20261124T120000Z-00000001");
       assert.deepEqual(await readdir(world), []);
     });

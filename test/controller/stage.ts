@@ -18,12 +18,12 @@ import type { Way } from "./ways.js";
 const LATENCY_MS = 50;
 const QUICK = { BLOCKFERRY_POLL_MS: "50", BLOCKFERRY_VISIBLE_TIMEOUT_MS: "200" };
 
-/** A lab of its own for one way, with all that its backups need but the worker. */
+/** A lab for one way, with everything that its backups need except the worker. */
 export interface Stage {
   way: Way;
   lab: Lab;
   instance: SourceInstance;
-  /** ARNs. The volumes' key and the bridge key are undefined where there is none that could be disabled. */
+  /** ARNs. The source key and the bridge key are undefined if the way has none that can be disabled. */
   keys: { volume: string; source: string | undefined; bridge: string | undefined };
   /** The account and Region of the worker. */
   workerParty: Party;
@@ -62,12 +62,12 @@ async function launchOptions(party: Party): Promise<string[]> {
   ];
 }
 
-/** A worker with the agent, for ways that launch none. @returns its id */
+/** Starts a worker with the agent, for ways that do not launch one. @returns its id */
 export async function newWorker({ way, lab, workerParty }: Stage): Promise<string | undefined> {
   return way.worker.kind === "existing" ? launchWorker(lab, workerParty) : undefined;
 }
 
-/** Ends a worker as its owner does; one that is gone already is no error. */
+/** Terminates a worker as its owner does. A worker that is already gone is not an error. */
 export async function endWorker({ workerParty, lab }: Stage, worker: string | undefined): Promise<void> {
   if (worker === undefined) return;
   await workerParty.ec2.send(new TerminateInstancesCommand({ InstanceIds: [worker] }));
@@ -80,7 +80,7 @@ export async function endWorker({ workerParty, lab }: Stage, worker: string | un
   });
 }
 
-/** Starts the way's backup. @param worker undefined for one that is launched */
+/** Starts the way's backup. @param worker undefined if the backup launches it */
 export function startBackup(
   stage: Stage,
   worker: string | undefined,
@@ -96,12 +96,14 @@ export function startBackup(
   return startController(args, { ...lab.env, ...QUICK, ...env });
 }
 
-/** Goes on with a job, or cleans up: as `resume JOB` or `cleanup`. */
-export function startAfterwards({ lab }: Stage, ...args: string[]): RunningProgram {
-  return startController([...args, "--repo", REPOSITORY, "--json"], { ...lab.env, ...QUICK });
+/** Continues a job or cleans up: runs `resume JOB` or `cleanup`. */
+export function startAfterwards({ lab, way }: Stage, ...args: string[]): RunningProgram {
+  const profiles = way.access.filter((_, index) => /-profile$/.test(way.access[index - (index % 2)] ?? ""));
+  const access = ["resume", "cleanup"].includes(args[0] ?? "") ? profiles : [];
+  return startController([...args, ...access, "--repo", REPOSITORY, "--json"], { ...lab.env, ...QUICK });
 }
 
-/** The journal as the repository has it: that of the controller who took the job over last. */
+/** Returns the journal in the repository: the one of the last controller that took over the job. */
 export async function journalOf(stage: Stage, job: string): Promise<JournalRecord> {
   const { hostname, pathname } = new URL(REPOSITORY);
   const command = new ListObjectsV2Command({
@@ -112,7 +114,7 @@ export async function journalOf(stage: Stage, job: string): Promise<JournalRecor
   return JSON.parse(await objectOf(stage, journalKey(job, KeyCount))).body as JournalRecord;
 }
 
-/** Whether a recovery point is recorded. */
+/** Returns whether a recovery point is recorded. */
 export async function hasPoint(stage: Stage, point: string): Promise<boolean> {
   return (await objectOf(stage, `points/${point}.json`)).includes(point);
 }
@@ -124,7 +126,7 @@ async function objectOf({ lab }: Stage, key: string): Promise<string> {
   return (await Body?.transformToString()) ?? "";
 }
 
-/** Makes keys usable again that a fault has disabled. */
+/** Enables keys again that a fault has disabled. */
 export async function enableKeys({ lab, keys, workerParty }: Stage): Promise<void> {
   const { source } = lab;
   const region = workerParty.region;

@@ -16,23 +16,26 @@ import {
   whenUndone,
 } from "./fault-kinds.js";
 import type { Stage } from "./stage.js";
-import { firstWayWith, type Way } from "./ways.js";
+import { type Way, waysWith } from "./ways.js";
 
 interface StepFaults {
-  /** The call that makes what the step makes, and the one that removes it: moments to be killed at. */
+  /** The calls that make and remove the step's resource: moments for a kill. */
   makes: LabFault;
   removes?: LabFault;
-  /** EC2's calls on the way forward, the one that makes something first; each with the limit that can refuse it. */
+  /**
+   * EC2's calls of the step, starting with the one that makes a resource, each with the limit that can refuse
+   * it.
+   */
   making: Record<string, string | null>;
-  /** EC2's calls that only undoing takes. */
+  /** EC2's calls that only undoing needs. */
   undoing: string[];
   others: FaultCase[];
 }
 
-/** What has nothing to do with the way is tried on one of them. */
+/** For faults that do not depend on the way: they are tried on one. */
 const onOneWay = ({ name }: Way) => name === "across accounts";
 
-/** What can go wrong in each step. */
+/** The possible faults of each step. */
 export const STEP_FAULTS: Record<string, StepFaults> = {
   "create-snapshots": {
     makes: { action: "CreateSnapshots" },
@@ -199,19 +202,30 @@ const JOURNAL_REFUSED: FaultCase = {
   on: onOneWay,
 };
 
-/** Everything that can go wrong in a step of a way; what does not depend on the way, once for each route. */
+/**
+ * Returns the faults to try in a step on a way. Each fault is tried once; the ways on which it can happen
+ * take turns.
+ */
 export function casesOf(step: string, way: Way): FaultCase[] {
+  const ways = waysWith(step);
+  const isFirstOfRoute = (one: Way) => ways.find(({ route }) => route === one.route) === one;
+  return allCases(step).filter(({ on = isFirstOfRoute }, turn) => {
+    const possible = ways.filter(on);
+    return possible[turn % possible.length] === way;
+  });
+}
+
+/** Returns all possible faults of a step. */
+export function allCases(step: string): FaultCase[] {
   const { making, undoing, others } = STEP_FAULTS[step] as StepFaults;
   const calls = Object.keys(making);
-  const cases = [
+  return [
     passing(calls, undoing),
     ...calls.map((call, index) => (index === 0 ? denied(call) : { ...denied(call), on: onOneWay })),
     ...Object.entries(making).flatMap(([action, limit]) => (limit === null ? [] : [limited(action, limit)])),
     ...others,
     JOURNAL_REFUSED,
   ];
-  const isFirst = firstWayWith(step, way.route) === way;
-  return cases.filter(({ on }) => on?.(way) ?? isFirst);
 }
 
 function copyFaults(copyKey: (stage: Stage) => string): FaultCase[] {

@@ -8,15 +8,14 @@ import { runInstances } from "../../controller/steps/launch-worker.js";
 import { runJob } from "../../controller/steps/run-job.js";
 import { timing } from "../../controller/timing.js";
 import type { Job } from "../../repository/jobs/job.js";
-import { UNSIGNED } from "../../repository/jobs/job-signature.js";
 import { LocalDirectory } from "../../repository/storage/local-directory.js";
 import { readJob } from "../support/jobs.js";
 import { tempFolder } from "../support/temp-folder.js";
-import { planOf } from "./plans.js";
+import { planOf, UNSIGNED } from "./plans.js";
 
 const KMS_KEY = "arn:aws:kms:us-east-1:111111111111:key/11111111-1111-4111-8111-111111111111";
 
-/** What yargs makes of a command line with these options. */
+/** Returns the arguments that yargs parses from a command line with these options. */
 function argumentsWith(options: Partial<RequestArguments>): RequestArguments {
   const minimum = {
     ...{ repo: "s3://backups/fleet", instance: "i-0a1b2c3d4e5f60718", workerAccount: "worker" },
@@ -32,7 +31,7 @@ function argumentsWith(options: Partial<RequestArguments>): RequestArguments {
   return { ...minimum, ...options } as unknown as RequestArguments;
 }
 
-/** The job that the agent is given for a request. */
+/** Returns the job that the agent gets for a request. */
 async function jobOf(request: BackupRequest): Promise<Job> {
   const plan = planOf({}, request);
   const storage = new LocalDirectory(await tempFolder());
@@ -44,7 +43,7 @@ async function jobOf(request: BackupRequest): Promise<Job> {
   };
   await runJob.make({
     ...{ plan, made, storage, source: party, worker: party, timing: timing() },
-    ...{ signer: UNSIGNED, delivered: new Set<string>() },
+    ...{ signing: UNSIGNED, delivered: new Set<string>() },
     ...{ signal: new AbortController().signal, visibleBy: 0, progress: () => undefined },
   });
   return readJob(storage, plan.jobId);
@@ -75,6 +74,18 @@ test("how the repository is to be written reaches the agent in its job, and not 
   assert.deepEqual(job.options.lock, { mode: "compliance", until: "2999-01-01T23:59:59.000Z" });
   const userData = Buffer.from(runInstances(plan).input.UserData ?? "", "base64").toString();
   assert.deepEqual(JSON.parse(userData), { blockferry: { repo: "s3://backups/fleet", region: "us-east-1" } });
+});
+
+test("a launched worker is told that http is allowed only where its controller allows it", () => {
+  const endpointUrl = "http://192.0.2.1:9000";
+  for (const allowInsecureHttp of [undefined, true]) {
+    const plan = planOf({}, parseRequest(argumentsWith({ endpointUrl, allowInsecureHttp })));
+    const userData = Buffer.from(runInstances(plan).input.UserData ?? "", "base64").toString();
+    const told = allowInsecureHttp === undefined ? {} : { allowInsecureHttp };
+    assert.deepEqual(JSON.parse(userData), {
+      blockferry: { repo: "s3://backups/fleet", endpointUrl, ...told },
+    });
+  }
 });
 
 test("threads reach the agent as they were given: a number, auto, or nothing", async () => {

@@ -9,6 +9,7 @@ import { REPOSITORY } from "../lab/lab.js";
 import type { LabFault, LabResources } from "../lab/lab-control.js";
 import { createVolume, snapshotInstance } from "../lab/volume-steps.js";
 import { volumeReaches } from "../lab/waits.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
 import { during } from "./fault-kinds.js";
@@ -16,21 +17,21 @@ import { amid, doneWith, killAt } from "./kill.js";
 import { journalOf, openStage, type Stage, startAfterwards, startBackup } from "./stage.js";
 import type { Way } from "./ways.js";
 
-/** Every step that makes something in EC2. */
+/** A way with every step that makes a resource in EC2. */
 const WAY: Way = {
   ...{ name: "with all steps", route: "cross-account-region", volumes: "customer" },
   ...{ worker: { account: "worker", region: "eu-west-1", kind: "launched" }, bridge: "none" },
   access: ["--source-profile", "source", "--worker-aws-profile", "worker"],
 };
 const INVISIBLE_MS = 500;
-/** Longer than something is invisible, by what a busy machine takes. */
+/** Longer than ids are invisible, by the delay of a busy machine. */
 const WINDOW = { BLOCKFERRY_VISIBLE_TIMEOUT_MS: "2000" };
 const UNAUTHORIZED = { code: "UnauthorizedOperation", message: "You are not authorized.", status: 403 };
 
 let opened: Promise<Stage> | undefined;
 after(async () => (await opened)?.lab.stop());
 
-/** Opened by the first test, as it takes root. */
+/** Returns the stage and its current resources. The first test opens the stage, because it needs root. */
 async function stageAsItWas() {
   opened ??= openStage(WAY);
   const stage = await opened;
@@ -50,8 +51,9 @@ const HALF_MADE: Record<string, LabFault[]> = {
   "create-volumes": [{ action: "CreateVolume", after: 1, error: UNAUTHORIZED }],
 };
 
-for (const [step, faults] of Object.entries(HALF_MADE)) {
-  rootTest(`what ${step} has made and EC2 does not show yet is removed when it fails`, async () => {
+for (const [index, [step, faults]] of Object.entries(HALF_MADE).entries()) {
+  const options = index === 0 ? {} : fullDepthOnly;
+  rootTest(`what ${step} has made and EC2 does not show yet is removed when it fails`, options, async () => {
     const { stage, before } = await stageAsItWas();
     const { control } = stage.lab;
     for (const fault of faults) await control.addFault(during({ step, next: undefined }, fault));
@@ -86,7 +88,7 @@ rootTest("a backup gets over what EC2 does not show for a moment, or shows and t
   assert.deepEqual(await control.resources(), before);
 });
 
-rootTest("resume takes snapshots anew when EC2 shows not all that were taken", async () => {
+rootTest("resume takes snapshots anew when EC2 shows not all that were taken", fullDepthOnly, async () => {
   const { stage, before } = await stageAsItWas();
   const { control } = stage.lab;
   const job = await killAt(stage, amid({ step: "create-snapshots", next: undefined }), () =>
@@ -105,7 +107,7 @@ rootTest("resume takes snapshots anew when EC2 shows not all that were taken", a
   assert.deepEqual(await control.resources(), before);
 });
 
-rootTest("what a journal names is left alone without the tag of the job", async () => {
+rootTest("what a journal names is left alone without the tag of the job", fullDepthOnly, async () => {
   const { stage, before } = await stageAsItWas();
   const { control } = stage.lab;
   const { workerParty } = stage;

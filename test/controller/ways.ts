@@ -2,9 +2,10 @@ import type { Plan } from "../../controller/plan.js";
 import type { KeyKind, Route } from "../../controller/route.js";
 import { stepsOf } from "../../controller/workflow.js";
 import { REGION } from "../lab/lab-environment.js";
+import { byDepth } from "../support/depth.js";
 import { planOf } from "./plans.js";
 
-/** A situation that backups are tried in: whose worker it is, where, and how the volumes are encrypted. */
+/** A situation of a backup: the account and Region of the worker, and the encryption of the volumes. */
 export interface Way {
   name: string;
   route: Route;
@@ -12,7 +13,7 @@ export interface Way {
   worker: { account: "source" | "worker"; region: string; kind: "existing" | "launched" };
   /** Whether `--bridge-key` is given. */
   bridge: "given" | "none";
-  /** How the command line says whose the worker is. */
+  /** Options that give access to the accounts. */
   access: readonly string[];
 }
 
@@ -23,7 +24,7 @@ const OTHER_REGION = "eu-west-1";
 const NEAR = { account: "source", region: REGION, kind: "existing" } as const;
 const FAR = { account: "worker", region: REGION, kind: "existing" } as const;
 
-/** Every route, and what else a backup can be like. */
+/** Every route, and other kinds of backup. */
 export const WAYS: readonly Way[] = [
   {
     ...{ name: "in one account", route: "same-account", volumes: "customer" },
@@ -63,16 +64,21 @@ export const WAYS: readonly Way[] = [
   },
 ];
 
-/** The steps that the workflow has for a way. */
+/** The ways that the tests try. */
+export const TRIED_WAYS: readonly Way[] = byDepth({
+  quick: WAYS.filter(({ name }) => name === "across accounts"),
+  full: WAYS,
+});
+
+/** Returns the steps of the workflow for a way. */
 export function stepsOfWay(way: Way) {
   const plan = planOfWay(way);
   return stepsOf(plan).map((step) => ({ name: step.name, uses: step.uses(plan) }));
 }
 
-/** The first way that has a step; of a route's ways, if one is given. */
-export function firstWayWith(step: string, route?: Route): Way | undefined {
-  const ways = WAYS.filter((way) => route === undefined || way.route === route);
-  return ways.find((way) => stepsOfWay(way).some(({ name }) => name === step));
+/** Returns the tried ways that have a step. */
+export function waysWith(step: string): Way[] {
+  return TRIED_WAYS.filter((way) => stepsOfWay(way).some(({ name }) => name === step));
 }
 
 function planOfWay({ route, volumes, worker }: Way): Plan {

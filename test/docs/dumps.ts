@@ -4,14 +4,14 @@ import { readFile } from "node:fs/promises";
 /** The text of docs/format.md. */
 export const format = await readFile(new URL("../../../docs/format.md", import.meta.url), "utf8");
 
-/** The text of the fenced block with this language tag. */
+/** Returns the text of the fenced block with this language tag. */
 export function block(tag: string): string {
   const text = new RegExp(`\`\`\`${tag}\n([^\`]*)\n\`\`\``).exec(format)?.[1];
   assert(text !== undefined, `docs/format.md has a block ${tag}`);
   return text;
 }
 
-/** The bytes of a hex dump whose lines begin with their offset. */
+/** Returns the bytes of a hex dump whose lines start with their offset. */
 export function dumped(tag: string): Buffer {
   return Buffer.concat(
     block(tag)

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { createDecipheriv, createHash, createHmac, createSecretKey, hkdfSync } from "node:crypto";
+import { createDecipheriv, createHash, createHmac, createSecretKey, hkdfSync, scryptSync } from "node:crypto";
 import { test } from "node:test";
 import { AesGcmCipher } from "../../repository/encryption/aes-gcm-cipher.js";
 import { decryptObject, encryptObject } from "../../repository/encryption/encrypted-object.js";
 import { keyCheck } from "../../repository/encryption/repository-key.js";
-import { dumped, format } from "./dumps.js";
+import { decodeIndexSegment } from "../../repository/index-segment.js";
+import { block, dumped, format } from "./dumps.js";
 
 const REPOSITORY = "01234567-89ab-4cde-8f01-23456789abcd";
 const DATA_KEY = Buffer.from(Array.from({ length: 32 }, (_, number) => number));
@@ -16,7 +17,7 @@ const key = { repository: REPOSITORY, dataKey: createSecretKey(DATA_KEY) };
 const uuid = Buffer.from(REPOSITORY.replaceAll("-", ""), "hex");
 const pack = dumped("encrypted-pack");
 
-/** As docs/format.md says, without the code of the repository. */
+/** Derives a key as docs/format.md says, without the code of the repository. */
 function derived(info: string, salt: Uint8Array = uuid): Buffer {
   return Buffer.from(hkdfSync("sha256", DATA_KEY, salt, info, 32));
 }
@@ -77,4 +78,35 @@ test("the pieces of the encrypted pack are written in the very bytes of docs/for
     assert.deepEqual(buffer, pack.subarray(start, end));
   }
   assert.ok(format.includes(keyCheck(key)));
+});
+
+test("the encrypted index segment in docs/format.md opens as the page says, and lists the pack", () => {
+  const segment = dumped("encrypted-index-segment");
+  const name = `index/${createHash("sha256").update(segment).digest("hex")}`;
+  assert.ok(format.includes(`\`${name}\``));
+  const salt = Buffer.concat([uuid, segment.subarray(16, 48)]);
+  const context = Buffer.concat([segment.subarray(0, 48), Buffer.from("index")]);
+  const body = opened(segment.subarray(48), derived("blockferry object", salt), Buffer.alloc(12), context);
+  assert.equal(body.toString("hex", 32, 48), PACK_ID);
+  assert.equal(body.readUInt32LE(48), pack.length);
+  const footer = dumped("decrypted-footer");
+  assert.deepEqual(
+    [body.subarray(112, 164), body.subarray(56, 108)],
+    [footer.subarray(0, 52), footer.subarray(52)],
+  );
+  const { packs } = decodeIndexSegment(segment, name, new AesGcmCipher(key));
+  assert.deepEqual(packs, [{ id: PACK_ID, sizeBytes: pack.length }]);
+});
+
+test("the key record in docs/format.md opens with its passphrase as the page says", () => {
+  const { body } = JSON.parse(block("key-record"));
+  const { salt, N, r, p } = body.from;
+  const stretched = { N, r, p, maxmem: 2 ** 28 };
+  const wrapping = scryptSync("correct horse battery staple", Buffer.from(salt, "base64"), 32, stretched);
+  assert.ok(format.includes(wrapping.toString("hex")));
+  const context = Buffer.from(`blockferry wrapped key ${REPOSITORY} ${body.id}`);
+  assert.deepEqual(
+    opened(Buffer.from(body.wrapped, "base64"), wrapping, Buffer.alloc(12), context),
+    DATA_KEY,
+  );
 });

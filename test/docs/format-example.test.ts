@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { z } from "zod";
 import { decodeChunk, encodeChunk } from "../../repository/chunk-codec.js";
-import { CHUNK_BYTES, chunkId } from "../../repository/chunk-id.js";
+import { CHUNK_BYTES, chunkId, ZERO_CHUNK_ID } from "../../repository/chunk-id.js";
 import { CHUNK_RECORD_BYTES, ENCODING, writeChunkRecord } from "../../repository/chunk-record.js";
 import { NO_CIPHER } from "../../repository/encryption/no-cipher.js";
 import { decodeIndexSegment, encodeIndexSegment } from "../../repository/index-segment.js";
@@ -17,11 +20,22 @@ import {
   packHeader,
   packTrailer,
 } from "../../repository/pack-format.js";
-import { sealJson, unsealJson } from "../../repository/sealed-json.js";
+import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { openRepository } from "../../repository/repository.js";
+import { sealJson, sealOf, unsealJson } from "../../repository/sealed-json.js";
+import { signatureBy } from "../../repository/signature.js";
+import { LocalDirectory } from "../../repository/storage/local-directory.js";
+import { listTombstones, tombstoneKey, tombstoneMessage } from "../../repository/tombstone.js";
+import { localMacKey } from "../support/job-keys.js";
+import { tempFolder } from "../support/temp-folder.js";
 import { block, dumped, format } from "./dumps.js";
 
 const PACK_ID = "00112233445566778899aabbccddeeff";
 const CHUNKS = [Buffer.from("Hello, block device!\n"), Buffer.alloc(64, "a")];
+
+function bodyOf(tag: string): unknown {
+  return JSON.parse(block(tag)).body;
+}
 
 function trailerOf(pack: Buffer): Buffer {
   return pack.subarray(pack.length - PACK_TRAILER_BYTES);
@@ -86,4 +100,55 @@ test("the sealed JSON in docs/format.md opens, and is written in the very bytes 
   const body = unsealJson(sealed, z.strictObject({ hello: z.string() }), "example");
   assert.deepEqual(body, { hello: "world" });
   assert.deepEqual(sealJson(body), sealed);
+});
+
+test("the block map, config and point in docs/format.md are read as the page says, and written in its very bytes", async () => {
+  const node = dumped("block-map");
+  const hello = CHUNKS[0] as Buffer;
+  assert.deepEqual(node, Buffer.concat([ZERO_CHUNK_ID, ZERO_CHUNK_ID, chunkId(hello)]));
+  const folder = await tempFolder();
+  for (const [name, tag] of [
+    ["config.json", "config"],
+    ["points/20261123T112150Z-3f9a1c2b.json", "point"],
+  ] as const) {
+    await mkdir(join(folder, dirname(name)), { recursive: true });
+    await writeFile(join(folder, name), `${block(tag)}\n`);
+  }
+  const { config, storage } = await openRepository(folder);
+  assert.deepEqual(config, bodyOf("config"));
+  assert.equal(sealJson(bodyOf("config")).toString(), `${block("config")}\n`);
+  const { points, damaged } = await listPoints(storage);
+  assert.deepEqual(damaged, []);
+  const [point] = points;
+  assert.deepEqual(point, bodyOf("point"));
+  assert.equal(sealJson(bodyOf("point")).toString(), `${block("point")}\n`);
+  assert.equal(point?.volumes[0]?.root, chunkId(node).toString("hex"));
+  assert.equal(point?.volumes[0]?.sizeBytes, 2 * CHUNK_BYTES + hello.length);
+});
+
+test("the tombstone in docs/format.md is read as the page says, and signed and written in its very bytes", async () => {
+  const folder = await tempFolder();
+  await mkdir(join(folder, "forgotten"));
+  const { id, repository } = bodyOf("point") as RecoveryPoint;
+  await writeFile(join(folder, tombstoneKey(id)), `${block("tombstone")}\n`);
+  const { tombstones, unchecked } = await listTombstones(new LocalDirectory(folder));
+  const tombstone = tombstones.get(id);
+  assert.deepEqual([tombstone, unchecked], [bodyOf("tombstone"), 1]);
+  assert.equal(tombstone?.sha256, sealOf(Buffer.from(block("point"))));
+  assert.equal(sealJson(tombstone).toString(), `${block("tombstone")}\n`);
+  const { signature, ...signed } = tombstone ?? {};
+  const message = tombstoneMessage({ repository, point: id }, JSON.stringify(signed));
+  assert.equal(message.toString(), `${block("tombstone-message")}\n`);
+  assert.deepEqual(signature, await signatureBy(localMacKey("one"), message));
+});
+
+test("reserved bytes that are not zero are refused, in a pack's trailer as in an index segment", () => {
+  const pack = Buffer.from(dumped("pack"));
+  const trailer = trailerOf(pack);
+  trailer[47] = 1;
+  assert.throws(() => locateFooter(PACK_ID, trailer, pack.length, PLAIN_LAYOUT), { code: "PackCorrupt" });
+  const segment = Buffer.from(dumped("index-segment"));
+  segment[25] = 1;
+  const key = `index/${createHash("sha256").update(segment).digest("hex")}`;
+  assert.throws(() => decodeIndexSegment(segment, key, NO_CIPHER), { code: "RepositoryUnsupported" });
 });

@@ -5,21 +5,40 @@ import { test } from "node:test";
 const DOCS = new URL("../../../docs/", import.meta.url);
 const page = await readFile(new URL("security.md", DOCS), "utf8");
 
-/** Rows of the table of threats, by cells. */
-const rows = page
-  .slice(page.indexOf("## Threats"), page.indexOf("## Signed jobs"))
-  .split("\n")
-  .filter((line) => line.startsWith("| "))
-  .slice(1)
-  .map((line) =>
-    line
-      .split("|")
-      .slice(1, -1)
-      .map((cell) => cell.trim()),
-  );
+/** Returns the rows of the tables between two headings, as cells. */
+function rowsBetween(start: string, end: string): string[][] {
+  return page
+    .slice(page.indexOf(start), page.indexOf(end))
+    .split("\n")
+    .filter((line) => line.startsWith("| "))
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+}
+
+/** Rows of the table of threats. */
+const rows = rowsBetween("## Threats", "## Whose bytes decide").slice(1);
+/** Rows of the lists of deletes, grants and "ok". */
+const decisions = rowsBetween("## Whose bytes decide", "## Signed jobs").filter(([what]) => what !== "what");
+
+test("each delete, grant and ok says who decides it and what proves that, and names a test", () => {
+  assert.ok(decisions.length > 20, `${decisions.length} rows`);
+  for (const cells of decisions) {
+    assert.equal(cells.length, 4, cells.join(" | "));
+    assert.ok(
+      cells.every((cell) => cell !== ""),
+      cells.join(" | "),
+    );
+  }
+});
 
 test("each test that the threat model names exists, by that name", async () => {
-  const named = rows.flatMap((cells) => [...(cells[4] ?? "").matchAll(/\[(.+?)\]\((.+?)\)/g)]);
+  const named = [...rows, ...decisions].flatMap((cells) => [
+    ...(cells.at(-1) ?? "").matchAll(/\[(.+?)\]\((.+?)\)/g),
+  ]);
   assert.ok(named.length > 30, `${named.length} tests are named`);
   for (const [, name = "", path = ""] of named) {
     const source = await readFile(new URL(path, DOCS), "utf8");
@@ -28,13 +47,13 @@ test("each test that the threat model names exists, by that name", async () => {
   }
 });
 
-/** What stands as the title of a test. */
+/** Returns the test titles in a source file. */
 function titlesIn(source: string): string[] {
   const titles = source.matchAll(/\b(?:test|rootTest)\(\s*(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)/g);
   return [...titles].map(([, plain, template]) => plain ?? template ?? "");
 }
 
-/** Whether a title ends with `${what}`, and what comes there is in the file, as a string of its own. */
+/** Returns whether a title that ends with `${what}` becomes this name with a string of the file. */
 function isPutTogether(source: string, name: string): boolean {
   return titlesIn(source).some((title) => {
     const [, before] = /^(.*)\$\{what\}$/.exec(title) ?? [];

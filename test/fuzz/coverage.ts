@@ -1,13 +1,13 @@
 import { type Profiler, Session } from "node:inspector";
 
 const DIST = new URL("../../", import.meta.url).href;
-/** What reads; the fuzzer and the tests are not what is to be covered. */
+/** The fuzzer and the tests, whose own coverage does not count. */
 const LEFT_OUT = new URL("../", import.meta.url).href;
 
-/** Tells which code an input has reached that none did before, by V8's block coverage. */
+/** Finds inputs that reach code which no input reached before, by V8's block coverage. */
 export class Coverage {
   private readonly session = new Session();
-  /** Of each function, by the places in its source: 1 where something has run. */
+  /** By function: 1 for each character of its source that has run. */
   private readonly covered = new Map<string, Uint8Array>();
 
   constructor() {
@@ -16,14 +16,14 @@ export class Coverage {
     this.post("Profiler.startPreciseCoverage", { callCount: true, detailed: true });
   }
 
-  /** How many functions have run, or a part of them. */
+  /** Number of functions that have run, at least in part. */
   get functions(): number {
     return this.covered.size;
   }
 
   /**
-   * @param then whether what has run counts as known from now on
-   * @returns whether something has run since the last call that was not known to run
+   * Returns whether code has run since the last call that never ran before.
+   * @param then `keep` records this code as known
    */
   hasNews(then: "ask" | "keep"): boolean {
     const { result } = this.post("Profiler.takePreciseCoverage") as Profiler.TakePreciseCoverageReturnType;
@@ -35,7 +35,10 @@ export class Coverage {
     return hasNews;
   }
 
-  /** @param ranges of a function: the first is all of it, and each other one an exception from one before */
+  /**
+   * Adds the coverage of a function.
+   * @param ranges the first is the whole function; each other one is an exception within an earlier one
+   */
   private add(url: string, ranges: Profiler.CoverageRange[], then: "ask" | "keep"): boolean {
     const [whole] = ranges;
     if (whole === undefined || whole.count === 0) return false;
@@ -61,7 +64,7 @@ export class Coverage {
 
   private post(method: string, parameters: object = {}): unknown {
     let answer: unknown;
-    // The callback is called before `post` returns: this session talks to its own thread.
+    // `post` calls the callback before it returns, because this session talks to its own thread.
     this.session.post(method, parameters, (error, result) => {
       if (error !== null) throw new Error(`${method}: ${error.message}`);
       answer = result;

@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 
 const HEAD_BYTES = 16;
 
-/** The input that a fuzzer is about to try, in a file: whatever becomes of its process, what it was at is known. */
+/** Records in a file the input that a fuzzer is about to try. The input is known even if the process dies. */
 export class CurrentInput {
   private readonly file: number;
   private count = 0;
@@ -23,7 +23,10 @@ export class CurrentInput {
     closeSync(this.file);
   }
 
-  /** @returns `count` tells inputs apart; undefined before the first */
+  /**
+   * Reads the recorded input.
+   * @returns undefined before the first input; `count` distinguishes equal inputs
+   */
   static read(path: string): { target: number; input: Buffer; count: number } | undefined {
     let bytes: Buffer;
     try {

@@ -1,4 +1,7 @@
-/** Fuzzes the targets that it is given, one after the other, and prints a line of JSON for each. `run-fuzzer.ts` starts it. */
+/**
+ * Fuzzes the given targets one after the other, and prints a line of JSON for each. `run-fuzzer.ts` starts
+ * it.
+ */
 import { CurrentInput } from "./current-input.js";
 import { Finding, fuzzTarget } from "./fuzz-target.js";
 import { LIMITS } from "./limits.js";
@@ -6,26 +9,26 @@ import { plantedTargets } from "./planted.js";
 import type { FuzzTarget } from "./target.js";
 import { makeTargets } from "./targets/targets.js";
 
-/** What it is told, as JSON, by its argument. */
+/** The order for this process, passed as JSON in its argument. */
 export interface FuzzOrder {
-  /** For samples. */
+  /** Folder for samples. */
   folder: string;
   currentInput: string;
-  /** Names, in order. */
+  /** Names of targets, in order. */
   targets: string[];
   secondsEach: number;
   seed: string;
-  /** `planted` ones have known faults, to see that they are found. */
+  /** `planted` targets have known faults, to prove that the fuzzer finds them. */
   kind: "real" | "planted";
 }
 
-/** What it says of a target. */
+/** The result for a target. */
 export interface FuzzReport {
   target: string;
   inputs: number;
   corpus: number;
   functions: number;
-  /** What went wrong, and with which input (hex). */
+  /** The fault, and the input (hex) that causes it. */
   finding?: { what: string; input: string };
 }
 
@@ -60,12 +63,15 @@ async function fuzz(target: FuzzTarget): Promise<void> {
     if (!(error instanceof Finding)) throw error;
     const finding = { what: error.what, input: error.input.toString("hex") };
     await report({ target: target.name, inputs, corpus: 0, functions: 0, finding });
-    // Its memory is what counts, and stays at its highest for the targets that come.
+    // The peak memory of the process never falls, so a new process must do the remaining targets.
     if (error.what.startsWith("The process")) process.exit(0);
   }
 }
 
-/** @returns when it is written: the process may end after it, and an input may be longer than a pipe */
+/**
+ * Prints a result. Resolves when it is written, because the process may exit next, and a line may be longer
+ * than a pipe holds.
+ */
 function report(line: FuzzReport): Promise<void> {
   return new Promise((resolve) => process.stdout.write(`${JSON.stringify(line)}\n`, () => resolve()));
 }

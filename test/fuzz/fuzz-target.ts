@@ -4,16 +4,16 @@ import { Coverage } from "./coverage.js";
 import { mutateBytes } from "./mutate-bytes.js";
 import { type FuzzTarget, isForeseen } from "./target.js";
 
-/** Asking V8 what has run costs more than most inputs, so it is asked after so many. */
+/** Reading the coverage from V8 takes longer than most inputs, so it is read once for this many inputs. */
 const BATCH = 16;
 const MAX_CORPUS = 500;
 
 export interface FuzzResult {
-  /** Changed ones: 0 where the real ones took all the time. */
+  /** Number of changed inputs: 0 when the seeds took all the time. */
   inputs: number;
-  /** Inputs that reached code which none before did, the real ones included. */
+  /** Number of inputs that reached new code, including the seeds. */
   corpus: number;
-  /** Functions of the project that were reached. */
+  /** Number of the project's functions that ran. */
   functions: number;
 }
 
@@ -21,13 +21,13 @@ export interface FuzzOptions {
   seed: string;
   /** CPU time of this process. */
   cpuSeconds: number;
-  /** Is told each input before it is tried. */
+  /** Called with each input before the target runs. */
   onInput(input: Buffer): void;
-  /** Is called after each. @throws to end it */
+  /** Called after each input. @throws to stop the fuzzing */
   afterInput(): void;
 }
 
-/** What an input did that none should. */
+/** An input and the fault that it caused. */
 export class Finding extends Error {
   constructor(
     readonly what: string,
@@ -38,7 +38,7 @@ export class Finding extends Error {
 }
 
 /**
- * Tries changed inputs for a while. An input that reaches new code is kept, to be changed further.
+ * Fuzzes a target for the given CPU time. Inputs that reach new code are kept and changed further.
  * @throws Finding
  */
 export async function fuzzTarget(target: FuzzTarget, options: FuzzOptions): Promise<FuzzResult> {
@@ -68,7 +68,7 @@ export async function fuzzTarget(target: FuzzTarget, options: FuzzOptions): Prom
   }
 }
 
-/** @throws Finding unless the target answers with a value or an error that is foreseen */
+/** Runs a target with one input. @throws Finding unless it returns or throws an expected error */
 export async function tryInput(
   target: FuzzTarget,
   input: Buffer,
@@ -77,7 +77,7 @@ export async function tryInput(
   options.onInput(input);
   try {
     await target.run(input);
-    // An error that nobody awaits shows only when there is nothing else to do.
+    // An unhandled rejection is reported only when the event loop is idle.
     await setImmediate();
   } catch (error) {
     if (!isForeseen(error))

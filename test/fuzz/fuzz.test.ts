@@ -20,7 +20,7 @@ describe("what the fuzzer starts from", async () => {
   });
 
   test("is real, and read without an error by every target", async () => {
-    assert.ok(targets.length >= 29);
+    assert.ok(targets.length >= 27);
     for (const { name, seeds, run } of targets) {
       assert.ok(seeds.length > 0, name);
       for (const seed of seeds) await assert.doesNotReject(async () => run(seed), name);
@@ -38,7 +38,7 @@ describe("what the fuzzer starts from", async () => {
 describe("the fuzzer", async () => {
   const folder = await tempFolder();
 
-  /** Planted faults are found within hundreds of inputs; a fuzzer that does not find one ends after this long. */
+  /** The fuzzer finds planted faults within hundreds of inputs. If it misses one, it ends after this time. */
   const MOST_SECONDS = 60;
 
   async function fuzzPlanted(names: string[], secondsEach: number): Promise<FuzzReport[]> {

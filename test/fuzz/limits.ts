@@ -1,12 +1,12 @@
-/** What one input may cost, and what the fuzzer's process may take in all: none of it depends on how fast a machine is. */
+/** Limits for one input and for the fuzzer's process. None of them depends on the speed of the machine. */
 export const LIMITS = {
-  /** Of the process, for one input: far more than any takes, for hangs alone. */
+  /** CPU time of the process for one input. Only a hang takes this long. */
   cpuSeconds: 10,
-  /** Without a sign of life, also on a machine that is busy with other things. */
+  /** Time without progress, also on a busy machine. */
   silentSeconds: 120,
-  /** Resident memory of the process at its highest, all targets and their samples included. */
+  /** Peak resident memory of the process, including all targets and their samples. */
   residentBytes: 512 * 2 ** 20,
-  /** Of that, what V8 may use for objects. */
+  /** Part of it that V8 may use for objects. */
   heapMebibytes: 256,
 };
 export type Limits = typeof LIMITS;

@@ -18,10 +18,10 @@ for (const seconds of ["5m", "", "0", "-1", "NaN", "Infinity"]) {
 }
 
 test("a target that was not fuzzed for want of time fails, and one that was does not", async () => {
-  const short = await fuzz("0.000001", "verify cursor, plain");
-  assert.match(short.stdout, /NOT FUZZED: verify cursor, plain/);
+  const short = await fuzz("0.000001", "packs noticed, plain");
+  assert.match(short.stdout, /NOT FUZZED: packs noticed, plain/);
   assert.equal(short.code, 1, short.stderr);
-  const long = await fuzz("1", "verify cursor, plain");
-  assert.match(long.stdout, /verify cursor, plain: [1-9]\d* inputs/);
+  const long = await fuzz("1", "packs noticed, plain");
+  assert.match(long.stdout, /packs noticed, plain: [1-9]\d* inputs/);
   assert.equal(long.code, 0, long.stderr);
 });

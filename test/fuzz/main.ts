@@ -1,6 +1,7 @@
 /**
- * `node dist/test/fuzz/main.js`: fuzzes everything that reads what others have written, for BLOCKFERRY_FUZZ_SECONDS of CPU time (20).
- * With names of targets only these; with `--replay FILE TARGET` tries one input that was found.
+ * `node dist/test/fuzz/main.js`: fuzzes all code that reads untrusted data, for BLOCKFERRY_FUZZ_SECONDS of
+ * CPU time (default 20). Arguments name the targets; without them it fuzzes all. `--replay FILE TARGET` tries
+ * one recorded input.
  */
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -45,12 +46,15 @@ async function fuzzAll(wanted: string[]): Promise<void> {
       await runFuzzer({ ...order, ...lane });
     }),
   );
-  // Only when every lane has ended: the folder goes with the error, and one that goes on writes in it.
+  // Throws only when every lane has ended: the folder is then removed, and a running lane still writes to it.
   const failures = ended.flatMap((lane) => (lane.status === "rejected" ? [lane.reason as Error] : []));
   if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join("\n"));
 }
 
-/** @throws when it is no number of seconds: an hour that was meant, and is none, would pass for one */
+/**
+ * Returns the CPU time to use.
+ * @throws when the variable is not a number of seconds: the run would otherwise be shorter than intended
+ */
 function secondsWanted(): number {
   const said = process.env.BLOCKFERRY_FUZZ_SECONDS ?? String(DEFAULT_SECONDS);
   const seconds = Number(said);

@@ -1,16 +1,19 @@
 import type { SeededRandom } from "../support/random.js";
 
-/** Longer inputs would be slow, and reach nothing more. */
+/** Longer inputs would be slow, and reach no more code. */
 const MAX_INPUT_BYTES = 256 * 1024;
 const MAX_CHANGES = 4;
-/** What a parser may take for special, in each width. */
+/** Values that a parser may treat specially, in each width. */
 const EXTREMES = [
   ...[0n, 1n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0xffffn, 0x7fff_ffffn, 0x8000_0000n, 0xffff_ffffn],
   ...[2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n, 52n, 56n, 64n, 8192n, 524_288n],
 ];
 const WORDS = ["BFRYPACK", "BFRYPEND", "BFRYINDX", "BFRYENCR", "NBDMAGIC", "IHAVEOPT", "base:allocation"];
 
-/** Changes an input in one to four places: bits, bytes, numbers, pieces of itself and of others, and its length. */
+/**
+ * Changes an input in one to four places: bits, bytes, numbers, its length, or pieces from itself and other
+ * inputs.
+ */
 export function mutateBytes(input: Buffer, others: readonly Buffer[], random: SeededRandom): Buffer {
   let bytes: Buffer = Buffer.from(input);
   for (let left = 1 + random.below(MAX_CHANGES); left > 0; left--) {
@@ -55,7 +58,9 @@ function addToNumber(bytes: Buffer, _: Buffer, random: SeededRandom): Buffer {
   return writeNumber(bytes, random, (old) => old + BigInt(random.below(33) - 16));
 }
 
-/** In any width and byte order, mostly where numbers of the format stand: at multiples of four. */
+/**
+ * Writes a number in any width and byte order, mostly at a multiple of four, where the format's numbers are.
+ */
 function writeNumber(bytes: Buffer, random: SeededRandom, change: (old: bigint) => bigint): Buffer {
   const width = random.pick([1, 2, 4, 4, 4, 8]);
   if (bytes.length < width) return bytes;
@@ -86,7 +91,7 @@ function remove(bytes: Buffer, _: Buffer, random: SeededRandom): Buffer {
   return Buffer.concat([bytes.subarray(0, start), bytes.subarray(end)]);
 }
 
-/** Puts a piece of another input, or of this one, in. */
+/** Inserts a piece of this or another input. */
 function splice(bytes: Buffer, other: Buffer, random: SeededRandom): Buffer {
   const from = random.below(2) === 0 ? other : bytes;
   const taken = piece(from, random);
@@ -99,7 +104,7 @@ function splice(bytes: Buffer, other: Buffer, random: SeededRandom): Buffer {
   ]);
 }
 
-/** Copies a piece over another place, so that the length stays. */
+/** Copies a piece over another place, which keeps the length. */
 function swap(bytes: Buffer, _: Buffer, random: SeededRandom): Buffer {
   const { start, end } = piece(bytes, random);
   bytes.copy(bytes, random.below(bytes.length + 1), start, end);

@@ -3,13 +3,13 @@ import { mutateBytes } from "./mutate-bytes.js";
 
 const MAX_CHANGES = 3;
 const DEPTH = 20_000;
-/** A longer one may be so deep that it could not be written again. */
+/** A longer document may be too deep to be written again. */
 const MAX_DOCUMENT_CHARACTERS = 30_000;
 const LONG_BYTES = 100_000;
-/** More issues than can be passed as arguments, where each is one or two. */
+/** More validation issues than a call can take as arguments; each element causes one or two. */
 const MANY = 130_000;
 
-/** What no document should hold, and what its numbers, dates, ids and names could be at most. */
+/** Values that no document should contain, and extreme numbers, dates, ids and names. */
 const ODD: readonly (() => string)[] = [
   ...[0, -1, 1, 0.5, 1e21, -0, 2 ** 31, 2 ** 32, 2 ** 48, 2 ** 48 + 1, 2 ** 53 - 1, 2 ** 53].map(
     (n) => () => JSON.stringify(n),
@@ -32,8 +32,8 @@ const ODD: readonly (() => string)[] = [
 ];
 
 /**
- * Changes a JSON document: values become odd ones or those of another place, fields go, come or double. One time in four it
- * changes the bytes instead, so that it may be no JSON any more.
+ * Changes a JSON document. It replaces values by odd ones or by other values, and removes, adds or doubles
+ * fields. One time in four it changes bytes instead, so that the result may not be JSON.
  */
 export function mutateJson(input: Buffer, others: readonly Buffer[], random: SeededRandom): Buffer {
   const other = parse(random.pick(others));
@@ -50,7 +50,10 @@ export function mutateJson(input: Buffer, others: readonly Buffer[], random: See
 
 type Json = { [key: string]: unknown };
 
-/** Odd values go in as text: no object of JavaScript stands for a number of too many digits or a name given twice. */
+/**
+ * Inserts odd values as text, because JavaScript objects cannot represent numbers with too many digits or
+ * duplicate names.
+ */
 function changeOne(document: unknown, other: unknown, random: SeededRandom): string {
   const MARK = "\u{10fff0}fuzz";
   const places = placesIn(document);
@@ -81,7 +84,7 @@ function changeOne(document: unknown, other: unknown, random: SeededRandom): str
   return (JSON.stringify(document) ?? "null").replace(JSON.stringify(MARK), () => odd);
 }
 
-/** Every place of a value below the top. It goes no deeper than documents do. */
+/** Returns the place of each value below the top, down to the depth of real documents. */
 function placesIn(value: unknown, depth = 0): { parent: Json; key: string }[] {
   if (typeof value !== "object" || value === null || depth > 12) return [];
   return Object.entries(value).flatMap(([key, below]) => [

@@ -1,6 +1,8 @@
 import type { FuzzTarget } from "./target.js";
 
-/** Targets with every fault that is looked for, each behind a change that a fuzzer must find. */
+/**
+ * Returns targets with one fault of each kind. A fuzzer must find a change of the input to reach the fault.
+ */
 export function plantedTargets(): FuzzTarget[] {
   const seeds = [Buffer.from("BFRYPACK\x01\0\0\0\x04\0\0\0", "latin1")];
   const kept: Buffer[] = [];
@@ -9,7 +11,7 @@ export function plantedTargets(): FuzzTarget[] {
     seeds,
     run: (input) => {
       if (input.length < 16) return;
-      // A coverage-guided fuzzer meets these one after the other.
+      // A coverage-guided fuzzer passes these checks one after the other.
       if (input[0] !== 0x42) return;
       if (input.readUInt32LE(8) === 1) return;
       if (input.readUInt32LE(12) > 2 ** 30) fault();

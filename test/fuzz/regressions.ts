@@ -1,7 +1,7 @@
 import type { ErrorCode } from "../../foundation/blockferry-error.js";
 import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
 
-/** An input that once was a bug: a change of a target's first real input, and how it is answered now. */
+/** An input that once caused a bug: a change of a target's first seed, and the answer of today. */
 export interface Regression {
   target: string;
   what: string;

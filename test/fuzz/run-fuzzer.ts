@@ -11,7 +11,7 @@ import { LIMITS, type Limits } from "./limits.js";
 
 const PROCESS = fileURLToPath(new URL("./fuzz-process.js", import.meta.url));
 const LOOK_MS = 250;
-/** What proc_pid_stat(5) counts in, on every Linux of today. */
+/** The unit of proc_pid_stat(5), on every current Linux. */
 const TICKS_PER_SECOND = 100;
 
 export interface FuzzerOptions extends Omit<FuzzOrder, "currentInput"> {
@@ -19,7 +19,10 @@ export interface FuzzerOptions extends Omit<FuzzOrder, "currentInput"> {
   onReport(report: FuzzReport): void;
 }
 
-/** Fuzzes targets in a process of its own; where that dies or hangs, its input is a finding, and another one goes on with the rest. */
+/**
+ * Fuzzes targets in separate processes. If a process dies or hangs, its input is a finding, and a new process
+ * continues with the remaining targets.
+ */
 export async function runFuzzer({ limits = LIMITS, onReport, ...order }: FuzzerOptions): Promise<void> {
   let left = order.targets;
   while (left.length > 0) {
@@ -43,7 +46,7 @@ export async function runFuzzer({ limits = LIMITS, onReport, ...order }: FuzzerO
   }
 }
 
-/** @returns why it did not come to its end */
+/** Runs a process. @returns the reason if it did not finish */
 async function runProcess(
   order: FuzzOrder,
   limits: Limits,
@@ -65,7 +68,7 @@ async function runProcess(
   return code === 0 ? undefined : `The process ended with ${code ?? signal}.\n${said}`;
 }
 
-/** Ends a process that is at one input for too long. */
+/** Kills a process that takes too long for one input. */
 class Watch {
   verdict: string | undefined;
   private count = 0;
@@ -92,7 +95,7 @@ class Watch {
   }
 }
 
-/** Fields 14 and 15 of proc_pid_stat(5), counted behind the name. */
+/** Returns the CPU time: fields 14 and 15 of proc_pid_stat(5), counted after the name. */
 function cpuSecondsOf(pid: number | undefined): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");

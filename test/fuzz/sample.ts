@@ -3,17 +3,20 @@ import { dirname, join } from "node:path";
 import { openRepository, type Repository } from "../../repository/repository.js";
 import { FIXTURE_PASSPHRASE, FIXTURES } from "../fixtures/fixtures.js";
 
-/** What inputs are made of: real repositories, whose ids never change, so that an input that was kept means the same ever after. */
+/**
+ * Real repositories, from which inputs are made. Their ids never change, so a recorded input keeps its
+ * meaning.
+ */
 export type SampleKind = "plain" | "encrypted";
 
 /** A copy of a sample, whose files a target may replace. */
 export interface Sample extends Repository {
-  /** Puts bytes under a key as they are: an attacker needs no permission of ours. */
+  /** Writes bytes under a key without any check, as an attacker can. */
   replace(key: string, bytes: Uint8Array): Promise<void>;
   remove(key: string): Promise<void>;
 }
 
-/** Copies a sample into a folder of its own below `folder`. */
+/** Copies a sample into a new folder below `folder`. */
 export async function copySample(folder: string, kind: SampleKind, name: string): Promise<Sample> {
   const path = join(folder, `${kind}-${name.replaceAll(/[^a-z0-9]+/g, "-")}`);
   await rm(path, { recursive: true, force: true });
@@ -28,10 +31,13 @@ export async function copySample(folder: string, kind: SampleKind, name: string)
   return { ...(await openCopy(kind, path)), replace, remove };
 }
 
-/** Each copy has its own file of the passphrase: many are opened at once, and a file that is written anew is empty for a moment. */
+/**
+ * Opens a copy. Each has its own passphrase file: many copies are opened at once, and a file that is being
+ * rewritten is empty for a moment.
+ */
 async function openCopy(kind: SampleKind, path: string): Promise<Repository> {
   if (kind === "plain") return openRepository(path);
   const passphrase = `${path}.passphrase`;
-  await writeFile(passphrase, FIXTURE_PASSPHRASE);
+  await writeFile(passphrase, FIXTURE_PASSPHRASE, { mode: 0o600 });
   return openRepository({ kind: "directory", path, passphrase: { kind: "file", path: passphrase } });
 }

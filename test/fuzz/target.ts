@@ -1,20 +1,23 @@
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { SeededRandom } from "../support/random.js";
 
-/** Something that reads what others have written. */
+/** Code that reads untrusted data. */
 export interface FuzzTarget {
   name: string;
-  /** Real inputs, which it takes without an error: what is tried are changes of them. */
+  /** Real inputs, which the target reads without an error. The fuzzer tries changes of them. */
   seeds: Buffer[];
-  /** How an input is changed; by bytes where nothing is said. */
+  /** Changes an input; the default changes bytes. */
   mutate?: (input: Buffer, others: readonly Buffer[], random: SeededRandom) => Buffer;
-  /** Reads one input. A BlockferryError with a code other than `Unexpected` is an answer like any other; all else is a bug. */
+  /**
+   * Reads one input. A BlockferryError with a code other than `Unexpected` is an accepted answer; any other
+   * error is a bug.
+   */
   run(input: Buffer): Promise<void> | void;
-  /** Ends what it has running. */
+  /** Stops everything that the target has started. */
   close?(): Promise<void>;
 }
 
-/** A step whose answer may be a foreseen error, so that the next one is tried all the same. */
+/** Runs a step and ignores an expected error. The next step also runs. */
 export async function tolerate<T>(step: () => Promise<T> | T): Promise<T | undefined> {
   try {
     return await step();

@@ -44,7 +44,7 @@ rootTest("credentials that no account knows are refused", async () => {
   await refused(stranger.send(new DescribeVolumesCommand({})), "AuthFailure");
 });
 
-// A call that tags what it makes takes permission for ec2:CreateTags besides its own.
+// A call that tags the resources it creates also needs permission for ec2:CreateTags.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
 rootTest("a role does what its policy allows, and needs CreateTags to tag what it makes", async () => {
   const allow = (...actions: string[]) =>
@@ -84,8 +84,8 @@ rootTest("a role does what its policy allows, and needs CreateTags to tag what i
   await volumeReaches(worker, VolumeId, "available");
 });
 
-// "If you have the required permissions, the error response is DryRunOperation. Otherwise, it is UnauthorizedOperation."
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+// "If you have the required permissions, the error response is DryRunOperation. Otherwise, it is
+// UnauthorizedOperation." https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
 rootTest("a dry run makes nothing, and is refused like the real call", async () => {
   const before = await control.resources();
   const dryRun = () => createVolume(worker, { Size: 1, DryRun: true });
@@ -96,8 +96,9 @@ rootTest("a dry run makes nothing, and is refused like the real call", async () 
   await refused(dryRun(), "UnauthorizedOperation");
 });
 
-// "With an idempotent request, if the original request completes successfully, any subsequent retries complete successfully without
-// performing any further actions." https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+// "With an idempotent request, if the original request completes successfully, any subsequent retries
+// complete successfully without performing any further actions."
+// https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 rootTest("a client token makes one volume, however often it is asked for", async () => {
   const input = { AvailabilityZone: zoneOf(worker), Size: 1, ClientToken: "token-1" };
   const first = await worker.ec2.send(new CreateVolumeCommand(input));
@@ -120,8 +121,9 @@ rootTest("throttling strikes as often as wanted, after as many calls as wanted",
   await describe();
 });
 
-// "the result of an API command you run that affects your Amazon EC2 resources might not be immediately visible to all subsequent
-// commands you run": https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+// "the result of an API command you run that affects your Amazon EC2 resources might not be immediately
+// visible to all subsequent commands you run":
+// https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 rootTest("a new id may be unknown for a moment, and in no listing", async () => {
   await control.change({ invisibleMs: 1000 });
   const id = await createVolume(worker, { Size: 1 });
@@ -184,8 +186,8 @@ rootTest("data volumes and the root can be left out of a snapshot", async () => 
   assert.deepEqual(await sources({}), [root, data]);
   assert.deepEqual(await sources({ ExcludeBootVolume: true }), [data]);
   assert.deepEqual(await sources({ ExcludeDataVolumeIds: [data] }), [root]);
-  // "If you specify the ID of the root volume, the request fails. To exclude the root volume, use ExcludeBootVolume."
-  // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceSpecification.html
+  // "If you specify the ID of the root volume, the request fails. To exclude the root volume, use
+  // ExcludeBootVolume." https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceSpecification.html
   await assert.rejects(sources({ ExcludeDataVolumeIds: [root] }), { name: "InvalidParameterValue" });
 });
 

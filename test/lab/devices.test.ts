@@ -47,8 +47,9 @@ rootTest("an attached volume is a block device with the disk at the snapshot's m
   await assert.rejects(access(`${folder}/disks/${volume}.img`));
 });
 
-// "The maximum number of Amazon EBS volumes that you can attach to an instance depends on the instance type. If you exceed the volume
-// attachment limit for an instance type, the attachment request fails with the AttachmentLimitExceeded error."
+// "The maximum number of Amazon EBS volumes that you can attach to an instance depends on the instance type.
+// If you exceed the volume attachment limit for an instance type, the attachment request fails with the
+// AttachmentLimitExceeded error."
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html
 rootTest("attaching has its rules: state, zone, device name, limit", async () => {
   const { InstanceId = "" } = await emptyInstance();
@@ -103,8 +104,9 @@ rootTest("an attachment can hang for ever", async () => {
   assert.equal((await describeVolume(worker, volume))?.Attachments?.[0]?.State, "attaching");
 });
 
-// "All attached Amazon EBS volumes that are configured to be deleted on termination are also permanently deleted", "Volumes attached
-// after instance launch continue running." https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
+// "All attached Amazon EBS volumes that are configured to be deleted on termination are also permanently
+// deleted", "Volumes attached after instance launch continue running."
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
 rootTest("terminating ends the agent, deletes the root, and frees what was attached later", async () => {
   const id = await launchWorker(lab, worker);
   const root = (await describeInstance(worker, id))?.BlockDeviceMappings?.[0]?.Ebs?.VolumeId ?? "";
@@ -133,7 +135,7 @@ rootTest("an agent can be killed alone, and a spot instance reclaimed", async ()
   });
 });
 
-// IMDSv2 wants a token, got by PUT, with each request: without one the answer is 401 Unauthorized.
+// IMDSv2 requires a token, obtained by PUT, with each request: without one the answer is 401 Unauthorized.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 rootTest("an instance's metadata need a token, and hold its id, user data and role", async () => {
   const id = await launchWorker(lab, worker);

@@ -1,7 +1,10 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 
-/** The device node of a volume in an instance, found by its serial as the agent does; undefined when there is none. */
+/**
+ * Returns the device node of a volume in an instance; undefined when there is none. Finds it by its serial
+ * number, as the agent does.
+ */
 export async function deviceOf(
   folder: string,
   instanceId: string,

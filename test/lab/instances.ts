@@ -8,7 +8,7 @@ import {
 import { waitUntil } from "../support/wait-until.js";
 import type { Party } from "./party.js";
 
-/** The Availability Zone that everything of a Region is in. */
+/** Returns the Availability Zone that the lab uses in a Region. */
 export function zoneOf({ region }: Party): string {
   return `${region}a`;
 }

@@ -26,7 +26,7 @@ import { describeVolume, refused, snapshotReaches, volumeReaches } from "./waits
 const lab = await startLab();
 const { source, worker, control } = lab;
 
-/** A snapshot in the source account, shared with the worker's. */
+/** Makes a snapshot in the source account, and shares it with the worker's account. */
 async function sharedSnapshot(keyArn: string): Promise<string> {
   const { instanceId } = await launchSource(source, lab.folder, { keyArn }, SeededRandom.fresh());
   const [id = ""] = await snapshotInstance(source, instanceId);
@@ -34,12 +34,15 @@ async function sharedSnapshot(keyArn: string): Promise<string> {
   return id;
 }
 
-// "Amazon Web Services authenticates the KMS key asynchronously. Therefore, if you specify an ID, alias, or ARN that is not valid, the action can
-// appear to complete, but eventually fails." https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+// "Amazon Web Services authenticates the KMS key asynchronously. Therefore, if you specify an ID, alias, or
+// ARN that is not valid, the action can appear to complete, but eventually fails."
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
 rootTest("a volume whose key can't be used is made, and turns to error or vanishes", async () => {
   const snapshot = await sharedSnapshot(await createKey(source));
+  await control.change({ latencyMs: 3000 });
   const failing = await createVolume(worker, { SnapshotId: snapshot });
   assert.equal((await describeVolume(worker, failing))?.State, "creating");
+  await control.change({ latencyMs: 100 });
   await volumeReaches(worker, failing, "error");
   const entry = (await control.resources()).volumes.find(({ id }) => id === failing);
   assert.match(entry?.whyFailed ?? "", /lacks .*CreateGrant/);
@@ -78,7 +81,7 @@ rootTest("a copy whose key can't be used ends in error, and says why", async () 
   assert.match(StateMessage ?? "", /Given key ID is not accessible/);
 });
 
-// Key policy and the other account's IAM policies must both allow; a grant gives access as well.
+// The key policy and the other account's IAM policies must both allow access; a grant also gives access.
 // https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
 rootTest("key policy or grant opens a key to another account", async () => {
   const key = await createKey(source);
@@ -127,8 +130,8 @@ rootTest(
   },
 );
 
-// EBS makes an AWS managed key with the alias aws/ebs in each account and Region, and uses it unless another is chosen.
-// https://docs.aws.amazon.com/ebs/latest/userguide/how-ebs-encryption-works.html
+// EBS makes an AWS managed key with the alias aws/ebs in each account and Region, and uses it unless another
+// is chosen. https://docs.aws.amazon.com/ebs/latest/userguide/how-ebs-encryption-works.html
 rootTest("the default key is the AWS managed one of the account, until it chooses another", async () => {
   const defaultKey = async () => {
     const { KmsKeyId = "" } = await worker.ec2.send(new GetEbsDefaultKmsKeyIdCommand({}));
@@ -146,7 +149,7 @@ rootTest("the default key is the AWS managed one of the account, until it choose
   assert.equal(await defaultKey(), KeyMetadata?.Arn);
 });
 
-// After that, volumes that an account makes are encrypted whatever the call says.
+// Then all new volumes of an account are encrypted, even if the call does not ask for it.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EnableEbsEncryptionByDefault.html
 rootTest("encryption by default encrypts what did not ask for it", async () => {
   const plain = await createVolume(worker, { Size: 1 });
@@ -157,8 +160,8 @@ rootTest("encryption by default encrypts what did not ask for it", async () => {
   await worker.ec2.send(new DisableEbsEncryptionByDefaultCommand({}));
 });
 
-// A volume of a snapshot that you own keeps its key; of one shared with you it gets your default key.
-// https://docs.aws.amazon.com/ebs/latest/userguide/encryption-examples.html
+// A volume from a snapshot that you own keeps the snapshot's key. A volume from a snapshot shared with you
+// gets your default key. https://docs.aws.amazon.com/ebs/latest/userguide/encryption-examples.html
 rootTest("a volume gets its own snapshot's key, or the default key for a shared one", async () => {
   const key = await createKey(source, [worker.accountId]);
   const snapshot = await sharedSnapshot(key);

@@ -1,26 +1,36 @@
-/** What goes wrong: an error as AWS answers it, or an effect that takes its course. */
+/** A fault: an error that AWS answers, or an effect. */
 export interface LabFault {
   /** Name of the API action, such as `CreateVolume`, or `*`. */
   action: string;
   times?: number;
-  /** Calls that pass first. */
+  /** Number of calls that pass first. */
   after?: number;
-  /** Whether calls with DryRun are meant; all others otherwise. */
+  /** True: strikes calls with DryRun only. Otherwise it strikes all other calls only. */
   dryRun?: boolean;
   account?: string;
   /** Part of one of the call's parameters, such as a key in S3. */
   naming?: string;
-  /** The fault begins with a call whose body has this in it; bodies are those of EC2, KMS and of `jobs/` in S3. */
+  /**
+   * The fault starts with a call whose body contains this text. Only bodies of EC2, KMS and of `jobs/` in S3
+   * are recorded.
+   */
   since?: { action: string; body: string };
-  /** Whom an effect on workers strikes: an instance's id, or those that jobs have launched; all with an agent without it. */
+  /**
+   * Target of an effect on workers: the id of an instance, or the instances that jobs launched. All instances
+   * with an agent if undefined.
+   */
   worker?: string | "launched";
-  /** ARN of the key that `disable-key` disables, before the call is served. */
+  /** ARN of the key that `disable-key` disables before the call is served. */
   key?: string;
   error?: { code: string; message: string; status?: number };
   effect?: CallEffect | WorkerEffect;
 }
 
-/** `list-nothing` and `list-one`: a Describe call sees no resource, or one alone; `stale-tags`: it sees removed tags as they were. The last two: the call is served, and its connection closed, or kept without an answer until faults are cleared. */
+/**
+ * `list-nothing` and `list-one`: a Describe call sees no resource, or only one. `stale-tags`: it still sees
+ * removed tags. `lose-answer`: the call is served, and its connection is closed. `withhold-answer`: the call
+ * is served, and its answer waits until the faults are cleared.
+ */
 type CallEffect =
   | "throttle"
   | "volume-error"
@@ -35,7 +45,7 @@ type CallEffect =
 
 export type WorkerEffect = "kill-agent" | "hang-agent" | "terminate-worker" | "spot-interrupt";
 
-/** One call, as the server saw it. */
+/** A call, as the server received it. */
 export interface LabRequest {
   /** Seconds since 1970. */
   time: number;
@@ -45,14 +55,20 @@ export interface LabRequest {
   action: string;
   region: string;
   parameters: Record<string, unknown>;
-  /** The volumes, snapshots, instances and instance profiles that it names, as they were when it came in. */
+  /**
+   * The volumes, snapshots, instances and instance profiles that the call names, in their state when it
+   * arrived.
+   */
   named: Record<string, NamedResource>;
-  /** Who made it in the principal's name, as KMS calls it: `ec2.us-east-1.amazonaws.com` is EBS. Null for the principal itself. */
+  /**
+   * Service that made the call in the principal's name, as KMS calls it: `ec2.us-east-1.amazonaws.com` is
+   * EBS. Null for the principal itself.
+   */
   via: string | null;
   error: { code: string; status: number } | null;
 }
 
-/** What IAM decides by. */
+/** Properties of a resource that IAM uses in its decision. */
 interface NamedResource extends Placed {
   tags: Record<string, string>;
   /** Volumes of an instance, the instance of a volume, or ARNs of the roles in an instance profile. */
@@ -64,7 +80,7 @@ interface Placed {
   region: string;
 }
 
-/** Everything that exists; what is made and removed again leaves it equal. */
+/** Everything that exists in the lab. It is unchanged after resources are made and removed again. */
 export interface LabResources {
   instances: (Placed & { id: string; state: string; tags: Record<string, string> })[];
   volumes: (Placed & {
@@ -85,28 +101,30 @@ export interface LabResources {
   grants: (Placed & { key: string; grantee: string })[];
   /** Device by volume. */
   loopDevices: Record<string, string>;
-  /** Ids that have a disk. */
+  /** Ids of volumes and snapshots that have a disk. */
   disks: string[];
-  /** Process id by instance; those that run. */
+  /** Process ids of running agents, by instance. */
   agents: Record<string, number>;
 }
 
 export interface LabSettings {
-  /** How long a snapshot is pending, a volume creating, an attachment attaching. */
+  /** Duration of the states pending (snapshot), creating (volume) and attaching (attachment). */
   latencyMs: number;
-  /** How long a new id is NotFound, and in no listing. */
+  /** Time during which a new id is NotFound and missing in listings. */
   invisibleMs: number;
-  /** What becomes of a volume whose key can't be used. */
+  /** Fate of a volume whose key can't be used. */
   unusableKey: "error" | "vanish";
-  /** Volumes that an instance takes; null for what its type says. */
+  /** Number of volumes that can be attached to an instance; null for the limit of its type. */
   attachLimit: number | null;
-  /** From the interruption notice of a spot instance to its end. */
+  /** Time from the interruption notice of a spot instance to its end. */
   spotNoticeMs: number;
-  /** The job key that images give to the agents of instances that start from now on; null for none. */
+  /** The job key that images configure for agents of instances that start from now on; null for none. */
   jobKey: string | null;
+  /** The reply key, in the same way. */
+  replyKey: string | null;
 }
 
-/** The lab's own API. */
+/** A client of the lab's own API. */
 export class LabControl {
   constructor(private readonly endpointUrl: string) {}
 
@@ -114,7 +132,7 @@ export class LabControl {
     return this.call("POST", "faults", fault);
   }
 
-  /** How often each fault has struck, in the order in which they were added. */
+  /** Returns how often each fault has struck, in the order in which they were added. */
   metFaults(): Promise<number[]> {
     return this.call("GET", "faults");
   }
@@ -123,17 +141,17 @@ export class LabControl {
     return this.call("DELETE", "faults");
   }
 
-  /** Strikes at once: one worker, or all. */
+  /** Applies an effect at once. @param worker all workers if undefined */
   strike(effect: WorkerEffect, worker?: string): Promise<void> {
     return this.call("POST", "effects", { effect, worker });
   }
 
-  /** How many calls have been served and wait for an answer. */
+  /** Returns the number of served calls whose answer is withheld. */
   withheld(): Promise<number> {
     return this.call("GET", "withheld");
   }
 
-  /** Lets a role of an account do what an IAM policy says, instead of everything. */
+  /** Restricts a role of an account to an IAM policy; without one it may do everything. */
   allow(account: string, role: string, policy: object): Promise<void> {
     return this.call("POST", "policies", { account, role, policy });
   }

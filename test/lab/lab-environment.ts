@@ -2,10 +2,13 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { LabAccount, LabServer } from "./lab-server.js";
 
-/** The Region that the lab's instances are in. */
+/** The Region of the lab's instances. */
 export const REGION = "us-east-1";
 
-/** Writes the AWS configuration with profiles `source` and `worker`. @returns the environment for commands in the lab */
+/**
+ * Writes the AWS configuration with profiles `source` and `worker`.
+ * @returns the environment for commands in the lab
+ */
 export async function writeEnvironment(folder: string, server: LabServer): Promise<Record<string, string>> {
   const config = join(folder, "aws", "config");
   const credentials = join(folder, "aws", "credentials");
@@ -15,13 +18,13 @@ export async function writeEnvironment(folder: string, server: LabServer): Promi
   });
   await writeFile(credentials, "");
   return {
+    BLOCKFERRY_STATE_DIR: join(folder, "state"),
     AWS_ENDPOINT_URL: server.endpointUrl,
     AWS_CONFIG_FILE: config,
     AWS_SHARED_CREDENTIALS_FILE: credentials,
     AWS_REGION: REGION,
     AWS_PROFILE: "worker",
     AWS_EC2_METADATA_DISABLED: "true",
-    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
   };
 }
 

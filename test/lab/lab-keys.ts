@@ -1,7 +1,10 @@
 import { CreateKeyCommand } from "@aws-sdk/client-kms";
 import type { Party } from "./party.js";
 
-/** What a role needs on the key of a snapshot shared with it: https://docs.aws.amazon.com/ebs/latest/userguide/share-kms-key.html */
+/**
+ * The actions on the key of a shared snapshot that a role needs:
+ * https://docs.aws.amazon.com/ebs/latest/userguide/share-kms-key.html
+ */
 const USE_ACTIONS = [
   "kms:DescribeKey",
   "kms:CreateGrant",
@@ -10,7 +13,11 @@ const USE_ACTIONS = [
   "kms:GenerateDataKey*",
 ];
 
-/** Makes a customer managed key that the account's own policies rule, and that `users`, account ids, may use. @returns its ARN */
+/**
+ * Makes a customer managed key. The account's own policies control it.
+ * @param users ids of accounts that may use the key
+ * @returns its ARN
+ */
 export async function createKey(owner: Party, users: string[] = []): Promise<string> {
   const statements = [
     allow(owner.accountId, "kms:*"),
@@ -22,14 +29,25 @@ export async function createKey(owner: Party, users: string[] = []): Promise<str
 }
 
 /**
- * Makes a key that jobs are signed with, which the account's own policies rule, and with which `verifiers`, account ids, may only
- * verify. @returns its ARN
+ * Makes a key that signs jobs or tombstones. The account's own policies control it.
+ * @param verifiers ids of accounts that may only verify
+ * @returns its ARN
  */
-export async function createJobKey(owner: Party, verifiers: string[] = []): Promise<string> {
-  const statements = [
-    allow(owner.accountId, "kms:*"),
-    ...verifiers.map((account) => allow(account, "kms:VerifyMac")),
-  ];
+export function createJobKey(owner: Party, verifiers: string[] = []): Promise<string> {
+  return createMacKey(owner, verifiers, "kms:VerifyMac");
+}
+
+/**
+ * Makes a key with which agents sign their replies.
+ * @param signers ids of the agents' accounts
+ * @returns its ARN
+ */
+export function createReplyKey(owner: Party, signers: string[] = []): Promise<string> {
+  return createMacKey(owner, signers, "kms:GenerateMac");
+}
+
+async function createMacKey(owner: Party, users: string[], action: string): Promise<string> {
+  const statements = [allow(owner.accountId, "kms:*"), ...users.map((account) => allow(account, action))];
   const Policy = JSON.stringify({ Version: "2012-10-17", Statement: statements });
   const command = new CreateKeyCommand({ Policy, KeyUsage: "GENERATE_VERIFY_MAC", KeySpec: "HMAC_256" });
   const { KeyMetadata } = await owner.kms.send(command);

@@ -10,23 +10,23 @@ import { waitUntil } from "../support/wait-until.js";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const START_TIMEOUT_MS = 60_000;
 
-/** An account as the server made it. */
+/** An account that the server made. */
 export interface LabAccount {
   accountId: string;
   accessKeyId: string;
   secretAccessKey: string;
 }
 
-/** The process that plays AWS. */
+/** The process that simulates AWS. */
 export interface LabServer {
   endpointUrl: string;
   source: LabAccount;
   worker: LabAccount;
-  /** Ends it, with its loop devices and agents. */
+  /** Stops the server, its loop devices and its agents. */
   stop(): Promise<void>;
 }
 
-/** Starts moto's server with the overlay; `folder` gets its disks, instances and log. */
+/** Starts moto's server with the overlay. @param folder for its disks, instances and log */
 export async function startLabServer(folder: string): Promise<LabServer> {
   const log = await open(join(folder, "server.log"), "a");
   const command = ["-m", "overlay.server", "--folder", folder, "--agent", process.execPath, AGENT];

@@ -14,17 +14,17 @@ import { startLabServer } from "./lab-server.js";
 import { Party } from "./party.js";
 import { launchSource, type SourceInstance } from "./source-instance.js";
 
-/** Where the worker's account keeps its backups. */
+/** The repository, in the worker's account. */
 export const REPOSITORY = "s3://blockferry-lab/backups";
 
 const WORKER_PROFILE = "blockferry-agent";
 
-/** AWS in a box: two accounts, with nothing in them. */
+/** A simulated AWS with two empty accounts. */
 export interface Lab {
   endpointUrl: string;
-  /** Disks, and what each instance sees of them. */
+  /** Contains the disks, and the device files of each instance. */
   folder: string;
-  /** For commands in the lab; profile `worker` is the default, `source` the other. */
+  /** Environment for commands in the lab; profile `worker` is the default, `source` the other account. */
   env: Record<string, string>;
   control: LabControl;
   source: Party;
@@ -32,7 +32,7 @@ export interface Lab {
   stop(): Promise<void>;
 }
 
-/** Instances and keys to try backups with. */
+/** Instances and keys for test backups. */
 export interface Population {
   /** Key of the source account that the worker's account may use. */
   sharedKey: string;
@@ -45,9 +45,9 @@ export interface Population {
   /** Encrypted with aws/ebs. */
   defaultKey: SourceInstance;
   unencrypted: SourceInstance;
-  /** Runs the agent, in the worker's account. */
+  /** An instance with the agent, in the worker's account. */
   workerId: string;
-  /** Runs the agent, in the source account. */
+  /** An instance with the agent, in the source account. */
   sourceWorkerId: string;
 }
 
@@ -58,10 +58,8 @@ export async function startLab(): Promise<Lab> {
   return lab;
 }
 
-/** Starts a lab; whoever does, stops it. Needs root, for loop devices. */
+/** Starts a lab; the caller stops it. Needs root, for loop devices. */
 export async function openLab(): Promise<Lab> {
-  // Node 20 is supported; the SDK would say each time that some day it will not be.
-  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
   const folder = await mkdtemp(join(tmpdir(), "blockferry-lab-"));
   const server = await startLabServer(folder);
   const { endpointUrl } = server;
@@ -80,8 +78,8 @@ export async function openLab(): Promise<Lab> {
 }
 
 /**
- * Makes keys, three instances with real file systems, a repository, and workers with the agent.
- * @param init further options of the repository
+ * Fills the lab: keys, three instances with real file systems, a repository, and workers.
+ * @param init further options of `init`
  */
 export async function populate(
   lab: Lab,
@@ -110,7 +108,7 @@ export async function populate(
   };
 }
 
-/** Makes the bucket and an empty repository in it. @param init further options of that */
+/** Makes the bucket and an empty repository in it. @param init further options of `init` */
 export async function makeRepository(lab: Lab, init: string[] = []): Promise<void> {
   await lab.worker.s3.send(new CreateBucketCommand({ Bucket: new URL(REPOSITORY).hostname }));
   const { code, stdout, stderr } = await startAgent(["init", "--repo", REPOSITORY, ...init], lab.env).result;

@@ -1,4 +1,4 @@
-/** `npm run lab`: AWS in a box for trying blockferry by hand. */
+/** `npm run lab`: starts a simulated AWS to try blockferry by hand. */
 import { once } from "node:events";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";

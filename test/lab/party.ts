@@ -6,7 +6,7 @@ import { STSClient } from "@aws-sdk/client-sts";
 import { REGION } from "./lab-environment.js";
 import type { LabAccount } from "./lab-server.js";
 
-/** The clients of one account in one Region. They try once: what the lab answers is what a test sees. */
+/** The AWS clients of one account in one Region. They do not retry, so tests see every answer of the lab. */
 export class Party {
   readonly accountId: string;
   readonly ec2: EC2Client;

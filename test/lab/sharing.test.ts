@@ -22,8 +22,8 @@ async function snapshotsOf(encryption: Parameters<typeof launchSource>[2]): Prom
   return (await snapshotInstance(source, instanceId)) as [string, string];
 }
 
-// "If you specify a snapshot ID for which you do not have access, it is not included in the returned results."
-// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html
+// "If you specify a snapshot ID for which you do not have access, it is not included in the returned
+// results." https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html
 rootTest("a snapshot is seen from another account while it is shared, and not before or after", async () => {
   const [id] = await snapshotsOf("none");
   assert.equal(await describeSnapshot(worker, id), undefined);
@@ -53,7 +53,8 @@ rootTest("a shared snapshot shows its tags to its owner alone, and can't be dele
   await refused(worker.ec2.send(new DeleteSnapshotCommand({ SnapshotId: id })), "InvalidSnapshot.NotFound");
 });
 
-// "self for snapshots that you own": https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html
+// "self for snapshots that you own":
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html
 rootTest("OwnerIds self leaves out what others share", async () => {
   const [id] = await snapshotsOf("none");
   await share(source, id, worker.accountId);
@@ -101,8 +102,8 @@ rootTest("copying re-encrypts, so that a snapshot with aws/ebs can be shared as 
   await volumeReaches(worker, await createVolume(worker, { SnapshotId }), "available");
 });
 
-// "Snapshots are constrained to the Region in which they were created. To share a snapshot with another Region, copy the snapshot
-// to that Region and then share the copy."
+// "Snapshots are constrained to the Region in which they were created. To share a snapshot with another
+// Region, copy the snapshot to that Region and then share the copy."
 // https://docs.aws.amazon.com/ebs/latest/userguide/ebs-modifying-snapshot-permissions.html
 rootTest("a snapshot is in its Region alone, and a copy takes a key of the other Region", async () => {
   const [id] = await snapshotsOf({ keyArn: await createKey(source) });

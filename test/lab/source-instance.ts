@@ -8,7 +8,10 @@ import type { Party } from "./party.js";
 const GIB = 1;
 const FILE_BYTES = 1024 * 1024;
 
-/** An instance to back up: a root and a data volume, each an ext4 file system with random files. */
+/**
+ * An instance to back up. Its root volume and its data volume each have an ext4 file system with random
+ * files.
+ */
 export interface SourceInstance {
   instanceId: string;
   volumes: SourceVolume[];
@@ -17,11 +20,11 @@ export interface SourceInstance {
 interface SourceVolume {
   volumeId: string;
   attachName: string;
-  /** The file that is the volume's content. */
+  /** The file with the content of the volume. */
   disk: string;
 }
 
-/** How its volumes are encrypted: with the account's default key, with a customer's, or not. */
+/** Encryption of its volumes: with the account's default key, with a customer managed key, or none. */
 export type SourceEncryption = { keyArn: string } | "aws/ebs" | "none";
 
 export async function launchSource(

@@ -9,7 +9,10 @@ import { zoneOf } from "./instances.js";
 import type { Party } from "./party.js";
 import { snapshotReaches, volumeIsAttached, volumeReaches } from "./waits.js";
 
-/** The steps of a backup by hand, each waited for. @returns ids of the snapshots, in the order of the instance's volumes */
+/**
+ * Makes snapshots of an instance's volumes and waits for them.
+ * @returns ids of the snapshots, in the order of the volumes
+ */
 export async function snapshotInstance(party: Party, instanceId: string): Promise<string[]> {
   const command = new CreateSnapshotsCommand({ InstanceSpecification: { InstanceId: instanceId } });
   const { Snapshots = [] } = await party.ec2.send(command);
@@ -29,7 +32,7 @@ export async function share(owner: Party, snapshotId: string, accountId: string)
   );
 }
 
-/** Asks for a volume and does not wait. @returns its id */
+/** Makes a volume without waiting for it. @returns its id */
 export async function createVolume(party: Party, input: CreateVolumeCommandInput): Promise<string> {
   const zone = { AvailabilityZone: zoneOf(party) };
   const { VolumeId = "" } = await party.ec2.send(new CreateVolumeCommand({ ...zone, ...input }));

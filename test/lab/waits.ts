@@ -8,7 +8,7 @@ import {
 import { waitUntil } from "../support/wait-until.js";
 import type { Party } from "./party.js";
 
-/** Polls until a snapshot is in a state. */
+/** Waits until a snapshot reaches a state. */
 export async function snapshotReaches(
   party: Party,
   id: string,
@@ -22,7 +22,7 @@ export async function snapshotReaches(
   return snapshot as unknown as Snapshot;
 }
 
-/** Polls until a volume is in a state. */
+/** Waits until a volume reaches a state. */
 export async function volumeReaches(party: Party, id: string, state: Volume["State"]): Promise<Volume> {
   let volume: Volume | undefined;
   await waitUntil(`volume ${id} to be ${state}`, async () => {
@@ -32,7 +32,7 @@ export async function volumeReaches(party: Party, id: string, state: Volume["Sta
   return volume as unknown as Volume;
 }
 
-/** Polls until a volume's only attachment is made. */
+/** Waits until the only attachment of a volume is made. */
 export async function volumeIsAttached(party: Party, id: string): Promise<void> {
   await waitUntil(`volume ${id} to be attached`, async () => {
     const volume = await describeVolume(party, id);
@@ -50,7 +50,7 @@ export async function describeVolume(party: Party, id: string): Promise<Volume |
   return Volumes[0];
 }
 
-/** Expects a call to fail with an error code of AWS. */
+/** Asserts that a call fails with an error code of AWS. */
 export async function refused(call: Promise<unknown>, code: string): Promise<void> {
   await assert.rejects(call, (error: Error & { Code?: string }) => {
     assert.equal(error.Code ?? error.name, code, error.message);

@@ -2,7 +2,7 @@ import { DescribeSubnetsCommand, RegisterImageCommand } from "@aws-sdk/client-ec
 import { zoneOf } from "./instances.js";
 import type { Party } from "./party.js";
 
-/** Makes an image to launch workers of. @returns its id */
+/** Registers an image for workers. @returns its id */
 export async function registerWorkerImage(party: Party): Promise<string> {
   const command = new RegisterImageCommand({
     Name: "blockferry-worker",
@@ -13,7 +13,7 @@ export async function registerWorkerImage(party: Party): Promise<string> {
   return ImageId;
 }
 
-/** The default subnet of the zone that everything is in. */
+/** Returns the default subnet of the lab's Availability Zone. */
 export async function defaultSubnet(party: Party): Promise<string> {
   const Filters = [{ Name: "availability-zone", Values: [zoneOf(party)] }];
   const { Subnets = [] } = await party.ec2.send(new DescribeSubnetsCommand({ Filters }));

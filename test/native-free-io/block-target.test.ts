@@ -9,6 +9,9 @@ import {
   open,
   readdir,
   readFile,
+  readlink,
+  rename,
+  rm,
   stat,
   symlink,
   truncate,
@@ -137,6 +140,61 @@ rootTest("a file that is replaced keeps its owner", async () => {
   assert.deepEqual({ uid, gid }, { uid: 12_345, gid: 23_456 });
 });
 
+rootTest(
+  "an empty file that another user put there does not make them the owner, unless it is asked for",
+  async () => {
+    const path = join(await tempFolder(), "disk.img");
+    for (const [existing, expected] of [
+      ["refuse", { uid: 0, mode: 0o600 }],
+      ["replace", { uid: 12_345, mode: 0o666 }],
+    ] as const) {
+      await writeFile(path, "");
+      await chmod(path, 0o666);
+      await chown(path, 12_345, 23_456);
+      await (await BlockTarget.prepare(path, { sizeBytes: 5000, existing })).commit();
+      const { uid, mode } = await stat(path);
+      assert.deepEqual({ uid, mode: mode & 0o7777 }, expected);
+      await rm(path);
+    }
+  },
+);
+
+test("a link that is put in the place of the partial file is not written through, and the restore fails", async () => {
+  const folder = await tempFolder();
+  const [path, victim, moved] = ["disk.img", "victim", "moved"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  await writeFile(victim, "precious");
+  const target = await BlockTarget.prepare(path, refuse(10_000));
+  await rename(target.description.writePath, moved);
+  await symlink(victim, target.description.writePath);
+  writeInto(target.description, 10_000);
+  await assert.rejects(target.commit(), { code: "TargetNotUsable", message: /something else was put/ });
+  assert.equal(await readFile(victim, "utf8"), "precious");
+  assert.equal((await stat(moved)).size, 0, "nothing of the volume is left elsewhere");
+  await assert.rejects(stat(path), { code: "ENOENT" });
+});
+
+test("a folder that is swapped for a link is not followed: the file appears where the folder is by then", async () => {
+  const folder = await tempFolder();
+  const [way, moved, other] = ["way", "moved", "other"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  await mkdir(way);
+  await mkdir(other);
+  const target = await BlockTarget.prepare(join(way, "disk.img"), refuse(10_000));
+  await rename(way, moved);
+  await symlink(other, way);
+  const content = writeInto(target.description, 10_000);
+  await target.commit();
+  assert.deepEqual(await readdir(other), []);
+  assert.ok((await readFile(join(moved, "disk.img"))).equals(content));
+});
+
 test("an empty volume becomes an empty file", async () => {
   const path = join(await tempFolder(), "empty.img");
   await (await BlockTarget.prepare(path, refuse(0))).commit();
@@ -171,7 +229,7 @@ test("a folder, a character device and a path that cannot be made are refused", 
   assert.deepEqual((await readdir(folder)).sort(), ["file", "folder"]);
 });
 
-/** Runs `use` with a loop device over an image of so many bytes of 0xee. */
+/** Runs `use` with a loop device over an image of `sizeBytes` bytes of 0xee. */
 async function withDevice(
   sizeBytes: number,
   use: (device: string, image: string) => Promise<void>,
@@ -184,7 +242,9 @@ async function withDevice(
 rootTest("a device is written in place, claimed meanwhile, and free again afterwards", async () => {
   await withDevice(2 ** 20, async (device) => {
     const target = await BlockTarget.prepare(device, refuse(2 ** 20));
-    assert.deepEqual(target.description, { kind: "block-device", writePath: device, direct: true });
+    const { fd, ...description } = target.description;
+    assert.deepEqual(description, { kind: "block-device", writePath: device, direct: true });
+    assert.equal(await readlink(`/proc/self/fd/${fd}`), device);
     await assert.rejects(BlockTarget.prepare(device, refuse(2 ** 20)), {
       code: "TargetInUse",
       object: device,
@@ -238,7 +298,8 @@ rootTest(
       } finally {
         await run("umount", [folder]);
       }
-      await (await BlockTarget.prepare(device, refuse(4096))).discard();
+      await assert.rejects(BlockTarget.prepare(device, refuse(4096)), { code: "TargetHasSignatures" });
+      await (await BlockTarget.prepare(device, { sizeBytes: 4096, existing: "replace" })).discard();
     });
   },
 );

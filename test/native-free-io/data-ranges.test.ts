@@ -8,7 +8,7 @@ import type { ByteRange } from "../../native-free-io/byte-range.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { tempFolder } from "../support/temp-folder.js";
 
-/** Larger than the blocks of every usual file system, so that a hole this large stays one. */
+/** Larger than the blocks of all usual file systems, so that a hole of this size remains a hole. */
 const HOLE_BYTES = 256 * 1024;
 
 async function writeSparse(path: string, sizeBytes: number, data: ByteRange[]): Promise<void> {
@@ -30,7 +30,10 @@ async function rangesOf(path: string): Promise<ByteRange[] | undefined> {
   }
 }
 
-/** All data are in the ranges, which are in order and within the file, and leave out every hole of at least `HOLE_BYTES`. */
+/**
+ * Asserts that the ranges contain all data, are in order and within the file, and leave out every hole of at
+ * least `HOLE_BYTES`.
+ */
 function assertCovers(ranges: ByteRange[] | undefined, sizeBytes: number, data: ByteRange[]): void {
   assert.ok(ranges !== undefined, "the file has holes");
   const said = `ranges ${JSON.stringify(ranges.slice(0, 50))}`;

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { deviceNumber } from "../../native-free-io/device-number.js";
 
-/** As the kernel hands device numbers to user space: include/linux/kdev_t.h, new_encode_dev. */
+/** Encodes device numbers as the kernel does for user space: include/linux/kdev_t.h, new_encode_dev. */
 function encode(major: number, minor: number): number {
   return (((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0) as number;
 }

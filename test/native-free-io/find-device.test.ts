@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { truncate, writeFile } from "node:fs/promises";
+import { rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { BlockSource } from "../../native-free-io/block-source.js";
+import { ClaimedDevice } from "../../native-free-io/claimed-device.js";
 import { type DeviceTree, waitForDevice } from "../../native-free-io/find-device.js";
 import { TestDevices } from "../support/device-tree.js";
 import { rootTest } from "../support/root-test.js";
@@ -17,8 +19,11 @@ async function image(sizeBytes: number): Promise<string> {
   return path;
 }
 
-function find(tree: DeviceTree, timeoutMs = 0, signal = new AbortController().signal): Promise<string> {
-  return waitForDevice(VOLUME, tree, { timeoutMs, signal });
+async function find(tree: DeviceTree, timeoutMs = 0, signal = new AbortController().signal): Promise<string> {
+  const open = (path: string) => BlockSource.open(path);
+  const device = await waitForDevice(VOLUME, tree, { open, timeoutMs, signal });
+  await device.close();
+  return device.path;
 }
 
 rootTest("an NVMe device is found by its serial number, whatever its own number is", async () => {
@@ -52,6 +57,35 @@ rootTest("a device that appears late is waited for", async () => {
   await devices.attachNvme("nvme1n1", SERIAL, await image(VOLUME.sizeBytes));
   assert.equal(await found, join(devices.tree.dev, "nvme1n1"));
 });
+
+const SWAPS: Record<string, (devices: TestDevices) => Promise<void>> = {
+  "the name now leads to another device": async ({ tree }) => {
+    const path = join(tree.dev, "nvme1n1");
+    await rm(path);
+    await rename(join(tree.dev, "nvme2n1"), path);
+  },
+  "the kernel gave the name to another volume": (devices) =>
+    devices.setSerial("nvme1n1", "vol0fffffffffffffff0"),
+};
+
+for (const [how, swap] of Object.entries(SWAPS)) {
+  rootTest(`a device is not used when between finding and opening it ${how}`, async () => {
+    const devices = await TestDevices.create();
+    await devices.attachNvme("nvme1n1", SERIAL, await image(VOLUME.sizeBytes));
+    await devices.attachNvme("nvme2n1", "vol0fffffffffffffff0", await image(VOLUME.sizeBytes));
+    let opened = 0;
+    const open = async (path: string) => {
+      await swap(devices);
+      opened++;
+      return ClaimedDevice.open(path);
+    };
+    const { signal } = new AbortController();
+    const waiting = waitForDevice(VOLUME, devices.tree, { open, timeoutMs: 0, signal });
+    await assert.rejects(waiting, { code: "DeviceNotFound" });
+    assert.equal(opened, 1);
+    await (await ClaimedDevice.open(join(devices.tree.dev, "nvme1n1"))).close();
+  });
+}
 
 rootTest("a device that has no size yet is waited for", async () => {
   const devices = await TestDevices.create();

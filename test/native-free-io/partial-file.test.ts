@@ -4,13 +4,14 @@ import { once } from "node:events";
 import { readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { atPlace } from "../../foundation/held-place.js";
 import { OWNER_TOKEN } from "../../foundation/owner-token.js";
-import { newPartialPath } from "../../native-free-io/partial-file.js";
+import { newPartialName } from "../../native-free-io/partial-file.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 test("no two partial files of one target share a name", async () => {
   const target = join(await tempFolder(), "disk.img");
-  const names = await Promise.all(Array.from({ length: 20 }, () => newPartialPath(target)));
+  const names = await Promise.all(Array.from({ length: 20 }, () => atPlace(target, newPartialName)));
   assert.equal(new Set(names).size, names.length);
 });
 
@@ -29,6 +30,6 @@ test("partial files of dead processes are removed; those of living ones, other p
   ];
   for (const name of [dead, oldElsewhere, ...kept]) await writeFile(join(folder, name), "");
   await utimes(join(folder, oldElsewhere), new Date(0), new Date(0));
-  await newPartialPath(join(folder, "disk.img"));
+  await atPlace(join(folder, "disk.img"), newPartialName);
   assert.deepEqual((await readdir(folder)).sort(), kept.sort());
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { fullDepthOnly } from "../support/depth.js";
 import { runTool } from "../support/run-tool.js";
 import { tempFolder } from "../support/temp-folder.js";
 
@@ -10,7 +11,7 @@ interface Packed {
   files: { path: string }[];
 }
 
-describe("the package", async () => {
+describe("the package", fullDepthOnly, async () => {
   const folder = await tempFolder();
   const pack = ["pack", "--json", "--silent", "--pack-destination", folder];
   const [{ filename, files }] = JSON.parse(await runTool("npm", ...pack)) as [Packed];

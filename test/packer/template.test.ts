@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { fullDepthOnly } from "../support/depth.js";
 import { runTool } from "../support/run-tool.js";
 import { tempFolder } from "../support/temp-folder.js";
 
@@ -10,7 +10,7 @@ const KEY = "kms_key_id=arn:aws:kms:eu-central-1:111111111111:key/12345678-1234-
 
 const JOB_KEY = KEY.replace("kms_key_id=", "");
 
-/** A file is never read by `validate`, but must be there. */
+/** Runs `validate`, which does not read the files, but requires that they exist. */
 async function validate(folder: string, packer: string, ...variables: string[]) {
   const env = [
     "CHECKPOINT_DISABLE=1",
@@ -25,24 +25,20 @@ async function validate(folder: string, packer: string, ...variables: string[]) 
   );
 }
 
-describe("the template of the worker AMI", async () => {
+describe("the template of the worker AMI", fullDepthOnly, async () => {
   const folder = await tempFolder();
   const packer = join(process.cwd(), ".tools/packer");
-  const isMissing = !existsSync(packer);
-  const skip = isMissing && process.env.CI !== "true" ? "needs Packer, which needs Go" : false;
   await runTool("npm", "pack", "--silent", "--pack-destination", folder);
 
   for (const base of ["al2023", "debian12"])
     for (const architecture of ["x86_64", "arm64"])
-      test(`is valid for ${base} on ${architecture}`, { skip }, async () => {
+      test(`is valid for ${base} on ${architecture}`, async () => {
         const variables = [`base=${base}`, `architecture=${architecture}`];
         const { code, output } = await validate(folder, packer, ...variables);
         assert.equal(code, 0, output);
       });
 
-  test("may be shared when it is encrypted with a key of one's own, and with the default key not", {
-    skip,
-  }, async () => {
+  test("may be shared when it is encrypted with a key of one's own, and with the default key not", async () => {
     const shared = 'share_accounts=["222222222222"]';
     const { code, output } = await validate(folder, packer, shared, KEY, "subnet_id=subnet-0123");
     assert.equal(code, 0, output);
@@ -51,7 +47,7 @@ describe("the template of the worker AMI", async () => {
     assert.match(refused.output, /Cannot share AMI encrypted with default KMS key/);
   });
 
-  test("takes a job key and options for all workers", { skip }, async () => {
+  test("takes a job key and options for all workers", async () => {
     const { code, output } = await validate(
       ...[folder, packer, `job_key=${JOB_KEY}`],
       "serve_options=--threads auto --metrics-file /var/lib/blockferry/agent.prom",
@@ -69,13 +65,16 @@ describe("the template of the worker AMI", async () => {
     ["jobs=everything", /The jobs must be/],
     [`job_key=${JOB_KEY.replace("key/", "alias/")}`, /not of an alias/],
     ["job_key=mac-key", /must be the ARN of a key/],
+    ["reply_key=mac-key", /reply_key must be the ARN of a key/],
+    ["expect=mine", /UUID:KEYCHECK/],
+    [`serve_options=--reply-key ${JOB_KEY}`, /has a variable of its own/],
     ["serve_options=threads auto", /must be options/],
     ['serve_options=--repo "s3://a"', /without quotes/],
     ["serve_options=--repo $(id)", /other characters of a shell/],
     [`serve_options=--job-key ${JOB_KEY}`, /has a variable of its own/],
     ["package=left-pad-1.0.0.tgz", /The package must be/],
   ] as const) {
-    test(`refuses ${variable}`, { skip }, async () => {
+    test(`refuses ${variable}`, async () => {
       const { code, output } = await validate(folder, packer, variable);
       assert.equal(code, 1);
       assert.match(output.replace(/\s+/g, " "), message);
@@ -93,7 +92,7 @@ describe("the template of the worker AMI", async () => {
     ]);
   });
 
-  test("is formatted as Packer formats it", { skip }, async () => {
+  test("is formatted as Packer formats it", async () => {
     await runTool(join(packer, "packer"), "fmt", "-check", "packer");
   });
 });

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { access, appendFile, mkdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { access, appendFile, mkdir, readFile, readlink, rm, truncate, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { before, describe } from "node:test";
-import { jobSigner } from "../../controller/aws/job-signer.js";
 import { newJobId, writeJob } from "../../repository/jobs/job.js";
 import { agentJson } from "../support/agent.js";
 import { BootedWorker } from "../support/booted-worker.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { TestDevices } from "../support/device-tree.js";
 import { writeMixedImage } from "../support/images.js";
-import { newJobKey } from "../support/job-keys.js";
+import { newMacKey, signedBy } from "../support/job-keys.js";
 import { jobVolume, makeJob, WORKER } from "../support/jobs.js";
 import { startMetadataServer } from "../support/metadata-server.js";
 import { newRepository } from "../support/repositories.js";
@@ -22,20 +22,19 @@ import { WorkerRoot } from "../support/worker-root.js";
 
 const MIB = 1024 * 1024;
 const UNIT = "blockferry-agent.service";
-/** Where the devices of the test are in the booted worker. */
+/** Options for the paths of the test's devices in the booted worker. */
 const DEVICES = "--poll-interval 0.1 --sysfs /srv/sys --dev /srv/dev";
 const METRICS = ["/var/lib/blockferry/agent.prom", "/var/lib/blockferry/metrics.log"] as const;
 const SERVE_OPTIONS = `${DEVICES} --metrics-file ${METRICS[0]} --emf-file ${METRICS[1]}`;
-const isRoot = process.getuid?.() === 0;
 
-describe("a worker made by packer/provision.sh", async () => {
+describe("a worker made by packer/provision.sh", fullDepthOnly, async () => {
   const folder = await tempFolder();
   const { endpointUrl } = await startS3Server("moto");
-  const jobKey = await newJobKey();
+  const jobKey = await newMacKey();
   let root: WorkerRoot;
 
   before(async () => {
-    if (isRoot) root = await WorkerRoot.create(join(folder, "root"));
+    root = await WorkerRoot.create(join(folder, "root"));
   });
 
   rootTest("is not made with a Node.js whose hash is another", async () => {
@@ -46,7 +45,7 @@ describe("a worker made by packer/provision.sh", async () => {
   });
 
   rootTest("has both command lines on Node.js 24, and no compiler", async () => {
-    const fields = { JOBS: "backup-only", JOB_KEY: jobKey, SERVE_OPTIONS };
+    const fields = { JOBS: "backup-only", JOB_KEY: jobKey, REPLY_KEY: jobKey, SERVE_OPTIONS };
     const { code, stdout, stderr } = await root.provision(fields);
     assert.equal(code, 0, `${stdout}\n${stderr}`);
     const { version } = JSON.parse(await readFile("package.json", "utf8"));
@@ -89,9 +88,42 @@ describe("a worker made by packer/provision.sh", async () => {
     assert.equal(await readFile(root.file("/etc/machine-id"), "utf8"), "");
   });
 
+  rootTest("assembles and mounts nothing of the volumes that are attached to it", async () => {
+    const units = [
+      ...["lvm2-monitor.service", "lvm2-pvscan@.service", "dm-event.socket", "mdmonitor.service"],
+      ...["mdadm-last-resort@.timer", "multipathd.service", "multipathd.socket", "udisks2.service"],
+    ];
+    for (const unit of units) {
+      const { stdout } = await root.run("systemctl", ["is-enabled", unit]);
+      assert.equal(stdout.trim(), "masked", unit);
+    }
+    for (const rule of [
+      "63-md-raid-arrays",
+      "64-md-raid-assembly",
+      "69-dm-lvm",
+      "64-btrfs",
+      "60-multipath",
+    ]) {
+      assert.equal(await readlink(root.file(`/etc/udev/rules.d/${rule}.rules`)), "/dev/null", rule);
+    }
+    const lvm = await readFile(root.file("/etc/lvm/lvmlocal.conf"), "utf8");
+    assert.match(lvm, /^ {2}global_filter = \[ "r\|\.\*\|" \]$/m);
+    assert.match(lvm, /^ {2}use_devicesfile = 1$/m);
+    assert.match(lvm, /^ {2}event_activation = 0$/m);
+    assert.equal(await readFile(root.file("/etc/lvm/devices/system.devices"), "utf8"), "");
+    for (const path of ["/etc/mdadm.conf", "/etc/mdadm/mdadm.conf"]) {
+      assert.equal(await readFile(root.file(path), "utf8"), "AUTO -all\n", path);
+    }
+    const settings = await readFile(root.file("/etc/sysctl.d/90-blockferry.conf"), "utf8");
+    assert.match(settings, /^fs\.protected_symlinks=1$/m);
+  });
+
   rootTest("has the job key and the options of its image", async () => {
     const settings = await readFile(root.file("/etc/blockferry/agent.env"), "utf8");
-    assert.equal(settings, `BLOCKFERRY_JOB_KEY=${jobKey}\nSERVE_OPTIONS="${SERVE_OPTIONS}"\n`);
+    assert.equal(
+      settings,
+      `BLOCKFERRY_JOB_KEY=${jobKey}\nBLOCKFERRY_REPLY_KEY=${jobKey}\nSERVE_OPTIONS="${SERVE_OPTIONS}"\n`,
+    );
   });
 
   rootTest("has a service that systemd takes, and that is exposed by less than 3.0", async () => {
@@ -143,16 +175,16 @@ describe("a worker made by packer/provision.sh", async () => {
       const { point } = await agentJson<{ point: string }>(...backup);
       const served = await ServedRepository.open(repo);
       const { config, storage } = served.repository;
-      const signer = jobSigner(jobKey, { profile: undefined });
+      const signing = signedBy(jobKey, config);
       const unsigned = await served.addJob([full]);
       const backupJob = makeJob(config.id, [full]);
-      await writeJob(storage, backupJob, signer);
+      await writeJob(storage, backupJob, signing);
       const { origin: _, ...target } = empty;
       const { tags: __, instance: ___, ...common } = backupJob;
       const addRestore = async () => {
         const id = newJobId(new Date());
         const job = { id, point, volumes: [target], options: { threads: null } };
-        await writeJob(storage, { ...common, ...job, kind: "restore" }, signer);
+        await writeJob(storage, { ...common, ...job, kind: "restore" }, signing);
         await runTool("chroot", root.path, "chown", "-R", "blockferry:", "/var/lib/blockferry");
         return id;
       };
@@ -174,7 +206,8 @@ describe("a worker made by packer/provision.sh", async () => {
           "VOLUMES=40\nDATA=1T\n",
         ].join("\n"),
       );
-      // Devices of the test are no NVMe ones: they are allowed before backup-only.conf, and for reading again after it.
+      // The test's devices are not NVMe devices. They are allowed before backup-only.conf, and allowed for
+      // reading again after it.
       const dropIn = (name: string) => root.file(`/etc/systemd/system/${UNIT}.d/${name}.conf`);
       await writeFile(dropIn("allow"), "[Service]\nDeviceAllow=block-loop rw\n");
       await writeFile(dropIn("read"), "[Service]\nDeviceAllow=block-loop r\n");
@@ -205,7 +238,7 @@ describe("a worker made by packer/provision.sh", async () => {
       const threads = environment.find((variable) => variable.startsWith("UV_THREADPOOL_SIZE="));
       assert.equal(threads, limits.split("\n")[0]);
 
-      // As an image with jobs=backup-and-restore has it, and with a wrong setting.
+      // As in an image with jobs=backup-and-restore, and with a wrong setting.
       await worker.run("systemctl", "stop", UNIT);
       for (const name of ["backup-only", "read"]) await rm(dropIn(name));
       await appendFile(settings, "VOLUMES=many\n");

@@ -5,6 +5,7 @@ import { backupPage } from "../../report/backup-page.js";
 import { readFigures, writeFigures } from "../../report/job-figures.js";
 import { figuresOf } from "../../report/page.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
+import { UNSIGNED_REPLIES } from "../../repository/jobs/signed-document.js";
 import { maxJsonValues } from "../../repository/object-bounds.js";
 import { sealJson } from "../../repository/sealed-json.js";
 import { isThere } from "../../repository/storage/if-absent.js";
@@ -22,10 +23,10 @@ describe("figures of a job", async () => {
   const storage = await openStorage(parseStorageLocation(await tempFolder()));
 
   test("come back as they were left, and are drawn", async () => {
-    assert.equal(await readFigures(storage, JOB, EXPECTED), undefined);
+    assert.equal(await readFigures(storage, JOB, EXPECTED, UNSIGNED_REPLIES), undefined);
     const figures = someFigures(POINT);
-    await writeFigures(storage, JOB, figures);
-    const read = await readFigures(storage, JOB, EXPECTED);
+    await writeFigures(storage, JOB, figures, UNSIGNED_REPLIES);
+    const read = await readFigures(storage, JOB, EXPECTED, UNSIGNED_REPLIES);
     assert.deepEqual(read, figures);
     assert.deepEqual(figuresOf(backupPage(read as BackupFigures).text), figures);
   });
@@ -40,10 +41,10 @@ describe("figures of a job", async () => {
     assert.ok(span !== undefined);
     const timeline = Array<typeof span>(MAX_SPANS).fill(span);
     const figures = someFigures(POINT, { volumes, timeline, stages: Array(256).fill(span.stages) });
-    await writeFigures(storage, JOB, figures);
+    await writeFigures(storage, JOB, figures, UNSIGNED_REPLIES);
     const { length } = (await storage.get(KEY)).toString("latin1").match(/[[{,]/g) ?? [];
     assert.ok(length !== undefined && length < maxJsonValues(KEY));
-    assert.deepEqual(await readFigures(storage, JOB, EXPECTED), figures);
+    assert.deepEqual(await readFigures(storage, JOB, EXPECTED, UNSIGNED_REPLIES), figures);
   });
 
   test("of another recovery point, or another machine, are told as such", async () => {
@@ -51,21 +52,24 @@ describe("figures of a job", async () => {
       someFigures("20200101T000000Z-00000000"),
       someFigures(POINT, { machine: "i-0ccccccccccccccc3" }),
     ]) {
-      await writeFigures(storage, JOB, other);
-      await assert.rejects(readFigures(storage, JOB, EXPECTED), { code: "ObjectCorrupt", object: KEY });
+      await writeFigures(storage, JOB, other, UNSIGNED_REPLIES);
+      await assert.rejects(readFigures(storage, JOB, EXPECTED, UNSIGNED_REPLIES), {
+        code: "ObjectCorrupt",
+        object: KEY,
+      });
     }
   });
 
   test("that nobody could read are not left", async () => {
     const other = "job-20261123T112150Z-00000000";
     const figures = someFigures(POINT, { seconds: -1 });
-    await assert.rejects(writeFigures(storage, other, figures));
+    await assert.rejects(writeFigures(storage, other, figures, UNSIGNED_REPLIES));
     assert.equal(await isThere(storage, jobKey(other, "figures")), false);
   });
 
   test("whose error is told are told in few words, whatever is in them", async () => {
     await storage.put(KEY, sealJson({ ...someFigures(POINT), point: "x\nnote: run this\n".repeat(100_000) }));
-    await assert.rejects(readFigures(storage, JOB, EXPECTED), ({ message }: Error) => {
+    await assert.rejects(readFigures(storage, JOB, EXPECTED, UNSIGNED_REPLIES), ({ message }: Error) => {
       return message.length < 1000 && !message.includes("run this");
     });
   });
@@ -74,8 +78,13 @@ describe("figures of a job", async () => {
     const worst = '"'.repeat(4096);
     const tags = Object.fromEntries(Array.from({ length: 256 }, (_, n) => [`${worst.slice(5)}${n}`, worst]));
     const volumes = Array.from({ length: 128 }, () => ({ ...someVolume(worst, []), source: worst }));
-    await writeFigures(storage, JOB, someFigures(POINT, { tags, volumes, repository: worst }));
-    const read = await readFigures(storage, JOB, EXPECTED);
+    await writeFigures(
+      storage,
+      JOB,
+      someFigures(POINT, { tags, volumes, repository: worst }),
+      UNSIGNED_REPLIES,
+    );
+    const read = await readFigures(storage, JOB, EXPECTED, UNSIGNED_REPLIES);
     assert.ok(backupPage(read as BackupFigures).text.length < 64 * 2 ** 20);
   });
 
@@ -100,7 +109,9 @@ describe("figures of a job", async () => {
   for (const [what, fields] of wrong) {
     test(`with ${what} are not drawn`, async () => {
       await storage.put(KEY, sealJson({ ...someFigures(POINT), ...fields }));
-      await assert.rejects(readFigures(storage, JOB, EXPECTED), { code: "RepositoryUnsupported" });
+      await assert.rejects(readFigures(storage, JOB, EXPECTED, UNSIGNED_REPLIES), {
+        code: "RepositoryUnsupported",
+      });
     });
   }
 });

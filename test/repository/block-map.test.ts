@@ -6,7 +6,7 @@ import { CHUNK_ID_BYTES, chunkId, ZERO_CHUNK_ID } from "../../repository/chunk-i
 import { ChunkIndex } from "../../repository/chunk-index.js";
 import { VolumeChunks } from "../../repository/volume-chunks.js";
 
-/** A volume as a test describes it: which positions hold which chunk; the rest is zeros. */
+/** The chunk at each position of a volume; all other positions are zeros. */
 type Content = ReadonlyMap<number, string>;
 
 interface Loss {
@@ -14,7 +14,7 @@ interface Loss {
   nodes: { position: number; length: number; error: unknown }[];
 }
 
-/** Chunks and nodes in memory, by id, with an index of its own. */
+/** Chunks and nodes in memory, by id, with their own index. */
 class MemoryStore {
   readonly index = ChunkIndex.create(20_000);
   readonly nodes = new Map<string, Buffer>();
@@ -35,7 +35,7 @@ class MemoryStore {
     return claimed < 0 ? ~claimed : claimed;
   }
 
-  /** The same nodes and chunks without those of the ids given. */
+  /** Returns a store without the nodes and chunks of these ids. */
   without(...lost: Buffer[]): MemoryStore {
     const rest = new MemoryStore();
     const gone = new Set(lost.map((id) => id.toString("hex")));
@@ -69,13 +69,13 @@ class MemoryStore {
   }
 }
 
-/** What `load` should give: the ids of the content. */
+/** Returns the expected result of `load`: the ids of the content. */
 function idsOf(content: Content): Content {
   const sorted = [...content].sort(([a], [b]) => a - b);
   return new Map(sorted.map(([position, text]) => [position, chunkId(Buffer.from(text)).toString("hex")]));
 }
 
-/** The ids of the nodes of one level, by brute force. */
+/** Computes a node, which is the ids of its chunks, by brute force. */
 function nodeOf(content: Content, count: number, node: number): Buffer {
   const start = node * MAP_FANOUT;
   const length = Math.min(MAP_FANOUT, count - start);

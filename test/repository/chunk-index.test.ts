@@ -4,12 +4,12 @@ import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
-import { ChunkIndex, INDEX_ENTRY_BYTES } from "../../repository/chunk-index.js";
+import { ChunkIndex, INDEX_ENTRY_BYTES, MAX_INDEX_ENTRIES } from "../../repository/chunk-index.js";
 import { CHUNK_RECORD_BYTES, readChunkRecord } from "../../repository/chunk-record.js";
 import type { ClaimTask } from "../support/claim-worker.js";
 import { SeededRandom } from "../support/random.js";
 
-/** Few different ids, most of them in the same buckets, so that they collide in every way. */
+/** Few different ids, most of them in the same buckets, to cause all kinds of collisions. */
 const id = fc
   .tuple(fc.constantFrom(0, 0, 1, 0x7fff_ffff, 0xffff_ffff, 0xffff_ffff), fc.nat({ max: 30 }))
   .map(([hash, rest]) => {
@@ -28,13 +28,13 @@ const command = fc.oneof(
   fc.record({ kind: fc.constant("grow" as const), extra: fc.nat({ max: 20 }) }),
 );
 
-test("the chunk index behaves like a map from ids to entries, however its ids collide and whenever it grows", () => {
+test("the chunk index behaves like a map from ids to all their places, however they collide and whenever it grows", () => {
   const commands = fc.array(command, { maxLength: 150, size: "max" });
   fc.assert(
     fc.property(commands, (run) => {
       let index = ChunkIndex.create(run.length + 1);
-      const model = new Map<string, number>();
-      const inserted = new Map<number, Buffer>();
+      /** By id: the entry of the chunk, and the inserted places. */
+      const model = new Map<string, { entry: number; places: Buffer[] }>();
       run.forEach((step, number) => {
         if (step.kind === "grow") {
           index = index.withRoomFor(run.length - number + step.extra);
@@ -43,35 +43,105 @@ test("the chunk index behaves like a map from ids to entries, however its ids co
         const bytes = step.kind === "insert" ? step.entry.subarray(0, CHUNK_ID_BYTES) : step.id;
         const hex = bytes.toString("hex");
         const known = model.get(hex);
-        if (step.kind === "find") assert.equal(index.find(bytes), known ?? -1);
+        if (step.kind === "find") assert.equal(index.find(bytes), known?.entry ?? -1);
         else if (step.kind === "claim") {
           const claimed = index.claim(bytes);
-          if (known !== undefined) assert.equal(claimed, known);
+          if (known !== undefined) assert.equal(claimed, known.entry);
           else {
             assert.ok(claimed < 0, "a new chunk is the caller's to store");
-            model.set(hex, ~claimed);
+            model.set(hex, { entry: ~claimed, places: [unfilledEntry(bytes)] });
           }
         } else {
           index.insert(step.entry, 0);
-          const found = index.find(bytes);
-          if (known === undefined) inserted.set(found, step.entry);
-          model.set(hex, known ?? found);
+          if (known === undefined) model.set(hex, { entry: index.find(bytes), places: [step.entry] });
+          else known.places.push(step.entry);
         }
       });
-      assert.equal(new Set(model.values()).size, model.size, "entries are distinct");
-      assert.equal(index.size, model.size);
-      for (const [hex, number] of model) {
-        assert.equal(index.find(Buffer.from(hex, "hex")), number);
-        assert.equal(index.id(number).toString("hex"), hex);
+      const entries = new Set<number>();
+      for (const [hex, { entry, places }] of model) {
+        assert.equal(index.find(Buffer.from(hex, "hex")), entry);
+        const found = [...index.places(entry)];
+        assert.equal(found[0], entry, "the entry that stands for the chunk comes first");
+        assert.deepEqual(
+          new Set(found.map((place) => JSON.stringify([index.record(place), index.packNumber(place)]))),
+          new Set(
+            places.map((bytes) =>
+              JSON.stringify([readChunkRecord(bytes, 0), bytes.readUInt32LE(CHUNK_RECORD_BYTES)]),
+            ),
+          ),
+        );
+        for (const place of found) entries.add(place);
       }
-      for (const [number, bytes] of inserted) {
-        assert.deepEqual(index.record(number), readChunkRecord(bytes, 0));
-        assert.equal(index.packNumber(number), bytes.readUInt32LE(CHUNK_RECORD_BYTES));
-      }
+      assert.equal(entries.size, index.size, "entries are distinct, and none is without a chunk");
     }),
     { numRuns: 300 },
   );
 });
+
+/** Returns the entry that `claim` makes in the index, before its caller fills it. */
+function unfilledEntry(id: Buffer): Buffer {
+  return Buffer.concat([id, Buffer.alloc(INDEX_ENTRY_BYTES - CHUNK_ID_BYTES)]);
+}
+
+test("a place that is listed again takes no more room", () => {
+  const random = SeededRandom.fresh();
+  const entry = random.bytes(INDEX_ENTRY_BYTES);
+  const index = ChunkIndex.create(4);
+  for (let times = 0; times < 10; times++) index.insert(entry, 0);
+  assert.equal(index.size, 1, `seed ${random.seed}`);
+});
+
+test("the place that is preferred comes first, and the others stay", () => {
+  const random = SeededRandom.fresh();
+  const id = random.bytes(CHUNK_ID_BYTES);
+  const index = ChunkIndex.create(6);
+  for (let pack = 0; pack < 5; pack++) {
+    const entry = Buffer.concat([id, random.bytes(INDEX_ENTRY_BYTES - CHUNK_ID_BYTES)]);
+    entry.writeUInt32LE(pack, CHUNK_RECORD_BYTES);
+    index.insert(entry, 0);
+  }
+  const packs = () => [...index.places(index.find(id))].map((place) => index.packNumber(place));
+  const first = index.find(id);
+  for (const place of [...index.places(first)]) {
+    const pack = index.packNumber(place);
+    const record = index.record(place);
+    index.prefer(first, place);
+    assert.equal(packs()[0], pack);
+    assert.deepEqual(index.record(index.find(id)), record);
+    assert.deepEqual(packs().toSorted(), [0, 1, 2, 3, 4], `seed ${random.seed}`);
+  }
+});
+
+test("ids that differ in one word alone do not meet in the table: no search is long", () => {
+  const random = SeededRandom.fresh();
+  const count = 40_000;
+  for (let word = 0; word < CHUNK_ID_BYTES / 4; word++) {
+    const id = random.bytes(CHUNK_ID_BYTES);
+    const index = ChunkIndex.create(count + 1);
+    for (let number = 0; number < count; number++) {
+      id.writeUInt32LE(number, 4 * word);
+      index.claim(id);
+    }
+    assert.equal(index.size, count);
+    for (const table of [index, index.withRoomFor(1000)]) {
+      const longest = longestRun(new Int32Array(table.memory.buckets));
+      assert.ok(longest < 1000, `word ${word}: ${longest} buckets in a row, seed ${random.seed}`);
+    }
+  }
+});
+
+/**
+ * Returns the longest run of taken buckets, which bounds every search. With this number of random ids it is
+ * about 150.
+ */
+function longestRun(buckets: Int32Array): number {
+  let [run, longest] = [0, 0];
+  for (const bucket of buckets) {
+    run = bucket === 0 ? 0 : run + 1;
+    longest = Math.max(longest, run);
+  }
+  return longest;
+}
 
 test("a full index fails instead of looping, still finds what it has, and takes more once it has grown", () => {
   for (const capacity of [0, 1, 2, 100]) {
@@ -169,12 +239,15 @@ test("of threads that claim overlapping ids at once, exactly one wins each id an
   }
 });
 
-/** Every tenth id starts its search at the same place, so that threads race for the same buckets. */
+/** Lets every tenth id start its search at the same place, so that threads race for the same buckets. */
 function crowdTheTable(ids: Buffer): void {
   for (let at = 0; at < ids.length; at += 100 * CHUNK_ID_BYTES) ids.writeUInt32LE(0xffff_ff00, at);
 }
 
-/** All ids, mostly in one order, so that the threads meet at the same ids; each thread starts elsewhere, and repeats some. */
+/**
+ * Returns all ids, mostly in one order, so that the threads meet at the same ids. Each thread starts at
+ * another id, and repeats some.
+ */
 function claimOrder(random: SeededRandom, distinct: number, thread: number): number[] {
   const order = Array.from({ length: distinct }, (_, chunk) => chunk);
   for (let swaps = 0; swaps < distinct / 10; swaps++) {
@@ -185,3 +258,9 @@ function claimOrder(random: SeededRandom, distinct: number, thread: number): num
   const repeated = Array.from({ length: 1000 }, () => random.below(distinct));
   return thread === 0 ? [...order.toReversed(), ...repeated] : [...order, ...repeated];
 }
+
+test("an index of more entries than an Int32 can number is refused before memory is taken", () => {
+  const refused = { code: "RepositoryUnsupported", message: new RegExp(`${MAX_INDEX_ENTRIES} at most`) };
+  assert.throws(() => ChunkIndex.create(MAX_INDEX_ENTRIES + 1), refused);
+  assert.throws(() => ChunkIndex.create(10).withRoomFor(MAX_INDEX_ENTRIES + 1), refused);
+});

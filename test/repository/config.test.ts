@@ -52,20 +52,54 @@ test("a damaged config is named as damaged", async () => {
   }
 });
 
-test("an unknown format, version, chunk size, encryption mode or field is refused as unsupported", async () => {
+const KEY_CHECK = "0".repeat(64);
+
+async function refuses(folder: string, body: unknown, message: RegExp): Promise<void> {
+  await writeFile(join(folder, CONFIG_KEY), sealJson(body));
+  const error = { code: "RepositoryUnsupported", object: CONFIG_KEY, message };
+  await assert.rejects(openRepository(folder), error, JSON.stringify(body));
+}
+
+test("an unknown format, version, chunk size or encryption mode is refused as unsupported", async () => {
   const folder = await tempFolder();
   const { config } = await initRepository(folder);
   const unknown = [
     { ...config, format: "another" },
-    { ...config, version: 2 },
+    { ...config, version: 1 },
+    { ...config, version: 4 },
     { ...config, chunkBytes: 2 * CHUNK_BYTES },
     { ...config, encryption: { mode: "aes-256-gcm" } },
-    { ...config, encryption: { mode: "none", key: "x" } },
-    { ...config, more: 1 },
+    { ...config, encryption: { mode: "rot13" } },
     { ...config, id: "not-a-uuid" },
+    { ...config, features: undefined },
+    { ...config, features: { read: [] } },
   ];
-  for (const body of unknown) {
-    await writeFile(join(folder, CONFIG_KEY), sealJson(body));
-    await assert.rejects(openRepository(folder), { code: "RepositoryUnsupported", object: CONFIG_KEY });
+  for (const body of unknown) await refuses(folder, body, /./);
+});
+
+test("an unknown field is refused in versions 1 and 2, and ignored in version 3", async () => {
+  const folder = await tempFolder();
+  const { config } = await initRepository(folder);
+  const { features: _, ...old } = config as typeof config & { features: unknown };
+  const plain = { ...old, version: 1 };
+  const encrypted = { ...old, version: 2, encryption: { mode: "aes-256-gcm", keyCheck: KEY_CHECK } };
+  for (const body of [
+    { ...plain, more: 1 },
+    { ...plain, features: { read: [], write: [] } },
+    { ...plain, encryption: { mode: "none", key: "x" } },
+    { ...encrypted, more: 1 },
+  ]) {
+    await refuses(folder, body, /./);
   }
+  const later = { ...config, more: 1, encryption: { mode: "none", note: "x" } };
+  await writeFile(join(folder, CONFIG_KEY), sealJson(later));
+  assert.deepEqual((await openRepository(folder)).config, config);
+});
+
+test("a feature that is needed for reading and unknown is named, whatever else is unknown", async () => {
+  const folder = await tempFolder();
+  const { config } = await initRepository(folder);
+  const features = { read: ["zstd"], write: ["zstd"] };
+  await refuses(folder, { ...config, features, encryption: { mode: "rot13" } }, /reading needs zstd/);
+  await refuses(folder, { ...config, features, version: 4, more: 1 }, /reading needs zstd/);
 });

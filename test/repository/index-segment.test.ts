@@ -4,7 +4,12 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { CHUNK_BYTES, CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
 import { INDEX_ENTRY_BYTES } from "../../repository/chunk-index.js";
-import { CHUNK_RECORD_BYTES, writeChunkRecord } from "../../repository/chunk-record.js";
+import {
+  CHUNK_RECORD_BYTES,
+  ENCODING,
+  PACK_HEADER_BYTES,
+  writeChunkRecord,
+} from "../../repository/chunk-record.js";
 import { NO_CIPHER } from "../../repository/encryption/no-cipher.js";
 import {
   decodeIndexSegment,
@@ -20,15 +25,21 @@ import { tempFolder } from "../support/temp-folder.js";
 const bytes = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map((array) => Buffer.from(array));
 const u32 = (max = 2 ** 32 - 1) => fc.integer({ min: 0, max });
-/** Of a chunk that stands in the first half of what a pack can have. */
+/** A chunk in the first half of the possible space of a pack. */
 const record = fc
   .record({
-    ...{ id: bytes(CHUNK_ID_BYTES), offset: u32(2 ** 31), storedBytes: u32(CHUNK_BYTES) },
-    ...{ rawBytes: u32(CHUNK_BYTES), crc32: u32(), encoding: u32() },
+    ...{ id: bytes(CHUNK_ID_BYTES), offset: u32(2 ** 31).map((offset) => offset + PACK_HEADER_BYTES) },
+    ...{
+      rawBytes: fc.integer({ min: 1, max: CHUNK_BYTES }),
+      crc32: u32(),
+      saved: fc.double({ noNaN: true, min: 0, max: 0.99 }),
+    },
   })
-  .map((fields) => {
+  .map(({ saved, ...fields }) => {
+    const storedBytes = Math.ceil(fields.rawBytes * (1 - saved));
+    const encoding = storedBytes < fields.rawBytes ? ENCODING.lz4 : ENCODING.raw;
     const written = Buffer.alloc(CHUNK_RECORD_BYTES);
-    writeChunkRecord(fields, written, 0);
+    writeChunkRecord({ ...fields, storedBytes, encoding }, written, 0);
     return written;
   });
 const pack = fc.record({
@@ -121,4 +132,17 @@ test("an index segment of more packs than one may list is refused before they ar
   assert.equal(decodeIndexSegment(most, keyOf(most), NO_CIPHER).packs.length, 2 ** 18);
   const more = encodeIndexSegment(packs);
   assert.throws(() => decodeIndexSegment(more, keyOf(more), NO_CIPHER), { code: "ObjectCorrupt" });
+});
+
+test("an index segment that is there already is left alone when it is whole, and replaced when it is damaged", async () => {
+  const storage = new LocalDirectory(await tempFolder());
+  const packs = [{ id: "0".repeat(32), sizeBytes: 100, footer: Buffer.alloc(0) }];
+  const key = await writeIndexSegment(storage, packs);
+  const whole = await storage.get(key);
+  assert.equal(await writeIndexSegment(storage, packs), key);
+  for (const damaged of [whole.subarray(1), Buffer.alloc(0), Buffer.from("planted")]) {
+    await storage.put(key, damaged);
+    assert.equal(await writeIndexSegment(storage, packs), key);
+    assert.ok((await storage.get(key)).equals(whole));
+  }
 });

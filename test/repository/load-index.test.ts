@@ -21,7 +21,7 @@ interface Fixture {
   path(pack: number): string;
 }
 
-/** A repository of three packs of ten chunks each, which no segment names yet. */
+/** Makes a repository of three packs with ten chunks each, and without index segments. */
 async function makeFixture(): Promise<Fixture> {
   const storage = new LocalDirectory(await tempFolder());
   const random = new SeededRandom("load-index");
@@ -150,6 +150,22 @@ test("a segment that gives a pack another size is not believed, whichever is rea
     assert.equal(packs.id(index.packNumber(entry)), other.id);
     await assertHolds(fixture, { index, packs, ...rest }, 0, 1, 2);
   }
+});
+
+test("a pack that segments list only with a wrong size is reported once, and adopted by its footer", async () => {
+  const fixture = await makeFixture();
+  const [pack, ...others] = fixture.packs as [IndexedPack, ...IndexedPack[]];
+  for (const change of [4096, 8192]) {
+    await writeIndexSegment(fixture.storage, [{ ...pack, sizeBytes: pack.sizeBytes + change }]);
+  }
+  await writeIndexSegment(fixture.storage, others);
+  const loaded = await loadIndex(fixture.storage, { condemned: "exclude" });
+  assert.deepEqual(
+    loaded.problems.map(({ code, object }) => ({ code, object })),
+    [{ code: "PackCorrupt", object: packKey(pack.id) }],
+  );
+  assert.deepEqual(loaded.unindexedPacks, [pack]);
+  await assertHolds(fixture, loaded, 0, 1, 2);
 });
 
 test("a pack cut short that no segment names is reported, and the others are adopted", async () => {

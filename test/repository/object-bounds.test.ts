@@ -3,12 +3,12 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { SegmentBatch } from "../../agent/segment-batch.js";
+import { findPoint } from "../../repository/find-point.js";
 import { encodeIndexSegment } from "../../repository/index-segment.js";
 import { newJobId, parseJob, readJobText, writeJob } from "../../repository/jobs/job.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
 import { maxJsonValues, maxObjectBytes } from "../../repository/object-bounds.js";
 import {
-  findPoint,
   MAX_BAD_RANGES,
   newPointId,
   pointKey,
@@ -23,16 +23,22 @@ import { tempFolder } from "../support/temp-folder.js";
 
 const MIB = 2 ** 20;
 const TIB = 2 ** 40;
-/** The most that EC2 attaches to an instance: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volumes.html, "volume limits". */
+/**
+ * The limit of EC2 volumes for an instance:
+ * https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volumes.html, "volume limits".
+ */
 const EC2_VOLUMES = 128;
-/** 50 tags of 128 and 256 characters (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html), of four bytes each. */
+/**
+ * 50 tags of 128 and 256 characters (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html), of
+ * four bytes each.
+ */
 const TAGS = Object.fromEntries(
   Array.from({ length: 50 }, (_, tag) => [`${tag}`.padStart(128, "0").replaceAll("0", "𐍈"), "𐍈".repeat(256)]),
 );
 const NOW = "2026-11-23T11:21:50.000Z";
 const STATS = { sourceBytes: 0, zeroBytes: 0, duplicateBytes: 0, newBytes: 0, storedBytes: 0 };
 
-/** Packs of a volume of 256 TiB: 127 chunks fit into the 64 MiB of one where they are encrypted. */
+/** Packs of a volume of 256 TiB: a pack of 64 MiB holds 127 encrypted chunks. */
 const PACKS = Math.ceil((256 * TIB) / (127 * 512 * 1024));
 
 function largestOrigin() {

@@ -24,7 +24,7 @@ const footer = fc
     fc.uint8Array({ minLength: chunks * CHUNK_RECORD_BYTES, maxLength: chunks * CHUNK_RECORD_BYTES }),
   )
   .map((bytes) => Buffer.from(bytes));
-/** Where the footer starts: behind the header and up to 64 MiB of payload. */
+/** Start of the footer: after the header and up to 64 MiB of payload. */
 const footerOffset = fc.integer({ min: PACK_HEADER_BYTES, max: 65 * 2 ** 20 });
 
 /** Reads the end of a pack as a reader does. */

@@ -31,7 +31,7 @@ class SmallParts extends LocalDirectory {
   override readonly partBytes = 64 * 1024;
 }
 
-/** Notes for every part whether it came with its CRC-32. */
+/** Records whether each part came with its CRC-32. */
 class CheckedParts extends SmallParts {
   readonly rightChecksums: boolean[] = [];
 
@@ -74,7 +74,7 @@ function makeChunk({ sizeBytes, kind, seed }: ChunkSpec): Buffer {
   return Buffer.from(`line ${seed}\n`.repeat(Math.ceil(sizeBytes / 6))).subarray(0, sizeBytes);
 }
 
-/** Reads packs back by what they say of themselves, and proves every byte. @returns the chunks in order */
+/** Reads packs by their own footers, and verifies every byte. @returns the chunks in order */
 async function readPacks(storage: Storage, packs: IndexedPack[]): Promise<Buffer[]> {
   const stored = new Map((await storage.list("packs/")).map(({ key, sizeBytes }) => [key, sizeBytes]));
   const chunks: Buffer[] = [];

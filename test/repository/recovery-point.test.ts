@@ -4,9 +4,10 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { BlockferryError } from "../../foundation/blockferry-error.js";
 import type { ByteRange } from "../../native-free-io/byte-range.js";
+import { findPoint } from "../../repository/find-point.js";
 import {
-  findPoint,
   listPoints,
   MAX_BAD_RANGES,
   MAX_VOLUME_BYTES,
@@ -38,7 +39,7 @@ function makePoint(createdAt: string, fields: Partial<RecoveryPoint> = {}): Reco
   };
 }
 
-/** A storage with a point for each time, in that order. */
+/** Makes a storage with a point for each time, in this order. */
 async function storageWith(
   ...times: string[]
 ): Promise<{ storage: LocalDirectory; points: RecoveryPoint[] }> {
@@ -55,7 +56,7 @@ async function flipByte(storage: LocalDirectory, key: string): Promise<void> {
 }
 
 const instant = fc
-  .date({ min: new Date("2020-01-01T00:00:00Z"), max: new Date("2099-12-31T00:00:00Z"), noInvalidDate: true })
+  .date({ min: new Date("2020-01-01T00:00:00Z"), max: new Date("2026-11-20T00:00:00Z"), noInvalidDate: true })
   .map((date) => date.toISOString());
 const plain = { noNullPrototype: true };
 const volume = fc
@@ -70,7 +71,7 @@ const volume = fc
     plain,
   )
   .map(({ cuts, ...fields }) => ({ ...fields, badRanges: rangesBetween(cuts, fields.sizeBytes) }));
-/** Every second one of the ranges that a volume is cut into; without those that are empty. */
+/** Returns every second range between the cuts of a volume, without empty ranges. */
 function rangesBetween(cuts: number[], sizeBytes: number): ByteRange[] {
   const places = cuts.map((cut) => Math.floor(cut * sizeBytes)).sort((a, b) => a - b);
   const ranges = places.map((offset, cut) => ({ offset, length: (places[cut + 1] ?? sizeBytes) - offset }));
@@ -102,7 +103,9 @@ test("recovery points of any content are listed oldest first, each as it was wri
       );
       assert.deepEqual(list.points, byAge);
       for (const point of points) assert.deepEqual(await findPoint(storage, point.id), point);
-      if (byAge.length > 0) assert.deepEqual(await findPoint(storage, "latest"), byAge.at(-1));
+      const newest = byAge.at(-1);
+      if (newest === undefined) return;
+      assert.deepEqual(await findPoint(storage, "latest", { filter: { host: newest.hostname } }), newest);
     }),
     { numRuns: 40 },
   );
@@ -118,7 +121,7 @@ test("a point is found by the beginning of its id, when only one begins so", asy
 
 test("an empty repository has no latest point", async () => {
   const { storage } = await storageWith();
-  assert.deepEqual(await listPoints(storage), { points: [], damaged: [] });
+  assert.deepEqual((await listPoints(storage)).points, []);
   await assert.rejects(findPoint(storage, "latest"), { code: "PointNotFound" });
 });
 
@@ -139,15 +142,19 @@ test("a point of the same id is never overwritten", async () => {
   assert.equal((await findPoint(storage, point.id)).hostname, "worker");
 });
 
-test("a damaged newer point is reported as latest and not silently skipped; a damaged older one does not hinder", async () => {
+test("latest passes over a damaged newer point and names it; a damaged older one is not mentioned", async () => {
   const times = ["2026-11-21T00:00:00.000Z", "2026-11-22T00:00:00.000Z", "2026-11-23T00:00:00.000Z"];
   const { storage, points } = await storageWith(...times);
   const [oldest, middle, newest] = points as [RecoveryPoint, RecoveryPoint, RecoveryPoint];
   await flipByte(storage, pointKey(oldest.id));
-  assert.deepEqual(await findPoint(storage, "latest"), newest);
+  const named: unknown[] = [];
+  const onPassedOver = (errors: BlockferryError[]) => named.push(...errors.map(({ object }) => object));
+  assert.deepEqual(await findPoint(storage, "latest", { onPassedOver }), newest);
+  assert.deepEqual(named, []);
   await flipByte(storage, pointKey(newest.id));
   const damaged = { code: "ObjectCorrupt", object: pointKey(newest.id) };
-  await assert.rejects(findPoint(storage, "latest"), damaged);
+  assert.deepEqual(await findPoint(storage, "latest", { onPassedOver }), middle);
+  assert.deepEqual(named, [pointKey(newest.id)]);
   await assert.rejects(findPoint(storage, newest.id), damaged);
   await assert.rejects(findPoint(storage, newest.id.slice(0, 8)), damaged);
   assert.deepEqual(await findPoint(storage, middle.id), middle);
@@ -229,6 +236,41 @@ test("a point with an unknown field or version, or a field out of bounds, is ref
     await storage.put(pointKey(good.id), sealJson({ ...good, volumes }));
     assert.deepEqual((await findPoint(storage, "latest")).volumes, volumes);
   }
+});
+
+test("a point of version 3 is read without the fields that are not known, wherever they stand", async () => {
+  const storage = new LocalDirectory(await tempFolder());
+  const { name, sizeBytes, origin } = jobVolume(0, 4096);
+  const badRanges = [{ offset: 0, length: 512 }];
+  const volume = { name, source: "/dev/nvme1n1", sizeBytes, root: "00".repeat(32), badRanges, ebs: origin };
+  const point = makePoint("2026-11-23T11:21:50.000Z", {
+    ...{ version: 3, previous: { id: "20261122T112150Z-3f9a1c2b", sha256: "ab".repeat(32) } },
+    ...{ volumes: [volume], instance: INSTANCE, requires: [] },
+    lock: { mode: "governance", until: "2026-12-23T11:21:50.000Z" },
+  });
+  const later = {
+    ...{ ...point, more: { a: 1 }, previous: { ...point.previous, more: 1 } },
+    ...{ instance: { ...INSTANCE, more: 1 }, lock: { ...point.lock, more: 1 } },
+    stats: { ...point.stats, more: 1 },
+    volumes: [
+      { ...volume, more: 1, ebs: { ...origin, more: 1 }, badRanges: [{ offset: 0, length: 512, more: 1 }] },
+    ],
+  };
+  await storage.put(pointKey(point.id), sealJson(later));
+  assert.deepEqual(await findPoint(storage, "latest"), point);
+});
+
+test("a point that requires an unknown feature is named as one of a later version, and the others are read", async () => {
+  const { storage, points } = await storageWith("2026-11-23T11:21:50.000Z", "2026-11-24T01:00:00.000Z");
+  const [older, newer] = points as [RecoveryPoint, RecoveryPoint];
+  const later = { ...newer, version: 4, volumes: "in another form", requires: ["sparse-maps"] };
+  await storage.put(pointKey(newer.id), sealJson(later));
+  const { points: listed, damaged } = await listPoints(storage);
+  assert.deepEqual(listed, [older]);
+  const [error] = damaged;
+  assert.deepEqual([error?.code, error?.object], ["RepositoryUnsupported", pointKey(newer.id)]);
+  assert.match(error?.message ?? "", /later version of blockferry: reading it needs sparse-maps/);
+  await assert.rejects(findPoint(storage, "latest"), { code: "RepositoryUnsupported" });
 });
 
 test("a storage that cannot be read is a failure, not an empty list", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { applyPolicy, type RetentionPolicy } from "../../repository/retention.js";
 import { INSTANCE } from "../support/jobs.js";
@@ -23,7 +24,7 @@ function pointAt(createdAt: string, more: Partial<RecoveryPoint> = {}): Recovery
   } as RecoveryPoint;
 }
 
-/** Which points, by their times, the policy keeps, and why. */
+/** Returns the times of the points that the policy keeps, and the reasons. */
 function kept(times: string[], policy: Partial<RetentionPolicy>): Record<string, string> {
   const [group] = applyPolicy(
     times.map((time) => pointAt(time)),
@@ -105,4 +106,40 @@ test("each instance, and each machine with its set of volumes, is judged by itse
       verdicts.map(({ keptBy }) => keptBy),
       [["last"]],
     );
+});
+
+const rules = fc.record({
+  last: fc.nat({ max: 5 }),
+  hourly: fc.nat({ max: 5 }),
+  daily: fc.nat({ max: 8 }),
+  weekly: fc.nat({ max: 5 }),
+  monthly: fc.nat({ max: 5 }),
+  yearly: fc.nat({ max: 3 }),
+});
+const times = fc
+  .uniqueArray(
+    fc
+      .date({
+        min: new Date("2025-06-01T00:00:00Z"),
+        max: new Date("2026-11-20T00:00:00Z"),
+        noInvalidDate: true,
+      })
+      .map((date) => date.toISOString()),
+    { maxLength: 30 },
+  )
+  .map((unique) => unique.sort());
+
+test("whatever points are planted, the proven ones that the policy would keep without them are kept", () => {
+  fc.assert(
+    fc.property(times, times, rules, (proven, planted, policy) => {
+      const points = proven.map((time) => pointAt(time));
+      const forged = planted.map((time) => pointAt(time, { id: `${time}-planted` }));
+      const keptOf = (all: RecoveryPoint[]) =>
+        applyPolicy(all, policy, (point) => points.includes(point)).flatMap(({ verdicts }) =>
+          verdicts.filter(({ keptBy }) => keptBy.length > 0).map(({ point }) => point),
+        );
+      const kept = new Set(keptOf([...points, ...forged]));
+      for (const point of keptOf(points)) assert.ok(kept.has(point), point.id);
+    }),
+  );
 });

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { after, describe, test } from "node:test";
 import { runTool } from "../support/run-tool.js";
 
-/** What a registry answers to a question for advisories. */
+/** A registry's answer to a query for advisories. */
 type Answer = { status: number; advisories?: unknown };
 
 const ADVISORY = {
@@ -13,7 +13,7 @@ const ADVISORY = {
   vulnerable_versions: "*",
 };
 
-/** What npm asks for next: the versions that there are. */
+/** The next answer that npm needs: the existing versions. */
 const PACKUMENT = { name: "lz4", versions: { "0.6.5": { name: "lz4", version: "0.6.5" } } };
 
 /** Runs scripts/audit.sh against such a registry. */

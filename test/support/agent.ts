@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { type ProgramResult, type RunningProgram, startProgram } from "./start-program.js";
 
-/** The agent as it is installed: a process of its own. */
+/** The installed agent, which runs in its own process. */
 export const AGENT = fileURLToPath(new URL("../../programs/agent/main.cjs", import.meta.url));
 
 /** Starts `blockferry-agent`; the caller may kill it. */
@@ -10,12 +10,12 @@ export function startAgent(args: string[], env: NodeJS.ProcessEnv = {}): Running
   return startProgram(AGENT, args, { env });
 }
 
-/** Runs `blockferry-agent` to its end, whatever that is. */
+/** Runs `blockferry-agent` until it exits, with or without an error. */
 export function agent(...args: string[]): Promise<ProgramResult> {
   return startAgent(args).result;
 }
 
-/** Runs `blockferry-agent ... --json`, expects success, and returns what it printed. */
+/** Runs `blockferry-agent ... --json`, expects success, and returns the parsed output. */
 export async function agentJson<T = Record<string, unknown>>(...args: string[]): Promise<T> {
   const { code, stdout, stderr } = await agent(...args, "--json");
   assert.equal(code, 0, `blockferry-agent ${args.join(" ")} exited with ${code}\n${stdout}\n${stderr}`);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { open } from "node:fs/promises";
 
-/** Compares a range of two files, or devices, of up to a few MiB. */
+/** Asserts that a range of two files or devices is equal; for ranges of up to a few MiB. */
 export async function assertSameArea(
   actual: string,
   expected: string,
@@ -11,7 +11,7 @@ export async function assertSameArea(
   assert.ok(same, `${actual} differs from ${expected} in ${area.length} bytes at byte ${area.offset}`);
 }
 
-/** A range of a file or device; shorter where that ends first. */
+/** Reads a range of a file or device; returns fewer bytes at the end of the file. */
 export async function readArea(
   path: string,
   { offset, length }: { offset: number; length: number },

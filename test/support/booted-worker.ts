@@ -8,15 +8,18 @@ import type { WorkerRoot } from "./worker-root.js";
 
 const BOOT_MS = 120_000;
 
-/** A worker's root as a machine that runs: systemd and its services, in namespaces of their own. Needs root. */
+/** A booted worker: systemd and its services on the worker's root, in their own namespaces. Needs root. */
 export class BootedWorker {
   private constructor(private readonly init: string) {}
 
-  /** @param binds `HOST:INSIDE` folders, read-only there. It is switched off when the test or suite ends, at the latest. */
+  /**
+   * Boots the root, and powers it off at the latest when the test or suite ends.
+   * @param binds `HOST:INSIDE` folders, mounted read-only
+   */
   static async boot(root: WorkerRoot, binds: string[]): Promise<BootedWorker> {
     const machine = ["--directory", root.path, "--register=no", "--keep-unit", "--quiet", "--console=pipe"];
     const options = [...machine, ...binds.map((bind) => `--bind-ro=${bind}`), "--boot"];
-    // systemd enforces a unit's DeviceAllow= and SocketBindDeny= by BPF programs of control groups of version 2.
+    // systemd enforces DeviceAllow= and SocketBindDeny= of a unit with BPF programs of cgroup v2.
     const nspawn = spawn("systemd-nspawn", ["--system-call-filter=bpf", ...options], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, UNIFIED_CGROUP_HIERARCHY: "1" },
@@ -31,7 +34,7 @@ export class BootedWorker {
     let init = "";
     const isUp = async () => {
       assert.equal(nspawn.exitCode, null, `systemd-nspawn ended\n${output}`);
-      // Before it has its own namespaces, nspawn's child may be another process at each look.
+      // Until nspawn's child has its own namespaces, each lookup may find another process.
       init = await runTool("pgrep", "--parent", String(nspawn.pid)).catch(() => "");
       if (!/^\d+$/.test(init)) return false;
       const state = await inside(init, "systemctl", "is-system-running").catch(({ stdout }) =>
@@ -47,7 +50,7 @@ export class BootedWorker {
     return inside(this.init, command, ...args);
   }
 
-  /** Of a unit, as `systemctl show` has it. */
+  /** Returns a property of a unit, as `systemctl show` prints it. */
   property(unit: string, name: string): Promise<string> {
     return this.run("systemctl", "show", "--value", "--property", name, unit);
   }
@@ -57,7 +60,7 @@ function inside(init: string, command: string, ...args: string[]): Promise<strin
   return runTool("nsenter", "--target", init, "--all", command, ...args);
 }
 
-/** Twice SIGTERM ends all that is in it at once (systemd-nspawn(1)). */
+/** Sends SIGTERM twice, which kills all processes of the machine at once (systemd-nspawn(1)). */
 async function switchOff(nspawn: ChildProcess): Promise<void> {
   if (nspawn.exitCode !== null || nspawn.signalCode !== null) return;
   const ended = once(nspawn, "exit");

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import type { Chromium } from "./chromium.js";
 
-/** What a page in the browser shows. */
+/** The state of a page in the browser. */
 interface Seen {
   title: string;
   charts: SeenChart[];
-  /** The least contrast of any text with the ground of the page (WCAG 2, 1.4.3). */
+  /** The lowest contrast between a text and the background of the page (WCAG 2, 1.4.3). */
   contrast: number;
   /** Pixels by which the page is wider than the window. */
   overflow: number;
@@ -13,14 +13,14 @@ interface Seen {
 
 interface SeenChart {
   name: string;
-  /** Shapes by their first class, with those that have no extent left out. */
+  /** Number of shapes by their first class. Shapes without an extent are left out. */
   shapes: Record<string, number>;
   texts: string[];
-  /** Texts and shapes that stand out of the chart, and texts that overlap. */
+  /** Texts and shapes that reach beyond the chart, and texts that overlap. */
   faults: string[];
 }
 
-/** Runs in the page. */
+/** A script that runs in the page. */
 const LOOK = `(() => {
   const boxOf = (element) => element.getBoundingClientRect();
   const inside = (a, b) => a.left >= b.left - 1 && a.right <= b.right + 1 && a.top >= b.top - 1 && a.bottom <= b.bottom + 1;
@@ -50,7 +50,8 @@ const LOOK = `(() => {
 })()`;
 
 /**
- * Opens a report on light and on dark ground, as wide as a desk and as a phone, expects it to be sound in each, and keeps a picture of each ground.
+ * Asserts that a report is sound in all displays: light and dark backgrounds, desktop and phone widths. Saves
+ * a picture of each background.
  * @param name of the pictures
  */
 export async function assertSoundReport(browser: Chromium, path: string, name: string): Promise<SeenChart[]> {

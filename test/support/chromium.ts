@@ -7,7 +7,7 @@ import type { Readable, Writable } from "node:stream";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { tempFolder } from "./temp-folder.js";
 
-/** What runs leave for people to look at; git ignores it. */
+/** Output of test runs for people to look at; git ignores this folder. */
 const ARTIFACTS = fileURLToPath(new URL("../../../artifacts/", import.meta.url));
 const HEIGHT = 900;
 
@@ -20,11 +20,11 @@ interface Answer {
 }
 
 /**
- * A headless Chromium with one page, driven through pipes by the Chrome DevTools Protocol: messages of JSON that end with a zero
- * byte (https://chromedevtools.github.io/devtools-protocol/).
+ * A headless Chromium with one page, driven through pipes by the Chrome DevTools Protocol: messages of JSON
+ * that end with a zero byte (https://chromedevtools.github.io/devtools-protocol/).
  */
 export class Chromium {
-  /** What the page asked for besides itself, and what it complained about. */
+  /** Requests of the page for other resources, and errors that the page logged. */
   readonly requests: string[] = [];
   readonly complaints: string[] = [];
   private readonly waiting = new Map<number, (answer: Answer) => void>();
@@ -40,7 +40,7 @@ export class Chromium {
     (process.stdio[4] as Readable).setEncoding("utf8").on("data", (text: string) => this.receive(text));
   }
 
-  /** Opens a browser for `use`, and ends it. */
+  /** Opens a browser for `use`, and closes it afterwards. */
   static async with<T>(use: (browser: Chromium) => Promise<T>): Promise<T> {
     const profile = await tempFolder();
     const flags = [
@@ -76,14 +76,14 @@ export class Chromium {
     });
   }
 
-  /** To so many CSS pixels. */
+  /** Sets the width of the window. @param width in CSS pixels */
   async resize(width: number): Promise<void> {
     await this.call("Emulation.setDeviceMetricsOverride", {
       ...{ width, height: HEIGHT, deviceScaleFactor: 1, mobile: false },
     });
   }
 
-  /** The value of an expression in the page; it must be plain data. */
+  /** Evaluates an expression in the page, and returns its value, which must be plain data. */
   async evaluate<T>(expression: string): Promise<T> {
     const { result, exceptionDetails } = await this.call("Runtime.evaluate", {
       expression,
@@ -93,7 +93,7 @@ export class Chromium {
     return (result as { value: T }).value;
   }
 
-  /** The whole page, as `artifacts/NAME.png`. */
+  /** Saves a picture of the whole page as `artifacts/NAME.png`. */
   async screenshot(name: string): Promise<void> {
     const { data } = await this.call("Page.captureScreenshot", { captureBeyondViewport: true });
     const path = join(ARTIFACTS, `${name}.png`);

@@ -3,15 +3,15 @@ import { parentPort, workerData } from "node:worker_threads";
 import { CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
 import { ChunkIndex, type ChunkIndexMemory } from "../../repository/chunk-index.js";
 
-/** What a thread that claims chunks is given. */
+/** The input of a thread that claims chunks. */
 export interface ClaimTask {
   index: ChunkIndexMemory;
   ids: SharedArrayBuffer;
-  /** Which ids to claim, in order. */
+  /** Ids to claim, in order. */
   order: number[];
-  /** Where what `claim` returned goes, an Int32 for each of `order`. */
+  /** Receives the results of `claim`: one Int32 for each element of `order`. */
   results: SharedArrayBuffer;
-  /** One Int32: 1 when all may start. A thread sends a message when it is ready. */
+  /** One Int32: 1 when all threads may start. A thread posts a message when it is ready. */
   gate: SharedArrayBuffer;
 }
 

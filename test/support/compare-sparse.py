@@ -1,4 +1,7 @@
-"""Compares two files, which may be sparse: `compare-sparse.py FILE FILE`. What is a hole in both is not read, as it takes seconds for each GiB."""
+"""
+Compares two files, which may be sparse: `compare-sparse.py FILE FILE`. Holes of both files are not read,
+because reading them takes seconds for each GiB.
+"""
 
 import errno
 import os
@@ -8,7 +11,7 @@ PIECE_BYTES = 1 << 20
 
 
 def extents_of(file):
-    """Where the file has data, as `lseek(2)` tells."""
+    """Yields the ranges with data, as `lseek(2)` reports them."""
     at = 0
     while True:
         try:
@@ -22,7 +25,7 @@ def extents_of(file):
 
 
 def first_difference(files):
-    """Where data of either file differ from what the other has there, or None."""
+    """Returns the first place where the files differ, or None."""
     for file in files:
         for start, end in extents_of(file):
             for offset in range(start, end, PIECE_BYTES):

@@ -1,10 +1,13 @@
 import { fileURLToPath } from "node:url";
 import { type ProgramResult, type RunningProgram, startProgram } from "./start-program.js";
 
-/** The controller as it is installed: a process of its own. */
+/** The installed controller, which runs in its own process. */
 const CONTROLLER = fileURLToPath(new URL("../../programs/controller/main.js", import.meta.url));
 
-/** Starts `blockferry`; the caller may kill it. @param onStderr sees everything that it has printed there so far */
+/**
+ * Starts `blockferry`; the caller may kill it.
+ * @param onStderr receives the whole standard error so far at each new output
+ */
 export function startController(
   args: string[],
   env: NodeJS.ProcessEnv = {},
@@ -13,7 +16,7 @@ export function startController(
   return startProgram(CONTROLLER, args, { env, onStderr });
 }
 
-/** Runs `blockferry` to its end, whatever that is. */
+/** Runs `blockferry` until it exits, with or without an error. */
 export function controller(args: string[], env: NodeJS.ProcessEnv = {}): Promise<ProgramResult> {
   return startController(args, env).result;
 }

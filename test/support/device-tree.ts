@@ -6,8 +6,8 @@ import { runTool } from "./run-tool.js";
 import { tempFolder } from "./temp-folder.js";
 
 /**
- * An instance's devices: real loop devices under the names, and with the serial numbers, that EC2 would give them. The loop
- * devices go when the test or suite ends. Needs root.
+ * Devices of an instance: real loop devices with the names and serial numbers that EC2 assigns. The loop
+ * devices are detached when the test or suite ends. Needs root.
  */
 export class TestDevices {
   private constructor(readonly tree: DeviceTree) {}
@@ -20,14 +20,18 @@ export class TestDevices {
     return new TestDevices(tree);
   }
 
-  /** As on Nitro. @param serial as the kernel shows it, blanks and all @returns the loop device */
+  /**
+   * Attaches a device as on Nitro.
+   * @param serial as the kernel shows it, with its blanks
+   * @returns the loop device
+   */
   async attachNvme(name: string, serial: string, image: string): Promise<string> {
     const device = await this.attachXen(name, image);
     await this.setSerial(name, serial);
     return device;
   }
 
-  /** As on Xen: a name and no serial number. */
+  /** Attaches a device as on Xen, with a name and without a serial number. @returns the loop device */
   async attachXen(name: string, image: string): Promise<string> {
     const device = await runTool("losetup", "--find", "--show", image);
     after(() => runTool("losetup", "--detach", device));
@@ -35,7 +39,7 @@ export class TestDevices {
     return device;
   }
 
-  /** Another name for a device, as udev gives. */
+  /** Adds another name for a device, as udev does. */
   async link(name: string, device: string): Promise<void> {
     await symlink(device, join(this.tree.dev, name));
   }
@@ -46,7 +50,7 @@ export class TestDevices {
     await writeFile(join(folder, "serial"), `${serial}\n`);
   }
 
-  /** For the command line of `serve`. */
+  /** Options for the command line of `serve`. */
   get options(): string[] {
     return ["--sysfs", this.tree.sysfs, "--dev", this.tree.dev];
   }

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { after } from "node:test";
 import { setTimeout } from "node:timers/promises";
 
-/** What can go wrong with one request. */
+/** The possible faults of one request. */
 export const FAULTS = [
   "error-500",
   "slow-down-503",
@@ -20,7 +20,7 @@ export const FAULTS = [
 
 export type Fault = (typeof FAULTS)[number];
 
-/** Or an answer of the test's own, in place of the server's. */
+/** An answer that the test gives in place of the server. */
 export interface OwnAnswer {
   status: number;
   headers?: Record<string, string>;
@@ -29,33 +29,39 @@ export interface OwnAnswer {
 
 export interface ProxiedRequest {
   method: string;
-  /** With the query. */
+  /** Path with the query. */
   url: string;
   headers: NodeJS.Dict<string | string[]>;
   bodyBytes: number;
   fault: Fault | OwnAnswer | undefined;
-  /** Status of the server's answer; undefined until it came, or when the server was never asked. */
+  /**
+   * Status of the server's answer; undefined until the answer arrives, or when the proxy did not ask the
+   * server.
+   */
   status: number | undefined;
 }
 
 export interface FaultProxy {
   endpointUrl: string;
-  /** All requests, in the order of their arrival. */
+  /** All requests, in order of arrival. */
   requests: ProxiedRequest[];
-  /** Decides for each request what goes wrong with it. */
+  /** Chooses the fault of each request. */
   chooseFault: (request: ProxiedRequest) => Fault | OwnAnswer | undefined;
-  /** Changes the headers that the server gets to see. */
+  /** Changes the request headers before the server sees them. */
   changeHeaders: (headers: NodeJS.Dict<string | string[]>) => void;
 }
 
 const DELAY_MS = 300;
 
-/** A proxy before a real S3 server, which ends with the test file or suite. Requests and answers are kept whole in memory. */
-export async function startFaultProxy(targetUrl: string): Promise<FaultProxy> {
+/**
+ * Starts a proxy in front of a real S3 server; it ends with the test file or suite. The proxy keeps whole
+ * requests and answers in memory.
+ */
+export async function startFaultProxy(targetUrl: string, host = "127.0.0.1"): Promise<FaultProxy> {
   const server = createServer((incoming, outgoing) => {
     serve(proxy, targetUrl, incoming, outgoing).catch(() => incoming.socket.destroy());
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(0, host);
   await once(server, "listening");
   after(() => {
     server.close();
@@ -63,7 +69,7 @@ export async function startFaultProxy(targetUrl: string): Promise<FaultProxy> {
   });
   const { port } = server.address() as AddressInfo;
   const proxy: FaultProxy = {
-    endpointUrl: `http://127.0.0.1:${port}`,
+    endpointUrl: `http://${host}:${port}`,
     requests: [],
     chooseFault: () => undefined,
     changeHeaders: () => undefined,
@@ -111,7 +117,7 @@ function ownAnswer(fault: Fault | OwnAnswer | undefined): OwnAnswer | undefined 
   return undefined;
 }
 
-/** An error as S3 reports it. */
+/** Returns the body of an error in the format of S3. */
 export function errorBody(code: string): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>Made by the test's proxy</Message></Error>`;
 }
@@ -126,7 +132,7 @@ async function reply(
     incoming.socket.destroy();
     return;
   }
-  // An answer in XML carries no checksum; over https nothing can change it.
+  // XML answers have no checksum; https protects them against changes.
   if (fault === "corrupt-response" && !isXml(head)) flipBit(body);
   outgoing.writeHead(head.statusCode ?? 502, head.headers);
   if (fault !== "cut-response" && fault !== "stall-response") {
@@ -153,6 +159,8 @@ async function forward(
   body: Buffer,
 ): Promise<Answer> {
   const outgoing = request(url, { method, headers });
+  // A server may answer and close the connection before it has read the whole body.
+  outgoing.on("error", () => undefined);
   outgoing.end(body);
   const [head] = (await once(outgoing, "response")) as [IncomingMessage];
   return { head, body: await wholeBody(head) };

@@ -1,7 +1,7 @@
 import { type BackupFigures, noSeconds, type VolumeReport } from "../../report/backup-figures.js";
 import { INSTANCE } from "./jobs.js";
 
-/** As of a small backup of one thread. */
+/** Returns the figures of a small backup that ran with one thread. */
 export function someFigures(point: string, fields: Partial<BackupFigures> = {}): BackupFigures {
   const stages = { ...noSeconds(), device: 0.5, hash: 0.25 };
   const counts = { sourceBytes: 4 * 2 ** 19, zeroBytes: 2 ** 19, duplicateBytes: 2 ** 20 };
@@ -32,7 +32,7 @@ export function someFigures(point: string, fields: Partial<BackupFigures> = {}):
   };
 }
 
-/** A volume whose map is this. */
+/** Returns a volume with this map. */
 export function someVolume(name: string, cells: number[][]): VolumeReport {
   const bytes = { zero: 2 ** 19, unchanged: 2 ** 19, deduplicated: 2 ** 19, new: 2 ** 19 };
   return {

@@ -3,8 +3,8 @@ import { CHUNK_BYTES } from "../../repository/chunk-id.js";
 import type { SeededRandom } from "./random.js";
 
 /**
- * Writes an image file that has everything a volume can have: random chunks, compressible ones, duplicates, zeros that are
- * written out, and holes.
+ * Writes an image file with every kind of content: random, compressible and duplicate chunks, written zeros,
+ * and holes.
  */
 export async function writeMixedImage(path: string, sizeBytes: number, random: SeededRandom): Promise<void> {
   const file = await open(path, "w");

@@ -1,10 +1,10 @@
 import { restore } from "../../agent/restore/restore.js";
 import type { RunWatcher } from "../../agent/run-watcher.js";
-import { type VerifyReport, verify } from "../../agent/verify/verify.js";
+import { type VerifyOptions, type VerifyReport, verify } from "../../agent/verify/verify.js";
 import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import type { Repository } from "../../repository/repository.js";
 
-/** A watcher that tells nobody. */
+/** A watcher that ignores all events. */
 export const QUIET: RunWatcher = { start: () => undefined, stop: () => undefined, notice: () => undefined };
 
 const QUIETLY = {
@@ -13,12 +13,19 @@ const QUIETLY = {
   signal: new AbortController().signal,
 };
 
-/** What `verify` and `restore` do, without a process for each: for checks that tests make again and again. */
-export function verifyInProcess(repository: Repository, readPercent: number): Promise<VerifyReport> {
-  return verify(repository, { point: undefined, readPercent, ...QUIETLY });
+/** Verifies a repository without a new process, for tests that check it often. */
+export function verifyInProcess(
+  repository: Repository,
+  readPercent: number,
+  options: Pick<VerifyOptions, "tombstoneKey"> = {},
+): Promise<VerifyReport> {
+  return verify(repository, { findPoint: undefined, readPercent, ...QUIETLY, ...options });
 }
 
-/** Restores points of one volume each to new files, at once: starting threads for each costs more than their work. */
+/**
+ * Restores points of one volume each to new files, in parallel: starting the threads takes longer than the
+ * restore.
+ */
 export async function restoreInProcess(
   repository: Repository,
   restores: { point: RecoveryPoint; path: string }[],

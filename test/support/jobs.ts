@@ -23,7 +23,7 @@ export const INSTANCE: Instance = {
   snapshotTime: "2026-11-23T11:21:50.000Z",
 };
 
-/** A volume of a job; numbers tell several apart. */
+/** Returns a volume of a job. @param number distinguishes the volumes of one job */
 export function jobVolume(number: number, sizeBytes: number): BackupJob["volumes"][number] {
   return {
     name: `volume-${number}`,
@@ -38,7 +38,7 @@ export function jobVolume(number: number, sizeBytes: number): BackupJob["volumes
   };
 }
 
-/** A job that an agent may do for the next hour. */
+/** Returns a job that agents accept for the next hour. */
 export function makeJob(
   repository: string,
   volumes: BackupJob["volumes"],
@@ -61,7 +61,7 @@ export function makeJob(
   };
 }
 
-/** @throws what reading or parsing it throws */
+/** Reads a job. @throws the errors of reading and parsing */
 export async function readJob(storage: Storage, id: string): Promise<Job> {
   return parseJob(id, await readJobText(storage, id));
 }

@@ -1,11 +1,11 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { BandwidthLimit, type BandwidthLimitMemory } from "../../repository/storage/bandwidth-limit.js";
 
-/** What a thread that sends under a limit is given. */
+/** The input of a thread that sends requests under a rate limit. */
 export interface LimitTask {
   limit: BandwidthLimitMemory;
   requestBytes: number;
-  /** One Int32: requests that all threads still have to send. */
+  /** One Int32: the number of requests that all threads together still have to send. */
   left: SharedArrayBuffer;
 }
 

@@ -8,12 +8,12 @@ import type { Repository } from "../../repository/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { SeededRandom } from "./random.js";
 
-/** Half of what a volume holds is new in each point, half is what was new in the one before. */
+/** In each point, half of the volume is new, and half was new in the point before. */
 const RUN_CHUNKS = MAP_FANOUT / 2;
-/** So short that a million chunks are made in seconds; how long a chunk is makes no difference to what prunes it. */
+/** Short, so that a million chunks take seconds. The length of a chunk does not matter to prune. */
 const SHORT_CHUNK_BYTES = 512;
 
-/** The chunks that are new in each of so many points, made when it is their turn. */
+/** Yields the new chunks of each point, made on demand. */
 export function* randomRuns(points: number, random: SeededRandom): Iterable<Buffer[]> {
   for (let point = 0; point < points; point++) {
     const bytes = random.bytes(RUN_CHUNKS * SHORT_CHUNK_BYTES);
@@ -27,9 +27,9 @@ const HOUR_MS = 3_600_000;
 const FIRST_POINT_MS = Date.parse("2026-01-01T00:00:00Z");
 
 /**
- * Fills a repository with points of one volume of 1 GiB, an hour apart: real packs, block maps and index segments, but for the
- * chunks, which are shorter than those of a backup and cannot be restored.
- * @param runs what is new in each point, as of `randomRuns`
+ * Fills a repository with points of one volume of 1 GiB, one hour apart. Packs, block maps and index segments
+ * are real. The chunks are shorter than those of a backup, and cannot be restored.
+ * @param runs new chunks of each point, as `randomRuns` yields them
  */
 export async function makeManyPoints(
   { config, storage }: Repository,
@@ -53,7 +53,7 @@ export async function makeManyPoints(
   await uploads.end();
 }
 
-/** Appends chunks to packs of its own. */
+/** Appends chunks to new packs. */
 class Chunks {
   private wakeUp: () => void = () => undefined;
   private readonly writer: PackWriter;
@@ -71,7 +71,7 @@ class Chunks {
     });
   }
 
-  /** @returns their ids */
+  /** Appends chunks. @returns their ids */
   async append(payloads: Buffer[]): Promise<Buffer[]> {
     const ids: Buffer[] = [];
     for (const payload of payloads) {

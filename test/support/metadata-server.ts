@@ -8,17 +8,23 @@ const ROLES = "/latest/meta-data/iam/security-credentials/";
 const ROLE = "backup-worker";
 const VALID_MS = 6 * 60 * 60 * 1000;
 
-/** What an instance would find; `undefined` is not there. */
+/** Metadata of an instance; `undefined` means that the service answers 404. */
 export interface Metadata {
   instanceId: string | undefined;
   userData: string | undefined;
-  /** Of the instance's role; without them it has none. */
+  /** Credentials of the instance's role; undefined for an instance without a role. */
   credentials?: { accessKeyId: string; secretAccessKey: string };
-  /** Answers, by number of the request from 0, in place of the service's own. */
+  /**
+   * Returns a status to answer in place of the service, or undefined.
+   * @param request number of the request, from 0
+   */
   failWith?: (request: number) => number | undefined;
 }
 
-/** An instance metadata service that insists on session tokens (IMDSv2). It ends with the test file or suite. */
+/**
+ * Starts an instance metadata service that requires session tokens (IMDSv2). It ends with the test file or
+ * suite.
+ */
 export async function startMetadataServer(
   metadata: Metadata,
 ): Promise<{ env: NodeJS.ProcessEnv; requests: string[] }> {
@@ -39,7 +45,7 @@ export async function startMetadataServer(
   return { env: { AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://127.0.0.1:${port}/` }, requests };
 }
 
-/** Without a session token: servers that are no AWS know none. */
+/** Without a session token, because other S3 servers than AWS do not know them. */
 function roleCredentials({ accessKeyId, secretAccessKey }: NonNullable<Metadata["credentials"]>): string {
   return JSON.stringify({
     ...{ Code: "Success", Type: "AWS-HMAC", Token: "" },

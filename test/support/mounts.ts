@@ -19,7 +19,7 @@ export async function withMount<T>(
   }
 }
 
-/** A file system in memory of `sizeBytes`, on a new folder. Needs root. */
+/** Mounts a file system in memory of `sizeBytes` on a new folder while `use` runs. Needs root. */
 export function withMemoryFileSystem<T>(
   folder: string,
   sizeBytes: number,
@@ -28,7 +28,7 @@ export function withMemoryFileSystem<T>(
   return withMount(folder, ["-t", "tmpfs", "-o", `size=${sizeBytes}`, "tmpfs"], use);
 }
 
-/** A file system in memory of `sizeBytes`, until the test ends. Needs root. @returns where it is mounted */
+/** Mounts a file system in memory of `sizeBytes` until the test ends. Needs root. @returns the mount point */
 export async function mountMemoryFileSystem(sizeBytes: number): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "blockferry-test-disk-"));
   after(async () => {
@@ -39,7 +39,7 @@ export async function mountMemoryFileSystem(sizeBytes: number): Promise<string> 
   return folder;
 }
 
-/** A new ext4 file system in `image`, mounted on a new folder. Needs root. */
+/** Makes an ext4 file system in `image`, and mounts it on a new folder. Needs root. */
 export async function withExt4<T>(
   image: string,
   sizeBytes: number,
@@ -51,7 +51,7 @@ export async function withExt4<T>(
   return withMount(folder, ["-o", "loop", image], use);
 }
 
-/** A new btrfs file system in `image`, mounted on a new folder. Needs root. */
+/** Makes a btrfs file system in `image`, and mounts it on a new folder. Needs root. */
 export async function withBtrfs<T>(
   image: string,
   sizeBytes: number,

@@ -10,7 +10,7 @@ export interface OptionReply {
   data: Buffer;
 }
 
-/** A request with fields of the test's choice, sound or not. */
+/** A request whose fields the test chooses; they may be invalid. */
 export interface RawRequest {
   magic?: number;
   flags?: number;
@@ -27,7 +27,10 @@ export interface StructuredChunk {
   payload: Buffer;
 }
 
-/** A client that says what a test wants it to say, byte by byte. Its connection ends with the test at the latest. */
+/**
+ * An NBD client that sends exactly the bytes that a test gives it. Its connection ends at the latest with the
+ * test.
+ */
 export class NbdClient {
   private readonly reader: SocketReader;
 
@@ -37,7 +40,7 @@ export class NbdClient {
     after(() => socket.destroy());
   }
 
-  /** @param to the path of a socket, or a port on this machine */
+  /** Connects to a server. @param to the path of a socket, or a port on this machine */
   static async connect(to: string | number): Promise<NbdClient> {
     const socket = typeof to === "string" ? connect(to) : connect(to, "127.0.0.1");
     await once(socket, "connect");
@@ -50,7 +53,7 @@ export class NbdClient {
     this.send(u32(flags));
   }
 
-  /** Up to the transmission phase. */
+  /** Connects and negotiates up to the transmission phase. */
   static async negotiate(to: string | number, replies: "simple" | "structured"): Promise<NbdClient> {
     const client = await NbdClient.connect(to);
     await client.greet();
@@ -63,7 +66,7 @@ export class NbdClient {
     return client;
   }
 
-  /** @returns the replies up to the one that ends them */
+  /** Sends an option. @returns the replies, up to and including the final one */
   async option(option: number, data: Buffer = Buffer.alloc(0)): Promise<OptionReply[]> {
     this.sendOption(option, data.length, data);
     const replies: OptionReply[] = [];
@@ -92,7 +95,7 @@ export class NbdClient {
     this.send(u32(magic), u16(flags), u16(command), u64(cookie), u64(offset), u32(length));
   }
 
-  /** @param dataBytes that follow where there is no error */
+  /** Reads a simple reply. @param dataBytes length of the data that follow a reply without an error */
   async simpleReply(dataBytes = 0): Promise<{ error: number; cookie: bigint; data: Buffer }> {
     const header = await this.take(16);
     assert.equal(header.readUInt32BE(0), 0x67446698);
@@ -100,7 +103,7 @@ export class NbdClient {
     return { error, cookie: header.readBigUInt64BE(8), data: await this.take(error === 0 ? dataBytes : 0) };
   }
 
-  /** All chunks of the next reply; for requests that are made one by one. */
+  /** Reads all chunks of the next reply; for clients with one request at a time. */
   async structuredReply(): Promise<StructuredChunk[]> {
     const chunks: StructuredChunk[] = [];
     for (;;) {
@@ -117,12 +120,12 @@ export class NbdClient {
     this.socket.write(Buffer.concat(pieces));
   }
 
-  /** Waits for the server to end the connection, throwing away what it still says. */
+  /** Waits until the server ends the connection, and discards the bytes that still arrive. */
   async ended(): Promise<void> {
     while ((await this.reader.read(1)) !== undefined);
   }
 
-  /** @throws when the server ends the connection before */
+  /** Reads `length` bytes. @throws when the server ends the connection before */
   async take(length: number): Promise<Buffer> {
     const bytes = await this.reader.read(length);
     assert.ok(bytes !== undefined, `the server ended the connection where ${length} bytes belong`);
@@ -130,12 +133,12 @@ export class NbdClient {
   }
 }
 
-/** Data of NBD_OPT_INFO and NBD_OPT_GO. */
+/** Returns the data of NBD_OPT_INFO and NBD_OPT_GO. */
 export function infoRequest(name: string, ...infos: number[]): Buffer {
   return Buffer.concat([string(name), u16(infos.length), ...infos.map(u16)]);
 }
 
-/** Data of NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT. */
+/** Returns the data of NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT. */
 export function contextQuery(name: string, ...queries: string[]): Buffer {
   return Buffer.concat([string(name), u32(queries.length), ...queries.map(string)]);
 }

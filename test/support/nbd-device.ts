@@ -1,8 +1,12 @@
 import { withNbdFile } from "./nbd-file.js";
+import { needing } from "./tools.js";
+
+/** Options of a test that uses an nbdkit device. */
+export const needingNbdDevice = needing("nbdkit", "nbdfuse");
 
 /**
- * Serves a device by nbdkit, plugin and filters as given, and mounts it as a file by nbdfuse while `use` runs. It is a device
- * as bad as the arguments make it: slow, hung, or with blocks that cannot be read. Needs root.
+ * Mounts a device that nbdkit serves as a file, by nbdfuse, while `use` runs. The arguments name plugin and
+ * filters; they make the device slow, hung, or with unreadable blocks. Needs root.
  */
 export function withNbdDevice<T>(
   path: string,
@@ -18,7 +22,10 @@ export interface BadRange {
   length: number;
 }
 
-/** nbdkit arguments for a device with the content of `image`, on which reads that touch one of `bad` fail with EIO. */
+/**
+ * Returns nbdkit arguments for a device with the content of `image`. Reads that touch one of `bad` fail with
+ * EIO.
+ */
 export function deviceWithBadBlocks(image: string, sizeBytes: number, bad: BadRange[]): string[] {
   const tests = bad.map(
     ({ offset, length }) =>
@@ -27,12 +34,15 @@ export function deviceWithBadBlocks(image: string, sizeBytes: number, bad: BadRa
   return scriptedDevice(image, sizeBytes, `fail() { echo EIO bad block >&2; exit 1; }; ${tests.join(" ")}`);
 }
 
-/** nbdkit arguments for a device with the content of `image`, on which reads from byte `offset` on never return. */
+/**
+ * Returns nbdkit arguments for a device with the content of `image`. Reads at or after byte `offset` never
+ * return.
+ */
 export function deviceThatHangs(image: string, sizeBytes: number, offset: number): string[] {
   return scriptedDevice(image, sizeBytes, `if [ $(($4 + $3)) -gt ${offset} ]; then exec sleep 60; fi;`);
 }
 
-/** nbdkit-eval-plugin(1): a `pread` script is given the count as $3 and the offset as $4. */
+/** nbdkit-eval-plugin(1): a `pread` script gets the count as $3 and the offset as $4. */
 function scriptedDevice(image: string, sizeBytes: number, beforeRead: string): string[] {
   const read = `dd if='${image}' skip=$4 count=$3 iflag=skip_bytes,count_bytes bs=1M status=none`;
   return ["eval", `get_size=echo ${sizeBytes}`, `pread=${beforeRead} ${read}`];

@@ -8,8 +8,8 @@ import { runTool } from "./run-tool.js";
 import { waitUntil } from "./wait-until.js";
 
 /**
- * Mounts what an NBD server serves as a file, by nbdfuse, while `use` runs. Needs root.
- * @param server a URI, or `--command` and a server to be started
+ * Mounts an NBD export as a file, by nbdfuse, while `use` runs. Needs root.
+ * @param server a URI, or `--command` and the command that starts a server
  */
 export async function withNbdFile<T>(
   path: string,
@@ -41,7 +41,7 @@ export async function withNbdFile<T>(
   }
 }
 
-/** nbdfuse, nbdkit and the scripts that it runs. */
+/** Kills nbdfuse, nbdkit and the scripts that nbdkit runs. */
 function killGroup(pid: number | undefined): void {
   try {
     if (pid !== undefined) process.kill(-pid, "SIGKILL");

@@ -4,29 +4,30 @@ import { startAgent } from "./agent.js";
 import type { RunningProgram } from "./start-program.js";
 import { waitUntil } from "./wait-until.js";
 
-/** What `nbd --json` prints when it listens. */
+/** The output of `nbd --json` when it listens. */
 interface Listening {
   listening: string;
   point: string;
   volume: string;
   sizeBytes: number;
+  recoveryPoint: { machine: string };
 }
 
 export interface NbdService extends Listening {
   program: RunningProgram;
-  /** What it has said on standard error so far. */
+  /** The output on standard error so far. */
   stderr(): string;
-  /** Ends it as Ctrl-C does, and expects that to be no failure. */
+  /** Stops the server as Ctrl-C does, and expects exit code 0. */
   stop(): Promise<void>;
 }
 
-/** A hook that starts one would end it when the hook ends, if it left that to `after`. */
+/** Servers that are ended with the test file. An `after` in a hook would end them with that hook. */
 const STARTED = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of STARTED) child.kill("SIGKILL");
 });
 
-/** Starts `blockferry-agent nbd`, which ends with the test file at the latest. */
+/** Starts `blockferry-agent nbd`. It ends at the latest with the test file. */
 export async function startNbd(...args: string[]): Promise<NbdService> {
   const program = startAgent(["nbd", ...args, "--json"]);
   const { process: child, result } = program;

@@ -6,14 +6,27 @@ import type { Storage } from "../../repository/storage/storage.js";
 
 export interface WritePacksOptions {
   compression?: Compression;
-  /** Page-aligned buffers, as the agent has them, or ordinary ones. */
+  /** Page-aligned buffers, as in the agent, or ordinary ones. */
   memory?: "aligned" | "ordinary";
 }
 
-/** Stores chunks in packs as a backup does, waiting for room; returns the packs in the order they were closed. */
-export async function writePacks(
+/**
+ * Stores chunks in packs as a backup does, and waits for room.
+ * @returns the packs in the order in which they were closed
+ */
+export function writePacks(
   storage: Storage,
   payloads: Iterable<Buffer>,
+  options: WritePacksOptions = {},
+): Promise<IndexedPack[]> {
+  const chunks = Array.from(payloads, (payload) => ({ payload }));
+  return plantPacks(storage, chunks, options);
+}
+
+/** Stores chunks with ids that need not be theirs, as a hostile writer does. */
+export async function plantPacks(
+  storage: Storage,
+  chunks: Iterable<{ payload: Buffer; id?: Buffer }>,
   { compression = "lz4", memory = "aligned" }: WritePacksOptions = {},
 ): Promise<IndexedPack[]> {
   const allocate = memory === "aligned" ? allocateAligned : Buffer.alloc;
@@ -28,13 +41,13 @@ export async function writePacks(
     onRoom: () => wakeUp(),
     onFailure: (error) => failures.push(error),
   });
-  for (const payload of payloads) {
+  for (const { payload, id = storage.cipher.chunkId(payload) } of chunks) {
     while (!writer.hasRoom) {
       await new Promise<void>((resolve) => {
         wakeUp = resolve;
       });
     }
-    writer.append(storage.cipher.chunkId(payload), payload);
+    writer.append(id, payload);
   }
   await writer.finish();
   if (failures.length > 0) throw failures[0];

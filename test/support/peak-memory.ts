@@ -5,7 +5,10 @@ import { waitUntil } from "./wait-until.js";
 
 const TIMEOUT_MS = 300_000;
 
-/** Runs the agent and expects success. @returns what it printed, and the most memory (RSS) that it had: VmHWM of proc_pid_status(5) */
+/**
+ * Runs the agent and expects success.
+ * @returns its output and its peak memory (RSS): VmHWM of proc_pid_status(5)
+ */
 export async function runMeasured(args: string[]): Promise<{ stdout: string; peakBytes: number }> {
   const run = startAgent(args);
   let peakKib = 0;

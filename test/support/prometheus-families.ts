@@ -15,8 +15,8 @@ export interface PrometheusFamily {
 const SCRIPT = fileURLToPath(new URL("../../../test/support/prometheus-families.py", import.meta.url));
 
 /**
- * The metrics in a text, read by Prometheus' own client library for Python, and held against what that reader lets pass:
- * https://prometheus.io/docs/instrumenting/exposition_formats/ and the naming conventions,
+ * Parses metrics with Prometheus' own client library for Python. Also checks rules that this parser does not
+ * enforce: https://prometheus.io/docs/instrumenting/exposition_formats/ and the naming conventions,
  * https://prometheus.io/docs/practices/naming/
  */
 export async function prometheusFamilies(text: string): Promise<PrometheusFamily[]> {

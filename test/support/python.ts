@@ -1,4 +1,4 @@
 import { fileURLToPath } from "node:url";
 
-/** Where scripts/s3-servers.sh installs what scripts/moto-requirements.txt lists. */
+/** The Python for which scripts/s3-servers.sh installs the packages of scripts/moto-requirements.txt. */
 export const PYTHON = fileURLToPath(new URL("../../../.tools/moto/bin/python3", import.meta.url));

@@ -10,7 +10,7 @@ export async function writeRandomFile(path: string, sizeBytes: number, random: S
   await overwriteAtRandom(path, 0, sizeBytes, random);
 }
 
-/** Writes incompressible bytes over a range of a file, which grows where need be. */
+/** Overwrites a range of a file with incompressible bytes; the file grows if needed. */
 export async function overwriteAtRandom(
   path: string,
   offset: number,
@@ -28,7 +28,7 @@ export async function overwriteAtRandom(
   }
 }
 
-/** Makes a new sparse file with `areas` of incompressible bytes; the rest is one hole after the other. */
+/** Makes a new sparse file with `areas` of incompressible bytes and holes between them. */
 export async function writeSparseFile(
   path: string,
   sizeBytes: number,

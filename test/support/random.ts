@@ -1,7 +1,8 @@
 import { createCipheriv, createHash } from "node:crypto";
 
 /**
- * Random numbers and bytes from a seed. A test prints its seed when it fails; BLOCKFERRY_TEST_SEED repeats that run.
+ * Generates random numbers and bytes from a seed. A failing test prints its seed; BLOCKFERRY_TEST_SEED
+ * repeats that run.
  */
 export class SeededRandom {
   private readonly stream;
@@ -19,7 +20,7 @@ export class SeededRandom {
     return this.stream.update(Buffer.alloc(length));
   }
 
-  /** A whole number from 0 to `limit - 1`. */
+  /** Returns an integer from 0 to `limit - 1`. */
   below(limit: number): number {
     return Math.floor((this.bytes(4).readUInt32LE() / 2 ** 32) * limit);
   }

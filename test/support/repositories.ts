@@ -3,7 +3,8 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { VerifyReport } from "../../agent/verify/verify.js";
 import type { ErrorRecord } from "../../foundation/blockferry-error.js";
-import { findPoint, type RecoveryPoint } from "../../repository/recovery-point.js";
+import { findPoint } from "../../repository/find-point.js";
+import type { RecoveryPoint } from "../../repository/recovery-point.js";
 import { initRepository } from "../../repository/repository.js";
 import { agent, agentJson } from "./agent.js";
 import { openWithPassphrase } from "./encryption.js";
@@ -11,7 +12,7 @@ import { restoreInProcess, verifyInProcess } from "./in-process.js";
 import { assertSameContent } from "./same-content.js";
 import type { ProgramResult } from "./start-program.js";
 
-/** What `backup --json` prints. */
+/** The output of `backup --json`. */
 export interface BackupOutput {
   point: string;
   seconds: number;
@@ -19,7 +20,7 @@ export interface BackupOutput {
   volumes: RecoveryPoint["volumes"];
 }
 
-/** What `verify --json` prints. */
+/** The output of `verify --json`. */
 export interface VerifyOutput {
   ok: boolean;
   startedAt: string;
@@ -31,13 +32,14 @@ export interface VerifyOutput {
   packBytes: number;
   packsRead: number;
   bytesRead: number;
+  uncheckedTombstones: number;
   readSince: string | null;
   problems: (ErrorRecord & { affects: VolumeRange[] })[];
   notes: ErrorRecord[];
   damaged: (VolumeRange & { object: string })[];
 }
 
-/** Bytes of a volume in a recovery point. */
+/** A range of bytes of a volume in a recovery point. */
 export interface VolumeRange {
   point: string;
   volume: string;
@@ -45,7 +47,7 @@ export interface VolumeRange {
   length: number;
 }
 
-/** What `list --json` prints. */
+/** The output of `list --json`. */
 export interface ListOutput {
   points: RecoveryPoint[];
   damaged: ErrorRecord[];
@@ -58,7 +60,7 @@ export async function newRepository(folder: string, name = "repo"): Promise<stri
   return repo;
 }
 
-/** Makes one that is not encrypted. */
+/** Makes a repository that is not encrypted. */
 export async function initPlain(repo: string): Promise<void> {
   await initRepository(repo);
 }
@@ -82,7 +84,7 @@ export async function restoreTo(
   await agentJson("restore", "--repo", repo, "--point", point, ...wanted, ...options);
 }
 
-/** Restores a point of one volume to a new file, and compares that with the image it was taken of. */
+/** Restores a point of one volume, and compares it with the image. */
 export async function assertRestores(
   repo: string,
   point: string,
@@ -99,19 +101,19 @@ export async function pointIds(repo: string): Promise<string[]> {
   return points.map(({ id }) => id);
 }
 
-/** Verifies the repository: `"data"` reads every pack too. */
+/** Verifies the repository; `"data"` also reads every pack. */
 export async function assertWhole(repo: string, depth: "metadata" | "data" = "data"): Promise<VerifyReport> {
   const report = await verifyInProcess(await openWithPassphrase(repo), depth === "data" ? 100 : 0);
   assert.deepEqual({ problems: report.problems, damaged: report.damaged }, { problems: [], damaged: [] });
   return report;
 }
 
-/** Runs the agent with `--json`, and expects it to fail with `exit` and say why. */
+/** Runs the agent with `--json`, and expects an error with exit code `exit`. @returns the error */
 export async function agentFails(exit: number, ...args: string[]): Promise<ErrorRecord> {
   return failure(exit, await agent(...args, "--json"));
 }
 
-/** The error in the result of a run with `--json`. */
+/** Returns the error in the result of a run with `--json`. */
 export function failure(exit: number, result: ProgramResult): ErrorRecord {
   const said = `exit ${result.code ?? result.signal}\n${result.stdout}\n${result.stderr}`;
   assert.equal(result.code, exit, said);
@@ -122,7 +124,7 @@ export function failure(exit: number, result: ProgramResult): ErrorRecord {
   return error;
 }
 
-/** Bytes of all files below a folder of the repository; 0 when there is no such folder. */
+/** Returns the bytes of all files below a folder of the repository; 0 when the folder does not exist. */
 export async function bytesBelow(folder: string): Promise<number> {
   let bytes = 0;
   for (const path of await filesBelow(folder)) bytes += (await stat(path).catch(() => ({ size: 0 }))).size;
@@ -134,7 +136,7 @@ export async function filesBelow(folder: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** Temporary files that uploads left, or are writing. */
+/** Returns the temporary files that running or killed uploads have in the repository. */
 export function tempFiles(repo: string): Promise<string[]> {
   return filesBelow(join(repo, "tmp"));
 }

@@ -4,25 +4,25 @@ import { filesBelow, initPlain } from "./repositories.js";
 import { S3Objects } from "./s3-objects.js";
 import { BUCKET, datesUploads, type S3Server } from "./s3-server.js";
 
-/** Where repositories under test lie, and a look at their objects that does not go through blockferry's own code. */
+/** A place for repositories under test. Reads their objects without blockferry's own code. */
 export interface RepositoryPlace {
   name: string;
   /** Makes a repository. */
   init(repo: string): Promise<void>;
-  /** What `--repo` takes for a repository of this name, which may have slashes in it. */
+  /** Returns the value of `--repo` for a repository of this name, which may contain slashes. */
   repo(name: string): string;
-  /** Keys of all objects below `prefix` of a repository, sorted. */
+  /** Returns the keys of all objects below `prefix` of a repository, sorted. */
   keys(name: string, prefix: string): Promise<string[]>;
   get(name: string, key: string): Promise<Buffer>;
   put(name: string, key: string, body: Buffer): Promise<void>;
   remove(name: string, key: string): Promise<void>;
-  /** Whether it says truly when an upload began. */
+  /** Whether the storage reports the true start time of an upload. */
   datesUploads: boolean;
-  /** What unfinished uploads have left. */
+  /** Returns the remains of unfinished uploads. */
   leftovers(name: string): Promise<string[]>;
 }
 
-/** @param kind how its repositories are made, and what they are called */
+/** Returns a place in directories. @param kind how its repositories are made and named */
 export function directoryPlace(
   folder: string,
   kind: Pick<RepositoryPlace, "name" | "init"> = { name: "a local directory", init: initPlain },

@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Runs a system tool to its end, wherever root's tools are. @returns what it printed, trimmed */
+/** Runs a system tool, also one in root's folders such as /sbin. @returns its trimmed output */
 export async function runTool(command: string, ...args: string[]): Promise<string> {
   const { stdout } = await run(command, args, {
     env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` },

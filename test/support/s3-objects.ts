@@ -1,4 +1,5 @@
 import {
+  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
@@ -8,7 +9,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { BUCKET } from "./s3-server.js";
 
-/** A look at the bucket that does not go through blockferry's own code. */
+/** Reads the bucket without blockferry's own code. */
 export class S3Objects {
   readonly client: S3Client;
 
@@ -37,6 +38,11 @@ export class S3Objects {
 
   async put(key: string, body: Buffer): Promise<void> {
     await this.client.send(new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body }));
+  }
+
+  /** Starts a multipart upload that is never completed. */
+  async beginUpload(key: string): Promise<void> {
+    await this.client.send(new CreateMultipartUploadCommand({ Bucket: this.bucket, Key: key }));
   }
 
   async remove(key: string): Promise<void> {

@@ -1,59 +1,52 @@
 import { spawn } from "node:child_process";
-import { access, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 import { tempFolder } from "./temp-folder.js";
+import { needing, VERSITYGW } from "./tools.js";
 import { waitUntil } from "./wait-until.js";
 
-/** Where scripts/s3-servers.sh installs them. */
-const TOOLS = fileURLToPath(new URL("../../../.tools/", import.meta.url));
-const VERSITYGW = join(TOOLS, "versitygw-v1.8.0", "versitygw");
-const MOTO = join(TOOLS, "moto", "bin", "moto_server");
+/** The program that scripts/s3-servers.sh installs. */
+const MOTO = fileURLToPath(new URL("../../../.tools/moto/bin/moto_server", import.meta.url));
 
 export type S3ServerName = "moto" | "versitygw";
 
 export const BUCKET = "test-bucket";
 
-/** An S3 server of its own for a test file, with one empty bucket, `BUCKET`. */
+/** An S3 server for one test file, with one empty bucket, `BUCKET`. */
 export interface S3Server {
   name: S3ServerName;
   endpointUrl: string;
-  /** Where versitygw keeps its objects as files; moto keeps them in memory. */
+  /** The folder in which versitygw stores objects as files; moto keeps objects in memory. */
   dataFolder: string;
 }
 
-/** What a client of the server needs; the agent takes it from its environment, as a user's does. */
+/** The environment of a client of the server. The agent reads it as in production. */
 export const S3_ENVIRONMENT = {
   AWS_ACCESS_KEY_ID: "AKIATESTINGTESTING00",
   AWS_SECRET_ACCESS_KEY: "testing/secret+key/that+must/never+be/shown",
   AWS_REGION: "us-east-1",
   AWS_EC2_METADATA_DISABLED: "true",
-  AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
 };
 
-/** Why tests against a server are left out, or false when they run. With CI=true the server must be there. */
-export async function s3ServerMissing(name: S3ServerName): Promise<string | false> {
-  if (name === "moto" || process.env.CI === "true") return false;
-  const isInstalled = await access(VERSITYGW).then(
-    () => true,
-    () => false,
-  );
-  return isInstalled ? false : "versitygw is not installed: that takes Go";
+/** Returns the options of tests against a server. */
+export function needingServer(name: S3ServerName): ReturnType<typeof needing> {
+  return name === "moto" ? { skip: false } : needing(name);
 }
 
-/** Why the uploads of two runs cannot be alive together on a server that misdates them. */
+/** Reason to skip parallel uploads of two runs: the server reports wrong upload dates. */
 export const MISDATES = "it dates every upload years back, so all look abandoned";
 
-/** Whether a server says truly when an upload began: moto says 10 November 2010, whenever that was. */
+/** Returns whether a server reports the true start of an upload: moto always reports 10 November 2010. */
 export function datesUploads(name: S3ServerName): boolean {
   return name !== "moto";
 }
 
 /**
- * Starts a server, which ends with the test file or suite, and points the environment at it.
- * @param region versitygw refuses what is signed for another
+ * Starts a server, and sets the environment for its clients. It ends with the test file or suite.
+ * @param region versitygw refuses requests signed for another region
  */
 export async function startS3Server(
   name: S3ServerName,
@@ -68,7 +61,7 @@ export async function startS3Server(
   after(() => server.kill("SIGKILL"));
   const endpointUrl = `http://127.0.0.1:${port}`;
   process.env.AWS_ENDPOINT_URL = endpointUrl;
-  await waitUntil(`${name} to answer`, () => answers(endpointUrl));
+  await waitUntil(`${name} to answer`, () => answers(endpointUrl), 120_000);
   if (name === "moto") await fetch(`${endpointUrl}/${BUCKET}`, { method: "PUT" });
   return { name, endpointUrl, dataFolder };
 }

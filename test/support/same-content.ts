@@ -17,7 +17,7 @@ export async function assertSameContent(actual: string, expected: string): Promi
 
 const COMPARE_SPARSE = fileURLToPath(new URL("../../../test/support/compare-sparse.py", import.meta.url));
 
-/** The same of files of many GiB that are mostly holes. */
+/** Compares files of many GiB that consist mostly of holes. */
 export async function assertSameSparse(actual: string, expected: string): Promise<void> {
   await runTool("python3", COMPARE_SPARSE, actual, expected);
 }

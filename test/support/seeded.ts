@@ -1,6 +1,8 @@
 import { SeededRandom } from "./random.js";
 
-/** The body of a test with random data: when it fails, the seed that repeats it is printed. */
+/**
+ * Returns the body of a test with random data. When the body fails, it prints the seed that repeats the run.
+ */
 export function seeded(body: (random: SeededRandom) => Promise<void>): () => Promise<void> {
   return async () => {
     const random = SeededRandom.fresh();

@@ -4,6 +4,7 @@ import type { ErrorRecord } from "../../foundation/blockferry-error.js";
 import { type BackupJob, writeJob } from "../../repository/jobs/job.js";
 import { type JobResult, readResult } from "../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
+import { UNSIGNED_REPLIES } from "../../repository/jobs/signed-document.js";
 import type { Repository } from "../../repository/repository.js";
 import { startAgent } from "./agent.js";
 import { openWithPassphrase } from "./encryption.js";
@@ -11,10 +12,10 @@ import { makeJob, WORKER } from "./jobs.js";
 import type { ProgramResult, RunningProgram } from "./start-program.js";
 import { waitUntil } from "./wait-until.js";
 
-/** Short, so that tests see soon what they wait for. */
+/** Short intervals, so that tests do not wait long. */
 const INTERVALS = ["--poll-interval=0.1", "--status-interval=0.1"];
 
-/** A repository with jobs in it, seen from the controller's side, and agents that serve it. */
+/** A repository with jobs, seen from the controller, and the agents that serve it. */
 export class ServedRepository {
   private constructor(
     readonly repo: string,
@@ -31,7 +32,7 @@ export class ServedRepository {
     return job;
   }
 
-  /** Starts a service for `WORKER`, which ends with the test at the latest. */
+  /** Starts a service for `WORKER`. It ends at the latest with the test. */
   serve(options: string[], env: NodeJS.ProcessEnv = {}): RunningProgram {
     const args = ["serve", "--repo", this.repo, "--worker-id", WORKER, "--json", ...INTERVALS, ...options];
     const service = startAgent(args, env);
@@ -39,17 +40,17 @@ export class ServedRepository {
     return service;
   }
 
-  /** Lets a service do the jobs that are there. */
+  /** Runs a service until all present jobs are done. */
   serveOnce(options: string[], env: NodeJS.ProcessEnv = {}): Promise<ProgramResult> {
     return this.serve(["--once", ...options], env).result;
   }
 
   status(job: string): Promise<JobStatus | undefined> {
-    return readStatus(this.repository.storage, job);
+    return readStatus(this.repository.storage, job, UNSIGNED_REPLIES);
   }
 
   result(job: string): Promise<JobResult | undefined> {
-    return readResult(this.repository.storage, job);
+    return readResult(this.repository.storage, job, UNSIGNED_REPLIES);
   }
 
   async waitForStatus(job: string, condition: (status: JobStatus) => boolean): Promise<JobStatus> {
@@ -70,14 +71,14 @@ export class ServedRepository {
     return result as JobResult;
   }
 
-  /** Waits for a job's success. @returns the id of its recovery point */
+  /** Waits until a job succeeds. @returns the id of its recovery point */
   async pointOf(job: string): Promise<string> {
     const { outcome } = await this.waitForResult(job);
     assert.ok(outcome.ok, JSON.stringify(outcome));
     return outcome.point;
   }
 
-  /** Waits for a job's failure. */
+  /** Waits until a job fails. @returns its error */
   async errorOf(job: string): Promise<ErrorRecord> {
     const { outcome } = await this.waitForResult(job);
     assert.ok(!outcome.ok, JSON.stringify(outcome));
@@ -86,7 +87,7 @@ export class ServedRepository {
   }
 }
 
-/** Ends a service as systemd does, and checks that it takes that for no failure. */
+/** Stops a service as systemd does, and checks that it exits with success. */
 export async function stopService(service: RunningProgram): Promise<ProgramResult> {
   service.process.kill("SIGTERM");
   const result = await service.result;

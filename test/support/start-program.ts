@@ -1,8 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { passphraseVariables } from "./passphrase-variables.js";
+
+/** Programs of this test process store their memory of repositories here, not in the developer's home. */
+const STATE = mkdtempSync(join(tmpdir(), "blockferry-state-"));
+process.env.BLOCKFERRY_STATE_DIR = STATE;
+process.on("exit", () => rmSync(STATE, { recursive: true, force: true }));
 
 export interface ProgramResult {
-  /** Exit code, or null when a signal ended it. */
+  /** Exit code, or null when a signal ended the program. */
   code: number | null;
   signal: NodeJS.Signals | null;
   stdout: string;
@@ -16,11 +25,11 @@ export interface RunningProgram {
 
 export interface StartOptions {
   env?: NodeJS.ProcessEnv;
-  /** Sees everything that the program has printed on standard error so far. */
+  /** Receives the whole standard error so far at each new output. */
   onStderr?: (text: string) => void;
 }
 
-/** Starts a program of the project as a process of its own; the caller may kill it. */
+/** Starts a program of the project in its own process; the caller may kill it. */
 export function startProgram(
   path: string,
   args: string[],
@@ -28,7 +37,7 @@ export function startProgram(
 ): RunningProgram {
   const child = spawn(process.execPath, [path, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...passphraseVariables(args), ...env },
   });
   let stdout = "";
   let stderr = "";

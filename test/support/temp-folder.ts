@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 
-/** A folder of its own for a test or a suite, on a real disk, removed when that ends. */
+/** Makes a folder on a real disk. It is removed when the test or suite ends. */
 export function tempFolder(): Promise<string> {
   return folderIn(tmpdir());
 }
 
-/** The same on tmpfs, which takes files of many TiB where ext4 does not. */
+/** Makes a folder on tmpfs, which allows files of many TiB. ext4 does not. */
 export function memoryFolder(): Promise<string> {
   return folderIn("/dev/shm");
 }

@@ -4,16 +4,16 @@ import { AGENT } from "./agent.js";
 
 interface TerminalResult {
   code: number | null;
-  /** All that the terminal was sent. */
+  /** All output to the terminal so far. */
   screen: string;
 }
 
-/** Runs `blockferry-agent` on a terminal of its own, by script(1). */
+/** Runs `blockferry-agent` on its own terminal, by script(1). */
 export function agentOnTerminal(...args: string[]): Promise<TerminalResult> {
   return onTerminal(args);
 }
 
-/** The same with somebody who types an answer when the question is there. */
+/** Runs `blockferry-agent` on a terminal, and types an answer when the question appears. */
 export function agentAsking(
   { question, answer }: { question: string; answer: string },
   ...args: string[]
@@ -26,7 +26,7 @@ export function agentAsking(
   });
 }
 
-/** @param type is shown the screen whenever it changes, and says what is typed then */
+/** Runs a command on a terminal. @param type gets the screen at each change, and returns the text to type */
 async function onTerminal(
   args: string[],
   type: (screen: string) => string = () => "",

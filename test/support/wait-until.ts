@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 
 const POLL_MS = 5;
 
-/** Polls until `condition` holds; fails, saying `what` was awaited, when that takes longer than `timeoutMs`. */
+/** Polls until `condition` holds. Fails after `timeoutMs`. @param what named in the failure */
 export async function waitUntil(
   what: string,
   condition: () => boolean | Promise<boolean>,
@@ -16,7 +16,7 @@ export async function waitUntil(
   }
 }
 
-/** A timer for a deadline that is asserted afterwards. @returns milliseconds since it was made */
+/** Starts a timer for deadlines. @returns a function that returns the milliseconds since the start */
 export function stopwatch(): () => number {
   const started = performance.now();
   return () => performance.now() - started;

@@ -15,11 +15,11 @@ const CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt";
 const PAYLOAD = ["backup-only.conf", "blockferry-agent.service", "set-limits.sh"];
 const run = promisify(execFile);
 
-/** A Debian root to make a worker of, as packer/worker.pkr.hcl does with an instance. Needs root. */
+/** A Debian root that becomes a worker, as packer/worker.pkr.hcl makes one from an instance. Needs root. */
 export class WorkerRoot {
   private constructor(readonly path: string) {}
 
-  /** A fresh one in `path`, of what scripts/worker-parts.sh has made. */
+  /** Makes a new root in `path` from the output of scripts/worker-parts.sh. */
   static async create(path: string): Promise<WorkerRoot> {
     const root = new WorkerRoot(path);
     await mkdir(path);
@@ -32,12 +32,12 @@ export class WorkerRoot {
     return root;
   }
 
-  /** Where a path of the root is for us. */
+  /** Returns the path, outside the root, of a path inside the root. */
   file(path: string): string {
     return join(this.path, path);
   }
 
-  /** Runs packer/provision.sh with the packed package and whatever registry and certificates this machine uses. */
+  /** Runs packer/provision.sh with the packed package, this machine's registry and its certificates. */
   async provision(fields: Record<string, string> = {}): Promise<ProgramResult> {
     await this.uploadPayload();
     return this.run("bash", ["/provision.sh"], {
@@ -51,7 +51,7 @@ export class WorkerRoot {
     });
   }
 
-  /** Runs a command inside, with its own processes and mounts, of which nothing stays. */
+  /** Runs a command inside, with its own processes and mounts, which end with it. */
   async run(command: string, args: string[], env: Record<string, string> = {}): Promise<ProgramResult> {
     const mounts = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"';
     const inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", mounts, this.path];

@@ -1,7 +1,7 @@
 import { ListMultipartUploadsCommand, type MultipartUpload } from "@aws-sdk/client-s3";
 import type { S3Bucket } from "./s3-bucket.js";
 
-/** All multipart uploads of this repository that are neither completed nor aborted. */
+/** Returns all multipart uploads of this repository that are neither completed nor aborted. */
 export async function listMultipartUploads(s3: S3Bucket): Promise<MultipartUpload[]> {
   const uploads: MultipartUpload[] = [];
   let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};

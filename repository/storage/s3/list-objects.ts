@@ -1,7 +1,7 @@
 import { type _Object, ListObjectsV2Command } from "@aws-sdk/client-s3";
 import type { S3Bucket } from "./s3-bucket.js";
 
-/** All objects of the repository whose keys begin with `prefix`. */
+/** Yields all objects of the repository whose keys start with `prefix`. */
 export async function* listObjects(s3: S3Bucket, prefix: string): AsyncGenerator<_Object> {
   let token: { ContinuationToken?: string } = {};
   for (;;) {

@@ -7,12 +7,12 @@ import {
 import type { ObjectLock } from "../object-lock.js";
 import type { S3Bucket } from "./s3-bucket.js";
 
-/** Objects that are asked about or locked at once. */
+/** Parallel requests for locks. */
 const AT_ONCE = 32;
 
 /**
- * Whether objects of the bucket can be locked: it was made with Object Lock, or that was enabled later.
- * AWS: "Locking objects with Object Lock".
+ * Returns whether objects of the bucket can be locked: it was created with Object Lock, or Object Lock was
+ * enabled later. AWS: "Locking objects with Object Lock".
  */
 export async function canLock(s3: S3Bucket): Promise<boolean> {
   const { Bucket } = s3.object("");
@@ -25,7 +25,7 @@ export async function canLock(s3: S3Bucket): Promise<boolean> {
   }
 }
 
-/** Locks objects; a longer or stricter lock that an object has already stays. */
+/** Locks objects; a longer or stricter lock on an object stays. */
 export async function lockObjects(s3: S3Bucket, keys: string[], lock: ObjectLock): Promise<void> {
   await forEach(keys, async (key) => {
     const held = await lockOf(s3, key);
@@ -37,7 +37,7 @@ export async function lockObjects(s3: S3Bucket, keys: string[], lock: ObjectLock
   });
 }
 
-/** Until when objects are locked; those that are not locked now are left out, and so are those that do not exist. */
+/** Returns the end of each object's lock; unlocked and missing objects are left out. */
 export async function lockedObjects(s3: S3Bucket, keys: string[]): Promise<Map<string, Date>> {
   const now = new Date();
   const locked = new Map<string, Date>();

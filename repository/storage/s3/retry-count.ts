@@ -1,4 +1,4 @@
-/** How often requests were tried again: one Int32 that all threads of a process add to. */
+/** The number of retries: one Int32 that all threads of a process increment. */
 export class RetryCount {
   private readonly cell: Int32Array;
 

@@ -4,18 +4,18 @@ const BASE_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
 
 export interface RetryOptions {
-  /** Whether what it failed with is over when it is tried anew; asked after each failure. */
+  /** Returns whether the error is transient; called after each failure. */
   isPassing(error: unknown): boolean;
-  /** How long it may fail without a break, in milliseconds; asked after each failure. */
+  /** Returns how long failures may continue without a success, in milliseconds; called after each failure. */
   patienceMs(): number;
-  /** Is told before each try but the first. */
+  /** Called before each try except the first. */
   onRetry?(): void;
-  /** Ends the waiting between two tries at once. What is under way when it fires is not tried again. */
+  /** Stops the wait between two tries at once. A try that is running when it fires is not repeated. */
   signal: AbortSignal | undefined;
 }
 
 /**
- * Runs the operation again while it fails with what passes.
+ * Runs the operation until it succeeds, as long as its errors are transient.
  * @throws the last failure; the signal's reason
  */
 export async function retryTransient<T>(
@@ -43,8 +43,9 @@ export async function retryTransient<T>(
 }
 
 /**
- * A random delay whose bound doubles with each failure: full jitter, see AWS Architecture Blog, "Exponential Backoff And Jitter".
- * @param failures how often it has failed, from 1
+ * Returns a random delay in milliseconds whose bound doubles with each failure. This is full jitter, see AWS
+ * Architecture Blog, "Exponential Backoff And Jitter".
+ * @param failures so far, from 1
  */
 export function retryDelayMs(failures: number): number {
   return Math.random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** failures);

@@ -10,7 +10,7 @@ import { type Attempt, type RequestOptions, S3Connection } from "./s3-connection
 import { s3Error } from "./s3-errors.js";
 import { type S3Location, s3Name } from "./s3-location.js";
 
-/** The bucket and prefix of a repository, and the connection to it: what all requests have in common. */
+/** The bucket and prefix of a repository, and the connection to it: the common part of all requests. */
 export class S3Bucket {
   /** `s3://bucket/prefix` */
   readonly name: string;
@@ -18,7 +18,7 @@ export class S3Bucket {
   private constructor(
     private readonly location: S3Location,
     private readonly connection: S3Connection,
-    /** Ends what waits; see `Storage.until`. */
+    /** Stops waiting; see `Storage.until`. */
     readonly signal: AbortSignal | undefined,
   ) {
     this.name = s3Name(location);
@@ -28,14 +28,14 @@ export class S3Bucket {
     return new S3Bucket(location, new S3Connection(location), undefined);
   }
 
-  /** The same bucket by the same connection, for work that ends when the signal fires. */
+  /** Returns the same bucket for work that ends when the signal fires. It uses the same connection. */
   until(signal: AbortSignal): S3Bucket {
-    // Every request listens to it, and Node takes more than ten listeners for a leak.
+    // Every request listens to the signal, and Node warns of a leak at more than ten listeners.
     setMaxListeners(0, signal);
     return new S3Bucket(this.location, this.connection, signal);
   }
 
-  /** Sends a command, until it succeeds or fails with what does not pass; see `S3Connection.request`. */
+  /** Sends a command until it succeeds or fails with a lasting error; see `S3Connection.request`. */
   send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: $Command<Input, Output, S3ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>,
     options?: RequestOptions,
@@ -43,32 +43,49 @@ export class S3Bucket {
     return this.request((client, abortable) => client.send(command, abortable), options);
   }
 
-  /** The same for a request that is only done when its answer has been read or checked. */
+  /** Sends a request that counts as done only once its answer has been read or checked. */
   request<T>(send: Attempt<T>, options: RequestOptions = {}): Promise<T> {
     return this.connection.request(send, { signal: this.signal, ...options });
   }
 
-  /** Charges bytes that are coming already to the bandwidth limit. */
+  /**
+   * Whether uploads in parts are completed with `If-None-Match`;
+   * false once the server has refused the header there.
+   */
+  get completesOnlyNew(): boolean {
+    return this.connection.completesOnlyNew;
+  }
+
+  set completesOnlyNew(isSo: boolean) {
+    this.connection.completesOnlyNew = isSo;
+  }
+
+  /** See `Storage.close`. */
+  close(): void {
+    this.connection.close();
+  }
+
+  /** Charges bytes that are already arriving to the bandwidth limit. */
   charge(bytes: number): void {
     this.connection.charge(bytes);
   }
 
-  /** Names an object of the repository in a request. */
+  /** Returns the name of an object in requests. */
   object(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.location.bucket, Key: this.location.prefix + key };
   }
 
-  /** Names the objects whose keys begin with `prefix`. */
+  /** Returns the names of the objects whose keys start with `prefix`. */
   prefix(prefix: string): { Bucket: string; Prefix: string } {
     return { Bucket: this.location.bucket, Prefix: this.location.prefix + prefix };
   }
 
-  /** The repository's own name of an object. */
+  /** Returns an object's key in the repository. */
   relative(key: string): string {
     return key.slice(this.location.prefix.length);
   }
 
-  /** How the server is to encrypt what is stored. */
+  /** Returns the encryption that the server applies to new objects. */
   get encryption() {
     const { encryption } = this.location;
     if (encryption === undefined) return {};

@@ -1,11 +1,12 @@
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
+import { type Address, insecureEndpoint, isProtected } from "./insecure-endpoint.js";
 import type { S3Location } from "./s3-location.js";
 
 const CONNECT_TIMEOUT_MS = 5000;
 
 /**
- * A client of its own for each thread, which keeps its connections alive. It tries nothing again by itself, which is left to
- * `S3Connection`; its `adaptive` mode slows all its requests down when the server throttles.
+ * Creates a client. Each thread has its own, which keeps its connections alive. The client itself retries
+ * nothing, since `S3Connection` does; its `adaptive` mode slows down all requests when the server throttles.
  */
 export function createS3Client(location: S3Location): S3Client {
   const client = new S3Client({
@@ -17,17 +18,22 @@ export function createS3Client(location: S3Location): S3Client {
       connectionTimeout: Math.min(CONNECT_TIMEOUT_MS, location.timeoutMs),
       socketTimeout: location.timeoutMs,
     },
-    // Checksums are given with each request that stores data; the SDK would compute them in JavaScript.
+    // Requests that store data include checksums; the SDK would compute them in JavaScript.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
-    // It costs a round trip and a new connection for every part.
+    // `Expect: 100-continue` costs a round trip and a new connection for every part.
     expectContinueHeader: false,
   });
+  refuseInsecureHttp(client, location);
   leavePartsUnsigned(client);
+  if (location.bucketOwner !== undefined) expectOwner(client, location.bucketOwner);
   return client;
 }
 
-/** The profile alone counts, whatever the environment says. The SDK asks again before credentials expire. */
+/**
+ * Returns the credentials of a profile, regardless of the environment.
+ * The SDK refreshes them before they expire.
+ */
 function credentialsOf(profile: string): S3ClientConfig {
   return {
     profile,
@@ -48,10 +54,10 @@ function addressOf({ region, endpointUrl, addressing, profile }: S3Location): S3
   return config;
 }
 
-/** Servers other than AWS seldom care about the Region. */
+/** Servers other than AWS seldom check the Region. */
 const DEFAULT_REGION = "us-east-1";
 
-/** The Region that the environment or the profile names, as the SDK finds it, or else the default one. */
+/** Returns the Region of the environment or the profile, as the SDK finds it, or else the default one. */
 function namedRegion(profile: string | undefined): () => Promise<string> {
   let region: Promise<string> | undefined;
   const find = () => {
@@ -65,14 +71,47 @@ function namedRegion(profile: string | undefined): () => Promise<string> {
 }
 
 /**
- * Hashing every part for the signature would cost as much again as the chunk ids. The CRC-32 that each part carries is a
- * signed header, and https protects the rest. (AWS: "Signature Calculations for the Authorization Header", UNSIGNED-PAYLOAD)
+ * Sends the expected owner of the bucket with every request: a bucket of the same name in another account
+ * neither receives nor supplies any data. AWS: "Verifying bucket ownership with bucket owner condition"
+ */
+function expectOwner(client: S3Client, account: string): void {
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const request = args.request as { headers: Record<string, string> };
+      request.headers["x-amz-expected-bucket-owner"] = account;
+      return next(args);
+    },
+    { step: "build", name: "expectOwner" },
+  );
+}
+
+/**
+ * Checks each request right before it is sent: its endpoint may come from the environment, a profile or the
+ * command line.
+ * @throws InsecureEndpoint
+ */
+function refuseInsecureHttp(client: S3Client, location: S3Location): void {
+  if (location.allowInsecureHttp) return;
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const request = args.request as Address;
+      if (isProtected(request)) return next(args);
+      throw insecureEndpoint(location, request);
+    },
+    { step: "build", name: "refuseInsecureHttp" },
+  );
+}
+
+/**
+ * Leaves parts out of the signature: to hash every part again would cost as much as the chunk ids. The CRC-32
+ * of each part is in a signed header, and https protects the rest. Parts that go over http to another machine
+ * are signed with their hash. (AWS: "Signature Calculations for the Authorization Header", UNSIGNED-PAYLOAD)
  */
 function leavePartsUnsigned(client: S3Client): void {
   client.middlewareStack.add(
     (next, context) => (args) => {
-      const request = args.request as { headers: Record<string, string> };
-      if (context.commandName === "UploadPartCommand") {
+      const request = args.request as Address & { headers: Record<string, string> };
+      if (context.commandName === "UploadPartCommand" && isProtected(request)) {
         request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
       }
       return next(args);

@@ -7,28 +7,33 @@ import { createS3Client } from "./s3-client.js";
 import type { S3Location } from "./s3-location.js";
 import { isTransient, isWithoutCredentials } from "./transient.js";
 
-/** Where nothing has been answered yet, there may be no server: a mistyped URL is not waited for as long as an outage. */
+/**
+ * How long to retry before the first answer. There may be no server: a mistyped URL is not worth the wait of
+ * an outage.
+ */
 const FIRST_CONTACT_MS = 10_000;
 
 export interface RequestOptions {
-  /** What each try takes of the bandwidth limit; left out, it does not even wait for its turn. */
+  /** Bytes that each try takes from the bandwidth limit; if left out, a try does not wait for its turn. */
   bytes?: number;
-  /** Ends what is waited for: nothing is tried again then. */
+  /** Stops waiting; nothing is retried after it fires. */
   signal?: AbortSignal | undefined;
-  /** Cuts a try off that is under way; `signal` does, if it is left out. */
+  /** Aborts a running try; defaults to `signal`. */
   cutOff?: AbortSignal | "never";
 }
 
-/** One try: it must give `options` to `S3Client.send`. */
+/** One try: it must pass `options` to `S3Client.send`. */
 export type Attempt<T> = (client: S3Client, options: { abortSignal?: AbortSignal }) => Promise<T>;
 
-/** How a thread reaches the server: one client, one bandwidth limit, and one way of trying again. */
+/** A thread's connection to the server: one client, one bandwidth limit, and one retry policy. */
 export class S3Connection {
+  /** A property of the server, found at run time: see `S3Bucket.completesOnlyNew`. */
+  completesOnlyNew = true;
   private readonly client: S3Client;
   private readonly limit: BandwidthLimit | undefined;
   private readonly outageMs: number;
   private readonly retries: RetryCount;
-  /** Other threads are started only when the main thread has been answered. */
+  /** Other threads start only after the main thread has received an answer. */
   private hasAnswered = !isMainThread;
 
   constructor(location: S3Location) {
@@ -38,7 +43,10 @@ export class S3Connection {
     this.retries = RetryCount.attach(location.retries);
   }
 
-  /** Sends a request, again and again while it fails with what passes. The limit is waited for before each try, never in one. */
+  /**
+   * Sends a request, and retries it while its errors are transient. Waits for the bandwidth limit before each
+   * try, never during one.
+   */
   request<T>(send: Attempt<T>, { bytes, signal, cutOff = signal ?? "never" }: RequestOptions): Promise<T> {
     const options = cutOff === "never" ? {} : { abortSignal: cutOff };
     const attempt = async () => {
@@ -55,12 +63,20 @@ export class S3Connection {
     });
   }
 
-  /** Charges bytes that are coming already: whoever asks next waits for them. */
+  /** Closes the connections, which the client would otherwise keep open until the process ends. */
+  close(): void {
+    this.client.destroy();
+  }
+
+  /** Charges bytes that are already arriving: later requests wait for them. */
   charge(bytes: number): void {
     this.limit?.charge(bytes);
   }
 
-  /** Credentials that were there, and cannot be found now, are back when who gives them answers again. */
+  /**
+   * Returns whether an error is transient. Missing credentials are too, after a first answer: they return as
+   * soon as their provider answers again.
+   */
   private isPassing(error: unknown): boolean {
     return isTransient(error) || (this.hasAnswered && isWithoutCredentials(error));
   }

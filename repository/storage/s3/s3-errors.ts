@@ -1,5 +1,6 @@
 import { BlockferryError, type ErrorCode, systemErrorCode } from "../../../foundation/blockferry-error.js";
 import { interrupted } from "../../../foundation/interrupted.js";
+import { withoutResponse, withoutSecrets } from "../../../foundation/without-secrets.js";
 import { objectNotFound } from "../storage-errors.js";
 import { type S3Location, s3Name } from "./s3-location.js";
 import { isTransient, statusOf } from "./transient.js";
@@ -9,19 +10,22 @@ interface Explanation {
   remedy: string;
 }
 
-/** Turns an error of the SDK, the server or the network into the error that says what to do about it. */
+/** Converts an error from S3 into an error with a remedy. The cause is the SDK, the server or the network. */
 export function s3Error(location: S3Location, key: string, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
   if (cause instanceof Error && cause.name === "AbortError") return interrupted();
   const name = s3Name(location);
-  if (!(cause instanceof Error)) return failure(name, key, String(cause), OTHER);
+  if (!(cause instanceof Error)) return failure(name, key, withoutSecrets(String(cause)), OTHER);
   if (cause.name === "NoSuchKey" || cause.name === "NotFound")
-    return objectNotFound(name, key, withoutSecrets(cause));
+    return objectNotFound(name, key, withoutResponse(cause, reasonOf(cause)));
   const explanation = explain(location, cause);
-  return failure(name, key, reasonOf(cause), explanation, withoutSecrets(cause));
+  return failure(name, key, reasonOf(cause), explanation, withoutResponse(cause, reasonOf(cause)));
 }
 
-/** A server that takes `If-None-Match` and does not heed it would let one backup replace what another has written. */
+/**
+ * Returns the error for a server that accepts `If-None-Match` and ignores it. There one backup could replace
+ * an object that another has written.
+ */
 export function conditionalWritesIgnored(name: string, key: string): BlockferryError {
   return failure(name, key, "the server replaced an object although it was asked not to", CONDITIONAL_WRITES);
 }
@@ -36,17 +40,9 @@ function failure(
   return new BlockferryError({ code, message: `${key} in ${name}: ${reason}.`, remedy, object: key }, cause);
 }
 
-/** The SDK keeps the whole answer in its errors, with key ids and signatures among it; a stack trace tells enough. */
-function withoutSecrets(error: Error): Error {
-  const copy = new Error(reasonOf(error));
-  copy.name = error.name;
-  copy.stack = error.stack?.replace(error.message, copy.message) ?? "";
-  return copy;
-}
-
 function reasonOf(error: Error): string {
   const status = statusOf(error);
-  const said = error.message.trim().replace(/\.$/, "");
+  const said = withoutSecrets(error.message).trim().replace(/\.$/, "");
   const named = error.name === "Error" || said.startsWith(error.name) ? "" : `${error.name}: `;
   return `${named}${said || "no explanation"}${status === undefined ? "" : ` (HTTP ${status})`}`;
 }
@@ -153,10 +149,12 @@ const WRONG_REGION = new Set([
 
 function wrongRegion({ bucket }: S3Location, error: Error): Explanation {
   const response = (error as { $response?: { headers?: Record<string, string> } }).$response;
-  const region =
+  const named =
     response?.headers?.["x-amz-bucket-region"] ??
     (error as { Region?: string }).Region ??
     /expecting '([a-z0-9-]+)'/.exec(error.message)?.[1];
+  // The server says so, and the remedy is a command.
+  const region = /^[a-z0-9-]{1,64}$/.test(named ?? "") ? named : undefined;
   return {
     code: "WrongRegion",
     remedy:
@@ -166,13 +164,13 @@ function wrongRegion({ bucket }: S3Location, error: Error): Explanation {
   };
 }
 
-function denied({ bucket, prefix, encryption }: S3Location): Explanation {
+function denied({ bucket, prefix, encryption, bucketOwner }: S3Location): Explanation {
   const key =
     encryption?.kmsKey === undefined
       ? ""
       : `, and kms:GenerateDataKey and kms:Decrypt on ${encryption.kmsKey}`;
   return {
     code: "StorageDenied",
-    remedy: `The role needs s3:ListBucket and s3:ListBucketMultipartUploads on ${bucket}, and s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on ${bucket}/${prefix}*${key}.`,
+    remedy: `${bucketOwner === undefined ? "" : `The bucket must belong to account ${bucketOwner} (--bucket-owner). `}The role needs s3:ListBucket and s3:ListBucketMultipartUploads on ${bucket}, and s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on ${bucket}/${prefix}*${key}.`,
   };
 }

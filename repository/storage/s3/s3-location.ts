@@ -2,7 +2,7 @@ import { BlockferryError } from "../../../foundation/blockferry-error.js";
 import type { BandwidthLimitMemory } from "../bandwidth-limit.js";
 import { RetryCount } from "./retry-count.js";
 
-/** Classes whose objects can be read at once; GLACIER and DEEP_ARCHIVE would have to be thawed before a restore. */
+/** Storage classes with immediate reads. GLACIER and DEEP_ARCHIVE objects would have to be restored first. */
 export const STORAGE_CLASSES = [
   "STANDARD",
   "STANDARD_IA",
@@ -15,42 +15,50 @@ export const STORAGE_CLASSES = [
 
 export type StorageClass = (typeof STORAGE_CLASSES)[number];
 
-/** A repository in an S3 bucket: enough to open it in another thread. Credentials are no part of it; each thread finds them itself. */
+/**
+ * The location of a repository in an S3 bucket. Another thread can open it; it finds the credentials itself.
+ */
 export interface S3Location {
   kind: "s3";
   bucket: string;
-  /** What all keys begin with: empty, or ending with a slash. */
+  /** Prefix of all keys: empty, or ending with a slash. */
   prefix: string;
   region: string | undefined;
-  /** A server other than AWS, as a URL. */
+  /** URL of a server other than AWS. */
   endpointUrl: string | undefined;
   /** Profile of the shared AWS configuration. */
   profile: string | undefined;
   /** Whether the bucket goes into the path or into the host name. */
   addressing: "path" | "virtual-host";
-  /** Of packs; everything else is small and read often. */
+  /** Account that the bucket must belong to. */
+  bucketOwner: string | undefined;
+  /** Whether requests may go over http to another machine. */
+  allowInsecureHttp: boolean;
+  /** Storage class of packs; other objects are small and read often. */
   storageClass: StorageClass | undefined;
   encryption: { algorithm: "AES256" | "aws:kms"; kmsKey: string | undefined } | undefined;
   bandwidthLimit: BandwidthLimitMemory | undefined;
-  /** A request that no byte passes for so long is tried again. */
+  /** A request without any bytes for this long is retried. */
   timeoutMs: number;
-  /** A request is tried again until it has failed for so long without a break, if it fails with what passes. */
+  /** A request with transient errors is retried until it has failed for this long without a success. */
   outageMs: number;
-  /** A `RetryCount`. */
+  /** Memory of a `RetryCount`. */
   retries: SharedArrayBuffer;
 }
 
-/** `s3://bucket/prefix`, for messages. */
+/** Returns `s3://bucket/prefix`, for messages. */
 export function s3Name({ bucket, prefix }: S3Location): string {
   return `s3://${bucket}/${prefix}`.replace(/\/$/, "");
 }
 
-/** What the command line says about an S3 repository; all of it may be left out. */
+/** The command-line options for an S3 repository; each may be left out. */
 export interface S3Options {
   region?: string | undefined;
   endpointUrl?: string | undefined;
   profile?: string | undefined;
   addressing?: S3Location["addressing"] | undefined;
+  bucketOwner?: string | undefined;
+  allowInsecureHttp?: boolean | undefined;
   storageClass?: StorageClass | undefined;
   encryption?: S3Location["encryption"];
   bandwidthLimit?: BandwidthLimitMemory | undefined;
@@ -58,10 +66,10 @@ export interface S3Options {
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
-/** Long enough for a server or router to be started anew. Tests shorten it through the environment. */
+/** Long enough for a restart of a server or router. Tests shorten it through the environment. */
 const OUTAGE_MS = Number(process.env.BLOCKFERRY_OUTAGE_TIMEOUT_MS) || 5 * 60_000;
 
-/** `s3://bucket/prefix`, where the prefix may be left out. @throws Usage */
+/** Parses `s3://bucket/prefix`, where the prefix is optional. @throws Usage */
 export function parseS3Location(repo: string, options: S3Options): S3Location {
   const [, bucket = "", path = ""] = /^s3:\/\/([^/]*)\/?(.*)$/i.exec(repo) ?? [];
   if (bucket.includes("@") || bucket.includes(":")) {
@@ -85,6 +93,8 @@ export function parseS3Location(repo: string, options: S3Options): S3Location {
     endpointUrl: options.endpointUrl === undefined ? undefined : checkEndpoint(options.endpointUrl),
     profile: options.profile,
     addressing: options.addressing ?? "virtual-host",
+    bucketOwner: options.bucketOwner === undefined ? undefined : checkAccount(options.bucketOwner),
+    allowInsecureHttp: options.allowInsecureHttp ?? false,
     storageClass: options.storageClass,
     encryption: options.encryption,
     bandwidthLimit: options.bandwidthLimit,
@@ -109,6 +119,14 @@ function checkEndpoint(endpointUrl: string): string {
     throw usage("--endpoint-url must not hold credentials.", CREDENTIALS);
   }
   return endpointUrl;
+}
+
+function checkAccount(account: string): string {
+  if (/^\d{12}$/.test(account)) return account;
+  throw usage(
+    `--bucket-owner ${account} is not the id of an AWS account.`,
+    "Write its 12 digits, as in --bucket-owner 111122223333",
+  );
 }
 
 function usage(message: string, remedy: string): BlockferryError {

@@ -6,10 +6,10 @@ import { objectTooLarge } from "../storage-errors.js";
 import type { S3Bucket } from "./s3-bucket.js";
 import { bodyLost } from "./transient.js";
 
-/** A longer range is fetched in pieces at the same time: one connection to S3 brings some 100 MB/s. */
+/** A longer range is fetched in parallel pieces: one connection to S3 transfers about 100 MB/s. */
 const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
 
-/** Reads an object or a range of it; a body that is cut off on its way is asked for again. */
+/** Reads an object or a range of it. Requests a truncated body again. */
 export async function readS3Object(s3: S3Bucket, key: string, { range, into }: GetOptions): Promise<Buffer> {
   if (range === undefined) return readWhole(s3, key);
   const buffer = into ?? Buffer.allocUnsafe(range.length);
@@ -26,7 +26,10 @@ export async function readS3Object(s3: S3Bucket, key: string, { range, into }: G
   );
 }
 
-/** How large it is, only the answer tells. To wait for the limit then would leave the server with an answer that nobody takes. */
+/**
+ * Reads a whole object. Only the answer shows its size, so it is charged to the limit afterwards. To wait for
+ * the limit then would leave the server with an answer that no one reads.
+ */
 function readWhole(s3: S3Bucket, key: string): Promise<Buffer> {
   const command = new GetObjectCommand(s3.object(key));
   return s3.request(
@@ -46,7 +49,7 @@ function readWhole(s3: S3Bucket, key: string): Promise<Buffer> {
   );
 }
 
-/** @returns the bytes read; fewer than asked for where the object ends */
+/** Reads a range into a buffer. @returns the bytes read; fewer than requested at the end of the object */
 async function readRange(s3: S3Bucket, key: string, offset: number, into: Buffer): Promise<number> {
   const command = new GetObjectCommand({
     ...s3.object(key),
@@ -75,7 +78,7 @@ async function readAnswer(response: GetObjectCommandOutput, offset: number, into
   return length;
 }
 
-/** @throws BodyLost */
+/** Fills a buffer with the body of an answer. @throws BodyLost */
 async function fill(response: GetObjectCommandOutput, into: Buffer): Promise<void> {
   let done = 0;
   try {

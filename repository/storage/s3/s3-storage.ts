@@ -2,10 +2,10 @@ import { type _Error, DeleteObjectsCommand } from "@aws-sdk/client-s3";
 import { NO_CIPHER } from "../../encryption/no-cipher.js";
 import type { ObjectLock } from "../object-lock.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
-import { lockUnsupported, objectExists, refuseTooLarge } from "../storage-errors.js";
+import { lockUnsupported, refuseTooLarge } from "../storage-errors.js";
 import { listObjects } from "./list-objects.js";
 import { canLock, lockedObjects, lockObjects } from "./object-lock.js";
-import { putObject } from "./put-object.js";
+import { isPreconditionFailed, putNewObject, putObject } from "./put-object.js";
 import { removeObject } from "./remove-object.js";
 import { S3Bucket } from "./s3-bucket.js";
 import { conditionalWritesIgnored } from "./s3-errors.js";
@@ -14,13 +14,16 @@ import { readS3Object } from "./s3-read.js";
 import { S3Upload } from "./s3-upload.js";
 import { newMarkerKey, S3UploadSession } from "./s3-upload-session.js";
 
-/** S3 takes no smaller parts than 5 MiB, the last one excepted, and no more than 10,000 of them. */
+/** S3 accepts parts of at least 5 MiB, except for the last one, and at most 10,000 of them. */
 const PART_BYTES = 8 * 1024 * 1024;
 
-/** The most that `DeleteObjects` takes. */
+/** The limit of `DeleteObjects`. */
 const MAX_KEYS_PER_DELETE = 1000;
 
-/** A repository in an S3 bucket. S3 itself is atomic, durable and consistent: an object is there whole or not at all. */
+/**
+ * A repository in an S3 bucket. S3 itself is atomic, durable and consistent: an object is either complete or
+ * does not exist.
+ */
 export class S3Storage implements Storage {
   readonly name: string;
   readonly partBytes = PART_BYTES;
@@ -38,13 +41,16 @@ export class S3Storage implements Storage {
     return new S3Storage(this.s3.until(signal));
   }
 
+  close(): void {
+    this.s3.close();
+  }
+
   async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
     refuseTooLarge(this.name, key, body);
     try {
-      await putObject(this.s3, key, body, { IfNoneMatch: options.ifNoneMatch });
+      await (options.ifNoneMatch === "*" ? putNewObject : putObject)(this.s3, key, body);
     } catch (error) {
-      if (!isPreconditionFailed(error)) throw this.s3.explain(key, error);
-      if (!(await this.holds(key, body))) throw objectExists(this.name, key, error);
+      throw this.s3.explain(key, error);
     }
   }
 
@@ -63,13 +69,27 @@ export class S3Storage implements Storage {
   async list(prefix: string): Promise<StoredObject[]> {
     const objects: StoredObject[] = [];
     try {
-      for await (const { Key = "", Size = 0 } of listObjects(this.s3, prefix)) {
-        objects.push({ key: this.s3.relative(Key), sizeBytes: Size });
+      for await (const { Key = "", Size = 0, LastModified } of listObjects(this.s3, prefix)) {
+        objects.push({ key: this.s3.relative(Key), sizeBytes: Size, modifiedAt: LastModified });
       }
     } catch (error) {
       throw this.s3.explain(prefix, error);
     }
     return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  /**
+   * Lists the contents. The console marks a "folder" with an empty object named like the prefix, which is
+   * left out.
+   */
+  async *contents(): AsyncGenerator<string> {
+    try {
+      for await (const { Key = "", Size = 0 } of listObjects(this.s3, "")) {
+        if (this.s3.relative(Key) !== "" || Size > 0) yield this.s3.relative(Key);
+      }
+    } catch (error) {
+      throw this.s3.explain("", error);
+    }
   }
 
   async delete(keys: string[]): Promise<void> {
@@ -99,7 +119,7 @@ export class S3Storage implements Storage {
     }
   }
 
-  /** What S3 lists is durable. */
+  /** Objects that S3 lists are durable. */
   async makeDurable(): Promise<void> {}
 
   async proveWriteOnce(): Promise<void> {
@@ -133,7 +153,10 @@ export class S3Storage implements Storage {
     }
   }
 
-  /** Whoever may not ask gets the answer from the objects themselves, or from the attempt to lock them. */
+  /**
+   * Returns whether objects can be locked. Without the right to ask, returns true: the objects, or the attempt to
+   * lock them, will show it.
+   */
   private async isLockable(): Promise<boolean> {
     try {
       return await canLock(this.s3);
@@ -153,26 +176,18 @@ export class S3Storage implements Storage {
       throw error;
     }
   }
-
-  /** A put whose answer was lost meets its own success when it is tried again: every such object has a random id in it. */
-  private async holds(key: string, body: Uint8Array): Promise<boolean> {
-    const range = { offset: 0, length: body.length + 1 };
-    return (await this.get(key, { range })).equals(body);
-  }
 }
 
 /** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
 const STATUS_OF_CODE: Record<string, number> = { AccessDenied: 403, SlowDown: 503, ServiceUnavailable: 503 };
 
-/** One object of a batch: the answer carries the error that a request of its own would have failed with. */
+/**
+ * Converts the error of one object in a batch into the error that a separate request would have failed with.
+ */
 function refusedToDelete({ Code = "Unknown", Key = "", Message = "" }: _Error): Error {
   const error = Object.assign(new Error(`${Key}: ${Message}`), {
     $metadata: { httpStatusCode: STATUS_OF_CODE[Code] ?? 500 },
   });
   error.name = Code;
   return error;
-}
-
-function isPreconditionFailed(error: unknown): boolean {
-  return error instanceof Error && error.name === "PreconditionFailed";
 }

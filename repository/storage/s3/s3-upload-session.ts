@@ -1,8 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { setTimeout } from "node:timers/promises";
 import { AbortMultipartUploadCommand, type MultipartUpload } from "@aws-sdk/client-s3";
-import { OWNER_TOKEN, ownerState } from "../../../foundation/owner-token.js";
+import { ownerState } from "../../../foundation/owner-token.js";
+import { packIdOf } from "../../pack-format.js";
 import type { UploadSession } from "../storage.js";
+import { newTempName, tempNameOwner } from "../temp-name.js";
 import { GivingUp } from "./giving-up.js";
 import { listMultipartUploads } from "./list-multipart-uploads.js";
 import { listObjects } from "./list-objects.js";
@@ -14,14 +15,21 @@ const MARKERS = "tmp/";
 const EMPTY = Buffer.alloc(0);
 /** Tests shorten it through the environment. */
 const REFRESH_MS = Number(process.env.BLOCKFERRY_MARKER_REFRESH_MS) || 5 * 60 * 1000;
-/** A marker that nobody has refreshed for so long belongs to a run that is dead, even if another process has its number now. */
+/**
+ * A marker that was not refreshed for this long belongs to a dead run,
+ * even if another process has its number now.
+ */
 const EXPIRES_MS = 30 * 60 * 1000;
-/** Older uploads are removed even while other runs are alive. A pack stays open until it has 64 MiB, or its run has read everything. */
+/**
+ * Older uploads are removed even while other runs are alive. A pack stays open until it reaches 64 MiB, or
+ * its run has read everything.
+ */
 const ABANDONED_MS = 7 * 24 * 60 * 60 * 1000;
 
 /**
- * Marks a run that uploads, so that others leave its multipart uploads alone, and removes those that no living run can own.
- * The marker is an object `tmp/<owner>@<random>`, written before the first upload and refreshed. All times are the server's.
+ * Marks a run that uploads, so that other runs leave its multipart uploads alone. Removes uploads that no
+ * living run can own. The marker is an object `tmp/<owner>@<random>`, written before the first upload and
+ * refreshed. All times are the server's.
  */
 export class S3UploadSession implements UploadSession {
   private readonly givingUp = new GivingUp();
@@ -46,8 +54,9 @@ export class S3UploadSession implements UploadSession {
   }
 
   /**
-   * Removes what an answer that was lost has left of this run, too. What fails here is stale for the next run. The marker goes
-   * when no refresh is under way any more that could bring it back.
+   * Ends the session. Also removes uploads of this run whose answers were lost. If a removal fails, the
+   * upload is stale for the next run. The marker is removed last, when no refresh is pending that could
+   * restore it.
    */
   async end(): Promise<void> {
     this.givingUp.begin();
@@ -61,7 +70,7 @@ export class S3UploadSession implements UploadSession {
     }
   }
 
-  /** Until the session ends; a refresh that fails is made up for by the next one. */
+  /** Refreshes the marker until the session ends; the next refresh makes up for a failed one. */
   private async refresh(): Promise<void> {
     const { begun, over } = this.givingUp;
     const s3 = this.s3.until(begun);
@@ -70,20 +79,28 @@ export class S3UploadSession implements UploadSession {
         await setTimeout(REFRESH_MS, undefined, { signal: begun, ref: false });
         await putObject(s3, this.marker, EMPTY, {}, { cutOff: over });
       } catch {
-        // Ended, or the marker is as old as it was.
+        // The session has ended, or the marker keeps its age.
       }
     }
   }
 }
 
-/** The name of a short-lived object of this run, which others remove when the run is dead. */
+/**
+ * Returns the name of a short-lived object of this run. Other runs remove the object when this run is dead.
+ */
 export function newMarkerKey(): string {
-  return `${MARKERS}${OWNER_TOKEN}@${randomBytes(8).toString("hex")}`;
+  return MARKERS + newTempName();
 }
 
-/** Uploads are listed before markers: whoever owns one of them has written its marker by then. @returns how many were removed */
+/**
+ * Removes uploads of dead runs. Lists uploads before markers: an owner writes its marker before its uploads.
+ * Only packs are uploaded in parts, so an upload with another key is not blockferry's.
+ * @returns the number of removed uploads
+ */
 async function removeStaleUploads(s3: S3Bucket, ownMarker: string): Promise<number> {
-  const uploads = await listMultipartUploads(s3);
+  const uploads = (await listMultipartUploads(s3)).filter(
+    ({ Key = "" }) => packIdOf(s3.relative(Key)) !== undefined,
+  );
   const { now, othersLive } = await readMarkers(s3, ownMarker);
   const stale = uploads.filter(({ Initiated }) => {
     const ageMs = now - (Initiated?.getTime() ?? now);
@@ -93,19 +110,24 @@ async function removeStaleUploads(s3: S3Bucket, ownMarker: string): Promise<numb
   return stale.length;
 }
 
-/** Removes markers of dead runs on the way. @returns the server's time, and whether another run is alive */
+/**
+ * Reads the markers, and removes those of dead runs. Objects with names of another form are not markers, and
+ * stay.
+ * @returns the server's time, and whether another run is alive
+ */
 async function readMarkers(s3: S3Bucket, ownMarker: string): Promise<{ now: number; othersLive: boolean }> {
-  const others: { key: string; refreshedAt: number }[] = [];
+  const others: { key: string; owner: string; refreshedAt: number }[] = [];
   let now = 0;
   for await (const { Key = "", LastModified } of listObjects(s3, MARKERS)) {
+    const key = s3.relative(Key);
+    const owner = tempNameOwner(key.slice(MARKERS.length));
     const refreshedAt = LastModified?.getTime() ?? 0;
-    if (s3.relative(Key) === ownMarker) now = refreshedAt;
-    else others.push({ key: s3.relative(Key), refreshedAt });
+    if (key === ownMarker) now = refreshedAt;
+    else if (owner !== undefined) others.push({ key, owner, refreshedAt });
   }
   let othersLive = false;
-  for (const { key, refreshedAt } of others) {
-    const isGone = ownerState(key.slice(MARKERS.length).split("@")[0] ?? "") === "gone";
-    const dead = isGone || now - refreshedAt > EXPIRES_MS;
+  for (const { key, owner, refreshedAt } of others) {
+    const dead = ownerState(owner) === "gone" || now - refreshedAt > EXPIRES_MS;
     if (dead) await removeObject(s3, key);
     else othersLive = true;
   }

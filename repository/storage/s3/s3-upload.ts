@@ -7,19 +7,21 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import type { Upload } from "../storage.js";
+import { objectExists } from "../storage-errors.js";
 import { crc32Base64 } from "./crc32-base64.js";
 import { GivingUp } from "./giving-up.js";
-import { putObject } from "./put-object.js";
+import { isPreconditionFailed, putNewObject } from "./put-object.js";
 import type { S3Bucket } from "./s3-bucket.js";
+import { statusOf } from "./transient.js";
 
 /**
- * A multipart upload whose parts are sent as they come. It begins with the first part: what fits into one request is put as
- * a whole.
+ * A multipart upload that sends parts as they come. It starts with the first part: an object that fits into
+ * one request is put as a whole.
  */
 export class S3Upload implements Upload {
   private readonly parts: Promise<CompletedPart>[] = [];
   private readonly givingUp = new GivingUp();
-  /** Ends what is waited for, and parts that are under way. */
+  /** Stops waiting, and aborts parts on their way. */
   private readonly signal: AbortSignal;
   private begun: Promise<string> | undefined;
   private completed: Promise<void> | undefined;
@@ -53,7 +55,10 @@ export class S3Upload implements Upload {
     }
   }
 
-  /** Never fails, so as not to hide why the upload is given up; what cannot be removed now is stale later. */
+  /**
+   * Aborts the upload. Never throws, so that it does not hide the original error; anything that stays is
+   * stale later.
+   */
   async abort(): Promise<void> {
     this.givingUp.begin();
     await Promise.allSettled([...this.parts, this.begun, this.completed]);
@@ -116,20 +121,41 @@ export class S3Upload implements Upload {
   }
 
   private async complete(uploadId: string, parts: CompletedPart[]): Promise<void> {
+    const onlyNew = this.s3.completesOnlyNew;
     const command = new CompleteMultipartUploadCommand({
       ...this.s3.object(this.key),
       UploadId: uploadId,
       MultipartUpload: { Parts: parts },
+      ...(onlyNew ? { IfNoneMatch: "*" } : {}),
     });
+    let tries = 0;
     try {
-      await this.s3.send(command, this.unhurried);
+      await this.s3.request((client, abortable) => {
+        tries += 1;
+        return client.send(command, abortable);
+      }, this.unhurried);
     } catch (error) {
-      if (!(error instanceof Error && error.name === "NoSuchUpload")) throw error;
-      if (!(await this.isStored())) throw error;
+      if (onlyNew && isNotImplemented(error)) {
+        this.s3.completesOnlyNew = false;
+        return this.complete(uploadId, parts);
+      }
+      await this.refuseUnlessStored(error, tries);
     }
   }
 
-  /** Whether the object is there: the answer to a completion that did its work may have been lost. */
+  /**
+   * Throws unless a failed completion has stored the object. The answer to a successful completion may have
+   * been lost; the retry then meets its own object.
+   * An object that the first try meets belongs to another run.
+   */
+  private async refuseUnlessStored(error: unknown, tries: number): Promise<void> {
+    const isTaken = isPreconditionFailed(error);
+    if (isTaken && tries === 1) throw objectExists(this.s3.name, this.key, error);
+    const mayBeStored = isTaken || (error instanceof Error && error.name === "NoSuchUpload");
+    if (!mayBeStored || !(await this.isStored())) throw error;
+  }
+
+  /** Returns whether an object of the upload's size exists. */
   private async isStored(): Promise<boolean> {
     const command = new HeadObjectCommand(this.s3.object(this.key));
     try {
@@ -143,13 +169,23 @@ export class S3Upload implements Upload {
 
   private async putWhole(body: Buffer, crc32: number | undefined): Promise<void> {
     const options = { crc32, signal: this.signal, cutOff: this.signal };
-    await putObject(this.s3, this.key, body, this.s3.storageClass, options);
+    await putNewObject(this.s3, this.key, body, this.s3.storageClass, options);
   }
 
-  /** Not cut off at once: an upload whose id is lost cannot be removed, and a pack that is all but stored is kept. */
+  /**
+   * Options for requests that are not aborted at once: an upload whose id is lost cannot be removed, and a
+   * nearly stored pack is kept.
+   */
   private get unhurried() {
     return { signal: this.signal, cutOff: this.givingUp.over };
   }
+}
+
+/**
+ * Recognizes servers that accept `If-None-Match` for PutObject, but not when an upload in parts is completed.
+ */
+function isNotImplemented(error: unknown): boolean {
+  return error instanceof Error && (error.name === "NotImplemented" || statusOf(error) === 501);
 }
 
 function checksumMismatch(): Error {

@@ -1,9 +1,9 @@
 import { systemErrorCode } from "../../../foundation/blockferry-error.js";
 
-/** The name of an error of `bodyLost`. */
+/** The name of an error from `bodyLost`. */
 const BODY_LOST = "BodyLost";
 
-/** The body of an answer stopped coming. */
+/** Returns the error for the body of an answer that stopped arriving. */
 export function bodyLost(reason: string): Error {
   const error = new Error(reason);
   error.name = BODY_LOST;
@@ -11,7 +11,7 @@ export function bodyLost(reason: string): Error {
 }
 
 const PASSING_NAMES = new Set([
-  // A body damaged or cut on its way, in either direction.
+  // A body damaged or truncated on its way, in either direction.
   "BadDigest",
   "ChecksumMismatch",
   "XAmzContentChecksumMismatch",
@@ -19,14 +19,14 @@ const PASSING_NAMES = new Set([
   "ContentSHA256Mismatch",
   "IncompleteBody",
   BODY_LOST,
-  // Two writers that met.
+  // Two concurrent writers.
   "ConditionalRequestConflict",
   "OperationAborted",
-  // No byte for too long, as the SDK and the server call it.
+  // No byte for too long, as the SDK and the server report it.
   "TimeoutError",
   "RequestTimeout",
   "RequestTimeoutException",
-  // Throttling; most servers answer it with 503 or 429, which pass whatever they are called.
+  // Throttling. Most servers answer with 503 or 429, which are transient under any name.
   "SlowDown",
   "Throttling",
   "ThrottlingException",
@@ -51,7 +51,7 @@ const PASSING_STATUSES = new Set([408, 429]);
 /** Not implemented, HTTP version not supported, insufficient storage. */
 const LASTING_SERVER_ERRORS = new Set([501, 505, 507]);
 
-/** Whether an error of the SDK, the server or the network is over when the same is tried anew. */
+/** Returns whether an error of the SDK, the server or the network is transient. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (PASSING_NAMES.has(error.name) || NETWORK_CODES.has(systemErrorCode(error) ?? "")) return true;
@@ -61,21 +61,23 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * Whether the SDK found no credentials. Each thread asks for its own, and the SDK asks the instance metadata service once, for a
- * second.
+ * Returns whether the SDK found no credentials. Each thread asks for its own, and the SDK asks the instance
+ * metadata service once, for a second.
  */
 export function isWithoutCredentials(error: unknown): boolean {
   return error instanceof Error && error.name === "CredentialsProviderError";
 }
 
-/** The status of the answer; undefined where none came. */
+/** Returns the HTTP status of the answer; undefined without an answer. */
 export function statusOf(error: Error): number | undefined {
   return metadataOf(error).httpStatusCode;
 }
 
 interface Metadata {
   httpStatusCode?: number;
-  /** The server's clock differed; the SDK has noted by how much, and signs the next request accordingly. */
+  /**
+   * The server's clock differed. The SDK has recorded the difference, and signs the next request accordingly.
+   */
   clockSkewCorrected?: boolean;
 }
 

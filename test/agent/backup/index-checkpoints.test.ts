@@ -8,22 +8,21 @@ import { LocalDirectory } from "../../../repository/storage/local-directory.js";
 import { openStorage, parseStorageLocation } from "../../../repository/storage/open-storage.js";
 import { errorBody, startFaultProxy } from "../../support/fault-proxy.js";
 import { SeededRandom } from "../../support/random.js";
-import { BUCKET, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { BUCKET, startS3Server } from "../../support/s3-server.js";
 import { tempFolder } from "../../support/temp-folder.js";
+import { needing } from "../../support/tools.js";
 import { waitUntil } from "../../support/wait-until.js";
 
 const PACKS_PER_SEGMENT = 16;
-/** In a pack. */
+/** Chunks in a pack. */
 const MAX_CHUNKS = 8192;
 const DENIED = { status: 403, body: errorBody("AccessDenied") };
 
-const skip = await s3ServerMissing("versitygw");
-describe("the index of a running backup", { skip }, async () => {
-  if (skip !== false) return;
+describe("the index of a running backup", needing("versitygw"), async () => {
   const server = await startS3Server("versitygw");
   const proxy = await startFaultProxy(server.endpointUrl);
 
-  /** Checkpoints in a storage behind the proxy, and the packs that they have put on record. */
+  /** Opens checkpoints in a storage behind the proxy, and a list of the packs that they have recorded. */
   async function open(prefix: string, signal = new AbortController().signal) {
     const options = { endpointUrl: proxy.endpointUrl, addressing: "path" } as const;
     const storage = await openStorage(parseStorageLocation(`s3://${BUCKET}/${prefix}`, options));
@@ -47,7 +46,7 @@ describe("the index of a running backup", { skip }, async () => {
     proxy.chooseFault = ({ method }) => (method === "PUT" && !isRefused() ? DENIED : undefined);
     const ids = addPacks(checkpoints, PACKS_PER_SEGMENT);
     await waitUntil("a segment that fails", isRefused);
-    // Few enough to need no segment of their own.
+    // Too few to fill a segment of their own.
     await waitUntil("a segment", async () => {
       ids.push(...addPacks(checkpoints, 1));
       return (await recorded()).length > 0;

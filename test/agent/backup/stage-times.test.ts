@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { stageSeconds } from "../../../agent/backup/stage-times.js";
 
-/** A row: milliseconds of read, zeros, hash, compress, device, storage, and of an idle event loop. */
+/** A row: milliseconds of read, zeros, hash, compress, device and storage, and of an idle event loop. */
 const NOTHING = Float64Array.of(0, 0, 0, 0, 0, 0, 0);
 
 describe("the time of a thread", () => {

@@ -10,6 +10,7 @@ import { agentFails, backUp, failure, filesBelow, newRepository } from "../../su
 import { runTool } from "../../support/run-tool.js";
 import { assertSameContent } from "../../support/same-content.js";
 import { tempFolder } from "../../support/temp-folder.js";
+import { needing } from "../../support/tools.js";
 import { waitUntil } from "../../support/wait-until.js";
 
 const MIB = 1024 * 1024;
@@ -33,8 +34,9 @@ describe("an export", async () => {
     ...["--volume", volume, "--format", format, target],
   ];
 
+  const converting = needing("qemu-img");
   for (const format of ["raw", "qcow2", "vmdk"] as const) {
-    test(`to ${format} gives an image of the same content, for its owner alone`, async () => {
+    test(`to ${format} gives an image of the same content, for its owner alone`, converting, async () => {
       const target = join(folder, `disk.${format}`);
       const output = await agentJson<{ volume: string; sizeBytes: number; imageBytes: number }>(
         ...exportArgs("disk", format, target),
@@ -44,7 +46,7 @@ describe("an export", async () => {
       assert.equal(output.imageBytes, (await stat(target)).blocks * 512);
       const raw = join(folder, `from-${format}.img`);
       await runTool("qemu-img", "convert", "-f", format, "-O", "raw", target, raw);
-      // A sector of 512 bytes is the least that these formats know.
+      // These formats require at least one sector of 512 bytes.
       await runTool("truncate", `--size=${20 * MIB + 300}`, raw);
       await assertSameContent(raw, image);
       if (format === "raw") await assertSameContent(target, image);
@@ -77,30 +79,34 @@ describe("an export", async () => {
   });
 
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    test(`that ${signal} ends leaves nothing: no image, no socket, no process, no lease`, async () => {
-      const place = join(folder, signal);
-      await mkdir(place);
-      const target = join(place, "large.qcow2");
-      const args = [...exportArgs("large", "qcow2", target), "--json"];
-      const run = startAgent(args, { TMPDIR: temporary });
-      await waitUntil("the image to grow", async () => {
-        assert.equal(run.process.exitCode, null, "it ended before it was told to");
-        const [partial] = await readdir(place);
-        return partial !== undefined && (await stat(join(place, partial))).size > MIB;
-      });
-      run.process.kill(signal);
-      assert.equal(failure(130, await run.result).code, "Interrupted");
-      assert.deepEqual(await readdir(place), []);
-      assert.deepEqual(await readdir(temporary), []);
-      assert.deepEqual(await filesBelow(join(repo, "locks")), []);
-    });
+    test(
+      `that ${signal} ends leaves nothing: no image, no socket, no process, no lease`,
+      converting,
+      async () => {
+        const place = join(folder, signal);
+        await mkdir(place);
+        const target = join(place, "large.qcow2");
+        const args = [...exportArgs("large", "qcow2", target), "--json"];
+        const run = startAgent(args, { TMPDIR: temporary });
+        await waitUntil("the image to grow", async () => {
+          assert.equal(run.process.exitCode, null, "it ended before it was told to");
+          const [partial] = await readdir(place);
+          return partial !== undefined && (await stat(join(place, partial))).size > MIB;
+        });
+        run.process.kill(signal);
+        assert.equal(failure(130, await run.result).code, "Interrupted");
+        assert.deepEqual(await readdir(place), []);
+        assert.deepEqual(await readdir(temporary), []);
+        assert.deepEqual(await filesBelow(join(repo, "locks")), []);
+      },
+    );
   }
 
   test("that runs out of room says so and leaves nothing", async () => {
     const place = join(folder, "full");
     await mkdir(place);
     const target = join(place, "large.raw");
-    // 32 MiB in blocks of 1 KiB, and no signal for who writes more.
+    // 32 MiB in blocks of 1 KiB, and no signal for a process that writes more.
     const limited = ["bash", "-c", "ulimit -f 32768; trap '' XFSZ; exec \"$@\"", "bash"] as const;
     const args = [...exportArgs("large", "raw", target), "--json"];
     const said = await runTool(...limited, process.execPath, AGENT, ...args).catch(

@@ -220,7 +220,10 @@ type EmfDocument = Record<string, unknown> & {
   _aws: { CloudWatchMetrics: { Dimensions: string[][]; Metrics: { Name: string }[] }[] };
 };
 
-/** What the specification says in words: targets exist, dimensions as strings, metrics as numbers, at most 100 of them. */
+/**
+ * Checks the rules that the specification states in words: targets exist, dimensions are strings, metrics are
+ * numbers, at most 100 of them.
+ */
 function assertTargetsAreThere(document: EmfDocument): void {
   for (const { Dimensions, Metrics } of document._aws.CloudWatchMetrics) {
     for (const name of Dimensions.flat()) assert.equal(typeof document[name], "string", name);

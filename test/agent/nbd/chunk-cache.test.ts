@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ChunkCache } from "../../../agent/nbd/chunk-cache.js";
 import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
 
-/** A cache of three chunks, and the entries that were read, in order. */
+/** Makes a cache of three chunks, and a list of the entries in the order of their reads. */
 function smallCache(fails: (entry: number) => boolean = () => false) {
   const reads: number[] = [];
   const cache = new ChunkCache(3 * CHUNK_BYTES, async (entry) => {

@@ -105,7 +105,7 @@ describe("a volume that is damaged", async () => {
   });
 });
 
-/** Where a chunk is stored: the key of its pack, and the offset in it. */
+/** Returns the place of a chunk: the key of its pack, and the offset in it. */
 async function placeOf(repo: string, id: Buffer): Promise<{ key: string; offset: number }> {
   const storage = new LocalDirectory(repo);
   for (const { key, sizeBytes } of await storage.list("packs/")) {

@@ -12,6 +12,7 @@ import { backUp, newRepository } from "../../support/repositories.js";
 import { runTool } from "../../support/run-tool.js";
 import { assertSameContent } from "../../support/same-content.js";
 import { tempFolder } from "../../support/temp-folder.js";
+import { needing } from "../../support/tools.js";
 
 const MIB = 1024 * 1024;
 const READ = 0;
@@ -21,7 +22,7 @@ const BLOCK_STATUS = 7;
 const EPERM = 1;
 const EINVAL = 22;
 
-/** Memory of a process at its highest, from /proc. */
+/** Returns the peak memory of a process in bytes, from /proc. */
 async function peakBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   return Number(/^VmHWM:\s*(\d+)/m.exec(status)?.[1]) * 1024;
@@ -37,7 +38,7 @@ describe("the NBD server", async () => {
   const socket = join(folder, "nbd.sock");
   const image = join(folder, "disk.img");
   const sizeBytes = 64 * MIB + 100;
-  /** The second chunk is a hole, and so is all from byte 32 MiB to the last 100. */
+  /** The second chunk is a hole, and so is the range from byte 32 MiB to the last 100 bytes. */
   const hole = { offset: CHUNK_BYTES, length: CHUNK_BYTES };
   let content: Buffer;
   let nbd: NbdService;
@@ -112,7 +113,7 @@ describe("the NBD server", async () => {
     const answer = await client.take(8 + 2 + 124);
     assert.equal(answer.readBigUInt64BE(0), BigInt(sizeBytes));
     assert.equal(answer.readUInt16BE(8) & 3, 3, "read-only");
-    // A read through data, holes and the odd end, larger than what a connection keeps in memory.
+    // A read of data, holes and the odd end that exceeds the memory of a connection.
     for (const [offset, length] of [
       [100, 31 * MIB],
       [33 * MIB, sizeBytes - 33 * MIB],
@@ -222,24 +223,28 @@ describe("the NBD server", async () => {
     }
   });
 
-  test("serves others, in bounded memory, while clients ask for gigabytes and take none of them", async () => {
-    const pid = nbd.program.process.pid as number;
-    const slow: NbdClient[] = [];
-    for (const replies of ["simple", "structured", "simple", "structured"] as const) {
-      const client = await NbdClient.negotiate(socket, replies);
-      client.socket.pause();
-      for (let request = 0; request < 1000; request++) client.request({ command: READ, length: 32 * MIB });
-      slow.push(client);
-    }
-    const copied = join(folder, "copied.img");
-    await runTool("nbdcopy", nbd.listening, copied);
-    await assertSameContent(copied, image);
-    const peak = await peakBytes(pid);
-    assert.ok(peak < 400 * MIB, `${peak} bytes for what 4000 requests of 32 MiB keep in memory`);
-    const [client] = slow as [NbdClient];
-    const { data } = await client.simpleReply(32 * MIB);
-    assert.ok(data.equals(content.subarray(0, 32 * MIB)), "who comes back is served");
-  });
+  test(
+    "serves others, in bounded memory, while clients ask for gigabytes and take none of them",
+    needing("nbdcopy"),
+    async () => {
+      const pid = nbd.program.process.pid as number;
+      const slow: NbdClient[] = [];
+      for (const replies of ["simple", "structured", "simple", "structured"] as const) {
+        const client = await NbdClient.negotiate(socket, replies);
+        client.socket.pause();
+        for (let request = 0; request < 1000; request++) client.request({ command: READ, length: 32 * MIB });
+        slow.push(client);
+      }
+      const copied = join(folder, "copied.img");
+      await runTool("nbdcopy", nbd.listening, copied);
+      await assertSameContent(copied, image);
+      const peak = await peakBytes(pid);
+      assert.ok(peak < 400 * MIB, `${peak} bytes for what 4000 requests of 32 MiB keep in memory`);
+      const [client] = slow as [NbdClient];
+      const { data } = await client.simpleReply(32 * MIB);
+      assert.ok(data.equals(content.subarray(0, 32 * MIB)), "who comes back is served");
+    },
+  );
 
   test("ends cleanly in the middle of requests", async () => {
     const client = await NbdClient.negotiate(socket, "structured");
@@ -247,7 +252,7 @@ describe("the NBD server", async () => {
     await nbd.stop();
     await client.ended();
     assert.deepEqual(nbd.stderr().trim().split("\n"), [
-      "Interrupted; keeping what is stored. Once more to end at once.",
+      "Interrupted; keeping what is stored. Press Ctrl-C again to quit now.",
     ]);
   });
 });

@@ -8,7 +8,10 @@ import { VolumeChunks } from "../../../repository/volume-chunks.js";
 
 const MIB = 1024 * 1024;
 
-/** A volume whose chunk `n` is stored as entry `n` and filled with it. @param lengthOf a chunk, when it is a wrong one */
+/**
+ * Opens a volume whose chunk `n` is stored as entry `n` and filled with `n`.
+ * @param lengthOf length of a chunk, to make it wrong
+ */
 function openVolume(
   sizeBytes: number,
   holes: number[],
@@ -24,14 +27,12 @@ function openVolume(
   const reads: number[] = [];
   const volume: OpenVolume = {
     ...{ name: "disk", point: "a point", sizeBytes, chunks, missing: lost, problems: [] },
+    falseSegments: [],
     readChunk: async (entry) => {
       reads.push(entry);
       return Buffer.alloc(lengthOf(entry), entry);
     },
-    recordOf: (entry) => ({
-      ...{ id: Buffer.alloc(32, entry), offset: 0, crc32: 0, encoding: 0 },
-      ...{ storedBytes: lengthOf(entry), rawBytes: lengthOf(entry) },
-    }),
+    idOf: (entry) => Buffer.alloc(32, entry),
     placeOf: (entry) => `pack ${entry}`,
   };
   const unreadable: string[] = [];

@@ -6,6 +6,7 @@ import type { PruneReport } from "../../../agent/prune/prune.js";
 import type { ErrorRecord } from "../../../foundation/blockferry-error.js";
 import { Lease } from "../../../repository/lease.js";
 import { openRepository } from "../../../repository/repository.js";
+import { sealJson } from "../../../repository/sealed-json.js";
 import { agent, startAgent } from "../../support/agent.js";
 import { SeededRandom } from "../../support/random.js";
 import { agentFails, backUp, filesBelow, pointIds } from "../../support/repositories.js";
@@ -14,6 +15,8 @@ import type { ProgramResult } from "../../support/start-program.js";
 import { waitUntil } from "../../support/wait-until.js";
 
 import { Fixture, NOW } from "./fixture.js";
+
+const MIB = 1024 * 1024;
 
 test(
   "a backup that relies on packs which are condemned while it runs keeps them",
@@ -81,18 +84,19 @@ test(
 );
 
 test(
-  "a damaged condemnation stops backups and prune, and no restore",
+  "a damaged condemnation stops no backup, prune or restore, and verify names it",
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     const first = await fixture.backUp();
     const { storage } = await openRepository(fixture.repo);
     await storage.put("prune/0123456789abcdef.json", Buffer.from("{}"));
     await fixture.assertRestores(first);
-    const device = `--device=${fixture.image}`;
-    for (const args of [["backup", device], ["prune"], ["verify"]]) {
-      const error = failureOrProblem(await agent(...args, "--repo", fixture.repo, "--json"));
-      assert.deepEqual([error.code, error.object], ["ObjectCorrupt", "prune/0123456789abcdef.json"]);
-    }
+    await fixture.change(0, MIB);
+    const second = await fixture.backUp();
+    await agent("prune", ...NOW, "--repo", fixture.repo);
+    await fixture.assertRestores(second);
+    const error = failureOrProblem(await agent("verify", "--repo", fixture.repo, "--json"));
+    assert.deepEqual([error.code, error.object], ["ObjectCorrupt", "prune/0123456789abcdef.json"]);
     await storage.delete(["prune/0123456789abcdef.json"]);
     await fixture.assertTidy();
   }),
@@ -150,9 +154,29 @@ async function waitForLease(repo: string): Promise<void> {
   await waitUntil("a lease", async () => (await filesBelow(join(repo, "locks"))).length > 0);
 }
 
-/** Why a run failed, or the first thing that a verification found. */
+/** Returns the error of a failed run, or the first problem that a verification found. */
 function failureOrProblem({ code, stdout }: ProgramResult): ErrorRecord {
   assert.equal(code, 3, stdout);
   const { error, problems } = JSON.parse(stdout) as { error?: ErrorRecord; problems?: ErrorRecord[] };
   return error ?? (problems?.[0] as ErrorRecord);
 }
+
+test(
+  "a planted condemnation that leaves out the runs under way takes nothing from them",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    const first = await fixture.backUp();
+    await fixture.forget(first);
+    const relying = await fixture.backUpHere(async () => {
+      const { storage } = await openRepository(fixture.repo);
+      const packs = (await storage.list("packs/")).map(({ key }) => key.slice(-32));
+      const id = "0123456789abcdef";
+      const condemnedAt = "2020-01-01T00:00:00.000Z";
+      await storage.put(`prune/${id}.json`, sealJson({ version: 1, id, condemnedAt, packs }));
+      for (const runs of ["witnesses", "readers"])
+        await storage.put(`prune/${id}-${runs}.json`, sealJson({ version: 1, leases: [] }));
+      assert.equal((await fixture.prune(...NOW)).removed.packs, 0);
+    });
+    await fixture.assertRestores(relying.id);
+  }),
+);

@@ -1,12 +1,13 @@
+import { byDepth } from "../../support/depth.js";
 import { mountMemoryFileSystem } from "../../support/mounts.js";
 import { newRepository } from "../../support/repositories.js";
 import { tempFolder } from "../../support/temp-folder.js";
 import { testSchedules } from "./schedules-suite.js";
 
-const SCHEDULES = Number(process.env.BLOCKFERRY_SCHEDULES ?? 140);
-/** Enough for a point or two more than what is there at first. */
+const SCHEDULES = byDepth({ quick: 8, full: 60 });
+/** Room for one or two points more than the first ones. */
 const SMALL_DISK_BYTES = 11 * 2 ** 20;
-/** A disk can only be mounted by root. */
+/** Only root can mount a disk. */
 const SMALL_DISK_SHARE = process.getuid?.() === 0 ? 0.25 : 0;
 const onSmallDisk = Math.round(SCHEDULES * SMALL_DISK_SHARE);
 

@@ -20,7 +20,7 @@ import { tempFolder } from "../../support/temp-folder.js";
 const MIB = 1024 * 1024;
 export const NOW = ["--grace-period", "0s"];
 
-/** A repository with one image that is backed up again and again. */
+/** A repository with one image that is backed up repeatedly. */
 export class Fixture {
   private constructor(
     readonly folder: string,
@@ -40,7 +40,7 @@ export class Fixture {
     return (await backUp(this.repo, this.image, "--threads=1")).point;
   }
 
-  /** Backs up in this process, and does `meanwhile` when the index is read and before the point is written. */
+  /** Backs up in this process. Calls `meanwhile` after the index is read and before the point is written. */
   async backUpHere(meanwhile: () => Promise<void> = async () => undefined): Promise<RecoveryPoint> {
     let done: Promise<void> | undefined;
     const repository = await openRepository(this.repo);
@@ -50,7 +50,7 @@ export class Fixture {
       if (key.startsWith("points/")) await done;
       return put(key, body, options);
     };
-    return backup(repository, {
+    const { point } = await backup(repository, {
       devices: [{ path: this.image, name: "disk.img" }],
       ...{ threads: 1, queueDepth: 8, compression: "lz4", badBlocks: "fail", tags: {} },
       watcher: {
@@ -62,6 +62,7 @@ export class Fixture {
       },
       signal: new AbortController().signal,
     });
+    return point;
   }
 
   change(offset: number, length: number): Promise<void> {
@@ -84,7 +85,7 @@ export class Fixture {
     return assertRestores(this.repo, point, this.image, join(this.folder, `${point}.restored`));
   }
 
-  /** Nothing is left of condemnations and leases. */
+  /** Asserts that no condemnations and leases are left. */
   async assertTidy(): Promise<void> {
     for (const folder of ["prune", "locks", "tmp"])
       assert.deepEqual(await filesBelow(join(this.repo, folder)), []);

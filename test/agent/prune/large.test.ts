@@ -5,6 +5,7 @@ import type { PruneReport } from "../../../agent/prune/prune.js";
 import { listPoints, removePoint } from "../../../repository/recovery-point.js";
 import { initRepository } from "../../../repository/repository.js";
 import { agentJson } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { makeManyPoints, randomRuns } from "../../support/many-points.js";
 import { runMeasured } from "../../support/peak-memory.js";
 import { seeded } from "../../support/seeded.js";
@@ -16,6 +17,7 @@ const MAX_RSS_BYTES = 600 * MIB;
 
 test(
   `${POINTS} points and a million chunks are pruned in less than ${MAX_RSS_BYTES / MIB} MiB of memory`,
+  fullDepthOnly,
   seeded(async (random) => {
     const repo = join(await tempFolder(), "repo");
     const repository = await initRepository(repo);

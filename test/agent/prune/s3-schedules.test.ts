@@ -1,12 +1,14 @@
 import { describe } from "node:test";
 import { initRepository } from "../../../repository/repository.js";
+import { byDepth } from "../../support/depth.js";
 import { type Fault, startFaultProxy } from "../../support/fault-proxy.js";
 import { SeededRandom } from "../../support/random.js";
-import { BUCKET, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { BUCKET, startS3Server } from "../../support/s3-server.js";
+import { needing } from "../../support/tools.js";
 import { testSchedules } from "./schedules-suite.js";
 
-const SCHEDULES = Number(process.env.BLOCKFERRY_SCHEDULES ?? 60);
-/** What a retry gets over; what no retry can is the affair of the fault suites. */
+const SCHEDULES = byDepth({ quick: 4, full: 24 });
+/** Faults that a retry overcomes; the fault suites test the others. */
 const FAULTS: readonly Fault[] = [
   "error-500",
   "cut-request",
@@ -16,7 +18,7 @@ const FAULTS: readonly Fault[] = [
 ];
 const FAULTY_PERCENT = 3;
 
-describe("a bucket", { skip: await s3ServerMissing("versitygw") }, async () => {
+describe("a bucket", needing("versitygw"), async () => {
   const server = await startS3Server("versitygw");
   const proxy = await startFaultProxy(server.endpointUrl);
   const random = SeededRandom.fresh();

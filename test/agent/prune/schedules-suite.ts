@@ -19,28 +19,28 @@ import type { ProgramResult } from "../../support/start-program.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
 const CHUNKS = 12;
-/** Of what runs at once in a schedule. */
+/** Largest number of parallel runs in a schedule. */
 const MAX_RUNS = 4;
 const MAX_POINTS = 4;
-/** One run in so many is killed. */
+/** One of this number of runs is killed. */
 const KILLED = 4;
 
 /** Schedules that share a repository. */
 const LANE_SCHEDULES = 25;
 
 export interface ScheduleSuiteOptions {
-  /** What the repositories are in. */
+  /** The storage of the repositories, for test names. */
   where: string;
   schedules: number;
-  /** Makes an empty repository. @returns it, for `--repo` */
+  /** Makes an empty repository. @returns its location, for `--repo` */
   newRepository(name: string): Promise<string>;
-  /** Of the commands; checks are made without it. */
+  /** Environment of the commands; checks run without it. */
   env?: NodeJS.ProcessEnv;
-  /** What goes wrong with the storage may make any command fail, as long as it says that this is why. */
+  /** Storage errors that any command may fail with, if it reports them as the cause. */
   storageErrors?: readonly ErrorCode[];
 }
 
-/** Runs random schedules of everything that users do, at once and with kills. */
+/** Runs random schedules of all commands, in parallel and with kills. */
 export function testSchedules(options: ScheduleSuiteOptions): void {
   const { where, schedules, newRepository } = options;
   const lanes = Math.ceil(schedules / LANE_SCHEDULES);
@@ -59,7 +59,7 @@ export function testSchedules(options: ScheduleSuiteOptions): void {
   );
 }
 
-/** What may go on beside other things. */
+/** A command that may run in parallel with others. */
 type Action = "backup" | "forget" | "prune" | "repair" | "verify" | "restore" | "copy";
 const ACTIONS: readonly Action[] = [
   "backup",
@@ -74,9 +74,11 @@ const ACTIONS: readonly Action[] = [
 ];
 
 class Schedules {
-  /** SHA-256 of the image that each point is a backup of; points of killed backups are found by their content. */
+  /** SHA-256 of the image of each point. Points of killed backups are found by their content. */
   private readonly contents = new Map<string, string>();
-  /** Of every image that was ever backed up: what a point must be that a killed backup made all the same. */
+  /**
+   * SHA-256 of each image that was backed up. A point that a killed backup committed must have one of them.
+   */
   private readonly everBackedUp = new Set<string>();
   private readonly forgotten = new Set<string>();
   private copies = 0;
@@ -84,7 +86,7 @@ class Schedules {
   constructor(
     private readonly folder: string,
     private readonly repo: string,
-    /** Points are copied into this one. */
+    /** The destination of copied points. */
     private readonly other: string,
     private readonly random: SeededRandom,
     private readonly options: ScheduleSuiteOptions,
@@ -115,7 +117,7 @@ class Schedules {
     return join(this.folder, "disk.img");
   }
 
-  /** @param killAfterMs when the run is killed, unless it has ended by then */
+  /** Starts a command. @param killAfterMs time of the kill, unless the command has ended before */
   private async start(action: Action, killAfterMs?: number) {
     const { args, content, target, point } = await this.prepare(action);
     const run = startAgent([...args, "--json"], this.options.env);
@@ -151,7 +153,7 @@ class Schedules {
       case "forget":
         for (const point of points.slice(0, Math.max(0, points.length - MAX_POINTS + 1)))
           this.forgotten.add(point);
-        return { args: ["forget", ...repo, `--keep-last=${MAX_POINTS - 1}`] };
+        return { args: ["forget", ...repo, `--keep-last=${MAX_POINTS - 1}`, "--yes"] };
       case "prune":
         return { args: ["prune", ...repo, "--grace-period=0s", "--rewrite-below=70"] };
       case "repair":
@@ -188,7 +190,7 @@ class Schedules {
     );
   }
 
-  /** In this process, as it is done often. */
+  /** In this process, because it runs often. */
   private async assertEveryPoint(repo: string, after: string): Promise<void> {
     const repository = await openRepository(repo);
     const { points, damaged } = await listPoints(repository.storage);
@@ -208,7 +210,10 @@ class Schedules {
   }
 }
 
-/** What may rightly fail beside other things: a second run that changes the index, and the restore of a point that was just forgotten. */
+/**
+ * Failures that parallel runs may cause: a second run that changes the index, and the restore of a point that
+ * was just forgotten.
+ */
 function isExcused(action: Action, { stdout }: ProgramResult, storageErrors: readonly ErrorCode[]): boolean {
   const { error } = JSON.parse(stdout || "{}") as { error?: ErrorRecord };
   return (

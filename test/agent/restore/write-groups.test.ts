@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { groupWrites, MAX_GROUP_CHUNKS } from "../../../agent/restore/write-groups.js";
 
-/** Chunks of a run, in any order, each wanted at positions that no other is wanted at. */
+/** Chunks of a run in any order; each has positions that no other chunk has. */
 const chunks = fc
   .uniqueArray(fc.tuple(fc.nat(60), fc.nat(6)), { selector: ([position]) => position })
   .map((pairs) => {

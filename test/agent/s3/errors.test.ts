@@ -10,7 +10,7 @@ import { BUCKET, S3_ENVIRONMENT, startS3Server } from "../../support/s3-server.j
 const SESSION_TOKEN = "session/token/that/must/never/be/shown";
 const SECRETS = [S3_ENVIRONMENT.AWS_SECRET_ACCESS_KEY, S3_ENVIRONMENT.AWS_ACCESS_KEY_ID, SESSION_TOKEN];
 
-/** What S3 answers when trying again is of no use. */
+/** Answers of S3 that a retry does not change. */
 const PERMANENT: { answer: OwnAnswer; code: ErrorCode; remedy: RegExp }[] = [
   { answer: answer(403, "AccessDenied"), code: "StorageDenied", remedy: /s3:PutObject/ },
   { answer: answer(404, "NoSuchBucket"), code: "BucketNotFound", remedy: /bucket's name/ },
@@ -72,7 +72,7 @@ test("a server that comes to ignore If-None-Match does not lose a repository to 
   proxy.changeHeaders = (headers) => {
     delete headers["if-none-match"];
   };
-  assert.equal(failure(1, await startAgent(init, env).result).code, "ConditionalWritesUnsupported");
+  assert.equal(failure(1, await startAgent(init, env).result).code, "RepositoryExists");
   assert.deepEqual(await objects.keys("moved/"), ["moved/config.json"]);
   assert.ok((await objects.get("moved/config.json")).equals(config));
 });

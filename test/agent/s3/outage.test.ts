@@ -3,27 +3,27 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { agentJson, startAgent } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { type FaultProxy, type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
 import { startMetadataServer } from "../../support/metadata-server.js";
 import { prometheusFamilies } from "../../support/prometheus-families.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
 import { assertRestores, assertWhole, backUp, failure, pointIds } from "../../support/repositories.js";
-import { BUCKET, S3_ENVIRONMENT, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { BUCKET, S3_ENVIRONMENT, startS3Server } from "../../support/s3-server.js";
 import { tempFolder } from "../../support/temp-folder.js";
+import { needing } from "../../support/tools.js";
 import { stopwatch, waitUntil } from "../../support/wait-until.js";
 
 const MIB = 1024 * 1024;
-/** How often the SDK tries one request in other programs, where it is asked to be patient. */
+/** The SDK's number of attempts in programs that ask it to be patient. */
 const SDK_ATTEMPTS = 10;
-/** Of the main thread: a session token, the role, its credentials. */
+/** Lookups by the main thread: a session token, the role, its credentials. */
 const FIRST_LOOKUPS = 3;
-/** How long a command may take to end after Ctrl-C. */
+/** The longest time that a command may take to end after Ctrl-C. */
 const DEADLINE_MS = 5000;
 
-const skip = await s3ServerMissing("versitygw");
-describe("an outage of S3", { skip }, async () => {
-  if (skip !== false) return;
+describe("an outage of S3", needing("versitygw"), async () => {
   const random = SeededRandom.fresh();
   const server = await startS3Server("versitygw");
   const folder = await tempFolder();
@@ -43,7 +43,7 @@ describe("an outage of S3", { skip }, async () => {
     return startAgent([...args, "--threads=1", "--json"], { AWS_ENDPOINT_URL: proxy.endpointUrl, ...env });
   }
 
-  test("in the middle of a backup is waited out, longer than the SDK would", async () => {
+  test("in the middle of a backup is waited out, longer than the SDK would", fullDepthOnly, async () => {
     const { repo, proxy } = await newRepository("waited-out");
     const failures = new Map<string, number>();
     const isOver = () => Math.max(0, ...failures.values()) > SDK_ATTEMPTS;
@@ -77,22 +77,26 @@ describe("an outage of S3", { skip }, async () => {
     await assertRestores(repo, "latest", image, join(folder, "lasting.img"));
   });
 
-  test("is waited out where it is one of the instance metadata service, and there were credentials", async () => {
-    const { repo, proxy } = await newRepository("without-credentials");
-    const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = S3_ENVIRONMENT;
-    const [begins, ends] = [FIRST_LOOKUPS, FIRST_LOOKUPS + 12];
-    const { env, requests } = await startMetadataServer({
-      ...{ instanceId: undefined, userData: undefined, credentials: { accessKeyId, secretAccessKey } },
-      failWith: (request) => (request >= begins && request < ends ? 503 : undefined),
-    });
-    const { code, stdout } = await start(proxy, ["backup", "--repo", repo, "--device", image], {
-      ...{ AWS_ACCESS_KEY_ID: undefined, AWS_SECRET_ACCESS_KEY: undefined },
-      ...{ AWS_EC2_METADATA_DISABLED: undefined, ...env },
-    }).result;
-    assert.equal(code, 0, stdout);
-    assert.ok(requests.length > ends, `${requests.length} requests`);
-    await assertRestores(repo, "latest", image, join(folder, "without-credentials.img"));
-  });
+  test(
+    "is waited out where it is one of the instance metadata service, and there were credentials",
+    fullDepthOnly,
+    async () => {
+      const { repo, proxy } = await newRepository("without-credentials");
+      const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = S3_ENVIRONMENT;
+      const [begins, ends] = [FIRST_LOOKUPS, FIRST_LOOKUPS + 12];
+      const { env, requests } = await startMetadataServer({
+        ...{ instanceId: undefined, userData: undefined, credentials: { accessKeyId, secretAccessKey } },
+        failWith: (request) => (request >= begins && request < ends ? 503 : undefined),
+      });
+      const { code, stdout } = await start(proxy, ["backup", "--repo", repo, "--device", image], {
+        ...{ AWS_ACCESS_KEY_ID: undefined, AWS_SECRET_ACCESS_KEY: undefined },
+        ...{ AWS_EC2_METADATA_DISABLED: undefined, ...env },
+      }).result;
+      assert.equal(code, 0, stdout);
+      assert.ok(requests.length > ends, `${requests.length} requests`);
+      await assertRestores(repo, "latest", image, join(folder, "without-credentials.img"));
+    },
+  );
 
   test("holds up neither Ctrl-C in a backup, nor in a restore or a verification", async () => {
     const { repo, proxy } = await newRepository("interrupted");
@@ -115,7 +119,7 @@ describe("an outage of S3", { skip }, async () => {
     }
   });
 
-  test("does not make a verification call anything damaged", async () => {
+  test("does not make a verification call anything damaged", fullDepthOnly, async () => {
     const { repo, proxy } = await newRepository("undamaged");
     await backUp(repo, image);
     const patience = { BLOCKFERRY_OUTAGE_TIMEOUT_MS: "200" };

@@ -3,12 +3,13 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { startAgent } from "../../support/agent.js";
-import { BUCKET, S3_ENVIRONMENT, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { BUCKET, S3_ENVIRONMENT, startS3Server } from "../../support/s3-server.js";
 import { tempFolder } from "../../support/temp-folder.js";
+import { needing } from "../../support/tools.js";
 
 const REGION = "eu-north-1";
 
-/** Who names the server's Region; versitygw refuses a signature for another. */
+/** Sources of the server's Region; versitygw refuses a signature for another. */
 const NAMED: { by: string; options?: string[]; env?: NodeJS.ProcessEnv }[] = [
   {
     by: "--region, whatever AWS_REGION says",
@@ -20,9 +21,7 @@ const NAMED: { by: string; options?: string[]; env?: NodeJS.ProcessEnv }[] = [
   { by: "AWS_PROFILE", env: { AWS_PROFILE: "there" } },
 ];
 
-const skip = await s3ServerMissing("versitygw");
-describe("a server that --endpoint-url names", { skip }, async () => {
-  if (skip !== false) return;
+describe("a server that --endpoint-url names", needing("versitygw"), async () => {
   const config = join(await tempFolder(), "aws-config");
   const { AWS_ACCESS_KEY_ID: key, AWS_SECRET_ACCESS_KEY: secret } = S3_ENVIRONMENT;
   const keys = `aws_access_key_id = ${key}\naws_secret_access_key = ${secret}\n`;

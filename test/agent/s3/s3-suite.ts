@@ -3,7 +3,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import type { PruneReport } from "../../../agent/prune/prune.js";
+import { OWNER_TOKEN } from "../../../foundation/owner-token.js";
 import { agentJson, startAgent } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
 import { writeMixedImage } from "../../support/images.js";
 import { SeededRandom } from "../../support/random.js";
@@ -11,13 +13,7 @@ import { writeRandomFile } from "../../support/random-files.js";
 import { assertRestores, assertWhole, backUp, restoreTo } from "../../support/repositories.js";
 import { s3Place } from "../../support/repository-places.js";
 import { S3Objects } from "../../support/s3-objects.js";
-import {
-  BUCKET,
-  S3_ENVIRONMENT,
-  type S3ServerName,
-  s3ServerMissing,
-  startS3Server,
-} from "../../support/s3-server.js";
+import { BUCKET, S3_ENVIRONMENT, type S3ServerName, startS3Server } from "../../support/s3-server.js";
 import { assertSameContent } from "../../support/same-content.js";
 import { tempFolder } from "../../support/temp-folder.js";
 import { stopwatch, waitUntil } from "../../support/wait-until.js";
@@ -25,11 +21,9 @@ import { testRepository } from "../repository-suite.js";
 
 const MIB = 1024 * 1024;
 
-/** What users do with repositories in S3, against one server. */
-export async function testRepositoryIn(name: S3ServerName): Promise<void> {
-  const skip = await s3ServerMissing(name);
-  describe(`S3 repositories in ${name}`, { skip }, async () => {
-    if (skip !== false) return;
+/** Tests how users work with repositories in S3, on one server. In quick depth it runs only on moto. */
+export function testRepositoryIn(name: S3ServerName): void {
+  describe(`S3 repositories in ${name}`, name === "moto" ? {} : fullDepthOnly, async () => {
     const random = SeededRandom.fresh();
     const server = await startS3Server(name);
     const objects = new S3Objects(server.endpointUrl);
@@ -37,7 +31,8 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
     const image = join(folder, "disk.img");
     before(() => writeMixedImage(image, 90 * MIB + 777, random));
 
-    testRepository(s3Place(server));
+    // Quick depth runs these tests only on a local directory.
+    describe("as everywhere", fullDepthOnly, () => testRepository(s3Place(server)));
 
     async function newRepository(prefix: string): Promise<string> {
       const repo = `s3://${BUCKET}/${prefix}`;
@@ -79,40 +74,44 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
       await assertRestores(repo, "latest", image, join(folder, "interrupted.restored"));
     });
 
-    test("after kill -9 takes up only what is missing, and rids itself of the unfinished upload", async () => {
-      const proxy = await startFaultProxy(server.endpointUrl);
-      const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
-      const repo = await newRepository("killed");
-      const incompressible = join(folder, "incompressible.img");
-      const sizeBytes = 112 * MIB;
-      await writeRandomFile(incompressible, sizeBytes, random);
-      const args = ["backup", "--repo", repo, "--device", incompressible, "--threads=1", "--json"];
-      const isCompletion = ({ method, url }: ProxiedRequest) => method === "POST" && /uploadId=/i.test(url);
-      proxy.chooseFault = ({ url }) =>
-        /partNumber=/i.test(url) && proxy.requests.some(isCompletion) ? "stall-request" : undefined;
-      const run = startAgent(args, env);
-      await waitUntil("a pack to be stored, and a part of another", () => {
-        const isStored = proxy.requests.some((request) => isCompletion(request) && request.status === 200);
-        return isStored && proxy.requests.some(({ fault }) => fault === "stall-request");
-      });
-      run.process.kill("SIGKILL");
-      await run.result;
-      const [stored = ""] = await objects.keys("killed/packs/");
-      const storedBytes = (await objects.get(stored)).length;
-      const unfinished = await objects.uploads("killed/");
-      assert.ok(unfinished.length > 0, "an upload was left unfinished");
-      proxy.requests.length = 0;
-      proxy.chooseFault = () => undefined;
-      const { code, stdout } = await startAgent(args, env).result;
-      assert.equal(code, 0, stdout);
-      const sent = proxy.requests
-        .filter(({ method, url }) => method === "PUT" && url.includes("/packs/"))
-        .reduce((sum, { bodyBytes }) => sum + bodyBytes, 0);
-      assert.ok(sent <= sizeBytes - storedBytes + 2 * MIB, `${sent} bytes sent, ${storedBytes} were there`);
-      assert.deepEqual(await objects.uploads("killed/"), []);
-      await restoreTo(repo, "latest", join(folder, "killed.restored"));
-      await assertSameContent(join(folder, "killed.restored"), incompressible);
-    });
+    test(
+      "after kill -9 takes up only what is missing, and rids itself of the unfinished upload",
+      fullDepthOnly,
+      async () => {
+        const proxy = await startFaultProxy(server.endpointUrl);
+        const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+        const repo = await newRepository("killed");
+        const incompressible = join(folder, "incompressible.img");
+        const sizeBytes = 112 * MIB;
+        await writeRandomFile(incompressible, sizeBytes, random);
+        const args = ["backup", "--repo", repo, "--device", incompressible, "--threads=1", "--json"];
+        const isCompletion = ({ method, url }: ProxiedRequest) => method === "POST" && /uploadId=/i.test(url);
+        proxy.chooseFault = ({ url }) =>
+          /partNumber=/i.test(url) && proxy.requests.some(isCompletion) ? "stall-request" : undefined;
+        const run = startAgent(args, env);
+        await waitUntil("a pack to be stored, and a part of another", () => {
+          const isStored = proxy.requests.some((request) => isCompletion(request) && request.status === 200);
+          return isStored && proxy.requests.some(({ fault }) => fault === "stall-request");
+        });
+        run.process.kill("SIGKILL");
+        await run.result;
+        const [stored = ""] = await objects.keys("killed/packs/");
+        const storedBytes = (await objects.get(stored)).length;
+        const unfinished = await objects.uploads("killed/");
+        assert.ok(unfinished.length > 0, "an upload was left unfinished");
+        proxy.requests.length = 0;
+        proxy.chooseFault = () => undefined;
+        const { code, stdout } = await startAgent(args, env).result;
+        assert.equal(code, 0, stdout);
+        const sent = proxy.requests
+          .filter(({ method, url }) => method === "PUT" && url.includes("/packs/"))
+          .reduce((sum, { bodyBytes }) => sum + bodyBytes, 0);
+        assert.ok(sent <= sizeBytes - storedBytes + 2 * MIB, `${sent} bytes sent, ${storedBytes} were there`);
+        assert.deepEqual(await objects.uploads("killed/"), []);
+        await restoreTo(repo, "latest", join(folder, "killed.restored"));
+        await assertSameContent(join(folder, "killed.restored"), incompressible);
+      },
+    );
 
     test("loses the unfinished uploads of a killed run by prune, and nothing else", async () => {
       const proxy = await startFaultProxy(server.endpointUrl);
@@ -137,20 +136,86 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
       await assertWhole(repo);
     });
 
-    test("gets no more bytes a second than --bandwidth-limit allows, from all threads together", async () => {
-      const repo = await newRepository("limited");
-      const incompressible = join(folder, "limited.img");
-      await writeRandomFile(incompressible, 40 * MIB, random);
-      // The first request passes at once, and every other waits for those before it.
-      const seconds = (bytes: number) => (bytes - 8 * MIB) / (16 * MIB);
-      const backup = await backUp(repo, incompressible, "--bandwidth-limit=16M", "--threads=4");
-      assert.ok(backup.seconds >= seconds(40 * MIB), `${backup.seconds} s`);
-      const target = join(folder, "limited.restored");
-      const elapsed = stopwatch();
-      await restoreTo(repo, "latest", target, "--bandwidth-limit=16M", "--threads=4");
-      assert.ok(elapsed() / 1000 >= seconds(40 * MIB), `${elapsed()} ms`);
-      await assertSameContent(target, incompressible);
-    });
+    test(
+      "keeps foreign objects below tmp/ and foreign uploads, whichever command cleans up",
+      fullDepthOnly,
+      async () => {
+        const repo = await newRepository("mixed");
+        const other = await newRepository("mixed-copy");
+        const small = join(folder, "mixed.img");
+        await writeRandomFile(small, MIB, random);
+        await backUp(repo, small);
+        const dead = `${OWNER_TOKEN.slice(0, 8)}-${2 ** 30}`;
+        const marker = `${dead}@0123456789abcdef`;
+        const pack = `packs/ab/ab${"0".repeat(30)}`;
+        const foreignObjects = [
+          ...[
+            "notes.txt",
+            dead,
+            `${dead}@0123`,
+            `${dead}@0123456789ABCDEF`,
+            `${marker}.bak`,
+            `sub/${marker}`,
+          ],
+          ...[`x${marker}`, marker.replace("@", "-"), marker.replace(dead, `${dead}-x`)],
+        ].map((name) => `tmp/${name}`);
+        const foreignUploads = ["photos/a.bin", `${pack}.tmp`, "packs/notes", pack.replace("/ab/", "/cd/")];
+        // Prefixes of another repository, of the same length, and of objects beside both repositories.
+        const beside = ["nixed/", ""];
+        const ofRepository = (prefix: string) => [`${prefix}tmp/${marker}`, `${prefix}${pack}`] as const;
+        const kept = {
+          objects: [
+            ...["mixed/", "mixed-copy/"].flatMap((prefix) => foreignObjects.map((key) => prefix + key)),
+            ...beside.map((prefix) => ofRepository(prefix)[0]),
+          ].sort(),
+          uploads: [
+            ...["mixed/", "mixed-copy/"].flatMap((prefix) => foreignUploads.map((key) => prefix + key)),
+            ...beside.map((prefix) => ofRepository(prefix)[1]),
+          ].sort(),
+        };
+        for (const key of kept.objects) await objects.put(key, Buffer.from("precious"));
+        for (const key of kept.uploads) await objects.beginUpload(key);
+        const [somePack = ""] = (await objects.keys("mixed/packs/")).map((key) => key.slice(-32));
+        const commands = {
+          backup: ["backup", "--repo", repo, "--device", small],
+          prune: ["prune", "--repo", repo, "--grace-period=0s"],
+          "repair packs": ["repair", "packs", somePack, "--repo", repo],
+          copy: ["copy", "--from", repo, "--to", other],
+          tune: ["tune", "--device", small, "--repo", repo, "--seconds=2"],
+        };
+        for (const [name, args] of Object.entries(commands)) {
+          const [deadMarker, deadUpload] = ofRepository(name === "copy" ? "mixed-copy/" : "mixed/");
+          await objects.put(deadMarker, Buffer.alloc(0));
+          await objects.beginUpload(deadUpload);
+          const { code, stdout, stderr } = await startAgent([...args, "--json"]).result;
+          assert.equal(code, 0, stdout + stderr);
+          const places = ["mixed/tmp/", "mixed-copy/tmp/", "nixed/tmp/", "tmp/"];
+          const there = await Promise.all(places.map((prefix) => objects.keys(prefix)));
+          assert.deepEqual(there.flat().sort(), kept.objects, name);
+          const uploads = (await objects.uploads("")).filter((key) => /^(mixed|nixed|packs)/.test(key));
+          assert.deepEqual(uploads.sort(), kept.uploads, name);
+        }
+      },
+    );
+
+    test(
+      "gets no more bytes a second than --bandwidth-limit allows, from all threads together",
+      fullDepthOnly,
+      async () => {
+        const repo = await newRepository("limited");
+        const incompressible = join(folder, "limited.img");
+        await writeRandomFile(incompressible, 40 * MIB, random);
+        // The first request passes at once; each other request waits for the ones before it.
+        const seconds = (bytes: number) => (bytes - 8 * MIB) / (16 * MIB);
+        const backup = await backUp(repo, incompressible, "--bandwidth-limit=16M", "--threads=4");
+        assert.ok(backup.seconds >= seconds(40 * MIB), `${backup.seconds} s`);
+        const target = join(folder, "limited.restored");
+        const elapsed = stopwatch();
+        await restoreTo(repo, "latest", target, "--bandwidth-limit=16M", "--threads=4");
+        assert.ok(elapsed() / 1000 >= seconds(40 * MIB), `${elapsed()} ms`);
+        await assertSameContent(target, incompressible);
+      },
+    );
 
     test("is read and written with new credentials when the old ones expire in the middle of a run", async () => {
       const repo = await newRepository("refreshed");
@@ -177,8 +242,8 @@ export async function testRepositoryIn(name: S3ServerName): Promise<void> {
     });
 
     /**
-     * A program for `credential_process` that notes each run. The SDK asks again for credentials that have less than five minutes
-     * left, and a busy machine takes seconds to do so.
+     * Writes a program for `credential_process` that records each run. The SDK renews credentials that expire
+     * in less than five minutes, and a busy machine takes seconds to do so.
      */
     async function credentialProcess(runs: string): Promise<string> {
       const program = join(folder, "credentials.sh");

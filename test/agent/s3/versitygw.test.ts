@@ -1,3 +1,3 @@
 import { testRepositoryIn } from "./s3-suite.js";
 
-await testRepositoryIn("versitygw");
+testRepositoryIn("versitygw");

@@ -59,7 +59,7 @@ describe("a service that is killed outright", () => {
       const restored = join(folder, "restored.img");
       await assertRestores(served.repo, await served.pointOf(job.id), image, restored);
 
-      // As if it had been killed between the recovery point and the result.
+      // As if the agent had been killed between the recovery point and the result.
       const point = await served.pointOf(job.id);
       await rm(join(served.repo, "jobs", job.id, "result.json"));
       const again = await served.serveOnce(devices.options);

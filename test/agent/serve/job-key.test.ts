@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { jobSigner } from "../../../controller/aws/job-signer.js";
 import { type BackupJob, newJobId, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey } from "../../../repository/jobs/job-key.js";
 import { sealJson } from "../../../repository/sealed-json.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { startFaultProxy } from "../../support/fault-proxy.js";
-import { newJobKey } from "../../support/job-keys.js";
+import { newMacKey, signedBy } from "../../support/job-keys.js";
 import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
@@ -24,26 +23,26 @@ const OTHER_WORKER = "i-0ccccccccccccccc3";
 const volume = jobVolume(0, MIB);
 
 const { endpointUrl } = await startS3Server("moto");
-const key = await newJobKey();
-/** A job that is accepted ends with DeviceNotFound. */
+const key = await newMacKey();
+/** An accepted job ends with DeviceNotFound. */
 const NO_DEVICES = [...(await TestDevices.create()).options, "--device-timeout=0.1"];
 
 async function emptyRepository(): Promise<ServedRepository> {
   return ServedRepository.open(await newRepository(await tempFolder()));
 }
 
-/** A job as a controller with the key writes it. */
+/** Writes a job as a controller with the key does. */
 async function addSigned(
   { repository: { config, storage } }: ServedRepository,
   fields: Partial<BackupJob> = {},
   by = key,
 ): Promise<BackupJob> {
   const job = makeJob(config.id, [volume], fields);
-  await writeJob(storage, job, jobSigner(by, { profile: undefined }));
+  await writeJob(storage, job, signedBy(by, config));
   return job;
 }
 
-/** Puts a job in the place of one that was signed, as whoever may write to the repository can. */
+/** Replaces a signed job, as an attacker who may write to the repository can. */
 async function forge(
   { repository: { storage } }: ServedRepository,
   signed: BackupJob,
@@ -84,7 +83,7 @@ describe("a service with a job key", () => {
       "the same, renamed": await forge(served, await addSigned(served, elsewhere), {
         repository: served.repository.config.id,
       }),
-      "another key": (await addSigned(served, {}, await newJobKey())).id,
+      "another key": (await addSigned(served, {}, await newMacKey())).id,
     };
     const { config, storage } = served.repository;
     const extended = { ...makeJob(config.id, [volume]), shell: "true" };

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe } from "node:test";
 import { newJobId, type RestoreJob, writeJob } from "../../../repository/jobs/job.js";
 import { writeStatus } from "../../../repository/jobs/job-status.js";
+import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
 import { agentJson } from "../../support/agent.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { writeMixedImage } from "../../support/images.js";
@@ -24,7 +25,7 @@ const VOLUME = {
   attachName: "/dev/sdf",
 };
 
-/** A point of one volume, and a device of a size for it. */
+/** Makes a point of one volume, and a device to restore it to. */
 async function scene(random: SeededRandom, deviceBytes = VOLUME.sizeBytes) {
   const folder = await tempFolder();
   const repo = await newRepository(folder);
@@ -53,7 +54,7 @@ async function addRestore(served: ServedRepository, fields: Partial<RestoreJob>)
   return id;
 }
 
-/** As if somebody's data were there. */
+/** Writes data, as if the device were in use. */
 async function writeData(disk: string, offset: number): Promise<void> {
   const file = await open(disk, "r+");
   await file.write(Buffer.from("precious"), 0, 8, offset);
@@ -102,10 +103,11 @@ describe("a service that is to restore", () => {
         newBytes: 0,
         storedBytes: 0,
       };
-      await writeStatus(served.repository.storage, {
-        ...{ version: 1, job, worker: WORKER, state: "running", sequence: 1, ...figures },
+      const status = {
+        ...({ version: 1, job, worker: WORKER, state: "running", sequence: 1, ...figures } as const),
         updatedAt: new Date().toISOString(),
-      });
+      };
+      await writeStatus(served.repository.storage, status, UNSIGNED_REPLIES);
       await served.serveOnce(devices.options);
       assert.equal(await served.pointOf(job), point);
       await runTool("cmp", "-n", String(15 * MIB), device, image);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { before, describe } from "node:test";
 import { requestCancel } from "../../../repository/jobs/cancel.js";
 import { agentJson } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { errorBody, type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
 import { jobVolume } from "../../support/jobs.js";
@@ -29,7 +30,7 @@ describe("a service with its repository in S3", async () => {
   const volume = jobVolume(0, SIZE_BYTES);
   before(() => writeRandomFile(image, SIZE_BYTES, SeededRandom.fresh()));
 
-  /** Agents go through the proxy, with few tries for a request; the test does not. */
+  /** Agents use the proxy, with few attempts for a request; the test does not. */
   const env = { AWS_ENDPOINT_URL: proxy.endpointUrl, BLOCKFERRY_OUTAGE_TIMEOUT_MS: "200" };
   const isPart = ({ url }: ProxiedRequest) => /partNumber=/i.test(url);
   const isHeartbeat = ({ method, url }: ProxiedRequest) => method === "PUT" && url.includes("/status.json");
@@ -69,7 +70,7 @@ describe("a service with its repository in S3", async () => {
     }
   });
 
-  rootTest("waits out an outage, whether it begins in it or meets it later", async () => {
+  rootTest("waits out an outage, whether it begins in it or meets it later", fullDepthOnly, async () => {
     const served = await newRepository("outage");
     const devices = await attachedDevices();
     let isDown = true;
@@ -92,7 +93,7 @@ describe("a service with its repository in S3", async () => {
     assert.match(stdout, /Trying again in [\d.]+ s/);
   });
 
-  rootTest("keeps trying to write its result", async () => {
+  rootTest("keeps trying to write its result", fullDepthOnly, async () => {
     const served = await newRepository("result");
     const devices = await attachedDevices();
     const job = await served.addJob([volume]);
@@ -125,39 +126,43 @@ describe("a service with its repository in S3", async () => {
     },
   );
 
-  rootTest("writes packs, heartbeats and all else as the job says, and no faster", async () => {
-    const served = await newRepository("choices");
-    const devices = await attachedDevices();
-    const encryption = { algorithm: "aws:kms", kmsKey: KMS_KEY } as const;
-    const storage = { storageClass: "STANDARD_IA", encryption, bytesPerSecond: 48 * MIB } as const;
-    const job = await served.addJob([volume], {
-      options: { compression: "none", threads: 1, queueDepth: null, badBlocks: "fail", storage },
-    });
-    const partTimes: number[] = [];
-    proxy.chooseFault = (request) => {
-      if (isPart(request)) partTimes.push(performance.now());
-      return undefined;
-    };
-    const { code, stdout } = await served.serveOnce(devices.options, env);
-    assert.equal(code, 0, stdout);
-    assert.equal((await served.result(job.id))?.outcome.ok, true);
-    const makes = proxy.requests.filter(
-      ({ method, url }) =>
-        (method === "PUT" && !/partNumber|tmp%2F|\/tmp\//i.test(url)) || /[?&]uploads/.test(url),
-    );
-    for (const what of ["/packs/", "/index/", "/points/", "/locks/", "/status.json", "/result.json"]) {
-      const ofKind = makes.filter(({ url }) => url.includes(what));
-      assert.ok(ofKind.length > 0, what);
-      for (const { headers } of ofKind) {
-        assert.equal(headers["x-amz-server-side-encryption"], "aws:kms", what);
-        assert.equal(headers["x-amz-server-side-encryption-aws-kms-key-id"], KMS_KEY, what);
-        const storageClass = what === "/packs/" ? "STANDARD_IA" : undefined;
-        assert.equal(headers["x-amz-storage-class"], storageClass, what);
+  rootTest(
+    "writes packs, heartbeats and all else as the job says, and no faster",
+    fullDepthOnly,
+    async () => {
+      const served = await newRepository("choices");
+      const devices = await attachedDevices();
+      const encryption = { algorithm: "aws:kms", kmsKey: KMS_KEY } as const;
+      const storage = { storageClass: "STANDARD_IA", encryption, bytesPerSecond: 48 * MIB } as const;
+      const job = await served.addJob([volume], {
+        options: { compression: "none", threads: 1, queueDepth: null, badBlocks: "fail", storage },
+      });
+      const partTimes: number[] = [];
+      proxy.chooseFault = (request) => {
+        if (isPart(request)) partTimes.push(performance.now());
+        return undefined;
+      };
+      const { code, stdout } = await served.serveOnce(devices.options, env);
+      assert.equal(code, 0, stdout);
+      assert.equal((await served.result(job.id))?.outcome.ok, true);
+      const makes = proxy.requests.filter(
+        ({ method, url }) =>
+          (method === "PUT" && !/partNumber|tmp%2F|\/tmp\//i.test(url)) || /[?&]uploads/.test(url),
+      );
+      for (const what of ["/packs/", "/index/", "/points/", "/locks/", "/status.json", "/result.json"]) {
+        const ofKind = makes.filter(({ url }) => url.includes(what));
+        assert.ok(ofKind.length > 0, what);
+        for (const { headers } of ofKind) {
+          assert.equal(headers["x-amz-server-side-encryption"], "aws:kms", what);
+          assert.equal(headers["x-amz-server-side-encryption-aws-kms-key-id"], KMS_KEY, what);
+          const storageClass = what === "/packs/" ? "STANDARD_IA" : undefined;
+          assert.equal(headers["x-amz-storage-class"], storageClass, what);
+        }
       }
-    }
-    const tookMs = (partTimes.at(-1) ?? 0) - (partTimes[0] ?? 0);
-    assert.ok(tookMs > 1000, `96 MiB at 48 MiB/s were sent within ${tookMs} ms`);
-  });
+      const tookMs = (partTimes.at(-1) ?? 0) - (partTimes[0] ?? 0);
+      assert.ok(tookMs > 1000, `96 MiB at 48 MiB/s were sent within ${tookMs} ms`);
+    },
+  );
 
   rootTest("killed outright in a job is followed by one that does the job", async () => {
     const served = await newRepository("killed");
@@ -194,7 +199,7 @@ describe("a service with its repository in S3", async () => {
     await assertRestores(served.repo, await served.pointOf(job.id), image, join(folder, "killed.img"));
   });
 
-  rootTest("takes no point back because its data may not be read for a while", async () => {
+  rootTest("takes no point back because its data may not be read for a while", fullDepthOnly, async () => {
     const served = await newRepository("refused");
     const devices = await attachedDevices();
     const job = await served.addJob([volume]);

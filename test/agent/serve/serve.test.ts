@@ -5,16 +5,21 @@ import { describe, test } from "node:test";
 import type { BackupFigures } from "../../../report/backup-figures.js";
 import { readFigures } from "../../../report/job-figures.js";
 import { figuresOf } from "../../../report/page.js";
+import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
+import { ENCODING } from "../../../repository/chunk-record.js";
 import { requestCancel } from "../../../repository/jobs/cancel.js";
 import { type BackupJob, newJobId } from "../../../repository/jobs/job.js";
 import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
+import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
+import { packKey } from "../../../repository/pack-format.js";
 import type { RecoveryPoint } from "../../../repository/recovery-point.js";
 import { sealJson } from "../../../repository/sealed-json.js";
-import { agent, agentJson } from "../../support/agent.js";
+import { agent, agentJson, startAgent } from "../../support/agent.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { initEncrypted } from "../../support/encryption.js";
 import { writeMixedImage } from "../../support/images.js";
 import { INSTANCE, jobVolume, makeJob, WORKER } from "../../support/jobs.js";
+import { plantPack } from "../../support/plant-pack.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
 import { agentFails, assertWhole, newRepository, pointIds, restoreTo } from "../../support/repositories.js";
@@ -94,6 +99,44 @@ describe("a service", () => {
   );
 
   rootTest(
+    "a job's result says how much its point relies on packs never read, and what is wrong there",
+    seeded(async (random) => {
+      const folder = await tempFolder();
+      const image = join(folder, "disk.img");
+      const volume = jobVolume(0, 4 * MIB);
+      await writeRandomFile(image, volume.sizeBytes, random);
+      const devices = await TestDevices.create();
+      await devices.attachNvme("nvme1n1", serial(volume), image);
+      const served = await emptyRepository();
+      const env = { BLOCKFERRY_STATE_DIR: join(folder, "state") };
+      const { storage } = served.repository;
+      const chunk = (await readFile(image)).subarray(0, CHUNK_BYTES);
+      const length = { storedBytes: CHUNK_BYTES, rawBytes: CHUNK_BYTES };
+      const forgery = { id: storage.cipher.chunkId(chunk), ...length, encoding: ENCODING.raw };
+      const pack = await plantPack(storage, [forgery], { indexed: true });
+      const relianceOf = async (proveKnown?: "new-packs") => {
+        const options = { compression: "lz4", threads: 1, queueDepth: null, badBlocks: "fail" } as const;
+        const job = await served.addJob([volume], { options: { ...options, proveKnown } });
+        const { code, stdout } = await served.serveOnce(devices.options, env);
+        assert.equal(code, 0, stdout);
+        const { outcome } = await served.waitForResult(job.id);
+        assert.ok(outcome.ok && outcome.reliance !== undefined);
+        return outcome.reliance;
+      };
+      const first = await relianceOf("new-packs");
+      assert.match(first.alarms.join(), new RegExp(packKey(pack)));
+      assert.deepEqual([first.storedAgainBytes, first.provenBytes], [CHUNK_BYTES, 0]);
+      const second = await relianceOf();
+      assert.ok(second.unreadBytes > volume.sizeBytes, "the block map counts, too");
+      assert.deepEqual([second.knownBytes, second.provenBytes], [second.unreadBytes, 0]);
+      const verify = ["verify", "--read-data", "--repo", served.repo];
+      assert.equal((await startAgent(verify, env).result).code, 3);
+      const third = await relianceOf();
+      assert.deepEqual([third.knownBytes, third.unreadBytes], [second.knownBytes, 0]);
+    }),
+  );
+
+  rootTest(
     "leaves figures of a job that asks for them, and is done all the same where it cannot",
     async () => {
       const folder = await tempFolder();
@@ -107,7 +150,7 @@ describe("a service", () => {
       await devices.attachNvme("nvme1n1", serial(volume), image);
       const { options } = makeJob(served.repository.config.id, [volume]);
       const withReport = { options: { ...options, report: true as const } };
-      // Made before the others, by its id, so that it is done before them.
+      // Its id is older than the others, so that it is done before them.
       const earlier = newJobId(new Date(Date.now() - 2000));
       const asked = await served.addJob([volume], { ...withReport, id: earlier });
       const silent = await served.addJob([volume]);
@@ -116,9 +159,11 @@ describe("a service", () => {
       const { code, stdout, stderr } = await served.serveOnce(devices.options);
       assert.equal(code, 0, stdout + stderr);
       const figuresOfJob = async ({ id }: BackupJob) =>
-        readFigures(served.repository.storage, id, {
-          ...{ point: await served.pointOf(id), machine: INSTANCE.instanceId },
-        });
+        readFigures(
+          ...([served.repository.storage, id] as const),
+          { point: await served.pointOf(id), machine: INSTANCE.instanceId },
+          UNSIGNED_REPLIES,
+        );
       const figures = await figuresOfJob(asked);
       assert.deepEqual(figures?.volumes[0]?.bytes, { zero: 0, unchanged: 0, deduplicated: 0, new: MIB });
       assert.equal(await figuresOfJob(silent), undefined);

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { BackupJob } from "../../../repository/jobs/job.js";
 import { type JobStatus, writeStatus } from "../../../repository/jobs/job-status.js";
+import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { jobVolume, WORKER } from "../../support/jobs.js";
+import { hidePacks, withOtherIds } from "../../support/plant-pack.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
 import {
@@ -21,11 +23,11 @@ import { tempFolder } from "../../support/temp-folder.js";
 
 const SIZE_BYTES = 4 * 1024 * 1024;
 
-/** A large sparse file, read by one thread, a chunk at a time: it takes many heartbeats. */
+/** A large sparse file that one thread reads, a chunk at a time: the backup takes many heartbeats. */
 const SLOW_BYTES = 1024 * 1024 * 1024;
 const SLOW = { compression: "lz4", threads: 1, queueDepth: 1, badBlocks: "fail" } as const;
 
-/** What an agent has left that did not count its starts. */
+/** The status of an agent that did not count its starts. */
 function statusOf({ id: job }: BackupJob): JobStatus {
   return {
     ...{ version: 1, job, worker: WORKER, state: "running", sequence: 7 },
@@ -34,7 +36,7 @@ function statusOf({ id: job }: BackupJob): JobStatus {
   };
 }
 
-/** @param sizeBytes of the volume: random bytes, then zeros */
+/** Makes a repository and a worker with a device. @param sizeBytes of the volume: random bytes, then zeros */
 async function workshop(sizeBytes = SIZE_BYTES) {
   const folder = await tempFolder();
   const served = await ServedRepository.open(await newRepository(folder));
@@ -51,7 +53,7 @@ describe("a job whose agent was killed", () => {
   rootTest("is taken up however late it is, as it has begun in time", async () => {
     const { served, options, volume } = await workshop();
     const job = await served.addJob([volume], { expiresAt: "2026-01-01T00:00:00.000Z" });
-    await writeStatus(served.repository.storage, statusOf(job));
+    await writeStatus(served.repository.storage, statusOf(job), UNSIGNED_REPLIES);
     const { code, stdout } = await served.serveOnce(options);
     assert.equal(code, 0, stdout);
     assert.deepEqual(await pointIds(served.repo), [await served.pointOf(job.id)]);
@@ -72,6 +74,21 @@ describe("a job whose agent was killed", () => {
     assert.deepEqual(await pointIds(served.repo), [point], "the one that lacks data is taken back");
     await assertRestores(served.repo, point, image, join(folder, "restored.img"));
     await assertWhole(served.repo);
+  });
+
+  rootTest("keeps the point that the agent made when index segments hide its chunks", async () => {
+    const { folder, served, options, image, volume } = await workshop();
+    const job = await served.addJob([volume]);
+    await served.serveOnce(options);
+    const hidden = await served.pointOf(job.id);
+    await rm(join(served.repo, "jobs", job.id, "result.json"));
+    const [segment = ""] = await hidePacks(served.repository.storage, withOtherIds);
+    const { code, stdout } = await served.serveOnce(options);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, new RegExp(`${segment} does not list all chunks`));
+    const point = await served.pointOf(job.id);
+    assert.deepEqual(new Set(await pointIds(served.repo)), new Set([hidden, point]));
+    await assertRestores(served.repo, hidden, image, join(folder, "restored.img"));
   });
 
   test("three times is given up with a result that says so, and the jobs behind it are done", async () => {
@@ -103,7 +120,8 @@ describe("a job whose agent was killed", () => {
     const { served, options, volume } = await workshop(SLOW_BYTES);
     const job = await served.addJob([volume], { options: SLOW });
     const furthestBytes = SIZE_BYTES;
-    await writeStatus(served.repository.storage, { ...statusOf(job), starts: { count: 2, furthestBytes } });
+    const status = { ...statusOf(job), starts: { count: 2, furthestBytes } };
+    await writeStatus(served.repository.storage, status, UNSIGNED_REPLIES);
     const service = served.serve(options);
     const { starts } = await served.waitForStatus(job.id, ({ doneBytes }) => doneBytes > SIZE_BYTES);
     service.process.kill("SIGKILL");
@@ -114,13 +132,13 @@ describe("a job whose agent was killed", () => {
   });
 });
 
-/** A worker whose jobs wait for their devices. */
+/** Makes a worker whose jobs wait for their devices. */
 async function nothingAttached() {
   const served = await ServedRepository.open(await newRepository(await tempFolder()));
   return { served, options: (await TestDevices.create()).options };
 }
 
-/** @param starts of the job without progress, this one included */
+/** Kills an agent at its job. @param starts starts of the job without progress, including this one */
 async function killIn(served: ServedRepository, { id }: BackupJob, options: string[], starts: number) {
   const service = served.serve(options);
   await served.waitForStatus(id, (status) => status.starts?.count === starts);

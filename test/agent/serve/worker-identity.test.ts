@@ -69,7 +69,7 @@ describe("a worker launched with a repository in its user data", () => {
 });
 
 describe("the instance metadata service", () => {
-  /** Sets the endpoint of this process for one call. */
+  /** Sets the environment of this process for one call. */
   async function at<T>(env: NodeJS.ProcessEnv, call: () => Promise<T>): Promise<T> {
     Object.assign(process.env, env);
     try {
@@ -80,7 +80,11 @@ describe("the instance metadata service", () => {
   }
 
   test("is asked again when it is throttled, fails for a moment, or lets a token expire", async () => {
-    const userDataText = userData({ repo: join("/", "repo"), region: "eu-central-1", forcePathStyle: true });
+    const document = {
+      ...{ repo: join("/", "repo"), region: "eu-central-1", forcePathStyle: true },
+      bucketOwner: "111122223333",
+    };
+    const userDataText = userData(document);
     for (const status of [429, 500, 503, 401]) {
       const { env } = await startMetadataServer({
         ...{ instanceId: `${WORKER}\n`, userData: userDataText },
@@ -89,7 +93,7 @@ describe("the instance metadata service", () => {
       assert.equal(await at(env, instanceId), WORKER);
       const { env: again } = await startMetadataServer({ instanceId: WORKER, userData: userDataText });
       const said = await at(again, repositoryFromUserData);
-      assert.deepEqual(said, { repo: "/repo", region: "eu-central-1", forcePathStyle: true });
+      assert.deepEqual(said, document);
     }
   });
 

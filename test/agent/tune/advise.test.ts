@@ -5,7 +5,7 @@ import { advise, type Figures } from "../../../agent/tune/advise.js";
 const MB = 1e6;
 const GIB = 2 ** 30;
 
-/** Eight cores of 1,200 MB/s each, a device of 2,400 MB/s from 32 reads on, and no repository. */
+/** Eight cores of 1,200 MB/s each, a device of 2,400 MB/s from 32 parallel reads on, and no repository. */
 const MACHINE: Figures = {
   cores: 8,
   memoryBytes: 16 * GIB,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { VerifyCursor } from "../../../agent/read-record.js";
 import { nextSample } from "../../../agent/verify/sample.js";
-import type { VerifyCursor } from "../../../repository/verify-cursor.js";
 import type { SeededRandom } from "../../support/random.js";
 import { seeded } from "../../support/seeded.js";
 
@@ -10,7 +10,9 @@ interface Pack {
   addedAt: string;
 }
 
-/** Run `number` begins at this time. */
+const rankOf = (id: string) => id;
+
+/** Start of run `number`. */
 const timeOf = (number: number) => new Date(number * 1000).toISOString();
 
 const newPack = (random: SeededRandom, run: number): Pack => ({
@@ -25,10 +27,10 @@ test(
       let packs = Array.from({ length: random.below(60) }, () => newPack(random, -1));
       let cursor: VerifyCursor | undefined;
       const runs = Math.ceil(100 / percent);
-      /** Number of the last run that read a pack, by its id. */
+      /** Number of the last run that read a pack, by pack id. */
       const readIn = new Map<string, number>();
       for (let run = 0; run < 3 * runs; run++) {
-        const sample = nextSample(packs, percent, { cursor, startedAt: timeOf(run) });
+        const sample = nextSample(packs, percent, { cursor, startedAt: timeOf(run), rankOf });
         cursor = sample.cursor;
         for (const { id } of sample.packs) readIn.set(id, run);
         if (packs.length > 0)
@@ -55,7 +57,7 @@ test(
 test("a sample of all packs has each once, and begins a new lap", () => {
   const packs = ["3", "f", "0"].map((digit) => ({ id: digit.repeat(32) }));
   const cursor = { next: "8".repeat(32), lapBeganAt: timeOf(1), readSince: null };
-  const sample = nextSample(packs, 100, { cursor, startedAt: timeOf(2) });
+  const sample = nextSample(packs, 100, { cursor, startedAt: timeOf(2), rankOf });
   assert.deepEqual(sample.packs.map(({ id }) => id[0]).sort(), ["0", "3", "f"]);
   assert.deepEqual(sample.cursor, { next: cursor.next, lapBeganAt: timeOf(2), readSince: timeOf(2) });
 });

@@ -10,26 +10,28 @@ import { folderPlace } from "../../../bench/place.js";
 import { figuresOf } from "../../../report/page.js";
 import { assertSoundReport, chartNamed } from "../../support/charts.js";
 import { Chromium } from "../../support/chromium.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { writeMixedImage } from "../../support/images.js";
 import { withLoopDevice } from "../../support/loop-device.js";
 import { rootTest } from "../../support/root-test.js";
-import { BUCKET, s3ServerMissing, startS3Server } from "../../support/s3-server.js";
+import { BUCKET, startS3Server } from "../../support/s3-server.js";
 import { assertSameContent, sha256File } from "../../support/same-content.js";
 import { seeded } from "../../support/seeded.js";
 import { startProgram } from "../../support/start-program.js";
 import { tempFolder } from "../../support/temp-folder.js";
+import { needing } from "../../support/tools.js";
 
 const MIB = 1024 * 1024;
 const MAIN = fileURLToPath(new URL("../../../bench/ec2/main.js", import.meta.url));
 const SECTOR = { sectorBytes: 512 };
 
 describe("the benchmark of a device", async () => {
-  if (await s3ServerMissing("versitygw")) return;
   const folder = await tempFolder();
   const image = join(folder, "disk.img");
 
   rootTest(
     "measures device, backups, restores and another tool against S3, tells it in a sound report, and leaves nothing else",
+    fullDepthOnly,
     seeded(async (random) => {
       const { endpointUrl, dataFolder } = await startS3Server("versitygw");
       await writeMixedImage(image, 48 * MIB, random);
@@ -108,6 +110,7 @@ describe("the benchmark of a device", async () => {
 
   rootTest(
     "has borg read a device, and restore the same to a file",
+    needing("borg"),
     seeded(async (random) => {
       await writeMixedImage(image, 4 * MIB, random);
       const borg = borgOnDevice(folderPlace(join(folder, "borg-repo")), folder, warm);

@@ -4,7 +4,7 @@ import { Patience } from "../../../controller/aws/patience.js";
 
 const ENDPOINT = "ec2.us-east-1";
 
-/** An account that has answered once, and then fails as often as is said. */
+/** Makes an account that has answered once. Its next calls fail with `errors`. */
 async function account(outageMs: number, errors: Error[]) {
   const renewals: number[] = [];
   const patience = new Patience(outageMs, () => renewals.push(errors.length));

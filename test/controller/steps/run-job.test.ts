@@ -2,24 +2,30 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { Party } from "../../../controller/aws/party.js";
+import { Signing } from "../../../controller/signing.js";
 import { runJob } from "../../../controller/steps/run-job.js";
 import { timing } from "../../../controller/timing.js";
 import { BlockferryError } from "../../../foundation/blockferry-error.js";
 import { isCancelled } from "../../../repository/jobs/cancel.js";
-import { writeResult } from "../../../repository/jobs/job-result.js";
-import { UNSIGNED } from "../../../repository/jobs/job-signature.js";
+import { DocumentKey } from "../../../repository/jobs/document-key.js";
+import { jobKey } from "../../../repository/jobs/job-key.js";
+import { type JobResult, writeResult } from "../../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
+import { Replies, sealSigned, UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
+import { sealJson } from "../../../repository/sealed-json.js";
 import { LocalDirectory } from "../../../repository/storage/local-directory.js";
+import { localMacKey } from "../../support/job-keys.js";
+import { readJob } from "../../support/jobs.js";
 import { tempFolder } from "../../support/temp-folder.js";
 import { waitUntil } from "../../support/wait-until.js";
-import { planOf } from "../plans.js";
+import { planOf, UNSIGNED } from "../plans.js";
 
 const TIMEOUT_MS = 30_000;
 
 const RUNNING = async () => ({ Reservations: [{ Instances: [{ State: { Name: "running" } }] }] });
 
-/** A job that nobody does, on a worker that runs. @param ec2 what EC2 says about it */
-async function undoneJob(env: NodeJS.ProcessEnv, ec2: () => Promise<object> = RUNNING) {
+/** Writes a job that no agent does, for a running worker. @param ec2 EC2's description of the worker */
+async function undoneJob(env: NodeJS.ProcessEnv, ec2: () => Promise<object> = RUNNING, signing = UNSIGNED) {
   const plan = planOf();
   const volumeId = plan.volumes[0]?.origin.volumeId ?? "";
   const storage = new LocalDirectory(join(await tempFolder(), "repo"));
@@ -27,7 +33,7 @@ async function undoneJob(env: NodeJS.ProcessEnv, ec2: () => Promise<object> = RU
   const context = {
     ...{ plan, storage, source: party, worker: party, progress: () => undefined },
     made: { volumes: { [volumeId]: "vol-0fedcba9876543210" }, attachments: { [volumeId]: "/dev/sdf" } },
-    signer: UNSIGNED,
+    signing,
     signal: new AbortController().signal,
     visibleBy: 0,
     delivered: new Set<string>(),
@@ -38,11 +44,12 @@ async function undoneJob(env: NodeJS.ProcessEnv, ec2: () => Promise<object> = RU
   return { storage, job: plan.jobId, ...parts, findPoint: () => runJob.findPoint?.(context) };
 }
 
-/** What the agent writes when it is done. */
+/** Writes the result of an agent's success. */
 function succeed(storage: LocalDirectory, job: string): Promise<void> {
   const { worker } = STATUS;
   const outcome = { ok: true, point: POINT } as const;
-  return writeResult(storage, { version: 1, job, worker, finishedAt: new Date().toISOString(), outcome });
+  const result = { version: 1, job, worker, finishedAt: new Date().toISOString(), outcome } as const;
+  return writeResult(storage, result, UNSIGNED_REPLIES);
 }
 
 describe("a job under way", { timeout: TIMEOUT_MS }, () => {
@@ -54,7 +61,10 @@ describe("a job under way", { timeout: TIMEOUT_MS }, () => {
     });
     const heart = new AbortController();
     const beating = beat(storage, job, heart.signal);
-    await waitUntil("the first heartbeat", async () => (await readStatus(storage, job)) !== undefined);
+    await waitUntil(
+      "the first heartbeat",
+      async () => (await readStatus(storage, job, UNSIGNED_REPLIES)) !== undefined,
+    );
     const waiting = wait();
     await waitUntil("EC2 to be asked", () => asked > 2);
     await succeed(storage, job);
@@ -108,12 +118,107 @@ describe("undoing a job", { timeout: TIMEOUT_MS }, () => {
   });
 });
 
-/** @returns how many heartbeats it has sent */
-async function beat(storage: LocalDirectory, job: string, ended: AbortSignal): Promise<number> {
+const RELIANCE = { knownBytes: 4, unreadBytes: 3, provenBytes: 2, storedAgainBytes: 1, alarms: ["a"] };
+
+describe("a job whose replies are signed", { timeout: TIMEOUT_MS }, () => {
+  const key = localMacKey("reply");
+  const env = { BLOCKFERRY_HEARTBEAT_TIMEOUT_MS: "400" };
+  const signedJob = () => undoneJob(env, RUNNING, new Signing(UNSIGNED.place, key, key));
+  const agentOf = async (job: string, worker = STATUS.worker) => {
+    const place = { repository: UNSIGNED.place.repository, id: job, worker };
+    return new Replies(await DocumentKey.forReplies(key, place), place);
+  };
+  const resultOf = (job: string): JobResult => ({
+    ...{ version: 1, job, worker: STATUS.worker, finishedAt: new Date().toISOString() },
+    outcome: { ok: true, point: POINT, reliance: RELIANCE },
+  });
+
+  test("names the key that they are to be signed with, under the signature of the job", async () => {
+    const { storage, job } = await signedJob();
+    const { replyKey, signature } = await readJob(storage, job);
+    assert.deepEqual([replyKey, signature?.keyArn], [key.arn, key.arn]);
+  });
+
+  test("ends well with the agent's result, and with an error at any other", async () => {
+    const { storage, job, wait, findPoint } = await signedJob();
+    const replies = await agentOf(job);
+    await writeResult(storage, resultOf(job), replies);
+    assert.deepEqual(await wait(), { point: POINT, reliance: RELIANCE });
+    assert.equal(await findPoint(), POINT);
+    const signed = await storage.get(jobKey(job, "result"));
+    const others = await agentOf(job, "i-0ccccccccccccccc3");
+    for (const [code, forged] of [
+      ["JobUnsigned", sealJson(resultOf(job))],
+      ["JobSignatureInvalid", sealSigned(resultOf(job), others.as("result"))],
+      ["JobSignatureInvalid", sealSigned(resultOf(job), replies.as("status"))],
+      ["ObjectCorrupt", signed.subarray(0, 100)],
+    ] as const) {
+      await storage.put(jobKey(job, "result"), forged);
+      await assert.rejects(wait(), { code, object: jobKey(job, "result") });
+      assert.equal(await findPoint(), undefined);
+    }
+  });
+
+  test("shows what an agent without the key has against it, as a claim", async () => {
+    const { storage, job, wait } = await signedJob();
+    const error = { code: "JobRefused", message: "no reply key", remedy: "Start it with one." } as const;
+    await writeResult(storage, { ...resultOf(job), outcome: { ok: false, error } }, UNSIGNED_REPLIES);
+    await assert.rejects(wait(), { code: "JobUnsigned", message: /claims.*JobRefused: no reply key/ });
+  });
+
+  test("is lost when nothing but forged heartbeats comes, however many", async () => {
+    const { storage, job, wait } = await undoneJob(
+      { BLOCKFERRY_AGENT_START_TIMEOUT_MS: "400" },
+      ...([RUNNING, new Signing(UNSIGNED.place, key, key)] as const),
+    );
+    const heart = new AbortController();
+    const beating = beat(storage, job, heart.signal);
+    await assert.rejects(wait(), {
+      code: "WorkerLost",
+      message: /status\.json is not used: it is not signed/,
+    });
+    heart.abort();
+    await beating;
+  });
+
+  test("is not undone for a forged result while the agent is heard of, which is asked to end", async () => {
+    const { storage, job, undo } = await signedJob();
+    await writeResult(storage, resultOf(job), UNSIGNED_REPLIES);
+    const heart = new AbortController();
+    const beating = beat(storage, job, heart.signal, await agentOf(job));
+    let isUndone = false;
+    const undoing = undo().then(() => {
+      isUndone = true;
+    });
+    await waitUntil("the agent to be asked to end", () => isCancelled(storage, job));
+    const from = await beatsOf(storage, job, await agentOf(job));
+    await waitUntil(
+      "more heartbeats",
+      async () => (await beatsOf(storage, job, await agentOf(job))) > from + 50,
+    );
+    assert.equal(isUndone, false, "its devices would have been taken away");
+    heart.abort();
+    await beating;
+    await undoing;
+  });
+});
+
+async function beatsOf(storage: LocalDirectory, job: string, replies: Replies): Promise<number> {
+  return (await readStatus(storage, job, replies))?.sequence ?? 0;
+}
+
+/** Sends heartbeats until `ended`. @returns their number */
+async function beat(
+  storage: LocalDirectory,
+  job: string,
+  ended: AbortSignal,
+  replies = UNSIGNED_REPLIES,
+): Promise<number> {
   let sequence = 0;
   while (!ended.aborted) {
     sequence++;
-    await writeStatus(storage, { ...STATUS, job, sequence, updatedAt: new Date().toISOString() });
+    const status = { ...STATUS, job, sequence, updatedAt: new Date().toISOString() };
+    await writeStatus(storage, status, replies);
   }
   return sequence;
 }

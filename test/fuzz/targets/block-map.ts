@@ -12,8 +12,8 @@ const ROOT = Buffer.alloc(CHUNK_ID_BYTES, 0x11);
 const CHILD = Buffer.alloc(CHUNK_ID_BYTES, 0x22);
 
 /**
- * A block map: the size of its volume (u64), how many bytes its root has (u32), the root, and a node that the root may name. The nodes
- * are proven already.
+ * Block maps. An input is the size of the volume (u64), the size of the root in bytes (u32), the root, and a
+ * node that the root may name. The nodes' ids are already verified.
  */
 export async function blockMapTarget(folder: string): Promise<FuzzTarget> {
   const name = "block map";

@@ -11,8 +11,8 @@ const GUARD_BYTES = 4096;
 const UNTOUCHED = 0xa5;
 
 /**
- * A chunk's record and its bytes before encryption. What is decoded must stay within its own memory: what follows belongs to another
- * chunk, and LZ4 is C.
+ * Chunks. An input is a record and its bytes before encryption. Decoding must not write past its buffer: the
+ * bytes after it belong to another chunk, and LZ4 is written in C.
  */
 export async function chunkTarget(folder: string, kind: SampleKind): Promise<FuzzTarget> {
   const name = `chunk, ${kind}`;

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { openVolume } from "../../../agent/nbd/open-volume.js";
 import { loadVolume } from "../../../agent/restore/load-volume.js";
-import { acceptJob } from "../../../agent/serve/accept-job.js";
-import { isAlive, Journal } from "../../../controller/journal.js";
+import { acceptJob, readUnprovenJob } from "../../../agent/serve/accept-job.js";
+import { repliesTo } from "../../../agent/serve/reply-to.js";
+import { verifyHistory } from "../../../agent/verify/verify-history.js";
+import { Journal, seemsAlive } from "../../../controller/journal.js";
 import { readJournals } from "../../../controller/read-journals.js";
 import { backupPage } from "../../../report/backup-page.js";
 import { readFigures, writeFigures } from "../../../report/job-figures.js";
@@ -11,22 +13,25 @@ import {
   condemn,
   listCondemnations,
   readNoticed,
-  recordRuns,
+  runsToWaitFor,
   writeNoticed,
 } from "../../../repository/condemnation.js";
 import { readConfig } from "../../../repository/config.js";
+import { expectationOf } from "../../../repository/expectation.js";
+import { findPoint } from "../../../repository/find-point.js";
 import { readJobWorker, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
 import { readResult, writeResult } from "../../../repository/jobs/job-result.js";
 import { readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
+import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
 import { isLeaseAlive, Lease, listLeases } from "../../../repository/lease.js";
 import { loadIndex } from "../../../repository/load-index.js";
-import { findPoint, listPoints, pointKey } from "../../../repository/recovery-point.js";
+import { listPoints, pointKey } from "../../../repository/recovery-point.js";
 import { openRepository } from "../../../repository/repository.js";
-import { sealJson } from "../../../repository/sealed-json.js";
+import { sealJson, unsealText } from "../../../repository/sealed-json.js";
 import type { Storage } from "../../../repository/storage/storage.js";
-import { readVerifyCursor, writeVerifyCursor } from "../../../repository/verify-cursor.js";
-import { planOf } from "../../controller/plans.js";
+import { forgetPoint, tombstoneKey } from "../../../repository/tombstone.js";
+import { planOf, SOURCE_KEY, UNSIGNED } from "../../controller/plans.js";
 import { someFigures } from "../../support/figures.js";
 import { INSTANCE, jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { mutateJson } from "../mutate-json.js";
@@ -39,15 +44,18 @@ const PACK = "0123456789abcdef0123456789abcdef";
 const NOW = "2026-11-23T11:21:50.000Z";
 const ID = "0123456789abcdef";
 
-/** A kind of document: how a real one comes about, and what reads it. */
+/** A kind of document: a function that writes a real one, and its reader. */
 interface DocumentKind {
   name: string;
-  /** @returns keys of real ones */
+  /** Writes real documents. @returns their keys */
   write(sample: Sample): Promise<string[]>;
   read(sample: Sample): Promise<unknown>;
 }
 
-/** Every document of a repository with its body changed, and the seal right; in an encrypted repository also encrypted anew. */
+/**
+ * Documents of a repository with changed bodies and valid seals; also encrypted again in an encrypted
+ * repository.
+ */
 export function documentTargets(folder: string): Promise<FuzzTarget>[] {
   const inPlain = KINDS.filter(({ name }) => name !== "key").map((kind) =>
     sealedTarget(folder, kind, "plain"),
@@ -83,7 +91,7 @@ async function sealedTarget(folder: string, kind: DocumentKind, sampleKind: Samp
   };
 }
 
-/** The object with its seal or its tag, which refuses nearly all. */
+/** The object including its seal or tag, which rejects nearly every change. */
 async function asItIs(folder: string, kind: DocumentKind, sampleKind: SampleKind): Promise<FuzzTarget> {
   const name = `${kind.name} as it is, ${sampleKind}`;
   const sample = await copySample(folder, sampleKind, name);
@@ -124,6 +132,21 @@ const KINDS: DocumentKind[] = [
     read: readPoint,
   },
   {
+    name: "tombstone",
+    write: async ({ storage }) => {
+      const { id } = await findPoint(storage, "latest");
+      await forgetPoint(storage, { version: 3 }, id);
+      const body = JSON.parse(unsealText(await storage.get(tombstoneKey(id)), id));
+      const signature = { keyArn: SOURCE_KEY, mac: Buffer.alloc(32, 7).toString("base64") };
+      await storage.put(tombstoneKey(id), sealJson({ ...body, signature }));
+      return [tombstoneKey(id)];
+    },
+    read: async ({ storage }) => {
+      const { problems } = await verifyHistory(storage, await listPoints(storage), undefined);
+      for (const { code, message } of problems) assert.notEqual(code, "Unexpected", message);
+    },
+  },
+  {
     name: "job",
     write: async ({ storage, config }) => {
       const volumes = [jobVolume(0, 2 ** 30), jobVolume(1, 2 ** 20)];
@@ -159,42 +182,59 @@ const KINDS: DocumentKind[] = [
       };
       const starts = { count: 1, furthestBytes: 7 };
       const state = { state: "running", sequence: 3, updatedAt: NOW, starts, ...bytes } as const;
-      await writeStatus(storage, { version: 1, job: JOB, worker: WORKER, ...state });
+      const status = { version: 1, job: JOB, worker: WORKER, ...state } as const;
+      await writeStatus(storage, status, UNSIGNED_REPLIES);
       return [jobKey(JOB, "status")];
     },
-    read: ({ storage }) => readStatus(storage, JOB),
+    read: ({ storage }) => readStatus(storage, JOB, UNSIGNED_REPLIES),
   },
   {
     name: "result",
     write: async ({ storage }) => {
       const error = { code: "StorageFull", message: "m", remedy: "r", object: "o", offset: 3 } as const;
       const result = { version: 1, job: JOB, worker: WORKER, finishedAt: NOW } as const;
-      await writeResult(storage, { ...result, outcome: { ok: false, error } });
+      await writeResult(storage, { ...result, outcome: { ok: false, error } }, UNSIGNED_REPLIES);
       return [jobKey(JOB, "result")];
     },
-    read: ({ storage }) => readResult(storage, JOB),
+    read: ({ storage }) => readResult(storage, JOB, UNSIGNED_REPLIES),
+  },
+  {
+    name: "result of a backup",
+    write: async ({ storage }) => {
+      const figures = { knownBytes: 4, unreadBytes: 3, provenBytes: 2, storedAgainBytes: 1 };
+      const reliance = { ...figures, alarms: ["a"] };
+      const result = { version: 1, job: JOB, worker: WORKER, finishedAt: NOW } as const;
+      await writeResult(
+        storage,
+        { ...result, outcome: { ok: true, point: POINT, reliance } },
+        UNSIGNED_REPLIES,
+      );
+      return [jobKey(JOB, "result")];
+    },
+    read: ({ storage }) => readResult(storage, JOB, UNSIGNED_REPLIES),
   },
   {
     name: "figures",
     write: async ({ storage }) => {
-      await writeFigures(storage, JOB, someFigures(POINT));
+      await writeFigures(storage, JOB, someFigures(POINT), UNSIGNED_REPLIES);
       return [jobKey(JOB, "figures")];
     },
     read: async ({ storage }) => {
-      const figures = await readFigures(storage, JOB, { point: POINT, machine: INSTANCE.instanceId });
+      const expected = { point: POINT, machine: INSTANCE.instanceId };
+      const figures = await readFigures(storage, JOB, expected, UNSIGNED_REPLIES);
       if (figures !== undefined) backupPage(figures);
     },
   },
   {
     name: "journal",
     write: async ({ storage }) => {
-      const { record } = await Journal.create(storage, planOf(), ["first", "second"]);
+      const { record } = await Journal.create(storage, planOf(), ["first", "second"], UNSIGNED);
       return [journalKey(record.job, 1)];
     },
     read: async ({ storage }) => {
-      const { records, problems } = await readJournals(storage);
+      const { records, problems } = await readJournals(storage, UNSIGNED);
       for (const { code, message } of problems) assert.notEqual(code, "Unexpected", message);
-      return records.map((record) => isAlive(record, 60_000));
+      return records.map((record) => seemsAlive(record, 60_000));
     },
   },
   {
@@ -220,7 +260,7 @@ const KINDS: DocumentKind[] = [
     name: "condemnation",
     write: async ({ storage }) => {
       await condemn(storage, [PACK, ...(await packIds(storage))]);
-      return (await listCondemnations(storage)).map(({ id }) => `prune/${id}.json`);
+      return (await listCondemnations(storage)).condemnations.map(({ id }) => `prune/${id}.json`);
     },
     read: async ({ storage }) => {
       await loadIndex(storage, { condemned: "last" });
@@ -230,10 +270,10 @@ const KINDS: DocumentKind[] = [
   {
     name: "runs waited for",
     write: async ({ storage }) => {
-      await recordRuns(storage, ID, "witnesses");
+      await runsToWaitFor(storage, ID, "witnesses");
       return [`prune/${ID}-witnesses.json`];
     },
-    read: ({ storage }) => recordRuns(storage, ID, "witnesses"),
+    read: ({ storage }) => runsToWaitFor(storage, ID, "witnesses"),
   },
   {
     name: "packs noticed",
@@ -241,19 +281,14 @@ const KINDS: DocumentKind[] = [
       await writeNoticed(storage, { [PACK]: NOW });
       return ["prune/noticed.json"];
     },
-    read: ({ storage }) => readNoticed(storage),
-  },
-  {
-    name: "verify cursor",
-    write: async ({ storage }) => {
-      await writeVerifyCursor(storage, { next: PACK, lapBeganAt: NOW, readSince: null });
-      return ["verify/cursor.json"];
-    },
-    read: ({ storage }) => readVerifyCursor(storage),
+    read: ({ storage }) => readNoticed(storage, []),
   },
 ];
 
-/** What list, restore and nbd make of a point. Of its volumes the first alone: what there is to read grows with their number and size. */
+/**
+ * Reads a point as list, restore and nbd do. It reads only the first volume, because the time grows with
+ * their number and size.
+ */
 async function readPoint({ storage }: Sample): Promise<void> {
   await listPoints(storage);
   await tolerate(() => findPoint(storage, "2026"));
@@ -269,11 +304,14 @@ async function readPoint({ storage }: Sample): Promise<void> {
 async function readsJob({ storage, config }: Sample): Promise<void> {
   await tolerate(() => readJobWorker(storage, JOB));
   await tolerate(() => readJob(storage, JOB));
-  await acceptJob(storage, JOB, { worker: WORKER, repository: config.id, history: "new", key: undefined });
+  const place = { ...expectationOf(config), id: JOB, worker: WORKER };
+  const text = await readUnprovenJob(storage, JOB);
+  await repliesTo(text, place, undefined);
+  await acceptJob(text, place, { history: async () => "new", key: undefined });
 }
 
 async function readLeases({ storage }: Sample): Promise<void> {
-  for (const lease of await listLeases(storage)) await isLeaseAlive(storage, lease);
+  for (const lease of (await listLeases(storage)).leases) await isLeaseAlive(storage, lease);
 }
 
 async function packIds(storage: Storage): Promise<string[]> {

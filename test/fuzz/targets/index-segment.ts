@@ -8,7 +8,7 @@ import { type FuzzTarget, tolerate } from "../target.js";
 
 const CHUNKS_READ = 4;
 
-/** An index segment before encryption, under the name that its bytes have then. */
+/** Index segments before encryption. Each is stored under the hash of its bytes. */
 export async function indexTarget(folder: string, kind: SampleKind): Promise<FuzzTarget> {
   const name = `index segment, ${kind}`;
   const sample = await copySample(folder, kind, name);

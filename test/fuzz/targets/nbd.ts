@@ -4,19 +4,20 @@ import { join } from "node:path";
 import { openVolume } from "../../../agent/nbd/open-volume.js";
 import { NbdServer } from "../../../agent/nbd/server.js";
 import { VolumeReader } from "../../../agent/nbd/volume-reader.js";
-import { findPoint, type RecoveryPointVolume } from "../../../repository/recovery-point.js";
+import { findPoint } from "../../../repository/find-point.js";
+import type { RecoveryPointVolume } from "../../../repository/recovery-point.js";
 import { contextQuery, infoRequest } from "../../support/nbd-client.js";
 import { copySample } from "../sample.js";
 import type { FuzzTarget } from "../target.js";
 
-/** More requests only take longer: each may ask for all of the volume. */
+/** More requests only take longer: each may ask for the whole volume. */
 const MAX_STREAM_BYTES = 4096;
 const CACHE_BYTES = 4 * 2 ** 20;
 const OPTION_MAGIC = Buffer.from("IHAVEOPT", "latin1");
 const REQUEST_MAGIC = 0x25609513;
 const [READ, WRITE, DISCONNECT, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS] = [0, 1, 2, 3, 4, 5, 6, 7];
 
-/** All that a client says to the NBD server, which then ends the connection. It takes whatever it is told. */
+/** The byte stream of an NBD client, after which it closes the connection. The client accepts all answers. */
 export async function nbdTarget(folder: string): Promise<FuzzTarget> {
   const name = "nbd client";
   const { storage } = await copySample(folder, "plain", name);

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { readRecords } from "../../../agent/verify/pack-records.js";
 import { checkStoredBytes } from "../../../repository/chunk-codec.js";
 import { ChunkIndex } from "../../../repository/chunk-index.js";
 import { CHUNK_RECORD_BYTES } from "../../../repository/chunk-record.js";
@@ -16,12 +15,12 @@ import { type FuzzTarget, tolerate } from "../target.js";
 
 const MAGIC = Buffer.from("BFRYPEND", "latin1");
 const SHA256_BYTES = 32;
-/** What of a trailer is neither checksum nor magic. */
+/** Bytes of a trailer without checksum and magic. */
 const FIELD_BYTES = PACK_TRAILER_BYTES - SHA256_BYTES - MAGIC.length;
 
 /**
- * Packs: as they are, so that checksums refuse nearly all; and with footer and trailer changed, encrypted and sealed with the right
- * checksum, as by somebody who means harm.
+ * Packs. Some are changed as they are, so that checksums reject nearly all. Others have a changed footer and
+ * trailer, encrypted and sealed with the right checksum, as by an attacker with the key.
  */
 export async function packTargets(folder: string, kind: SampleKind): Promise<FuzzTarget[]> {
   const name = `pack footer, ${kind}`;
@@ -59,7 +58,7 @@ export async function packTargets(folder: string, kind: SampleKind): Promise<Fuz
   ];
 }
 
-/** Of more than one chunk: 512 KiB of data are not what is looked for. */
+/** Returns the smallest pack with more than one chunk: fuzzing 512 KiB of data would be useless. */
 async function smallestPack(storage: Storage): Promise<IndexedPack & { key: string }> {
   const packs = (await storage.list("packs/")).sort((a, b) => a.sizeBytes - b.sizeBytes);
   for (const { key, sizeBytes } of packs) {
@@ -69,9 +68,8 @@ async function smallestPack(storage: Storage): Promise<IndexedPack & { key: stri
   throw new Error("The sample has no pack of two chunks.");
 }
 
-/** What backups, restores, verifications and repairs read of a pack. */
+/** Reads a pack as backups, restores, verifications and repairs do. */
 async function readAll(storage: Storage, id: string, sizeBytes: number): Promise<void> {
-  await tolerate(() => readRecords(storage, id, sizeBytes));
   const pack = await readPackFooter(storage, id, sizeBytes);
   const index = ChunkIndex.create(pack.footer.length / CHUNK_RECORD_BYTES + 1);
   index.insertAll(entriesOf(pack, 0));
@@ -86,7 +84,10 @@ async function readAll(storage: Storage, id: string, sizeBytes: number): Promise
   }
 }
 
-/** Mostly the records alone, with a trailer that says how many there are, so that they are looked at. */
+/**
+ * Mostly changes only the records, and writes a trailer with their true number, so that the reader parses
+ * them.
+ */
 function mutateFooter(input: Buffer, others: readonly Buffer[], random: SeededRandom): Buffer {
   if (input.length < FIELD_BYTES || random.below(4) === 0) return mutateBytes(input, others, random);
   const records = mutateBytes(input.subarray(0, -FIELD_BYTES), others, random);

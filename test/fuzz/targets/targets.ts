@@ -6,7 +6,7 @@ import { indexTarget } from "./index-segment.js";
 import { nbdTarget } from "./nbd.js";
 import { packTargets } from "./packs.js";
 
-/** Everything that reads what others have written. @param folder for their samples */
+/** Returns a target for all code that reads untrusted data. @param folder for their samples */
 export async function makeTargets(folder: string): Promise<FuzzTarget[]> {
   const kinds = ["plain", "encrypted"] as const;
   const binary = kinds.map(async (kind) => [

@@ -3,7 +3,7 @@ import type { LabRequest } from "../lab-control.js";
 import { type Question, question } from "./iam-request.js";
 
 /**
- * What IAM is asked for a call of EC2, one question for each resource:
+ * Returns IAM's questions for a call of EC2, one for each resource:
  * https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
  */
 export function ec2Questions(call: LabRequest): Question[] {
@@ -30,10 +30,13 @@ const BY_ACTION: Record<string, (call: LabRequest) => Question[]> = {
   ModifyInstanceAttribute: (call) => existing(call, parameter(call, "InstanceId")),
   StartInstances: (call) => existing(call, parameter(call, "InstanceId.1")),
   StopInstances: (call) => existing(call, parameter(call, "InstanceId.1")),
-  ModifySnapshotAttribute: (call) => existing(call, parameter(call, "SnapshotId")),
+  ModifySnapshotAttribute: (call) => existing(call, parameter(call, "SnapshotId"), sharing(call)),
   DescribeSnapshotAttribute: (call) => existing(call, parameter(call, "SnapshotId")),
   DeleteSnapshot: (call) => existing(call, parameter(call, "SnapshotId")),
-  CreateVolume: (call) => [...existing(call, parameter(call, "SnapshotId")), ...made(call, "volume")],
+  CreateVolume: (call) => [
+    ...existing(call, parameter(call, "SnapshotId")),
+    ...made(call, "volume", { "ec2:Encrypted": parameter(call, "Encrypted") }),
+  ],
   DeleteVolume: (call) => existing(call, parameter(call, "VolumeId")),
   AttachVolume: (call) => [
     ...existing(call, parameter(call, "VolumeId")),
@@ -47,12 +50,12 @@ const BY_ACTION: Record<string, (call: LabRequest) => Question[]> = {
   RunInstances: (call) => [
     question(call, `arn:aws:ec2:${call.region}::image/${parameter(call, "ImageId")}`),
     question(call, arn(call, `subnet/${subnetOf(call)}`)),
-    // The default group of the VPC: the call names none.
+    // The default group of the VPC, because the call does not name a group.
     question(call, arn(call, "security-group/sg-00000000000000001")),
-    question(call, arn(call, "network-interface/eni-00000000000000001")),
-    // A worker's root volume carries no tags, that of a restored instance's image does.
-    ...made(call, "volume", 2),
-    ...made(call, "instance"),
+    question(call, arn(call, "network-interface/eni-00000000000000001"), interfaceContext(call)),
+    // The root volume of a worker has no tags; the root volume of a restored instance has some.
+    ...made(call, "volume", rootContext(call), 2),
+    ...made(call, "instance", launchContext(call)),
     ...passedRoles(call),
   ],
   TerminateInstances: (call) => existing(call, parameter(call, "InstanceId.1")),
@@ -62,15 +65,62 @@ function parameter({ parameters }: LabRequest, name: string): string {
   return String(parameters[name] ?? "");
 }
 
-/** A worker's network interface is described in the call, a restored instance's is not. */
+/** Returns the subnet: in the network interface for a worker, in the call itself for a restored instance. */
 function subnetOf(call: LabRequest): string {
   return parameter(call, "NetworkInterface.1.SubnetId") || parameter(call, "SubnetId");
 }
 
-/** Tags that are given to, or taken from, what is there. */
+/** Questions about existing resources whose tags the call adds or removes. */
 function tagged(call: LabRequest): Question[] {
-  const ids = Object.keys(call.parameters).filter((name) => /^ResourceId\.\d+$/.test(name));
-  return ids.flatMap((name) => existing(call, parameter(call, name)));
+  const ids = listed(call, "ResourceId");
+  const keys = Object.keys(call.parameters).filter((name) => /^Tag\.\d+\.Key$/.test(name));
+  const context = { "aws:TagKeys": keys.map((name) => parameter(call, name)) };
+  return ids.flatMap((id) => existing(call, id, context));
+}
+
+/** Returns the values of a list parameter. */
+function listed(call: LabRequest, list: string): string[] {
+  const names = Object.keys(call.parameters).filter((name) => new RegExp(`^${list}\\.\\d+$`).test(name));
+  return names.map((name) => parameter(call, name));
+}
+
+/**
+ * Returns the accounts and groups that get or lose access to a snapshot: condition keys ec2:Add/userId and
+ * similar.
+ */
+function sharing(call: LabRequest): Question["context"] {
+  const change = parameter(call, "OperationType") === "add" ? "Add" : "Remove";
+  const [users, groups] = [listed(call, "UserId"), listed(call, "UserGroup")];
+  return {
+    ...(users.length === 0 ? {} : { [`ec2:${change}/userId`]: users }),
+    ...(groups.length === 0 ? {} : { [`ec2:${change}/group`]: groups }),
+  };
+}
+
+/** Returns the condition keys of RunInstances for the instance itself. */
+function launchContext(call: LabRequest): Question["context"] {
+  const given = (key: string, name: string): Question["context"] =>
+    parameter(call, name) === "" ? {} : { [key]: parameter(call, name) };
+  const name = parameter(call, "IamInstanceProfile.Name");
+  return {
+    ...given("ec2:InstanceType", "InstanceType"),
+    ...given("ec2:MetadataHttpTokens", "MetadataOptions.HttpTokens"),
+    ...given("ec2:MetadataHttpPutResponseHopLimit", "MetadataOptions.HttpPutResponseHopLimit"),
+    ...(name === ""
+      ? given("ec2:InstanceProfile", "IamInstanceProfile.Arn")
+      : { "ec2:InstanceProfile": `arn:aws:iam::${call.account}:instance-profile/${name}` }),
+  };
+}
+
+function interfaceContext(call: LabRequest): Question["context"] {
+  const isPublic = parameter(call, "NetworkInterface.1.AssociatePublicIpAddress");
+  return isPublic === "" ? {} : { "ec2:AssociatePublicIpAddress": isPublic };
+}
+
+/** Returns the encryption of the root volume, if the call sets it. */
+function rootContext(call: LabRequest): Question["context"] {
+  const isEncrypted = parameter(call, "BlockDeviceMapping.1.Ebs.Encrypted");
+  return isEncrypted === "" ? {} : { "ec2:Encrypted": isEncrypted };
 }
 
 function arn({ account, region }: LabRequest, resource: string): string {
@@ -79,13 +129,13 @@ function arn({ account, region }: LabRequest, resource: string): string {
 
 const TYPES: Record<string, string> = { vol: "volume", snap: "snapshot", i: "instance" };
 
-/** About something that is there: IAM sees its tags, but not those of another account's snapshot. */
-function existing(call: LabRequest, id: string): Question[] {
+/** Questions about an existing resource. IAM sees its tags, except those of another account's snapshot. */
+function existing(call: LabRequest, id: string, more: Question["context"] = {}): Question[] {
   const named = call.named[id];
   if (named === undefined) return [];
   const type = TYPES[id.split("-")[0] ?? ""];
   const tags = named.account === call.account ? named.tags : {};
-  const context = tagContext("ResourceTag", tags);
+  const context = { ...tagContext("ResourceTag", tags), ...more };
   if (type !== "snapshot") {
     return [question(call, `arn:aws:ec2:${named.region}:${named.account}:${type}/${id}`, context)];
   }
@@ -93,8 +143,13 @@ function existing(call: LabRequest, id: string): Question[] {
   return [question(call, resource, { ...context, "ec2:Owner": named.account })];
 }
 
-/** About what the call makes, and about the tags that it gives it. */
-function made(call: LabRequest, type: "snapshot" | "volume" | "instance", specification = 1): Question[] {
+/** Questions about a new resource and its tags. */
+function made(
+  call: LabRequest,
+  type: "snapshot" | "volume" | "instance",
+  more: Question["context"] = {},
+  specification = 1,
+): Question[] {
   const tags = requestTags(call, specification);
   const context: Question["context"] =
     Object.keys(tags).length === 0
@@ -103,8 +158,8 @@ function made(call: LabRequest, type: "snapshot" | "volume" | "instance", specif
   const owner = type === "snapshot" ? "" : call.account;
   const named = (id: string) => `arn:aws:ec2:${call.region}:${owner}:${type}/${id}`;
   const id = `${{ snapshot: "snap", volume: "vol", instance: "i" }[type]}-00000000000000001`;
-  // "Example IAM policies for Amazon EBS": where a snapshot is copied, the copy is the asterisk itself.
-  const making = question(call, named(call.action === "CopySnapshot" ? "*" : id), context);
+  // "Example IAM policies for Amazon EBS": the resource of a snapshot copy is the asterisk itself.
+  const making = question(call, named(call.action === "CopySnapshot" ? "*" : id), { ...context, ...more });
   if (Object.keys(tags).length === 0) return [making];
   const tagging = { ...context, "ec2:CreateAction": call.action };
   return [making, { ...question(call, named(id), tagging), action: "ec2:CreateTags" }];

@@ -1,12 +1,15 @@
 import type { LabRequest } from "../lab-control.js";
 
-/** One question to IAM: whether a principal may do something to one resource. */
+/** A question to IAM: may a principal perform an action on a resource? */
 export interface IamRequest {
   principal: string;
   action: string;
-  /** ARN; `*` for actions that are about no resource. */
+  /** ARN; `*` for actions without a resource. */
   resource: string;
-  /** Account whose resource policy must allow it, too, if that is not the principal's. */
+  /**
+   * Account that owns the resource. If it is not the principal's, its resource policy must also allow the
+   * action.
+   */
   owner: string;
   /** Condition keys, by name. */
   context: Record<string, string | string[]>;
@@ -14,7 +17,7 @@ export interface IamRequest {
 
 export type Question = Omit<IamRequest, "principal">;
 
-/** What a call says that IAM decides by, besides its action. */
+/** Returns the question for a call. @param context condition keys, in addition to the action */
 export function question(
   { account, service, action }: LabRequest,
   resource: string,

@@ -1,13 +1,16 @@
 import { runSimulation } from "@cloud-copilot/iam-simulate";
 import type { IamRequest } from "./iam-request.js";
 
-/** A policy in IAM's language, as far as it matters here. */
+/** A policy in IAM's language, as far as these tests need it. */
 export interface PolicyDocument {
   Version: string;
   Statement: object[];
 }
 
-/** Whether IAM allows it: by the principal's policies, and by that of the resource where it is another account's or a key. */
+/**
+ * Returns whether IAM allows the request. The principal's policies decide, and also the resource's policy if
+ * the resource is a key or belongs to another account.
+ */
 export async function isAllowed(
   { principal, action, resource, owner, context }: IamRequest,
   policies: PolicyDocument[],
@@ -35,8 +38,9 @@ export async function isAllowed(
 }
 
 /**
- * The simulator knows a part of a condition key that is free only after a slash, as in `aws:PrincipalTag/...`; KMS has one after a
- * colon: https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-encryption-context
+ * Rewrites condition keys that the simulator does not know. It allows a free part of a key only after a
+ * slash, as in `aws:PrincipalTag/...`; KMS has one after a colon:
+ * https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-encryption-context
  */
 function asKnown<T>(document: T): T {
   const text = JSON.stringify(document).replaceAll("kms:EncryptionContext:", "aws:PrincipalTag/context-");

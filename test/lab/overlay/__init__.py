@@ -1,1 +1,4 @@
-"""What moto's server lacks of EC2, EBS, KMS and STS for blockferry's workflow: see the README beside this package."""
+"""
+Parts of EC2, EBS, KMS and STS that moto's server lacks and blockferry needs: see the README beside this
+package.
+"""

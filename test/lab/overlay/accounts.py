@@ -1,4 +1,7 @@
-"""The two accounts: a user with access keys and the roles of each, all of them allowed everything until a test says less."""
+"""
+The two accounts. Each has a user with access keys and roles, all allowed everything until a test restricts
+them.
+"""
 
 import json
 from typing import Any
@@ -17,7 +20,7 @@ _EVERYTHING = json.dumps(
 
 
 def make_account(account: str, name: str) -> dict[str, str]:
-    """@returns the access keys of its user"""
+    """Makes an account. @returns the access keys of its user"""
     iam = iam_of(account)
     for role in ROLES:
         iam.create_role(role, _trust(SOURCE_ACCOUNT, WORKER_ACCOUNT), "/", None, "", [], "3600")
@@ -30,7 +33,7 @@ def make_account(account: str, name: str) -> dict[str, str]:
 
 
 def replace_policy(wanted: dict[str, Any]) -> None:
-    """Lets a role do what a policy says, instead of everything."""
+    """Restricts a role to a policy; without one it may do everything."""
     iam_of(wanted["account"]).put_role_policy(wanted["role"], _POLICY_NAME, json.dumps(wanted["policy"]))
 
 

@@ -1,4 +1,4 @@
-"""The agents: on each instance whose user data name a repository, a real process."""
+"""The agents: real processes, one on each instance whose user data name a repository."""
 
 import json
 import os
@@ -44,6 +44,7 @@ class Agents:
                 stderr=log,
                 env={
                     "PATH": os.environ["PATH"],
+                    "BLOCKFERRY_STATE_DIR": str(folder / "state"),
                     "AWS_ENDPOINT_URL": self._endpoint_url,
                     "AWS_REGION": instance.region_name,
                     "AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url,
@@ -53,11 +54,14 @@ class Agents:
         self._running[instance.id] = _Agent(process, imds)
 
     def _image_environment(self) -> dict[str, str]:
-        job_key = self._settings.job_key
-        return {} if job_key is None else {"BLOCKFERRY_JOB_KEY": job_key}
+        keys = {
+            "BLOCKFERRY_JOB_KEY": self._settings.job_key,
+            "BLOCKFERRY_REPLY_KEY": self._settings.reply_key,
+        }
+        return {name: key for name, key in keys.items() if key is not None}
 
     def stop(self, instance_id: str) -> None:
-        """As a machine that is switched off."""
+        """Ends the agent as when a machine is switched off."""
         agent = self._running.pop(instance_id, None)
         if agent is None:
             return
@@ -66,7 +70,7 @@ class Agents:
         agent.imds.close()
 
     def kill(self, instance_id: str) -> None:
-        """The process alone; the instance goes on."""
+        """Kills only the process; the instance continues."""
         self._send(instance_id, signal.SIGKILL)
 
     def hang(self, instance_id: str) -> None:
@@ -85,7 +89,7 @@ class Agents:
         return list(self._running)
 
     def pids(self) -> dict[str, int]:
-        """Those that run."""
+        """Process ids of running agents, by instance."""
         return {
             instance_id: agent.process.pid
             for instance_id, agent in self._running.items()

@@ -1,4 +1,4 @@
-"""The way of each call: refused, met by a fault, answered from memory, or served by moto."""
+"""Handles each call: refuses it, applies a fault, answers it from memory, or passes it to moto."""
 
 import socket
 from collections.abc import Callable, Iterable

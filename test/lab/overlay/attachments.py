@@ -1,4 +1,4 @@
-"""Attachments: checked as EC2 checks them, `attaching` and `detaching` for a while, a loop device in between."""
+"""Attachments with EC2's checks, the states `attaching` and `detaching`, and a loop device for each."""
 
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ class LabAttachmentBackend:
     def attach_volume(
         self, volume_id: str, instance_id: str, device_path: str, delete_on_termination: bool = False
     ) -> VolumeAttachment:
-        """As an instance's launch does it: at once."""
+        """Attaches at once, as in the launch of an instance."""
         volume = self.get_volume(volume_id)
         volume.made = "available"
         attachment = super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)
@@ -31,7 +31,7 @@ class LabAttachmentBackend:
         return attachment
 
     def detach_volume(self, volume_id: str, instance_id: str, device_path: str | None) -> VolumeAttachment:
-        """As an instance's end does it: at once."""
+        """Detaches at once, as at the end of an instance."""
         device = self.lab.loop_devices.all().get(volume_id)
         attachment = super().detach_volume(volume_id, instance_id, device_path)
         if device is not None:
@@ -89,7 +89,10 @@ class LabAttachmentBackend:
             attachment.status = "attached"
 
     def _finish_detachment(self, attachment: VolumeAttachment, force: bool) -> None:
-        """Detaching a mounted volume "can be delayed indefinitely until you unmount the volume, force detachment"."""
+        """
+        Detaches. For a mounted volume this "can be delayed indefinitely until you unmount the volume, force
+        detachment".
+        """
         volume = attachment.volume
         if volume.attachment is not attachment:
             return
@@ -111,8 +114,8 @@ class LabAttachmentBackend:
 
 def attach_limit(instance: Instance) -> int:
     """
-    A dedicated limit "is not shared with other device attachments"; any other counts network interfaces too:
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/volume_limits.html
+    Returns the limit. A dedicated limit "is not shared with other device attachments"; any other limit also
+    counts network interfaces: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/volume_limits.html
     """
     info = INSTANCE_TYPES[instance.instance_type]["EbsInfo"]
     limit = info["MaximumEbsAttachments"]

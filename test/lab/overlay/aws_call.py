@@ -1,4 +1,4 @@
-"""One call of an AWS API, as it comes in over HTTP."""
+"""One call of an AWS API, as it arrives over HTTP."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from .principals import Principal, principal_of
 from .s3_action import s3_action
 
 CURRENT_CALL: ContextVar["AwsCall"] = ContextVar("CURRENT_CALL")
-"""The call that is being served, for what moto's interfaces do not pass on."""
+"""The call that is being served, for data that moto's interfaces do not pass on."""
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 
@@ -23,14 +23,14 @@ class AwsCall:
     action: str
     region: str
     principal: Principal | None
-    """None for an access key that no account knows."""
+    """None for an access key that no account has."""
     parameters: dict[str, Any]
     body: str = ""
-    """Of what a job writes to S3, and nothing else: backups are large. Encrypted, it is no text."""
+    """Recorded for S3 only in writes of a job, because backups are large. An encrypted body is not text."""
     effects: set[str] = field(default_factory=set)
-    """What goes wrong with it: see faults.py."""
+    """Effects of faults on this call: see faults.py."""
     key_uses: list[tuple[str, str]] = field(default_factory=list)
-    """What EBS does with keys in the caller's name: actions of KMS and ARNs of keys."""
+    """Use of keys by EBS in the caller's name: actions of KMS and ARNs of keys."""
 
     @property
     def account(self) -> str | None:
@@ -48,7 +48,7 @@ class AwsCall:
 
 
 def read_call(environ: dict[str, Any]) -> AwsCall | None:
-    """None for what is not signed: moto's own pages."""
+    """None for a request that is not signed, such as moto's own pages."""
     match = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
     if match is None:
         return None

@@ -1,7 +1,7 @@
 """
-"With an idempotent request, if the original request completes successfully, any subsequent retries complete successfully without
-performing any further actions." With other parameters a retry is an IdempotentParameterMismatch:
-https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+Client tokens. "With an idempotent request, if the original request completes successfully, any subsequent
+retries complete successfully without performing any further actions." A retry with other parameters is an
+IdempotentParameterMismatch: https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The lab's own API: what tests steer and look at, in JSON."""
+"""The lab's own API in JSON, through which tests control and inspect it."""
 
 import json
 import traceback

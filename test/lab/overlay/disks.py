@@ -20,7 +20,7 @@ class Disks:
             file.truncate(size_gib * GIB)
 
     def copy(self, source_id: str, target_id: str, size_gib: int) -> None:
-        """A volume may be larger than its snapshot."""
+        """Makes a disk from another one; a volume may be larger than its snapshot."""
         target = self.path(target_id)
         command = ["cp", "--reflink=auto", "--sparse=always", self.path(source_id), target]
         subprocess.run(command, check=True)

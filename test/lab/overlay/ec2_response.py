@@ -1,4 +1,4 @@
-"""EC2's actions where moto's own read too little of the request, or tell too little."""
+"""EC2's actions for which moto reads too little of the request, or returns too little."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _IMAGE_SIZE_GIB = 8
 
 class LabEc2Response(EC2Response):
     def _parse_block_device_mapping(self) -> list[dict[str, Any]]:
-        """The image says the size of its root volume where a launch does not."""
+        """Adds the size of the root volume from the image when the launch does not set it."""
         for mapping in self._get_param("BlockDeviceMappings", []):
             if "Ebs" in mapping and "SnapshotId" not in mapping["Ebs"]:
                 mapping["Ebs"].setdefault("VolumeSize", _IMAGE_SIZE_GIB)
@@ -47,7 +47,8 @@ class LabEc2Response(EC2Response):
         excluded = set(specification.get("ExcludeDataVolumeIds", []))
         without_boot = str(specification.get("ExcludeBootVolume", False)).lower() == "true"
         mappings = instance.get_block_device_mapping
-        # InstanceSpecification, ExcludeDataVolumeIds: "If you specify the ID of the root volume, the request fails."
+        # InstanceSpecification, ExcludeDataVolumeIds: "If you specify the ID of the root volume, the request
+        # fails."
         if any(mapping.volume_id in excluded for device, mapping in mappings if device == instance.root_device_name):
             raise EC2ClientError("InvalidParameterValue", "The root volume cannot be excluded as a data volume.")
         tags = self._parse_tag_specification().get("snapshot", {})
@@ -83,7 +84,7 @@ class LabEc2Response(EC2Response):
         return ActionResult({"Volumes": self.ec2_backend.lab.new_ids.listed(volumes, lambda one: one.id)})
 
     def describe_instances(self) -> ActionResult:
-        """Each launch is of one instance."""
+        """Each reservation has one instance."""
         result: dict[str, Any] = super().describe_instances().result
         seen = self.ec2_backend.lab.new_ids.listed(result["Reservations"], lambda one: one.instances[0].id)
         return ActionResult({**result, "Reservations": seen})
@@ -98,7 +99,7 @@ class LabEc2Response(EC2Response):
                 raise EC2ClientError("InvalidSnapshot.NotFound", f"The snapshot '{snapshot_id}' does not exist.")
 
     def get_ebs_default_kms_key_id(self) -> ActionResult:
-        """aws/ebs, unless the account chose another for this Region."""
+        """Returns aws/ebs, unless the account chose another key for this Region."""
         self.error_on_dryrun()
         chosen = self.ec2_backend.default_kms_key_id
         return ActionResult({"KmsKeyId": chosen or default_ebs_key(self.current_account, self.region).arn})

@@ -1,4 +1,6 @@
-"""What happens to workers: their agent dies or hangs, they are terminated, or reclaimed as spot instances are."""
+"""
+Effects on workers: their agent dies or hangs, they are terminated, or interrupted as spot instances are.
+"""
 
 from datetime import datetime, timedelta, timezone
 
@@ -13,7 +15,10 @@ _SPOT = StateReason("Server.SpotInstanceTermination: Spot instance termination",
 
 
 def apply_worker_effect(lab: Lab, effect: str, worker: str | None = None) -> None:
-    """@param worker an instance's id, or `launched` for those that jobs have launched; every one with an agent when None"""
+    """
+    @param worker id of an instance, or `launched` for instances that jobs launched; None for all with an
+    agent
+    """
     for instance_id in _struck(lab, worker):
         if effect == "kill-agent":
             lab.agents.kill(instance_id)
@@ -49,7 +54,7 @@ def _interrupt(lab: Lab, instance_id: str) -> None:
 
 
 def _terminate(instance_id: str, reason: StateReason | None = None) -> None:
-    """@param reason None for an end that somebody asked for"""
+    """@param reason None for a termination that a caller requested"""
     for _, _, backend in ec2_backends.iter_backends():
         instance = backend.get_instance_by_id(instance_id)
         if instance is not None and instance.state != "terminated":

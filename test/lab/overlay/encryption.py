@@ -1,7 +1,8 @@
 """
-Which key a volume or snapshot copy gets, and whether its maker can use it. "Amazon Web Services authenticates the KMS key
-asynchronously. Therefore, if you specify an ID, alias, or ARN that is not valid, the action can appear to complete, but
-eventually fails": https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+Chooses the key of a volume or snapshot copy, and checks whether its maker can use it. "Amazon Web Services
+authenticates the KMS key asynchronously. Therefore, if you specify an ID, alias, or ARN that is not valid,
+the action can appear to complete, but eventually fails":
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
 """
 
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from .principals import Principal
 class Encryption:
     encrypted: bool
     key_name: str | None
-    """ARN of the key, or what the caller named when there is no such key."""
+    """ARN of the key, or the name in the call when the key does not exist."""
     why_not: str | None
-    """Why the key can't be used: found out after the call has succeeded."""
+    """The reason why the key can't be used; AWS finds it only after the call has succeeded."""
 
 
 def choose_encryption(

@@ -1,4 +1,4 @@
-"""Errors as each service writes and reads them."""
+"""Errors in the format of each service."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def error_body(service: str, error: ErrorAnswer) -> tuple[str, bytes]:
 
 
 def error_in(status: str, body: bytes) -> ErrorAnswer | None:
-    """The error of an answer; None when it is none."""
+    """The error of an answer; None for a success."""
     code = int(status.split()[0])
     if code < 400:
         return None

@@ -1,4 +1,4 @@
-"""What goes wrong, and with which call."""
+"""Faults, and the calls that they strike."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class ErrorAnswer:
 
 @dataclass(frozen=True)
 class Beginning:
-    """The call with which a fault begins."""
+    """The call that starts a fault."""
 
     action: str
     body: str
@@ -36,22 +36,22 @@ class Fault:
     """Name of the API action, or `*`."""
     times: int = 1
     after: int = 0
-    """Calls that pass first."""
+    """Number of calls that pass first."""
     dry_run: bool = False
-    """Whether calls with DryRun are meant; the others otherwise."""
+    """True: strikes calls with DryRun only. Otherwise it strikes all other calls only."""
     account: str | None = None
     naming: str | None = None
     """Part of one of the call's parameters."""
     since: Beginning | None = None
-    """Calls up to this one pass."""
+    """Number of the last call that passes."""
     worker: str | None = None
-    """Whom an effect on workers strikes: see effects.py."""
+    """Target of an effect on workers: see effects.py."""
     key: str | None = None
-    """ARN of the key that is disabled."""
+    """ARN of the key to disable."""
     error: ErrorAnswer | None = None
     effect: str | None = None
     met: int = 0
-    """How often it has struck."""
+    """How often the fault has struck."""
 
     def matches(self, call: AwsCall) -> bool:
         return (
@@ -95,7 +95,7 @@ class Faults:
         self._faults.clear()
 
     def take(self, call: AwsCall) -> Iterable[Fault]:
-        """The faults that this call meets."""
+        """Returns the faults that strike this call."""
         met = []
         for fault in self._faults:
             fault.begin_with(call)
@@ -111,7 +111,7 @@ class Faults:
 
 
 def throttled(service: str) -> ErrorAnswer:
-    """How each service says that there were too many calls."""
+    """The error code of each service for too many calls."""
     if service == "ec2":
         # https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html
         return ErrorAnswer("RequestLimitExceeded", "Request limit exceeded.", 503)

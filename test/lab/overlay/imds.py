@@ -1,6 +1,6 @@
 """
-The instance metadata service of one instance, version 2 alone: a token by PUT first, and that with each request.
-https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+The instance metadata service of one instance, version 2 only: a PUT returns a token, which each request
+needs. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 """
 
 import json
@@ -22,11 +22,11 @@ _SESSION_SECONDS = 3600
 
 class _QuietHandler(WSGIRequestHandler):
     def log_request(self, *args: Any) -> None:
-        """Nothing: the lab's log has what matters."""
+        """Logs nothing: the lab has its own log."""
 
 
 class Imds:
-    """On a port of its own, so that clients find it at the root of a URL, as at 169.254.169.254."""
+    """The service on its own port, so that clients find it at the root of a URL, as at 169.254.169.254."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance

@@ -1,4 +1,4 @@
-"""What an instance sees of its volumes: /dev and the part of /sys that names them."""
+"""The device files of an instance: /dev, and the part of /sys that names them."""
 
 import shutil
 from pathlib import Path
@@ -20,7 +20,8 @@ class InstanceFiles:
 
     def add_nvme(self, instance_id: str, volume_id: str, device: str, size_bytes: int) -> None:
         """
-        On Nitro the kernel names devices as NVMe ones, whatever the attach name, and the serial is the volume's id:
+        On Nitro the kernel names devices as NVMe devices, regardless of the attach name, and the serial
+        number is the volume's id:
         https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html
         """
         folder = self.folder(instance_id)
@@ -35,7 +36,7 @@ class InstanceFiles:
         (folder / "dev" / name).symlink_to(device)
 
     def add_xen(self, instance_id: str, attach_name: str, device: str, size_bytes: int) -> None:
-        """A Xen instance's kernel names the device xvdf where it is attached as /dev/sdf."""
+        """The kernel of a Xen instance names the device xvdf when it is attached as /dev/sdf."""
         folder = self.folder(instance_id)
         name = attach_name.removeprefix("/dev/").replace("sd", "xvd", 1)
         block = folder / "sys/block" / name

@@ -1,4 +1,7 @@
-"""Instances: `pending` at first, and gone when a key can't be used; one whose user data name a repository runs the agent."""
+"""
+Instances. They are `pending` at first, end when a key can't be used, and run the agent if their user data
+name a repository.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +12,7 @@ if TYPE_CHECKING:
     from .volumes import LabVolume
 
 
-# What becomes of an instance whose root volume's key can't be used:
+# Fate of an instance when the key of its root volume can't be used:
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html
 _KEY_NOT_USABLE = StateReason("Client.InternalError: Client error on launch", "Client.InternalError")
 

@@ -17,9 +17,9 @@ _EBS_ACTIONS = (
     "ReEncryptTo",
 )
 """
-What EBS does with a key in the name of who makes a volume or copy of a snapshot, on the snapshot's key as on the new one. "You
-must grant users permission to call the following actions in order to use EBS encryption":
-https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+Actions of EBS on a key in the name of a caller who makes a volume or copies a snapshot. EBS performs them on
+the snapshot's key and on the new key. "You must grant users permission to call the following actions in order
+to use EBS encryption": https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
 """
 
 _MANAGED_KEY_ACTIONS = ("Encrypt", "Decrypt", "ReEncrypt*", "GenerateDataKey*", "CreateGrant", "DescribeKey")
@@ -28,7 +28,7 @@ _EBS_ALIAS = "alias/aws/ebs"
 
 
 def find_key(account: str, region: str, name: str) -> Key | None:
-    """A key by its ARN, in whatever account and Region that is, or by id or alias in the caller's."""
+    """Finds a key by its ARN in any account and Region, or by id or alias in the caller's."""
     if name.startswith("arn:"):
         region, account = name.split(":")[3:5]
     backend = kms_backends[account][region]
@@ -41,7 +41,7 @@ def find_key(account: str, region: str, name: str) -> Key | None:
 
 
 def default_ebs_key(account: str, region: str) -> Key:
-    """The AWS managed key aws/ebs of an account and Region, made when it is first needed."""
+    """Returns the AWS managed key aws/ebs of an account and Region, made at its first use."""
     backend = kms_backends[account][region]
     for key in backend.keys.values():
         if _EBS_ALIAS in key.aliases:
@@ -63,7 +63,7 @@ def disable_key(arn: str) -> None:
 def may_use(
     principal: Principal, key: Key, action: str, through_ebs: bool = False, more: dict[str, str] | None = None
 ) -> bool:
-    """`more` condition keys than those that the caller and the way decide."""
+    """@param more condition keys, in addition to those of the caller and of EBS"""
     context = {"kms:CallerAccount": principal.account} | (more or {})
     if through_ebs:
         context |= {"kms:ViaService": ebs_of(key.region), "kms:GrantIsForAWSResource": "true"}
@@ -72,12 +72,12 @@ def may_use(
 
 
 def ebs_of(region: str) -> str:
-    """EBS in a Region, as KMS names it."""
+    """The name that KMS has for EBS in a Region."""
     return f"ec2.{region}.amazonaws.com"
 
 
 def why_ebs_can_not(principal: Principal, region: str, key: Key | None) -> str | None:
-    """The reason why EBS can't use the key for this principal; None when it can."""
+    """Returns the reason why EBS can't use the key for this principal; None when it can."""
     if key is None:
         return "there is no such key"
     if key.region != region:
@@ -95,7 +95,10 @@ def _granted(principal: Principal, key: Key, action: str) -> bool:
 
 
 def _ebs_key_policy(account: str, region: str) -> str:
-    """As AWS writes it: all principals of the account, through EC2 alone; DescribeKey and the like directly too."""
+    """
+    The policy that AWS writes: all principals of the account, only through EC2; DescribeKey and similar also
+    directly.
+    """
     via_ec2 = {"kms:CallerAccount": account, "kms:ViaService": ebs_of(region)}
     statements = [
         {

@@ -1,4 +1,4 @@
-"""KMS for the keys of other accounts too, as far as key policy, grants and the caller's own policies allow."""
+"""KMS that also serves keys of other accounts, if key policy, grants and the caller's policies allow it."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ _CRYPTOGRAPHIC_ACTIONS = (
     *("Encrypt", "Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"),
     *("GenerateMac", "VerifyMac"),
 )
-"""Moto does these with a disabled key, too."""
+"""Actions that moto also performs with a disabled key."""
 
 
 class LabKmsResponse(KmsResponse):
     @property
     def kms_backend(self) -> KmsBackend:
-        """That of the key's account: a key of another account is named by its ARN."""
+        """The backend of the key's account: a key of another account is named by its ARN."""
         name = self._key_name()
         if name is not None and name.startswith("arn:"):
             region, account = name.split(":")[3:5]
@@ -46,18 +46,18 @@ class LabKmsResponse(KmsResponse):
         return super().call_action()
 
     def _encryption_context(self) -> dict[str, str]:
-        """Condition keys, as in "kms:EncryptionContext:context-key" of the KMS Developer Guide."""
+        """Returns condition keys, as in "kms:EncryptionContext:context-key" of the KMS Developer Guide."""
         pairs = super()._get_param("EncryptionContext") or {}
         return {f"kms:EncryptionContext:{name}": value for name, value in pairs.items()}
 
     def _validate_key_policy(self, key_id: str, action: str) -> None:
-        """Done for every action above."""
+        """Does nothing: `call_action` already checks every action."""
 
     def _get_param(self, param_name: str, if_none: Any = None) -> Any:
-        """Moto's actions take the id of a key for granted, or look its ARN up."""
+        """Resolves the key: moto's actions expect its id, or look up its ARN."""
         value = super()._get_param(param_name, if_none)
         return self.kms_backend.get_key_id(value) if param_name == "KeyId" and value else value
 
     def _key_name(self) -> str | None:
-        """As the caller gave it."""
+        """The key as the caller named it."""
         return super()._get_param("KeyId") if self.body else None

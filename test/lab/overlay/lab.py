@@ -1,4 +1,4 @@
-"""Everything that the parts of the overlay share."""
+"""State that the parts of the overlay share."""
 
 import threading
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from .withheld import Withheld
 class Lab:
     def __init__(self, folder: Path, endpoint_url: str, agent_command: list[str]) -> None:
         self.lock = threading.RLock()
-        """Held for each call but S3's, which carries the data and changes nothing here."""
+        """Held during each call except S3's, which carry the data and change no state here."""
         self.settings = Settings()
         self.schedule = Schedule(self.lock)
         self.faults = Faults()
@@ -32,7 +32,7 @@ class Lab:
         self.agents = Agents(self.instance_files, endpoint_url, agent_command, self.settings)
 
     def soon(self, action: Callable[[], None]) -> None:
-        """Does something after the time that a pending state takes."""
+        """Runs an action after the duration of a pending state."""
         self.schedule.after(self.settings.latency_seconds, action)
 
     def close(self) -> None:

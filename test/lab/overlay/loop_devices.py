@@ -1,4 +1,4 @@
-"""Loop devices, the block devices that attached volumes are."""
+"""Loop devices: the block devices of attached volumes."""
 
 import errno
 import os
@@ -14,7 +14,8 @@ class LoopDevices:
         command = ["losetup", "--find", "--show", disk]
         device = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         self._by_volume[volume_id] = device
-        # Holes take seconds a GiB to be read through the page cache. Where a file system has no direct I/O, it stays at that.
+        # Direct I/O, because reading holes through the page cache takes seconds for each GiB. File systems
+        # without it use the page cache.
         subprocess.run(["losetup", "--direct-io=on", device], check=False, stderr=subprocess.DEVNULL)
         return device
 
@@ -24,7 +25,7 @@ class LoopDevices:
             subprocess.run(["losetup", "--detach", device], check=True)
 
     def is_mounted(self, volume_id: str) -> bool:
-        """A mount holds a device exclusively; somebody who merely reads it does not."""
+        """A mount opens a device exclusively; a process that only reads it does not."""
         device = self._by_volume.get(volume_id)
         if device is None:
             return False
@@ -37,7 +38,7 @@ class LoopDevices:
         return False
 
     def write_back(self, volume_id: str) -> None:
-        """Brings what was written through the device into the disk's file."""
+        """Writes data from the device to the disk's file."""
         device = self._by_volume.get(volume_id)
         if device is None:
             return

@@ -1,4 +1,4 @@
-"""What a call names, as it is when the call comes in: what IAM decides by."""
+"""The resources that a call names, in their state when it arrives: IAM decides by them."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ _ID = re.compile(r"^(vol|snap|i)-[0-9a-f]+$")
 
 
 def named_resources(call: AwsCall) -> dict[str, dict[str, Any]]:
-    """By id, in whatever account and Region they are; also what is attached to them."""
+    """Returns resources by id, in all accounts and Regions, together with their attached resources."""
     if call.service != "ec2":
         return {}
     ids = {value for value in call.parameters.values() if isinstance(value, str) and _ID.match(value)}

@@ -1,6 +1,6 @@
 """
-Ids that are not to be seen yet, neither by their name nor in listings: "the result of an API command you run that affects your
-Amazon EC2 resources might not be immediately visible to all subsequent commands you run".
+Ids that are not visible yet, neither by name nor in listings: "the result of an API command you run that
+affects your Amazon EC2 resources might not be immediately visible to all subsequent commands you run".
 https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 """
 
@@ -30,7 +30,10 @@ class NewIds:
         self._visible_at[resource_id] = time.monotonic() + self._settings.invisible_ms / 1000
 
     def error_for(self, call: AwsCall) -> ErrorAnswer | None:
-        """A filter answers with what it finds, and is no error where that is nothing."""
+        """
+        Returns NotFound for an invisible id. In a filter it is not an error, because a filter may find
+        nothing.
+        """
         for name, value in call.parameters.items():
             if self._is_invisible(value) and not name.startswith("Filter."):
                 prefix = value[: value.index("-") + 1]
@@ -39,7 +42,7 @@ class NewIds:
         return None
 
     def listed(self, found: list[Resource], id_of: Callable[[Resource], str]) -> list[Resource]:
-        """What the call that is being served gets to see; by a fault that is nothing, or one."""
+        """Returns the resources that the current call may see; with a fault none, or one."""
         effects = CURRENT_CALL.get().effects
         if "list-nothing" in effects:
             return []

@@ -1,4 +1,4 @@
-"""Policies in IAM's language: as much of it as key policies and the roles of a backup use."""
+"""Policies in IAM's language, as far as key policies and the roles of a backup need it."""
 
 import json
 from collections.abc import Iterable
@@ -15,9 +15,11 @@ Effect = Literal["Allow", "Deny"]
 class Request:
     principal: Principal
     action: str
-    """With its service: `kms:Decrypt`."""
+    """Action with its service: `kms:Decrypt`."""
     resource: str | None = None
-    """None leaves resources and conditions out of the decision: EC2's many resources of one call are not told apart."""
+    """
+    None: resources and conditions do not matter, because the resources of an EC2 call are not distinguished.
+    """
     context: dict[str, str] = field(default_factory=dict)
 
 
@@ -28,8 +30,9 @@ def identity_allows(request: Request) -> bool:
 
 def key_policy_allows(policy: str, owner: str, request: Request) -> bool:
     """
-    A key policy alone can allow a principal of the key's account that it names. Naming the account only lets that account's
-    IAM policies allow it, and for another account both sides must allow:
+    Returns whether a key policy allows a request. It alone can allow a principal of the key's account that it
+    names. If it names the account, that account's IAM policies must also allow the request. For a principal
+    of another account, both policies must allow it:
     https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html
     """
     named_directly = False
@@ -48,7 +51,7 @@ def key_policy_allows(policy: str, owner: str, request: Request) -> bool:
 
 
 def _matching(text: str, request: Request) -> Iterable[tuple[Effect, Any]]:
-    """Statements that fit the request, the principal aside."""
+    """Yields statements that match the request, apart from its principal."""
     for statement in _listed(json.loads(text)["Statement"]):
         if not any(_like(request.action, pattern) for pattern in _listed(statement.get("Action", []))):
             continue

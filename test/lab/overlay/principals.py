@@ -1,4 +1,4 @@
-"""Who makes a call: the access key says it."""
+"""The principal of a call, found by its access key."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from moto.sts.models import sts_backends
 class Principal:
     account: str
     arn: str
-    """As GetCallerIdentity gives it."""
+    """In the format of GetCallerIdentity."""
     identity_arn: str
-    """The role of an assumed role; the user otherwise. Policies are attached to that."""
+    """The role of an assumed role; otherwise the user. Policies are attached to it."""
 
 
 def iam_of(account: str) -> IAMBackend:
@@ -20,7 +20,7 @@ def iam_of(account: str) -> IAMBackend:
 
 
 def principal_of(access_key_id: str) -> Principal | None:
-    """None when no account knows the key."""
+    """Returns None when no account has the key."""
     for account in list(iam_backends):
         key = iam_of(account).access_keys.get(access_key_id)
         if key is None:
@@ -34,7 +34,7 @@ def principal_of(access_key_id: str) -> Principal | None:
 
 
 def identity_policies(principal: Principal) -> list[str]:
-    """The policies of the role or user, inline and managed, as JSON."""
+    """Returns the inline and managed policies of the role or user, as JSON."""
     iam = iam_of(principal.account)
     kind, *_path, name = principal.identity_arn.split(":")[5].split("/")
     owner = iam.get_role(name) if kind == "role" else iam.get_user(name)

@@ -1,4 +1,4 @@
-"""Every call that was made, for tests to look at; also those of KMS that EBS makes in a caller's name."""
+"""A log of all calls, for tests; it includes calls of KMS that EBS makes in a caller's name."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""All that exists in the lab, for comparing before and after."""
+"""Everything that exists in the lab, to compare before and after a test."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def all_resources(lab: Lab) -> dict[str, Any]:
 
 
 def _instances(account: str, region: str, backend: EC2Backend) -> list[dict[str, Any]]:
-    """A terminated instance is still described for an hour, but takes up nothing."""
+    """Leaves out terminated instances: EC2 describes them for another hour, but they use nothing."""
     return [
         {"account": account, "region": region, "id": instance.id, "state": instance.state, "tags": tags_of(instance)}
         for instance in backend.all_instances()

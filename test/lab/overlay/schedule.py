@@ -1,4 +1,4 @@
-"""Things that happen some time after they were asked for."""
+"""Actions that run some time after they were requested."""
 
 import heapq
 import itertools

@@ -1,4 +1,7 @@
-"""`python -m overlay.server --folder DIR --agent COMMAND...`: moto with the overlay, until standard input ends."""
+"""
+`python -m overlay.server --folder DIR --agent COMMAND...`: runs moto with the overlay until standard input
+ends.
+"""
 
 import argparse
 import json
@@ -29,7 +32,7 @@ _HOST = "127.0.0.1"
 
 class _QuietHandler(MotoRequestHandler):
     def log_request(self, *args: Any) -> None:
-        """Nothing: GET /lab/requests tells more."""
+        """Logs nothing: GET /lab/requests returns more."""
 
 
 def main() -> None:
@@ -37,20 +40,20 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--agent", nargs="+", required=True)
     args = parser.parse_args()
-    # The port is known when the server is bound, and the lab's URL is needed before it serves.
+    # The port is known after the bind, and the lab needs its URL before it serves.
     application: list[LabApplication] = []
     server = make_server(
         _HOST, 0, lambda *call: application[0](*call), threaded=True, request_handler=_QuietHandler
     )
     endpoint_url = f"http://{_HOST}:{server.server_port}"
-    # Hundreds of images, whose volumes the lab would give disks.
+    # Moto's hundreds of images, for whose volumes the lab would make disks.
     os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
     lab = Lab(args.folder, endpoint_url, args.agent)
     _put_over_moto(lab)
     application.append(LabApplication(lab, DomainDispatcherApplication(create_backend_app)))
     lab.schedule.start()
     _write_ready(args.folder, endpoint_url)
-    # Ctrl-C goes to the whole group, and is for who started the server.
+    # Ctrl-C goes to the whole process group, but only the parent process should handle it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_wait_for_the_end, args=[server], daemon=True).start()
     try:
@@ -60,7 +63,7 @@ def main() -> None:
 
 
 def _wait_for_the_end(server: BaseWSGIServer) -> None:
-    """The input ends with the process that started the server, however that ends: no loop device outlives it."""
+    """Standard input ends with the parent process, even if that is killed. So no loop device outlives it."""
     sys.stdin.read()
     server.shutdown()
 
@@ -73,7 +76,7 @@ def _put_over_moto(lab: Lab) -> None:
 
 
 def _write_ready(folder: Path, endpoint_url: str) -> None:
-    """Renamed into place, so that who waits for it never reads half of it."""
+    """Renames the file into place, so that a waiting process never reads half of it."""
     ready = {
         "endpointUrl": endpoint_url,
         "source": make_account(SOURCE_ACCOUNT, "source"),

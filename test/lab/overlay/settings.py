@@ -1,4 +1,4 @@
-"""What a test can change while the lab runs."""
+"""Settings that a test can change while the lab runs."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,23 +10,26 @@ _NAMES = {
     "attachLimit": "attach_limit",
     "spotNoticeMs": "spot_notice_ms",
     "jobKey": "job_key",
+    "replyKey": "reply_key",
 }
 
 
 @dataclass
 class Settings:
     latency_ms: int = 100
-    """How long a snapshot is `pending`, a volume `creating`, an attachment `attaching`."""
+    """Duration of the states `pending` (snapshot), `creating` (volume) and `attaching` (attachment)."""
     invisible_ms: int = 0
-    """How long a new id is NotFound, and in no listing."""
+    """Time during which a new id is NotFound and missing in listings."""
     unusable_key: Literal["error", "vanish"] = "error"
-    """What becomes of a volume whose key can't be used."""
+    """Fate of a volume whose key can't be used."""
     attach_limit: int | None = None
-    """Volumes that an instance takes, instead of what its type says."""
+    """Number of volumes that can be attached to an instance, instead of the limit of its type."""
     spot_notice_ms: int = 500
-    """Time between the interruption notice of a spot instance, two minutes in AWS, and its end."""
+    """Time from the interruption notice of a spot instance to its end; two minutes in AWS."""
     job_key: str | None = None
-    """What the images of instances that start from now on have for BLOCKFERRY_JOB_KEY; None for nothing."""
+    """BLOCKFERRY_JOB_KEY in the images of instances that start from now on; None if unset."""
+    reply_key: str | None = None
+    """BLOCKFERRY_REPLY_KEY, in the same way."""
 
     @property
     def latency_seconds(self) -> float:

@@ -1,4 +1,6 @@
-"""Snapshots: of all volumes at one instant, `pending` at first, seen from other accounts only when shared."""
+"""
+Snapshots: made of all volumes at one instant, `pending` at first, visible in other accounts only when shared.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +36,7 @@ class LabSnapshot(Snapshot):
 
     @property
     def state(self) -> str:
-        """As CreateSnapshots calls what other actions call its status."""
+        """CreateSnapshots calls it state; other actions call it status."""
         return self.status
 
     @property
@@ -46,7 +48,7 @@ class LabSnapshot(Snapshot):
 
 
 def find_snapshot(account: str, region: str, snapshot_id: str) -> LabSnapshot:
-    """The account's own, or one that another account shares with it."""
+    """Returns a snapshot of the account, or one that another account shares with it."""
     for snapshot in visible_snapshots(account, region):
         if snapshot.id == snapshot_id:
             return snapshot
@@ -54,12 +56,12 @@ def find_snapshot(account: str, region: str, snapshot_id: str) -> LabSnapshot:
 
 
 def exists(region: str, snapshot_id: str) -> bool:
-    """In whatever account."""
+    """Returns whether a snapshot exists in any account."""
     return any(snapshot_id in ec2_backends[owner][region].snapshots for owner in list(ec2_backends))
 
 
 class SharedSnapshot:
-    """One as another account sees it: without the owner's tags."""
+    """A snapshot as another account sees it: without the owner's tags."""
 
     tag_set: tuple[()] = ()
     tag_list: tuple[()] = ()
@@ -76,7 +78,7 @@ class SharedSnapshot:
 
 
 def visible_snapshots(account: str, region: str) -> list[LabSnapshot]:
-    """Those of images are left out."""
+    """Returns snapshots, without those of images."""
     return [
         snapshot
         for owner in list(ec2_backends)
@@ -133,7 +135,8 @@ class LabSnapshotBackend:
 
     def add_create_volume_permission(self, snapshot_id: str, user_ids: list[str], groups: list[str]) -> None:
         """
-        "You can't share snapshots that are encrypted with the default AWS managed key", and encrypted ones not publicly:
+        "You can't share snapshots that are encrypted with the default AWS managed key", and encrypted
+        snapshots can't be public:
         https://docs.aws.amazon.com/ebs/latest/userguide/ebs-modifying-snapshot-permissions.html
         """
         snapshot = self.get_snapshot(snapshot_id)

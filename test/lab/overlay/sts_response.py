@@ -1,4 +1,4 @@
-"""AssumeRole for roles that exist, and with the external id that their trust policy asks for."""
+"""AssumeRole for existing roles, if the call has the external id that their trust policy requires."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Tags as they were before they were last removed: what a caller may still see a moment later (eventual consistency)."""
+"""Tags before their last removal, which a caller may still see for a moment (eventual consistency)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,9 @@ from moto.ec2.models.tags import TagBackend
 class LabTagBackend(TagBackend):
     @property
     def tags_before(self) -> dict[str, dict[str, str]]:
-        """By resource; moto's backends call the initializers of their own parts alone."""
+        """
+        By resource. Created here, because moto's backends call only the initializers of their own parts.
+        """
         before: dict[str, dict[str, str]] = vars(self).setdefault("_tags_before", {})
         return before
 
@@ -21,7 +23,7 @@ class LabTagBackend(TagBackend):
 
 @contextmanager
 def tags_as_before() -> Iterator[None]:
-    """While the lab is locked: the call inside sees them, and nobody else."""
+    """Only the call inside sees them, because the lab is locked meanwhile."""
     backends = [backend for _, _, backend in ec2_backends.iter_backends()]
     now = [{one: dict(backend.tags[one]) for one in backend.tags_before} for backend in backends]
     for backend in backends:

@@ -1,4 +1,7 @@
-"""Volumes: made from what the caller may use, `creating` at first, `error` when their key can't be used."""
+"""
+Volumes: made from resources that the caller may use, `creating` at first, `error` when their key can't be
+used.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +22,7 @@ _DEFAULT_THROUGHPUT = 125
 
 class LabVolume(Volume):
     made = "creating"
-    """Then `available` or `error`. Not called state: moto would answer with it."""
+    """State after `creating`: `available` or `error`. Not named state, because moto would return it."""
     why_failed: str | None = None
 
     @property
@@ -105,8 +108,9 @@ class LabVolumeBackend:
 
     def _key_kept_from(self, snapshot: LabSnapshot | None, encrypted: bool) -> str | None:
         """
-        A volume of a snapshot that you own keeps its key, one of a snapshot shared with you gets the default key; `Encrypted`
-        without a key asks for the default key too: https://docs.aws.amazon.com/ebs/latest/userguide/encryption-examples.html
+        A volume from a snapshot that you own keeps the snapshot's key. A volume from a snapshot shared with
+        you gets the default key. `Encrypted` without a key also selects the default key:
+        https://docs.aws.amazon.com/ebs/latest/userguide/encryption-examples.html
         """
         is_own = snapshot is not None and snapshot.owner_id == self.account_id
         return snapshot.kms_key_id if snapshot and is_own and not encrypted else None

@@ -1,4 +1,4 @@
-"""Answers that whoever asked does not get: so a test can kill it between what it did and what it heard of it."""
+"""Answers that are withheld, so that a test can kill the caller after a call and before its answer."""
 
 import threading
 
@@ -10,7 +10,7 @@ class Withheld:
         self._round = 0
 
     def wait(self) -> None:
-        """Until all answers are let go."""
+        """Waits until all answers are released."""
         with self._changed:
             self._waiting += 1
             begun = self._round

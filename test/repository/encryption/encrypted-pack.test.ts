@@ -18,7 +18,7 @@ import { SeededRandom } from "../../support/random.js";
 import { seeded } from "../../support/seeded.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
-/** Proves every byte of a pack, as a verification does. @throws PackCorrupt, ChunkCorrupt */
+/** Verifies every byte of a pack. @throws PackCorrupt, ChunkCorrupt */
 async function readWhole(storage: Storage, id: string, sizeBytes: number): Promise<Buffer[]> {
   const pack = await storage.get(packKey(id));
   const { footer } = await readPackFooter(storage, id, sizeBytes);

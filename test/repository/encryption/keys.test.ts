@@ -12,10 +12,10 @@ import { tempFolder } from "../../support/temp-folder.js";
 
 const CALLER = { profile: undefined };
 
-/** A passphrase in a file of its own, which costs next to nothing to stretch. */
+/** Writes a passphrase to a new file, with a cheap scrypt cost. */
 async function inFile(passphrase: string) {
   const path = join(await tempFolder(), "passphrase");
-  await writeFile(path, `${passphrase}\n`);
+  await writeFile(path, `${passphrase}\n`, { mode: 0o600 });
   const source = { kind: "file", path } as const;
   return { source, protection: { kind: "passphrase", source, scryptN: 2 } satisfies KeyProtection };
 }

@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash, createHmac, randomUUID } from "node:crypto";
 import { describe, test } from "node:test";
+import type { MacKey } from "../../../repository/encryption/mac-key.js";
 import { type Job, newJobId, readJobText, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey } from "../../../repository/jobs/job-key.js";
-import {
-  type JobPlace,
-  type JobSigner,
-  jobMessage,
-  signatureOf,
-  withoutSignature,
-} from "../../../repository/jobs/job-signature.js";
+import { type JobPlace, jobMessage } from "../../../repository/jobs/job-signature.js";
 import { sealJson } from "../../../repository/sealed-json.js";
+import { signatureOf, withoutSignature } from "../../../repository/signature.js";
 import { LocalDirectory } from "../../../repository/storage/local-directory.js";
 import { jobVolume, makeJob, readJob } from "../../support/jobs.js";
 import { tempFolder } from "../../support/temp-folder.js";
@@ -18,15 +14,16 @@ import { tempFolder } from "../../support/temp-folder.js";
 const MIB = 1024 * 1024;
 const keyArn = "arn:aws:kms:us-east-1:111111111111:key/11111111-1111-4111-8111-111111111111";
 
-/** What KMS computes with an HMAC_256 key, computed here. */
+/** Computes what KMS computes with an HMAC_256 key. */
 const mac = (message: Buffer) => createHmac("sha256", "a key of KMS").update(message).digest("base64");
-const signer: JobSigner = { sign: async (message) => ({ keyArn, mac: mac(message) }) };
-const placeOf = ({ repository, id, worker }: Job): JobPlace => ({ repository, id, worker });
+const encryption = "ab".repeat(32);
+const key: MacKey = { arn: keyArn, mac: async (message) => Buffer.from(mac(message), "base64") };
+const placeOf = ({ repository, id, worker }: Job): JobPlace => ({ repository, encryption, id, worker });
 
 async function signedJob() {
   const storage = new LocalDirectory(await tempFolder());
   const written = makeJob(randomUUID(), [jobVolume(0, MIB), jobVolume(1, 2 * MIB)]);
-  await writeJob(storage, written, signer);
+  await writeJob(storage, written, { key, encryption });
   const job = await readJob(storage, written.id);
   return { storage, written, job, signedText: await signedTextOf(storage, job) };
 }
@@ -35,7 +32,7 @@ async function signedTextOf(storage: LocalDirectory, { id }: Job): Promise<strin
   return withoutSignature(await readJobText(storage, id));
 }
 
-/** As `sealJson`, of a text that no object has. */
+/** Seals a text, as `sealJson` does, that no object serializes to. */
 function sealText(body: string): Buffer {
   const sha256 = createHash("sha256").update(body, "utf8").digest("hex");
   return Buffer.from(`{"sha256":"${sha256}","body":${body}}\n`);
@@ -43,7 +40,7 @@ function sealText(body: string): Buffer {
 
 type Fields = Record<string, unknown>;
 
-/** A document with each of its values changed or left out, by itself. */
+/** Yields documents in which one value is changed or left out. */
 function* changes(document: Fields): Generator<[what: string, changed: Fields]> {
   for (const path of pathsIn(document)) {
     const name = path.at(-1) ?? "";
@@ -104,13 +101,15 @@ describe("the signature of a job", () => {
     assert.equal(mac(jobMessage(place, unchanged)), signature?.mac, "unchanged, it fits");
   });
 
-  test("fits no other job, worker or repository", async () => {
+  test("fits no other job, worker or repository, and none that is encrypted otherwise", async () => {
     const { job, signedText } = await signedJob();
     const place = placeOf(job);
     for (const other of [
       { repository: randomUUID() },
       { id: newJobId(new Date(0)) },
       { worker: "i-0ccccccccccccccc3" },
+      { encryption: "none" },
+      { encryption: "cd".repeat(32) },
     ]) {
       assert.notEqual(mac(jobMessage({ ...place, ...other }, signedText)), job.signature?.mac);
     }

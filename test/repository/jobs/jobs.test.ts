@@ -8,6 +8,7 @@ import { newJobId, readJobWorker, writeJob } from "../../../repository/jobs/job.
 import { jobKey, journalKey, listJob, listJobs } from "../../../repository/jobs/job-key.js";
 import { type JobResult, readResult, writeResult } from "../../../repository/jobs/job-result.js";
 import { type JobStatus, readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
+import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
 import { sealJson } from "../../../repository/sealed-json.js";
 import { LocalDirectory } from "../../../repository/storage/local-directory.js";
 import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
@@ -95,7 +96,7 @@ test("a damaged or copied job is not taken for what it was", async () => {
 test("a heartbeat replaces the one before; without one there is none", async () => {
   const storage = await newStorage();
   const job = newJobId(new Date());
-  assert.equal(await readStatus(storage, job), undefined);
+  assert.equal(await readStatus(storage, job, UNSIGNED_REPLIES), undefined);
   const status: JobStatus = {
     ...{
       version: 1,
@@ -107,9 +108,37 @@ test("a heartbeat replaces the one before; without one there is none", async () 
     },
     ...{ totalBytes: 10, doneBytes: 5, zeroBytes: 1, duplicateBytes: 2, newBytes: 2, storedBytes: 1 },
   };
-  await writeStatus(storage, status);
-  await writeStatus(storage, { ...status, sequence: 2 });
-  assert.deepEqual(await readStatus(storage, job), { ...status, sequence: 2 });
+  await writeStatus(storage, status, UNSIGNED_REPLIES);
+  await writeStatus(storage, { ...status, sequence: 2 }, UNSIGNED_REPLIES);
+  assert.deepEqual(await readStatus(storage, job, UNSIGNED_REPLIES), { ...status, sequence: 2 });
+});
+
+const RELIANCE = {
+  ...{ knownBytes: 4, unreadBytes: 3, provenBytes: 2, storedAgainBytes: 1 },
+  alarms: ["Pack 0 is wrong."],
+};
+
+test("a result with reliance that is out of bounds is refused", async () => {
+  const storage = await newStorage();
+  for (const [reliance, isGood] of [
+    [RELIANCE, true],
+    [{ ...RELIANCE, unreadBytes: -1 }, false],
+    [{ ...RELIANCE, knownBytes: 2 ** 53 }, false],
+    [{ ...RELIANCE, more: 1 }, false],
+    [{ ...RELIANCE, alarms: ["x".repeat(1001)] }, false],
+    [{ ...RELIANCE, alarms: Array(101).fill("x") }, false],
+  ] as const) {
+    const job = newJobId(new Date());
+    const finishedAt = new Date().toISOString();
+    const outcome = { ok: true, point: "20261123T112150Z-3f9a1c2b", reliance };
+    await storage.put(
+      jobKey(job, "result"),
+      sealJson({ version: 1, job, worker: WORKER, finishedAt, outcome }),
+    );
+    const reading = readResult(storage, job, UNSIGNED_REPLIES);
+    if (isGood) assert.deepEqual((await reading)?.outcome, outcome);
+    else await assert.rejects(reading, { code: "RepositoryUnsupported" });
+  }
 });
 
 test("a result is written once, whether it is a point or an error", async () => {
@@ -123,14 +152,15 @@ test("a result is written once, whether it is a point or an error", async () => 
   } as const;
   for (const outcome of [
     { ok: true, point: "20261123T112150Z-3f9a1c2b" },
+    { ok: true, point: "20261123T112150Z-3f9a1c2b", reliance: RELIANCE },
     { ok: false, error },
   ] as const) {
     const job = newJobId(new Date());
-    assert.equal(await readResult(storage, job), undefined);
+    assert.equal(await readResult(storage, job, UNSIGNED_REPLIES), undefined);
     const result: JobResult = { version: 1, job, worker: WORKER, finishedAt, outcome };
-    await writeResult(storage, result);
-    assert.deepEqual(await readResult(storage, job), result);
-    await assert.rejects(writeResult(storage, result), { code: "ObjectExists" });
+    await writeResult(storage, result, UNSIGNED_REPLIES);
+    assert.deepEqual(await readResult(storage, job, UNSIGNED_REPLIES), result);
+    await assert.rejects(writeResult(storage, result, UNSIGNED_REPLIES), { code: "ObjectExists" });
   }
 });
 

@@ -7,7 +7,8 @@ import { parseS3Location, type S3Location } from "../../../../repository/storage
 import type { Storage } from "../../../../repository/storage/storage.js";
 import { type ProxiedRequest, startFaultProxy } from "../../../support/fault-proxy.js";
 import { S3Objects } from "../../../support/s3-objects.js";
-import { BUCKET, s3ServerMissing, startS3Server } from "../../../support/s3-server.js";
+import { BUCKET, startS3Server } from "../../../support/s3-server.js";
+import { needing } from "../../../support/tools.js";
 import { stopwatch, waitUntil } from "../../../support/wait-until.js";
 
 const KIB = 1024;
@@ -18,14 +19,12 @@ const REFRESH_MS = 100;
 process.env.BLOCKFERRY_CLEAN_UP_TIMEOUT_MS = String(CLEAN_UP_MS);
 process.env.BLOCKFERRY_MARKER_REFRESH_MS = String(REFRESH_MS);
 
-const skip = await s3ServerMissing("versitygw");
-describe("requests to S3", { skip }, async () => {
-  if (skip !== false) return;
+describe("requests to S3", needing("versitygw"), async () => {
   const server = await startS3Server("versitygw");
   const proxy = await startFaultProxy(server.endpointUrl);
   const objects = new S3Objects(server.endpointUrl);
 
-  /** An empty storage behind the proxy, which lets everything pass. */
+  /** Opens an empty storage behind the proxy, which passes all requests. */
   async function open(fields: Partial<S3Location> = {}): Promise<{ storage: Storage; prefix: string }> {
     proxy.chooseFault = () => undefined;
     proxy.requests.length = 0;

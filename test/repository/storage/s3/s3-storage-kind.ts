@@ -5,17 +5,15 @@ import { S3Objects } from "../../../support/s3-objects.js";
 import {
   BUCKET,
   datesUploads,
+  needingServer,
   type S3ServerName,
-  s3ServerMissing,
   startS3Server,
 } from "../../../support/s3-server.js";
 import { testStorage } from "../storage-suite.js";
 
-/** The storage suite against a real S3 server, under a new prefix for each test. */
-export async function testS3Storage(name: S3ServerName): Promise<void> {
-  const skip = await s3ServerMissing(name);
-  describe(`S3 storage in ${name}`, { skip }, async () => {
-    if (skip !== false) return;
+/** Runs the storage suite against a real S3 server, under a new prefix for each test. */
+export function testS3Storage(name: S3ServerName): void {
+  describe(`S3 storage in ${name}`, needingServer(name), async () => {
     const { endpointUrl } = await startS3Server(name);
     const objects = new S3Objects(endpointUrl);
     testStorage({

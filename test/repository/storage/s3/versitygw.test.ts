@@ -1,3 +1,3 @@
 import { testS3Storage } from "./s3-storage-kind.js";
 
-await testS3Storage("versitygw");
+testS3Storage("versitygw");

@@ -1,0 +1,201 @@
+import { randomBytes } from "node:crypto";
+import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { NumberSet } from "../../foundation/number-set.js";
+import { allocateAligned } from "../../native-free-io/aligned-memory.js";
+import type { Compression } from "../../repository/chunk-codec.js";
+import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { MAX_ALARM_LENGTH, MAX_ALARMS, type Reliance } from "../../repository/jobs/job-result.js";
+import { type HashKey, keyedHash } from "../../repository/keyed-hash.js";
+import type { LoadedIndex } from "../../repository/load-index.js";
+import { readChunk } from "../../repository/read-chunk.js";
+import { saysLost } from "../../repository/storage/again-if-damaged.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import type { CounterRow } from "../counters.js";
+import { readInOrder } from "../read-in-order.js";
+import { withPackWriter } from "../with-pack-writer.js";
+import type { IndexCheckpoints } from "./index-checkpoints.js";
+import type { VolumePlan } from "./plan-volumes.js";
+import { salvageChunk } from "./salvage-chunk.js";
+
+/**
+ * Which known chunks a backup reads and proves: a share in percent, or all chunks found only in packs never
+ * read.
+ */
+export type ProveKnown = number | "new-packs";
+
+interface RelianceOptions {
+  storage: Storage;
+  loaded: LoadedIndex;
+  /** Number of index entries before the run. */
+  knownEntries: number;
+  compression: Compression;
+  badBlocks: "fail" | "skip";
+  checkpoints: IndexCheckpoints;
+  counters: CounterRow;
+  prove: ProveKnown | undefined;
+  /** Whether a verification on this machine has read a pack. */
+  hasRead(packId: string): boolean;
+  signal: AbortSignal;
+}
+
+/**
+ * Checks the stored chunks that a backup relies on.
+ * This happens before its point is committed. A chunk counts as missing if no index record has its length, or
+ * if it is damaged at every place. It is then read from its device again and stored.
+ */
+export class RelianceCheck {
+  readonly reliance: Reliance = {
+    ...{ knownBytes: 0, unreadBytes: 0, provenBytes: 0, storedAgainBytes: 0 },
+    alarms: [],
+  };
+  /** Entries of known chunks that were stored again. */
+  readonly storedAgain: NumberSet;
+  private readonly seen: NumberSet;
+  private readonly sampleKey: HashKey;
+  private readonly unreadPacks: NumberSet;
+
+  constructor(private readonly options: RelianceOptions) {
+    const { knownEntries, loaded, hasRead } = options;
+    this.seen = NumberSet.below(knownEntries);
+    this.storedAgain = NumberSet.below(knownEntries);
+    const bytes = randomBytes(8);
+    this.sampleKey = [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
+    this.unreadPacks = NumberSet.below(loaded.packs.count);
+    for (let pack = 0; pack < loaded.packs.count; pack++) {
+      if (!hasRead(loaded.packs.id(pack))) this.unreadPacks.add(pack);
+    }
+  }
+
+  /**
+   * Checks the chunks of volumes that have been read.
+   * @throws SourceUnreadable; StorageFailed and the like; Interrupted
+   */
+  async checkVolumes(volumes: VolumePlan[]): Promise<void> {
+    const wrong = new Set<number>();
+    const chosen: number[] = [];
+    for (const { chunks, source } of volumes) {
+      chunks.forEachChunk((position, entry) => {
+        if (!this.isFirst(entry)) return;
+        const lengthBytes = Math.min(CHUNK_BYTES, source.sizeBytes - position * CHUNK_BYTES);
+        if (!this.isPossible(entry, lengthBytes)) wrong.add(entry);
+        else if (this.isChosen(entry)) chosen.push(entry);
+      });
+    }
+    const { storage, loaded, signal } = this.options;
+    const proofs = readInOrder(chosen, {
+      ...{ from: storage, loaded, signal },
+      onBadPlace: (error) => this.alarm(error),
+      onLost: (entry, error) => {
+        this.alarm(error);
+        wrong.add(entry);
+      },
+    });
+    for await (const { payload } of proofs) this.reliance.provenBytes += payload.length;
+    if (wrong.size > 0) await this.storeAgain(volumes, wrong);
+  }
+
+  /**
+   * Checks whether a block-map node that was stored before is good.
+   * @returns false if it must be stored again
+   */
+  async isGoodNode(entry: number, lengthBytes: number): Promise<boolean> {
+    if (!this.isFirst(entry)) return true;
+    const { storage, loaded } = this.options;
+    if (this.isPossible(entry, lengthBytes)) {
+      if (!this.isChosen(entry)) return true;
+      try {
+        await readChunk(storage, loaded.index, loaded.packs, entry, (error) => this.alarm(error));
+        this.reliance.provenBytes += lengthBytes;
+        return true;
+      } catch (error) {
+        if (!saysLost(error)) throw error;
+        this.alarm(error);
+      }
+    }
+    this.noteStored(entry, lengthBytes);
+    return false;
+  }
+
+  private isFirst(entry: number): boolean {
+    if (entry >= this.options.knownEntries || this.seen.has(entry)) return false;
+    this.seen.add(entry);
+    return true;
+  }
+
+  private isPossible(entry: number, lengthBytes: number): boolean {
+    const { index, packs } = this.options.loaded;
+    const { reliance } = this;
+    if (!index.hasLength(entry, lengthBytes)) {
+      const place = packs.id(index.packNumber(entry));
+      this.alarm(`Pack ${place} lists a chunk of ${lengthBytes} bytes with another length.`);
+      return false;
+    }
+    reliance.knownBytes += lengthBytes;
+    if (this.isUnread(entry)) reliance.unreadBytes += lengthBytes;
+    return true;
+  }
+
+  private isUnread(entry: number): boolean {
+    const { index } = this.options.loaded;
+    for (const place of index.places(entry)) if (!this.unreadPacks.has(index.packNumber(place))) return false;
+    return true;
+  }
+
+  private isChosen(entry: number): boolean {
+    const { prove } = this.options;
+    if (prove === undefined) return false;
+    if (prove === "new-packs") return this.isUnread(entry);
+    return (keyedHash(Uint32Array.of(entry), this.sampleKey) / 2 ** 32) * 100 < prove;
+  }
+
+  private async storeAgain(volumes: VolumePlan[], wrong: Set<number>): Promise<void> {
+    const { storage, loaded, compression, checkpoints, counters, badBlocks } = this.options;
+    const into = allocateAligned(CHUNK_BYTES);
+    const places: { volume: VolumePlan; position: number; entry: number }[] = [];
+    const missing = new Set(wrong);
+    for (const volume of volumes) {
+      volume.chunks.forEachChunk((position, entry) => {
+        if (missing.delete(entry)) places.push({ volume, position, entry });
+      });
+    }
+    const onPack = checkpoints.add.bind(checkpoints);
+    await withPackWriter({ storage, compression, onPack }, async (writer, room) => {
+      for (const { volume, position, entry } of places) {
+        const { path, fd, sizeBytes } = volume.source;
+        const offset = position * CHUNK_BYTES;
+        const length = Math.min(CHUNK_BYTES, sizeBytes - offset);
+        await salvageChunk({ path, fd, sizeBytes, offset, length, into, badBlocks });
+        const payload = into.subarray(0, length);
+        const id = loaded.index.id(entry);
+        if (!storage.cipher.chunkId(payload).equals(id)) throw sourceChanged(path, offset);
+        await room();
+        counters.add("storedBytes", writer.append(id, payload));
+        this.noteStored(entry, length);
+      }
+    });
+  }
+
+  private noteStored(entry: number, lengthBytes: number): void {
+    this.storedAgain.add(entry);
+    this.reliance.storedAgainBytes += lengthBytes;
+    this.options.counters.add("newBytes", lengthBytes);
+    this.options.counters.add("duplicateBytes", -lengthBytes);
+  }
+
+  private alarm(what: unknown): void {
+    const { alarms } = this.reliance;
+    const message = what instanceof Error ? what.message : String(what);
+    // `verify --read-data` finds the others.
+    if (alarms.length < MAX_ALARMS) alarms.push(message.slice(0, MAX_ALARM_LENGTH));
+  }
+}
+
+function sourceChanged(path: string, offset: number): BlockferryError {
+  return new BlockferryError({
+    code: "SourceUnreadable",
+    message: `${path} has other data at byte ${offset} than when this backup read it first, and what the repository lists for those is not there.`,
+    remedy: "Back up a snapshot, or a file that nobody writes.",
+    object: path,
+    offset,
+  });
+}

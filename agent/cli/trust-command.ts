@@ -1,0 +1,63 @@
+import type { Argv } from "yargs";
+import type { Command } from "../../command-line/command.js";
+import { formatTable } from "../../command-line/format.js";
+import { usage } from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import { stateFolder } from "../../command-line/state-folder.js";
+import {
+  type StorageArguments,
+  storageLocation,
+  storageOptions,
+} from "../../command-line/storage-options.js";
+import { canonicalLocation } from "../../repository/canonical-location.js";
+import { formatExpectation } from "../../repository/expectation.js";
+import { KnownRepositories } from "../../repository/known-repositories.js";
+
+const ACTIONS = ["list", "reset"] as const;
+
+interface TrustArguments extends Omit<StorageArguments, "repo"> {
+  action: (typeof ACTIONS)[number];
+  repo: string | undefined;
+  json: boolean;
+}
+
+export const trustCommand: Command<TrustArguments> = {
+  command: "trust <action>",
+  describe: "List the repositories that this machine knows, or forget the one at a location",
+  builder: (parser: Argv) =>
+    parser
+      .positional("action", { choices: ACTIONS, describe: "Action" })
+      .options({
+        ...storageOptions,
+        repo: { ...storageOptions.repo, demandOption: false, describe: "Location to forget, for `reset`" },
+      })
+      .example("$0 trust list", "locations, ids and encryption, as they were at the first use")
+      .example(
+        "$0 trust reset --repo s3://backups/fleet",
+        "after you have replaced the repository there yourself",
+      ) as unknown as Argv<TrustArguments>,
+  handler: async ({ action, repo, json, ...args }) => {
+    const known = new KnownRepositories(stateFolder());
+    if (action === "list") return list(known, json);
+    if (repo === undefined) {
+      throw usage("trust reset needs --repo.", "See the locations with: blockferry-agent trust list");
+    }
+    const location = await canonicalLocation(storageLocation({ ...args, repo }));
+    const wasKnown = await known.forget(location);
+    printResult(json, { location, wasKnown }, [
+      wasKnown
+        ? `Forgot ${location}: the repository that is opened there next is trusted.`
+        : `Nothing was known of ${location}.`,
+    ]);
+  },
+};
+
+async function list(known: KnownRepositories, json: boolean): Promise<void> {
+  const repositories = await known.list();
+  const rows = repositories.map((one) => [one.location, formatExpectation(one), one.firstSeen]);
+  const lines =
+    rows.length === 0
+      ? ["This machine knows no repository yet."]
+      : formatTable([["LOCATION", "PIN", "FIRST SEEN"], ...rows]);
+  printResult(json, { repositories }, lines);
+}
