@@ -17,10 +17,10 @@ export interface FaultCase {
   /** Set if the fault harms the worker, so that the case needs its own worker. */
   strikes?: true;
   /**
-   * Whether the fault can happen on a way. It is tried on one of the possible ways. Default: the first way of
+   * Whether the fault can happen on a way, of all ways that have the step. It is tried on one of the possible ways. Default: the first way of
    * each route that has the step.
    */
-  on?(way: Way): boolean;
+  on?(way: Way, ways: readonly Way[]): boolean;
 }
 
 /** A step of a way. */

@@ -32,8 +32,9 @@ interface StepFaults {
   others: FaultCase[];
 }
 
-/** For faults that do not depend on the way: they are tried on one. */
-const onOneWay = ({ name }: Way) => name === "across accounts";
+/** For faults that do not depend on the way: they are tried on one of the ways that have the step. */
+const onOneWay = (way: Way, ways: readonly Way[]) =>
+  way === (ways.find(({ name }) => name === "across accounts") ?? ways[0]);
 
 /** The possible faults of each step. */
 export const STEP_FAULTS: Record<string, StepFaults> = {
@@ -210,7 +211,7 @@ export function casesOf(step: string, way: Way): FaultCase[] {
   const ways = waysWith(step);
   const isFirstOfRoute = (one: Way) => ways.find(({ route }) => route === one.route) === one;
   return allCases(step).filter(({ on = isFirstOfRoute }, turn) => {
-    const possible = ways.filter(on);
+    const possible = ways.filter((one) => on(one, ways));
     return possible[turn % possible.length] === way;
   });
 }

@@ -19,7 +19,7 @@ describe("the package", fullDepthOnly, async () => {
 
   test("holds what runs and its documentation, and nothing of tests, benchmarks or sources", () => {
     const code = /^dist\/programs\/(agent|controller)\/[^/]+\.c?js$/;
-    const documents = /^(LICENSE|README\.md|package\.json|docs\/[a-z]+\.md)$/;
+    const documents = /^(LICENSE|README\.md|package\.json|docs\/(README|[a-z/-]+)\.md)$/;
     const others = files.map(({ path }) => path).filter((path) => !code.test(path) && !documents.test(path));
     assert.deepEqual(others, []);
     const paths = new Set(files.map(({ path }) => path));

@@ -12,9 +12,11 @@ async function evaluate(expression: string, env: NodeJS.ProcessEnv): Promise<str
   return code === 0 ? stdout.trim() : stderr;
 }
 
-test("the depth is quick unless BLOCKFERRY_DEPTH says full, and anything else is an error", async () => {
+test("the depth is full in CI and quick elsewhere unless BLOCKFERRY_DEPTH sets it, and anything else is an error", async () => {
   const choice = 'byDepth({ quick: "a few", full: "all" })';
-  assert.equal(await evaluate(choice, { BLOCKFERRY_DEPTH: undefined }), '"a few"');
+  const unset = { BLOCKFERRY_DEPTH: undefined };
+  assert.equal(await evaluate(choice, { ...unset, CI: undefined }), '"a few"');
+  assert.equal(await evaluate(choice, { ...unset, CI: "true" }), '"all"');
   assert.equal(await evaluate(choice, { BLOCKFERRY_DEPTH: "quick" }), '"a few"');
   assert.equal(await evaluate(choice, { BLOCKFERRY_DEPTH: "full" }), '"all"');
   for (const wrong of ["", "FULL", "1"])
