@@ -1,13 +1,13 @@
 import { BlockferryError } from "../foundation/blockferry-error.js";
 import { Lease } from "../repository/lease.js";
 import type { Storage } from "../repository/storage/storage.js";
-import type { RunWatcher } from "./run-watcher.js";
 
 /** Errors of a repository that cannot be written to. */
 const NOT_WRITABLE: ReadonlySet<string> = new Set(["StorageDenied", "StorageFull", "StorageFailed"]);
 
 interface ReadLeaseOptions {
-  watcher: RunWatcher;
+  /** Gets the notice that the repository is read-only. */
+  watcher: { notice(message: string): void };
   signal: AbortSignal;
 }
 
@@ -32,7 +32,7 @@ export async function withReadLease<T>(
 
 async function acquireIfWritable(
   storage: Storage,
-  watcher: RunWatcher,
+  watcher: ReadLeaseOptions["watcher"],
   signal: AbortSignal,
 ): Promise<Lease | undefined> {
   try {

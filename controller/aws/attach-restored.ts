@@ -1,11 +1,10 @@
 import { AttachVolumeCommand, type Instance } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { type StepContext, waitFor } from "../steps/step.js";
 import { awsCode, isDeviceNameTaken } from "./aws-errors.js";
 import { freeDeviceNames, isRootDeviceName, sameName, usesDeviceName } from "./devices.js";
 import { findInstance } from "./instances.js";
 import type { Party } from "./party.js";
-import { poll } from "./poll.js";
+import { type JobContext, poll, waitFor } from "./poll.js";
 import { volumeKind } from "./volumes.js";
 
 /** A volume to attach to an instance that is not a worker. */
@@ -29,7 +28,7 @@ export interface Attachable {
  * @throws AttachFailed, WaitTimedOut
  */
 export async function attachRestored(
-  context: StepContext,
+  context: JobContext,
   party: Party,
   instanceId: string,
   volumes: Attachable[],
@@ -54,7 +53,7 @@ export async function attachRestored(
   });
 }
 
-async function attachmentOf({ plan }: StepContext, party: Party, instanceId: string, volumeId: string) {
+async function attachmentOf({ plan }: JobContext, party: Party, instanceId: string, volumeId: string) {
   const [volume] = await volumeKind(party, plan.jobId).describe([volumeId]);
   return volume?.Attachments?.find(
     ({ InstanceId, State }) => InstanceId === instanceId && State !== "detached",
@@ -66,7 +65,7 @@ async function attachmentOf({ plan }: StepContext, party: Party, instanceId: str
  * It waits for the name of a root volume, which may have been detached a moment ago.
  * @throws AttachFailed when no name is free; WaitTimedOut when the name of a root volume stays taken
  */
-async function attach(context: StepContext, party: Party, instanceId: string, volume: Attachable) {
+async function attach(context: JobContext, party: Party, instanceId: string, volume: Attachable) {
   const isAttached = () => attachUnderFreeName(party, instanceId, volume);
   if (volume.as === "data") {
     if (!(await isAttached())) throw noName(instanceId);

@@ -1,8 +1,7 @@
 import type { Tag } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { type StepContext, waitFor } from "../steps/step.js";
 import { isNotFound } from "./aws-errors.js";
-import { poll } from "./poll.js";
+import { type JobContext, poll, waitFor } from "./poll.js";
 import { Sightings } from "./sightings.js";
 import { JOB_TAG, tagOf } from "./tags.js";
 
@@ -40,7 +39,7 @@ export interface Undoing<T extends { Tags?: Tag[] | undefined }> {
  * @throws NotOfTheJob for ids in the journal that lack the tag, after everything else is undone; WaitTimedOut
  */
 export async function undoEach<T extends { Tags?: Tag[] | undefined }>(
-  context: StepContext,
+  context: JobContext,
   { kind, known: journaled, what, timeoutMs, undo, removed = new Set() }: Undoing<T>,
 ): Promise<void> {
   const { plan, timing, delivered } = context;

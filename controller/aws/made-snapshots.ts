@@ -1,8 +1,7 @@
 import { CopySnapshotCommand } from "@aws-sdk/client-ec2";
 import { givenId } from "../steps/made-id.js";
-import { type StepContext, waitFor } from "../steps/step.js";
 import { awsCode } from "./aws-errors.js";
-import { pause, poll } from "./poll.js";
+import { type JobContext, pause, poll, waitFor } from "./poll.js";
 import { untilVisible } from "./retry.js";
 import { listSnapshots, type SnapshotPlace, sourceVolumeOf } from "./snapshots.js";
 import { ROLE_TAG, SOURCE_VOLUME_TAG, tagged } from "./tags.js";
@@ -12,7 +11,7 @@ import { ROLE_TAG, SOURCE_VOLUME_TAG, tagged } from "./tags.js";
  * They are used again, because a second copy would cost as much as the first.
  */
 export async function findMade(
-  { plan, visibleBy, signal }: StepContext,
+  { plan, visibleBy, signal }: JobContext,
   place: SnapshotPlace,
 ): Promise<Record<string, string>> {
   await pause(Math.max(0, visibleBy - performance.now()), signal);
@@ -38,7 +37,7 @@ interface Copied {
  * @returns id of the copy
  */
 export async function copySnapshot(
-  context: StepContext,
+  context: JobContext,
   place: SnapshotPlace,
   { volume, snapshotId: object, sourceRegion, key }: Copied,
 ): Promise<string> {

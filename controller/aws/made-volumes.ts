@@ -1,11 +1,10 @@
 import { DeleteVolumeCommand } from "@aws-sdk/client-ec2";
 import type { BlockferryError } from "../../foundation/blockferry-error.js";
-import { type StepContext, waitFor } from "../steps/step.js";
 import { awsCode } from "./aws-errors.js";
 import { undoEach } from "./job-resources.js";
 import { keyNotUsable } from "./key-failure.js";
 import type { Party } from "./party.js";
-import { poll } from "./poll.js";
+import { type JobContext, poll, waitFor } from "./poll.js";
 import { Sightings } from "./sightings.js";
 import { findJobVolumes, volumeKind } from "./volumes.js";
 
@@ -18,7 +17,7 @@ const USABLE = ["available", "in-use"];
  * @throws KeyNotUsable, WaitTimedOut
  */
 export async function awaitVolumes(
-  context: StepContext,
+  context: JobContext,
   party: Party,
   volumes: Record<string, string>,
   keysOf: (name: string) => string[],
@@ -45,7 +44,7 @@ export async function awaitVolumes(
 
 /** Deletes the volumes of a job, and waits until they are gone. */
 export async function deleteVolumes(
-  context: StepContext,
+  context: JobContext,
   party: Party,
   known: Record<string, string> = {},
 ): Promise<void> {

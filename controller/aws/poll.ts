@@ -11,6 +11,26 @@ export interface Wait {
   signal: AbortSignal;
 }
 
+/** What the functions of this folder need to know of the job that they work for. */
+export interface JobContext {
+  plan: { jobId: string };
+  timing: Timing;
+  signal: AbortSignal;
+  /**
+   * Time when everything that the job has created is certainly visible, by `performance.now()`.
+   * Until then a resource may exist although EC2 does not show it.
+   */
+  visibleBy: number;
+  /** Ids of resources that a restore has handed over; undoing leaves them alone. */
+  delivered: ReadonlySet<string>;
+  /** Shows the progress of the current step. */
+  progress(text: string): void;
+}
+
+export function waitFor(context: JobContext, what: string, object: string, timeoutMs: number): Wait {
+  return { what, object, timeoutMs, timing: context.timing, signal: context.signal };
+}
+
 const GROWTH = 1.5;
 
 /**

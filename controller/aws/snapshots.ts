@@ -1,11 +1,9 @@
 import { DeleteSnapshotCommand, DescribeSnapshotsCommand, type Snapshot } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
-import type { StepContext } from "../steps/step.js";
-import { waitFor } from "../steps/step.js";
 import { type ResourceKind, undoEach } from "./job-resources.js";
 import { keyNotUsable } from "./key-failure.js";
 import type { Party } from "./party.js";
-import { poll } from "./poll.js";
+import { type JobContext, poll, waitFor } from "./poll.js";
 import { Sightings } from "./sightings.js";
 import { jobFilter, ROLE_TAG, SOURCE_VOLUME_TAG, tagOf } from "./tags.js";
 
@@ -58,7 +56,7 @@ export function sourceVolumeOf({ Tags, VolumeId }: Snapshot): string {
  * @throws SnapshotFailed, KeyNotUsable, WaitTimedOut
  */
 export async function awaitSnapshots(
-  context: StepContext,
+  context: JobContext,
   place: SnapshotPlace,
   ids: string[],
   keys: string[],
@@ -99,7 +97,7 @@ async function fail(
 
 /** Removes a job's snapshots of a role, and waits until they are gone. */
 export async function removeSnapshots(
-  context: StepContext,
+  context: JobContext,
   place: SnapshotPlace,
   known: Record<string, string> = {},
 ): Promise<void> {

@@ -6,13 +6,13 @@ import { freeDeviceNames } from "../aws/devices.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { undoEach } from "../aws/job-resources.js";
 import type { Party } from "../aws/party.js";
-import { poll } from "../aws/poll.js";
+import { poll, waitFor } from "../aws/poll.js";
 import { untilVisible } from "../aws/retry.js";
 import { findJobVolumes, volumeKind } from "../aws/volumes.js";
 import { volumeNamesOf } from "../plan.js";
 import { workerIdOf } from "./launch-worker.js";
 import { madeId } from "./made-id.js";
-import { type Step, type StepContext, waitFor } from "./step.js";
+import type { Step, StepContext } from "./step.js";
 
 export const attachVolumes: Step = {
   name: "attach-volumes",

@@ -1,13 +1,14 @@
 import { CreateVolumeCommand } from "@aws-sdk/client-ec2";
 import { making, use, useKeys } from "../aws/action-use.js";
 import { awaitVolumes, deleteVolumes } from "../aws/made-volumes.js";
+import { waitFor } from "../aws/poll.js";
 import { untilVisible } from "../aws/retry.js";
 import { SOURCE_VOLUME_TAG, tagged } from "../aws/tags.js";
 import { findJobVolumes } from "../aws/volumes.js";
 import type { RestoredVolume, RestorePlan } from "../plan.js";
 import { likeRecorded } from "./create-blank-volumes.js";
 import { givenId, madeId } from "./made-id.js";
-import { type Step, waitFor } from "./step.js";
+import type { Step } from "./step.js";
 
 /** Creates volumes from the shared snapshots in the target account, under its own key. */
 export const createTargetVolumes: Step<RestorePlan> = {

@@ -1,13 +1,14 @@
 import { CreateVolumeCommand } from "@aws-sdk/client-ec2";
 import { making, use, useKeys } from "../aws/action-use.js";
 import { awaitVolumes, deleteVolumes } from "../aws/made-volumes.js";
+import { waitFor } from "../aws/poll.js";
 import { untilVisible } from "../aws/retry.js";
 import { SOURCE_VOLUME_TAG, tagged } from "../aws/tags.js";
 import { findJobVolumes } from "../aws/volumes.js";
 import type { Plan, PlannedVolume } from "../plan.js";
 import { ROUTE_TABLE, type Route } from "../route.js";
 import { givenId, madeId } from "./made-id.js";
-import { type Step, type StepContext, waitFor } from "./step.js";
+import type { Step, StepContext } from "./step.js";
 
 /**
  * Creates volumes from the snapshots in the worker's zone.

@@ -1,13 +1,13 @@
 import { CreateTagsCommand, DeleteTagsCommand } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use } from "../aws/action-use.js";
-import { poll } from "../aws/poll.js";
+import { poll, waitFor } from "../aws/poll.js";
 import { Sightings } from "../aws/sightings.js";
 import { JOB_TAG, jobName, ROLE_TAG, SOURCE_VOLUME_TAG } from "../aws/tags.js";
 import type { RestorePlan } from "../plan.js";
 import { DELIVERY } from "../restored.js";
 import { lookAtParcels, type Parcel, parcelsOf } from "./parcels.js";
-import { type Step, type StepContext, waitFor } from "./step.js";
+import type { Step, StepContext } from "./step.js";
 
 /**
  * Hands the restored resources to their owner.

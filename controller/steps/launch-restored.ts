@@ -3,11 +3,11 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { making, use } from "../aws/action-use.js";
 import { findInstance, restoredInstanceKind } from "../aws/instances.js";
 import { undoEach } from "../aws/job-resources.js";
-import { poll } from "../aws/poll.js";
+import { poll, waitFor } from "../aws/poll.js";
 import { RESTORED_INSTANCE, ROLE_TAG, tagged } from "../aws/tags.js";
 import type { RestorePlan } from "../plan.js";
 import { givenId } from "./made-id.js";
-import { type Step, type StepContext, waitFor } from "./step.js";
+import type { Step, StepContext } from "./step.js";
 
 /**
  * Launches an instance of the recorded image.

@@ -4,12 +4,12 @@ import { making, use, useKeys } from "../aws/action-use.js";
 import { assertAlive, InstanceWatch, instanceKind } from "../aws/instances.js";
 import { undoEach } from "../aws/job-resources.js";
 import { keyNotUsable } from "../aws/key-failure.js";
-import { poll } from "../aws/poll.js";
+import { poll, waitFor } from "../aws/poll.js";
 import { tagged } from "../aws/tags.js";
 import type { JobPlan } from "../plan.js";
 import type { WorkerRequest } from "../request.js";
 import { givenId } from "./made-id.js";
-import { type Step, type StepContext, waitFor } from "./step.js";
+import type { Step, StepContext } from "./step.js";
 
 /** Launches a worker for this job alone, without a key pair or a public address. */
 export const launchWorker: Step = {

@@ -1,11 +1,12 @@
 import { use } from "../aws/action-use.js";
 import { undoEach } from "../aws/job-resources.js";
+import { waitFor } from "../aws/poll.js";
 import { untilVisible } from "../aws/retry.js";
 import { isShared, type Share, share, unshare } from "../aws/snapshot-sharing.js";
 import { snapshotKind } from "../aws/snapshots.js";
 import type { RestorePlan } from "../plan.js";
 import { filledPlace } from "./snapshot-filled.js";
-import { type Step, type StepContext, waitFor } from "./step.js";
+import type { Step, StepContext } from "./step.js";
 
 /**
  * Shares snapshots of the filled volumes with the target account.

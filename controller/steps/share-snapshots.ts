@@ -1,12 +1,13 @@
 import { use } from "../aws/action-use.js";
 import { undoEach } from "../aws/job-resources.js";
+import { waitFor } from "../aws/poll.js";
 import { untilVisible } from "../aws/retry.js";
 import { isShared, type Share, share, unshare } from "../aws/snapshot-sharing.js";
 import { snapshotKind } from "../aws/snapshots.js";
 import type { Plan } from "../plan.js";
 import { ROUTE_TABLE } from "../route.js";
 import { madeId } from "./made-id.js";
-import { type Step, type StepContext, waitFor } from "./step.js";
+import type { Step, StepContext } from "./step.js";
 
 /** Lets only the worker's account use the snapshots; it gives no access to their keys. */
 export const shareSnapshots: Step<Plan> = {

@@ -3,10 +3,9 @@ import { RelianceSchema } from "../../repository/jobs/job-result.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { ActionUse } from "../aws/action-use.js";
 import type { Party } from "../aws/party.js";
-import type { Wait } from "../aws/poll.js";
+import type { JobContext } from "../aws/poll.js";
 import type { JobPlan } from "../plan.js";
 import type { Signing } from "../signing.js";
-import type { Timing } from "../timing.js";
 
 /** Ids by the name of their volume: see `volumeNamesOf`. */
 const bySourceVolume = z.record(z.string(), z.string());
@@ -38,7 +37,7 @@ export const MadeSchema = z.strictObject({
 
 export type Made = z.infer<typeof MadeSchema>;
 
-export interface StepContext<P extends JobPlan = JobPlan> {
+export interface StepContext<P extends JobPlan = JobPlan> extends JobContext {
   plan: P;
   /** Ids of the resources that this and earlier steps have created. */
   made: Made;
@@ -46,17 +45,6 @@ export interface StepContext<P extends JobPlan = JobPlan> {
   worker: Party;
   signing: Signing;
   storage: Storage;
-  timing: Timing;
-  signal: AbortSignal;
-  /**
-   * Time when everything that the step has created is certainly visible, by `performance.now()`.
-   * Until then a resource may exist although EC2 does not show it.
-   */
-  visibleBy: number;
-  /** Ids of resources that a restore has handed over; undoing leaves them alone. */
-  delivered: ReadonlySet<string>;
-  /** Shows the progress of the step. */
-  progress(text: string): void;
 }
 
 /**
@@ -88,8 +76,4 @@ export interface Step<P extends JobPlan = JobPlan> {
   mustUndoFirst?: true;
   /** Returns the id of the recovery point if the job turns out to be complete, after the step is undone. */
   findPoint?(context: StepContext<P>): Promise<string | undefined>;
-}
-
-export function waitFor(context: StepContext, what: string, object: string, timeoutMs: number): Wait {
-  return { what, object, timeoutMs, timing: context.timing, signal: context.signal };
 }

@@ -10,14 +10,14 @@ import { BlockferryError } from "../../foundation/blockferry-error.js";
 import { use, useKeys } from "../aws/action-use.js";
 import { attachRestored } from "../aws/attach-restored.js";
 import { isNotFound } from "../aws/aws-errors.js";
-import { poll } from "../aws/poll.js";
+import { poll, waitFor } from "../aws/poll.js";
 import { JOB_TAG, tagOf } from "../aws/tags.js";
 import { volumeKind } from "../aws/volumes.js";
 import type { RestorePlan } from "../plan.js";
 import { restoredVolumeIds } from "../restored.js";
 import { awaitState } from "./launch-restored.js";
 import { madeId } from "./made-id.js";
-import { type Step, type StepContext, waitFor } from "./step.js";
+import type { Step, StepContext } from "./step.js";
 
 /**
  * Replaces the root volume of the instance, which is possible while the instance is stopped.
