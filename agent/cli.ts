@@ -1,15 +1,11 @@
-import { withEpilogue } from "../command-line/command.js";
-import { listCommand } from "../command-line/list-command.js";
-import { type Program, runCommandLine } from "../command-line/run-command-line.js";
-import { showCommand } from "../command-line/show-command.js";
+import { listCommand, showCommand } from "../command-line/point-commands.js";
+import { type Program, runCommandLine, withEpilogue } from "../command-line/run-command-line.js";
 import { backupCommand } from "./cli/backup-command.js";
 import { copyCommand } from "./cli/copy-command.js";
-import { exportCommand } from "./cli/export-command.js";
 import { forgetCommand } from "./cli/forget-command.js";
 import { initCommand } from "./cli/init-command.js";
 import { keyCommand } from "./cli/key-command.js";
 import { limitsCommand } from "./cli/limits-command.js";
-import { nbdCommand } from "./cli/nbd-command.js";
 import { pruneCommand } from "./cli/prune-command.js";
 import { repairCommand } from "./cli/repair-command.js";
 import { restoreCommand } from "./cli/restore-command.js";
@@ -18,7 +14,8 @@ import { statsCommand } from "./cli/stats-command.js";
 import { trustCommand } from "./cli/trust-command.js";
 import { tuneCommand } from "./cli/tune-command.js";
 import { verifyCommand } from "./cli/verify-command.js";
-import { checkIoThreads } from "./parallelism.js";
+import { exportCommand, nbdCommand } from "./cli/volume-commands.js";
+import { checkIoThreads } from "./threads/parallelism.js";
 
 const AGENT: Program = {
   name: "blockferry-agent",

@@ -13,7 +13,7 @@ import { AGENT, blockferry, emptyFolder } from "./tools.js";
 
 const run = promisify(execFile);
 
-export interface CompareNbdOptions {
+interface CompareNbdOptions {
   report: Report;
   image: string;
   rounds: number;

@@ -1,7 +1,7 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { listPoints, removePoint } from "../repository/recovery-point.js";
-import { initRepository } from "../repository/repository.js";
+import { initRepository } from "../repository/open/repository.js";
+import { listPoints, removePoint } from "../repository/points/points.js";
 import { makeManyPoints, randomRuns } from "../test/support/many-points.js";
 import { SeededRandom } from "../test/support/random.js";
 import { measure, measureDurable } from "./measure.js";

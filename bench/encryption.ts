@@ -8,7 +8,7 @@ import { blockferry, encryptedBlockferry, type Tool } from "./tools.js";
 /** The minimum throughput with encryption, relative to that without. */
 const BAR = 0.85;
 
-export interface EncryptionOptions {
+interface EncryptionOptions {
   report: Report;
   /** An image of files and one of random bytes; well-compressed data leaves less to encrypt. */
   images: { name: string; path: string }[];

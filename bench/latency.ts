@@ -14,7 +14,7 @@ const run = promisify(execFile);
 const LATENCY_MS = 20;
 const MOUNT_DEADLINE_MS = 10_000;
 
-export interface LatencyOptions {
+interface LatencyOptions {
   report: Report;
   /** A small image, because each request takes 20 ms. */
   image: string;

@@ -3,12 +3,9 @@ import { rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { hashAndCompress } from "../agent/tune/compute-speed.js";
-import { cpuSecondsSince } from "../agent/tune/cpu-time.js";
-import { readInFlight } from "../agent/tune/read-in-flight.js";
-import { allocateAligned } from "../native-free-io/aligned-memory.js";
-import { BlockSource } from "../native-free-io/block-source.js";
-import { CHUNK_BYTES } from "../repository/chunk-id.js";
+import { cpuSecondsSince, hashAndCompress, readInFlight } from "../agent/tune/measure.js";
+import { allocateAligned, BlockSource } from "../native-free-io/block-source.js";
+import { CHUNK_BYTES } from "../repository/format/chunk.js";
 import { openStorage } from "../repository/storage/open-storage.js";
 
 const readAsync = promisify(read);

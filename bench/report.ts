@@ -1,12 +1,12 @@
 /** One measurement: samples of one program in one setting, in the order of the rounds. */
-export interface Series {
+interface Series {
   name: string;
   unit: "s" | "CPU s" | "MB/s" | "MB/CPU s" | "MiB" | "x";
   samples: number[];
 }
 
 /** A figure that must reach a target. */
-export interface Bar {
+interface Bar {
   name: string;
   value: number;
   target: number;

@@ -32,7 +32,7 @@ export function localTools(workFolder: string): Tool[] {
   ];
 }
 
-export interface BlockferryOptions {
+interface BlockferryOptions {
   /** Additional options of each command. */
   init?: string[];
   backup?: string[];

@@ -1,8 +1,6 @@
-import { BlockferryError, type ErrorRecord } from "../foundation/blockferry-error.js";
-import { findPoint } from "../repository/find-point.js";
-import { machineName } from "../repository/machine.js";
-import type { PointFilter } from "../repository/point-filter.js";
-import { POINT_ID, type RecoveryPoint } from "../repository/recovery-point.js";
+import { BlockferryError, type ErrorRecord } from "../foundation/errors.js";
+import { machineName, POINT_ID, type RecoveryPoint } from "../repository/format/recovery-point.js";
+import { findPoint, type PointFilter } from "../repository/points/find-point.js";
 import type { Storage } from "../repository/storage/storage.js";
 import { formatAge } from "./format.js";
 

@@ -1,9 +1,9 @@
-import { interrupted } from "../foundation/interrupted.js";
-import { EXIT } from "./exit-codes.js";
+import { interrupted } from "../foundation/errors.js";
+import { EXIT } from "./output.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-export interface InterruptOptions {
+interface InterruptOptions {
   /** The activity of the program after the first signal, for the message. */
   doing: string;
   /** Message about the remaining work, printed after the second signal. */

@@ -1,6 +1,5 @@
-import type { ObjectLock } from "../repository/storage/object-lock.js";
-import { once, usage } from "./options.js";
-import { text } from "./text-option.js";
+import type { ObjectLock } from "../repository/format/recovery-point.js";
+import { once, text, usage } from "./options.js";
 
 export interface LockArguments {
   lockDays: number | undefined;

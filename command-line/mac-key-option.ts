@@ -1,6 +1,6 @@
-import { KMS_KEY_ARN } from "../repository/encryption/ask-kms.js";
-import { profileOf, type Repository } from "../repository/repository.js";
-import type { TombstoneKey } from "../repository/tombstone.js";
+import { KMS_KEY_ARN } from "../repository/encryption/kms.js";
+import { profileOf, type Repository } from "../repository/open/repository.js";
+import type { TombstoneKey } from "../repository/points/tombstone.js";
 import { once, usage } from "./options.js";
 
 /** Environment variables that replace the options, for example on a worker or in a timer. */

@@ -1,5 +1,7 @@
 import { availableParallelism } from "node:os";
-import { BlockferryError } from "../foundation/blockferry-error.js";
+import { BlockferryError } from "../foundation/errors.js";
+import type { PassphraseSource } from "../repository/encryption/passphrase.js";
+import type { PointFilter } from "../repository/points/find-point.js";
 
 /** Options that several commands share; each is declared once. */
 export const threadsOption = {
@@ -107,4 +109,89 @@ export function parseTags(tags: string[], option = "tag"): Record<string, string
 
 function emptyValue(name: string): BlockferryError {
   return usage(`--${name} has no value.`, `Give it one, as in --${name} VALUE`);
+}
+
+export function text<Name extends string>(group: string, name: Name, describe: string) {
+  return { type: "string", group, requiresArg: true, coerce: once(name), describe } as const;
+}
+
+export function texts<Name extends string>(group: string, name: Name, describe: string) {
+  return { type: "string", group, requiresArg: true, coerce: repeated(name), describe } as const;
+}
+
+export function number<Name extends string>(group: string, name: Name, describe: string) {
+  return { type: "number", group, requiresArg: true, coerce: once(name), describe } as const;
+}
+
+const UNIT_BYTES = { "": 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 } as const;
+
+/** Parses a size such as `50M`. @returns bytes @throws Usage */
+export function parseByteSize(option: string, size: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMGT]?)$/i.exec(size) ?? [];
+  const bytes = Number(digits) * UNIT_BYTES[(unit ?? "").toUpperCase() as keyof typeof UNIT_BYTES];
+  if (Number.isFinite(bytes)) return Math.floor(bytes);
+  throw usage(
+    `--${option} ${size} is no number of bytes.`,
+    `Write a number and K, M, G or T for KiB, MiB, GiB or TiB, as in --${option} 50M`,
+  );
+}
+
+const UNIT_MS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Parses a duration such as `30m`. @returns milliseconds @throws Usage */
+export function parseDuration(option: string, duration: string): number {
+  const [, digits, unit] = /^(\d+)([smhd])$/.exec(duration) ?? [];
+  const unitMs = UNIT_MS[unit ?? ""];
+  if (unitMs !== undefined) return Number(digits) * unitMs;
+  throw usage(
+    `--${option} ${duration} is no duration.`,
+    `Write a number and s, m, h or d, as in --${option} 6h`,
+  );
+}
+
+export interface PointFilterArguments {
+  instance: string | undefined;
+  host: string | undefined;
+  volume: string[] | undefined;
+  tag: string[] | undefined;
+}
+
+/** Describes `--point` and positional points in the help. */
+export const POINT_REFERENCE = "Id of the recovery point, the beginning of one, or `latest` of one machine";
+
+const GROUP = "Which recovery points:";
+
+/** Options that select recovery points, mainly for `latest`. */
+export const pointFilterOptions = {
+  instance: text(GROUP, "instance", "Points of this EC2 instance alone"),
+  host: text(GROUP, "host", "Points of this host alone; points of an instance count by the instance"),
+  volume: texts(GROUP, "volume", "Points that have this volume, by its name or EBS id; may be repeated"),
+  tag: texts(GROUP, "tag", "Points with this tag, KEY=VALUE; may be repeated"),
+} as const;
+
+/** Parses the options that select recovery points. @throws Usage */
+export function parsePointFilter({ instance, host, volume, tag }: PointFilterArguments): PointFilter {
+  return { instance, host, volumes: volume ?? [], tags: parseTags(tag ?? []) };
+}
+
+/**
+ * Declares an option for a file with the passphrase. A passphrase itself is never an option: every user of
+ * the machine can read the arguments of a process.
+ */
+export function passphraseFileOption<Name extends string>(name: Name, variable: string) {
+  return text(
+    "Encrypted repositories:",
+    name,
+    `File with the passphrase; else ${variable}, or a question on the terminal`,
+  );
+}
+
+/**
+ * Returns the source of the passphrase: the file, the variable or a prompt.
+ * @returns undefined without a file, a variable and a terminal for the prompt
+ */
+export function passphraseSource(file: string | undefined, variable: string): PassphraseSource | undefined {
+  if (file !== undefined) return { kind: "file", path: file };
+  if (process.env[variable]) return { kind: "environment", variable };
+  return process.stdin.isTTY && process.stderr.isTTY ? { kind: "prompt" } : undefined;
 }

@@ -1,6 +1,6 @@
-import { type BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
-import { EXIT } from "./exit-codes.js";
-import { printableJson, printableLine } from "./printable.js";
+import { createInterface } from "node:readline";
+import { type BlockferryError, type ErrorCode, interrupted, systemErrorCode } from "../foundation/errors.js";
+import { printableJson, printableLine } from "./format.js";
 
 /**
  * Prints a command's result: `value` for machines, `lines` for people.
@@ -67,4 +67,51 @@ function traceOf(error: Error): string[] {
 function stackOf({ name, message, stack = "" }: Error): string[] {
   const frames = stack.split("\n").filter((line) => /^ {4}at /.test(line));
   return [`${name}: ${message}`, ...frames];
+}
+
+/** Exit codes of the programs; documented in README.md and docs/reference/commands.md. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, dataDamaged: 3, interrupted: 130 } as const;
+
+const DAMAGE: ReadonlySet<ErrorCode> = new Set([
+  "ObjectCorrupt",
+  "PackCorrupt",
+  "ChunkCorrupt",
+  "ChunkMissing",
+  "PackMissing",
+  "IndexMissing",
+  "IndexFalse",
+  "PointRemoved",
+  "PointReplaced",
+  "PointReturned",
+]);
+
+export function exitCodeOf({ code }: { code: ErrorCode }): number {
+  if (code === "Usage") return EXIT.usage;
+  if (code === "Interrupted") return EXIT.interrupted;
+  return DAMAGE.has(code) ? EXIT.dataDamaged : EXIT.failed;
+}
+
+/** Returns whether the user can be asked: standard input and standard error are both terminals. */
+export function canAsk(): boolean {
+  return process.stdin.isTTY === true && process.stderr.isTTY === true;
+}
+
+/**
+ * Shows lines and asks a question on the terminal.
+ * @returns whether the answer was yes
+ * @throws Interrupted after Ctrl-C or the end of input
+ */
+export async function confirm(lines: readonly string[], question: string): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr, historySize: 0 });
+  for (const line of lines) process.stderr.write(`${line}\n`);
+  try {
+    const answer = await new Promise<string>((resolve, reject) => {
+      terminal.question(`${question} [y/N] `, resolve);
+      terminal.once("SIGINT", () => reject(interrupted()));
+      terminal.once("close", () => reject(interrupted()));
+    });
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    terminal.close();
+  }
 }

@@ -1,8 +1,8 @@
-import yargs, { type Argv } from "yargs";
-import { asBlockferryError, BlockferryError } from "../foundation/blockferry-error.js";
-import { EXIT, exitCodeOf } from "./exit-codes.js";
-import { exitNow, outliveReaders, printError } from "./output.js";
-import { packageVersion } from "./version.js";
+import { existsSync, readFileSync } from "node:fs";
+import type { Argv, CommandModule } from "yargs";
+import yargs from "yargs";
+import { asBlockferryError, BlockferryError } from "../foundation/errors.js";
+import { EXIT, exitCodeOf, exitNow, outliveReaders, printError } from "./output.js";
 
 /** A program with several commands. */
 export interface Program {
@@ -76,4 +76,25 @@ function parser(program: Program, args: string[]): Argv {
       if (error !== undefined && error.name !== YARGS_ERROR) throw error;
       throw usageError(message ?? error?.message);
     });
+}
+
+/**
+ * Returns the version of the package that contains this file, bundled or not. yargs would take the package of
+ * the current folder.
+ */
+function packageVersion(): string {
+  let folder = new URL(".", import.meta.url);
+  while (!existsSync(new URL("package.json", folder)) && folder.pathname !== "/")
+    folder = new URL("..", folder);
+  return JSON.parse(readFileSync(new URL("package.json", folder), "utf8")).version;
+}
+
+/** A command of a program: its options and its handler. */
+export interface Command<Arguments> extends CommandModule<object, Arguments> {
+  builder(parser: Argv): Argv<Arguments>;
+}
+
+/** Adds an epilogue to the help of one command. yargs shows it only in the help of that command. */
+export function withEpilogue<Arguments>(command: Command<Arguments>, epilogue: string): Command<Arguments> {
+  return { ...command, builder: (parser) => command.builder(parser).epilogue(epilogue) };
 }

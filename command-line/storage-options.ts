@@ -1,13 +1,14 @@
-import { parseStorageLocation } from "../repository/storage/open-storage.js";
+import { homedir } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
+import { EXPECTATION_FORM, type Expectation, parseExpectation } from "../repository/open/expectation.js";
+import {
+  parseStorageLocation,
+  type StorageChoices,
+  withChoices,
+} from "../repository/storage/open-storage.js";
 import { STORAGE_CLASSES, type StorageClass } from "../repository/storage/s3/s3-location.js";
 import type { StorageLocation } from "../repository/storage/storage.js";
-import { type StorageChoices, withChoices } from "../repository/storage/storage-choices.js";
-import { parseByteSize } from "./byte-size.js";
-import { expectOption, parsePins } from "./expect-option.js";
-import { once, usage } from "./options.js";
-import { passphraseFileOption, passphraseSource } from "./passphrase-options.js";
-import { stateFolder } from "./state-folder.js";
-import { text } from "./text-option.js";
+import { once, parseByteSize, passphraseFileOption, passphraseSource, text, usage } from "./options.js";
 
 /** The options about the repository that every command takes. */
 export interface StorageArguments {
@@ -165,4 +166,47 @@ function parseTimeout(seconds: number | undefined): number | undefined {
   if (seconds === undefined) return undefined;
   if (seconds >= 0.1 && seconds <= 3600) return Math.round(seconds * 1000);
   throw usage("--request-timeout must be from 0.1 to 3600 seconds.", "Leave it out for 30 seconds.");
+}
+
+/**
+ * Declares an option that pins the repository.
+ * @param variable environment variable that replaces the option
+ */
+export function expectOption<Name extends string>(name: Name, variable: string) {
+  return {
+    ...text("Trust:", name, `Pin: refuse any repository but this one; ${EXPECTATION_FORM}, else ${variable}`),
+    default: process.env[variable] || undefined,
+    defaultDescription: variable,
+  };
+}
+
+/**
+ * Parses pins of a repository.
+ * @param name of the option, or of the other place that the pin comes from, for errors
+ * @returns an empty array without pins
+ * @throws Usage
+ */
+export function parsePins(name: string, ...pins: (string | undefined)[]): Expectation[] {
+  return pins
+    .filter((pin) => pin !== undefined)
+    .map((pin) => {
+      const expectation = parseExpectation(pin);
+      if (expectation !== undefined) return expectation;
+      throw usage(
+        `${name} is not a pin of a repository: ${pin}`,
+        `Write ${EXPECTATION_FORM}, as \`blockferry-agent init\` and \`key list\` print it.`,
+      );
+    });
+}
+
+/**
+ * Returns the folder for this machine's records about repositories: BLOCKFERRY_STATE_DIR, or `blockferry` in
+ * the user's state folder. (XDG Base Directory Specification: a relative XDG_STATE_HOME is ignored)
+ */
+export function stateFolder(): string {
+  const { BLOCKFERRY_STATE_DIR, XDG_STATE_HOME } = process.env;
+  if (BLOCKFERRY_STATE_DIR) return resolve(BLOCKFERRY_STATE_DIR);
+  const home =
+    XDG_STATE_HOME && isAbsolute(XDG_STATE_HOME) ? XDG_STATE_HOME : join(homedir(), ".local/state");
+  return join(home, "blockferry");
 }

@@ -1,7 +1,5 @@
-import { withEpilogue } from "../command-line/command.js";
-import { listCommand } from "../command-line/list-command.js";
-import { type Program, runCommandLine } from "../command-line/run-command-line.js";
-import { showCommand } from "../command-line/show-command.js";
+import { listCommand, showCommand } from "../command-line/point-commands.js";
+import { type Program, runCommandLine, withEpilogue } from "../command-line/run-command-line.js";
 import { backupCommand } from "./cli/backup-command.js";
 import { cancelCommand } from "./cli/cancel-command.js";
 import { checkCommand } from "./cli/check-command.js";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { formatBytes, formatSeconds } from "../command-line/format.js";
-import type { BackupStats } from "../repository/recovery-point.js";
+import type { BackupStats } from "../repository/format/recovery-point.js";
 import { changeDisk, makeDisk } from "./demo-disk.js";
 
 const run = promisify(execFile);

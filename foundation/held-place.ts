@@ -1,8 +1,7 @@
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, readdir, readlink, rename, rm } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
-import { systemErrorCode } from "./blockferry-error.js";
-import { syncFolder } from "./sync-folder.js";
+import { systemErrorCode } from "./errors.js";
 
 /**
  * Opens a folder only to reach its entries, without the right to list it (open(2)). Node has no constant for
@@ -225,3 +224,21 @@ function named(error: unknown, folder: Folder): unknown {
     error.message = error.message.replaceAll(reach(folder, ""), join(folder.path, "/"));
   return error;
 }
+
+/** Makes the names in a folder durable. Only then does a rename survive a power failure (fsync(2), NOTES). */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/**
+ * Modes of files and folders that blockferry creates. A disk image contains the files of all users of the
+ * disk. So only its owner may read a backup or a restored image, regardless of the umask. A replaced file keeps
+ * its own mode.
+ */
+export const PRIVATE_FILE_MODE = 0o600;
+export const PRIVATE_FOLDER_MODE = 0o700;

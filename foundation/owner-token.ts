@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { hostname } from "node:os";
-import { systemErrorCode } from "./blockferry-error.js";
+import { systemErrorCode } from "./errors.js";
 
 /** The state of a process elsewhere is unknown. No one is writing a file that has not changed for a week. */
 const ABANDONED_AFTER_MS = 7 * 24 * 60 * 60 * 1000;

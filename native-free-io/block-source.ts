@@ -1,9 +1,44 @@
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { BlockferryError, systemErrorCode } from "../foundation/blockferry-error.js";
-import { allocateAligned } from "./aligned-memory.js";
-import { isBadBlock } from "./bad-block.js";
-import { blockDeviceSizeBytes } from "./device-number.js";
+import { BlockferryError, systemErrorCode } from "../foundation/errors.js";
+import { blockDeviceSizeBytes } from "./devices.js";
+
+/** Size of a WebAssembly page in bytes (WebAssembly core specification, 4.2.8). */
+const WASM_PAGE_BYTES = 65_536;
+
+/**
+ * Allocates a zeroed buffer that starts on a page boundary. `O_DIRECT` requires that (open(2), NOTES). V8
+ * maps a `WebAssembly.Memory` straight from the kernel. It is the only aligned allocation in plain Node; an
+ * ordinary Buffer fails with EINVAL. Untouched pages take no memory.
+ */
+export function allocateAligned(sizeBytes: number): Buffer {
+  const pages = Math.max(1, Math.ceil(sizeBytes / WASM_PAGE_BYTES));
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  return Buffer.from(memory.buffer, 0, sizeBytes);
+}
+
+/**
+ * Errors by which a device or file system reports a bad block, while other blocks may be fine. They are
+ * numbers because Node names only some of them. Sources: block/blk-core.c, `blk_errors`; fs/btrfs and fs/xfs,
+ * checksum and corruption errors.
+ */
+const BAD_BLOCK_ERRNOS: ReadonlySet<number> = new Set([
+  5, // EIO: any other failure of the device
+  61, // ENODATA: the medium cannot be read
+  74, // EBADMSG: a checksum of the file system does not match
+  84, // EILSEQ: the block's protection information does not match
+  117, // EUCLEAN: the file system's structure is damaged
+  121, // EREMOTEIO: the target of a network device reports a failure
+]);
+
+export function isBadBlock(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    "errno" in error &&
+    typeof error.errno === "number" &&
+    BAD_BLOCK_ERRNOS.has(-error.errno)
+  );
+}
 
 /** Every read starts and ends on a multiple of this: the largest logical sector in use. */
 export const DIRECT_ALIGNMENT_BYTES = 4096;
@@ -145,4 +180,49 @@ function unreadable(path: string, cause: unknown): BlockferryError {
     },
     cause,
   );
+}
+
+const SAMPLE_BYTES = 1024 * 1024;
+/** Number of samples: the first and the last one, and others evenly between them. */
+const SAMPLES = 64;
+
+/**
+ * Looks for data on a device that should be blank: an EBS volume that was not made from a snapshot reads as
+ * zeros. Partition tables and the superblocks of file systems, LVM and RAID are at the ends.
+ * @param fd of the open device
+ * @returns the offset of the first sample with data; undefined when all samples are zeros
+ */
+export async function firstData(fd: number, sizeBytes: number): Promise<number | undefined> {
+  // Bypasses the page cache, which may still have older data.
+  const handle = await open(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_DIRECT);
+  try {
+    const buffer = allocateAligned(SAMPLE_BYTES);
+    const zeros = Buffer.alloc(SAMPLE_BYTES);
+    for (const offset of sampleOffsets(sizeBytes)) {
+      const bytes = await readSample(handle, buffer, offset, sizeBytes);
+      if (!buffer.subarray(0, bytes).equals(zeros.subarray(0, bytes))) return offset;
+    }
+    return undefined;
+  } finally {
+    await handle.close();
+  }
+}
+
+function sampleOffsets(sizeBytes: number): number[] {
+  const last = Math.max(0, Math.ceil(sizeBytes / SAMPLE_BYTES) - 1);
+  const numbers = Array.from({ length: SAMPLES }, (_, index) => Math.round((last * index) / (SAMPLES - 1)));
+  return [...new Set(numbers)].map((number) => number * SAMPLE_BYTES);
+}
+
+async function readSample(
+  handle: FileHandle,
+  buffer: Buffer,
+  offset: number,
+  sizeBytes: number,
+): Promise<number> {
+  const wanted = Math.min(SAMPLE_BYTES, sizeBytes - offset);
+  const { bytesRead } = await handle.read(buffer, 0, wanted, offset);
+  if (bytesRead < wanted)
+    throw new Error(`only ${bytesRead} of ${wanted} bytes could be read at byte ${offset}`);
+  return bytesRead;
 }

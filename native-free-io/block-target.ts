@@ -1,15 +1,14 @@
+import { randomBytes } from "node:crypto";
 import { constants, openSync, type Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { systemErrorCode } from "../foundation/blockferry-error.js";
-import { HeldPlace } from "../foundation/held-place.js";
-import { PendingFile } from "../foundation/pending-file.js";
-import { PRIVATE_FILE_MODE } from "../foundation/private-modes.js";
-import { allocateAligned } from "./aligned-memory.js";
-import { DIRECT_ALIGNMENT_BYTES } from "./block-source.js";
-import { ClaimedDevice } from "./claimed-device.js";
-import { newPartialName } from "./partial-file.js";
+import { dirname, join } from "node:path";
+import { systemErrorCode } from "../foundation/errors.js";
+import { HeldPlace, PRIVATE_FILE_MODE } from "../foundation/held-place.js";
+import { isAbandoned, OWNER_TOKEN } from "../foundation/owner-token.js";
+import { PendingFile } from "../foundation/write-file.js";
+import { allocateAligned, DIRECT_ALIGNMENT_BYTES } from "./block-source.js";
+import { ClaimedDevice, targetNotEmpty, targetNotUsable, targetTooSmall } from "./devices.js";
 import { refuseSignatures } from "./signatures/find-signatures.js";
-import { targetNotEmpty, targetNotUsable, targetTooSmall } from "./target-errors.js";
 
 /** The description of a target that a thread needs for writing to it. */
 export interface TargetDescription {
@@ -22,7 +21,7 @@ export interface TargetDescription {
   direct: boolean;
 }
 
-export interface TargetOptions {
+interface TargetOptions {
   /** Size of the volume to be written. */
   sizeBytes: number;
   /** Whether to replace a file with data, or a device with a file system or another signature. */
@@ -208,4 +207,23 @@ async function supportsDirectWrites(file: FileHandle): Promise<boolean> {
     if (systemErrorCode(error) === "EINVAL") return false;
     throw error;
   }
+}
+
+const SUFFIX = ".blockferry-partial";
+
+/**
+ * Returns a unique temporary name for a file beside its final place. Removes partial files that killed
+ * processes left there.
+ */
+export async function newPartialName(place: HeldPlace): Promise<string> {
+  const prefix = `${place.name}.`;
+  for (const name of await place.names()) {
+    if (!name.startsWith(prefix) || !name.endsWith(SUFFIX)) continue;
+    const owner = /^([0-9a-f]{8}-\d+(?:-\d+)?)-[0-9a-f]{8}$/.exec(
+      name.slice(prefix.length, -SUFFIX.length),
+    )?.[1];
+    if (owner === undefined || !(await place.status(name))?.isFile()) continue;
+    if (await isAbandoned(join(dirname(place.path), name), owner)) await place.remove(name);
+  }
+  return `${prefix}${OWNER_TOKEN}-${randomBytes(4).toString("hex")}${SUFFIX}`;
 }

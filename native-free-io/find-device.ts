@@ -1,8 +1,8 @@
 import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { BlockferryError } from "../foundation/blockferry-error.js";
-import { blockDeviceSizeBytes, deviceNumber } from "./device-number.js";
+import { BlockferryError } from "../foundation/errors.js";
+import { blockDeviceSizeBytes, deviceNumber } from "./devices.js";
 
 const LOOK_INTERVAL_MS = 250;
 

@@ -1,6 +1,10 @@
 import * as z from "zod/mini";
-import { byteCount } from "../repository/byte-count.js";
-import { POINT_ID, StatsSchema } from "../repository/recovery-point.js";
+import { BlockferryError } from "../foundation/errors.js";
+import { byteCount, POINT_ID, StatsSchema } from "../repository/format/recovery-point.js";
+import { jobKey } from "../repository/jobs/job-key.js";
+import { type Replies, readSigned, sealSigned } from "../repository/jobs/signed-document.js";
+import { undefinedIfAbsent } from "../repository/storage/read-object.js";
+import type { Storage } from "../repository/storage/storage.js";
 
 /** The steps of a backup, in order. */
 const STEPS = ["prepare", "index", "holes", "read", "maps", "commit", "compare"] as const;
@@ -77,7 +81,7 @@ const SpanSchema = z.strictObject({
  * Figures of a job come from a worker, which is not trusted.
  * The bounds are the most that a page can draw and EC2 can need.
  */
-export const BackupFiguresSchema = z.strictObject({
+const BackupFiguresSchema = z.strictObject({
   version: z.literal(1),
   kind: z.literal("backup"),
   /** Id of the recovery point. */
@@ -135,4 +139,41 @@ function chunksIn(counts: number[]): number {
 
 function areInOrder(spans: { seconds: number }[]): boolean {
   return spans.every((span, number) => span.seconds >= (spans[number - 1]?.seconds ?? 0));
+}
+
+/** Stores the figures of a job's backup for a later report. */
+export async function writeFigures(
+  storage: Storage,
+  job: string,
+  figures: BackupFigures,
+  replies: Replies,
+): Promise<void> {
+  const body = BackupFiguresSchema.parse(figures);
+  await storage.put(jobKey(job, "figures"), sealSigned(body, replies.as("figures")));
+}
+
+/**
+ * Reads the figures of a job's backup.
+ * @param expected the recovery point of the job, and the instance of the backup
+ * @returns undefined when there are none
+ * @throws ObjectCorrupt when the figures belong to another point or machine; the errors of `readSigned`
+ */
+export async function readFigures(
+  storage: Storage,
+  job: string,
+  expected: Pick<BackupFigures, "point" | "machine">,
+  replies: Replies,
+): Promise<BackupFigures | undefined> {
+  const key = jobKey(job, "figures");
+  const figures = await undefinedIfAbsent(() =>
+    readSigned(storage, key, BackupFiguresSchema, replies.as("figures")),
+  );
+  if (figures === undefined) return undefined;
+  if (figures.point === expected.point && figures.machine === expected.machine) return figures;
+  throw new BlockferryError({
+    code: "ObjectCorrupt",
+    message: `${key} is not about recovery point ${expected.point} of ${expected.machine}.`,
+    remedy: "The recovery point is not concerned. Look who else writes to the repository.",
+    object: key,
+  });
 }

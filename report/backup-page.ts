@@ -1,5 +1,5 @@
 import { formatBytes, formatPercent, formatSeconds } from "../command-line/format.js";
-import { CHUNK_BYTES } from "../repository/chunk-id.js";
+import { CHUNK_BYTES } from "../repository/format/chunk.js";
 import {
   addSeconds,
   type BackupFigures,
@@ -13,7 +13,7 @@ import {
   type VolumeReport,
 } from "./backup-figures.js";
 import { bars, dividedBar } from "./charts/bars.js";
-import { type Markup, markup } from "./charts/markup.js";
+import { type Markup, markup } from "./charts/plot.js";
 import { ratesOverTime, sharesOverTime } from "./charts/time-charts.js";
 import { volumeMap } from "./charts/volume-map.js";
 import { figure, keyFigures, legend, page } from "./page.js";

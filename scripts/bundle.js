@@ -13,12 +13,12 @@ const DIST = fileURLToPath(new URL("../dist", import.meta.url));
 
 /**
  * Entries are bundled. Starters are copied, because they must stay unchanged: see agent/main.cts and
- * agent/thread.cts.
+ * agent/threads/thread.cts.
  */
 const PROGRAMS = {
   agent: {
     entries: ["cli.js", "backup/backup-thread.js", "restore/restore-thread.js", "verify/verify-thread.js"],
-    starters: ["main.cjs", "thread.cjs"],
+    starters: ["main.cjs", "threads/thread.cjs"],
   },
   controller: { entries: ["cli.js"], starters: ["main.js"] },
 };

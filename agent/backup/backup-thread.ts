@@ -1,19 +1,23 @@
 import { setTimeout } from "node:timers/promises";
 import { workerData } from "node:worker_threads";
 import { NumberSet } from "../../foundation/number-set.js";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { ChunkIndex } from "../../repository/chunk-index.js";
-import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/pack-writer.js";
+import { allocateAligned } from "../../native-free-io/block-source.js";
+import { VolumeChunks } from "../../repository/format/block-map.js";
+import { ChunkIndex } from "../../repository/index/chunk-index.js";
+import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/packs/pack-writer.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
-import { VolumeChunks } from "../../repository/volume-chunks.js";
-import { Counters } from "../counters.js";
-import { ExtentQueue } from "../extent-queue.js";
-import { StopFlag } from "../stop-flag.js";
-import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
-import { ChunkPipeline, type OpenVolume } from "./chunk-pipeline.js";
-import { ChunkStore } from "./chunk-store.js";
-import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
-import { NO_CLOCK, StageTimes } from "./stage-times.js";
+import { Counters, ExtentQueue, StopFlag } from "../threads/shared-memory.js";
+import { type ThreadContext, type ThreadData, threadMain } from "../threads/thread-pool.js";
+import {
+  type BackupMessage,
+  type BackupTask,
+  type BackupThreadResult,
+  ChunkPipeline,
+  ChunkStore,
+  type OpenVolume,
+  type VolumeTask,
+} from "./chunk-pipeline.js";
+import { NO_CLOCK, StageTimes } from "./recorder.js";
 
 preloadStorage((workerData as ThreadData).storage);
 

@@ -1,33 +1,31 @@
 import { hostname } from "node:os";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { throwIfInterrupted } from "../../foundation/interrupted.js";
-import type { ByteRange } from "../../native-free-io/byte-range.js";
-import type { Compression } from "../../repository/chunk-codec.js";
-import { chunkCount } from "../../repository/chunk-id.js";
-import type { ChunkIndex } from "../../repository/chunk-index.js";
-import type { Instance } from "../../repository/instance.js";
-import type { Reliance } from "../../repository/jobs/job-result.js";
-import { Lease } from "../../repository/lease.js";
-import { loadIndex } from "../../repository/load-index.js";
-import { packKey } from "../../repository/pack-format.js";
-import { CLOCK_TOLERANCE_MS } from "../../repository/point-dates.js";
-import { findPredecessor } from "../../repository/predecessor.js";
+import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
+import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import { chunkCount } from "../../repository/format/chunk.js";
+import type { Compression } from "../../repository/format/chunk-codec.js";
+import { packKey } from "../../repository/format/pack.js";
 import {
+  type Instance,
   newPointId,
+  type ObjectLock,
   type PointReference,
   pointKey,
   type RecoveryPoint,
+  toLockRecord,
   versionFields,
-} from "../../repository/recovery-point.js";
-import type { Repository } from "../../repository/repository.js";
-import { type ObjectLock, toLockRecord } from "../../repository/storage/object-lock.js";
+} from "../../repository/format/recovery-point.js";
+import type { ChunkIndex } from "../../repository/index/chunk-index.js";
+import { loadIndex } from "../../repository/index/load-index.js";
+import type { Reliance } from "../../repository/jobs/job-replies.js";
+import type { Repository } from "../../repository/open/repository.js";
+import { CLOCK_TOLERANCE_MS } from "../../repository/points/point-dates.js";
+import { findPredecessor } from "../../repository/points/predecessor.js";
+import { commitPoint } from "../../repository/protocol/commit.js";
+import { Lease } from "../../repository/protocol/lease.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { commitPoint } from "../commit-point.js";
-import { Counters, type CounterTotals } from "../counters.js";
-import { EXTENT_CHUNKS } from "../extent-queue.js";
-import { lockNeeds } from "../lock-needs.js";
-import type { RunWatcher } from "../run-watcher.js";
-import { ThreadPool } from "../thread-pool.js";
+import { Counters, type CounterTotals, EXTENT_CHUNKS, type RunWatcher } from "../threads/shared-memory.js";
+import { ThreadPool } from "../threads/thread-pool.js";
+import { lockNeeds } from "../verify/prove-places.js";
 import { IndexCheckpoints } from "./index-checkpoints.js";
 import {
   closeSources,

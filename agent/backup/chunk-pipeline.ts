@@ -1,17 +1,24 @@
 import { read } from "node:fs";
 import type { NumberSet } from "../../foundation/number-set.js";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { isBadBlock } from "../../native-free-io/bad-block.js";
-import type { ByteRange } from "../../native-free-io/byte-range.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import type { VolumeChunks } from "../../repository/volume-chunks.js";
-import type { CounterRow } from "../counters.js";
-import type { Extent, ExtentQueue } from "../extent-queue.js";
-import type { StopFlag } from "../stop-flag.js";
-import type { ChunkStore } from "./chunk-store.js";
-import { salvageChunk } from "./salvage-chunk.js";
-import { sourceUnreadable } from "./source-errors.js";
-import type { StageClock } from "./stage-times.js";
+import { allocateAligned, isBadBlock } from "../../native-free-io/block-source.js";
+import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import type { VolumeChunks } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
+import type { Cipher, Compression } from "../../repository/format/chunk-codec.js";
+import type { IndexedPack } from "../../repository/format/index-segment.js";
+import type { ChunkIndex } from "../../repository/index/chunk-index.js";
+import type { ChunkIndexMemory } from "../../repository/index/chunk-index-memory.js";
+import type { PackWriter } from "../../repository/packs/pack-writer.js";
+import type { StorageLocation } from "../../repository/storage/storage.js";
+import type {
+  CounterRow,
+  Extent,
+  ExtentQueue,
+  ExtentQueueMemory,
+  StopFlag,
+} from "../threads/shared-memory.js";
+import { NO_CLOCK, type StageClock } from "./recorder.js";
+import { salvageChunk, sourceUnreadable } from "./salvage-chunk.js";
 
 /** A volume as one thread reads it. */
 export interface OpenVolume {
@@ -26,7 +33,7 @@ export interface OpenVolume {
   badRanges: ByteRange[];
 }
 
-export interface PipelineOptions {
+interface PipelineOptions {
   volumes: OpenVolume[];
   extents: ExtentQueue;
   store: ChunkStore;
@@ -190,5 +197,69 @@ export class ChunkPipeline {
       this.fail(failure);
     }
     this.take(slot);
+  }
+}
+
+/** The input of a backup thread. */
+export interface BackupTask {
+  storage: StorageLocation;
+  volumes: VolumeTask[];
+  index: ChunkIndexMemory;
+  extents: ExtentQueueMemory;
+  counters: SharedArrayBuffer;
+  /** Where the thread records its current stage; undefined if stages are not recorded. */
+  stages: SharedArrayBuffer | undefined;
+  queueDepth: number;
+  compression: Compression;
+  badBlocks: "fail" | "skip";
+}
+
+export interface VolumeTask {
+  path: string;
+  /** Opened by the main thread; descriptors belong to the process. */
+  fd: number;
+  sizeBytes: number;
+  chunks: SharedArrayBuffer;
+  data: SharedArrayBuffer | undefined;
+}
+
+/** Sent for every pack when it is durable. A structured clone turns a Buffer into a plain Uint8Array. */
+export type BackupMessage = Omit<IndexedPack, "footer"> & { footer: Uint8Array };
+
+export interface BackupThreadResult {
+  /** Bad blocks that were skipped, per volume. */
+  badRanges: ByteRange[][];
+}
+
+/** Stores chunks that the repository does not have yet, and counts their bytes. */
+export class ChunkStore {
+  constructor(
+    private readonly index: ChunkIndex,
+    private readonly writer: PackWriter,
+    private readonly counters: CounterRow,
+    private readonly cipher: Cipher,
+    private readonly clock: StageClock = NO_CLOCK,
+  ) {}
+
+  get hasRoom(): boolean {
+    return this.writer.hasRoom;
+  }
+
+  /**
+   * Stores a chunk, or finds it in the index. Call it only while `hasRoom` is true.
+   * @returns the chunk's index entry
+   */
+  store(payload: Buffer): number {
+    this.clock.enter("hash");
+    const id = this.cipher.chunkId(payload);
+    const entry = this.index.claim(id);
+    if (entry >= 0) {
+      this.counters.add("duplicateBytes", payload.length);
+      return entry;
+    }
+    this.clock.enter("compress");
+    this.counters.add("storedBytes", this.writer.append(id, payload));
+    this.counters.add("newBytes", payload.length);
+    return ~entry;
   }
 }

@@ -1,16 +1,18 @@
 import { basename, resolve } from "node:path";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import type { NumberSet } from "../../foundation/number-set.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { NumberSet } from "../../foundation/number-set.js";
 import { BlockSource } from "../../native-free-io/block-source.js";
-import { dataRanges } from "../../native-free-io/data-ranges.js";
-import { mapNodeCount } from "../../repository/block-map.js";
-import { chunkCount } from "../../repository/chunk-id.js";
-import type { EbsVolume } from "../../repository/instance.js";
-import { MAX_POINT_BYTES, MAX_VOLUME_BYTES, MAX_VOLUMES } from "../../repository/recovery-point.js";
-import { VolumeChunks } from "../../repository/volume-chunks.js";
-import { chunksOfRanges } from "../chunks-of-ranges.js";
-import type { RunWatcher } from "../run-watcher.js";
-import { sourceShrunk } from "./source-errors.js";
+import { type ByteRange, dataRanges } from "../../native-free-io/data-ranges.js";
+import { mapNodeCount, VolumeChunks } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import {
+  type EbsVolume,
+  MAX_POINT_BYTES,
+  MAX_VOLUME_BYTES,
+  MAX_VOLUMES,
+} from "../../repository/format/recovery-point.js";
+import type { RunWatcher } from "../threads/shared-memory.js";
+import { sourceShrunk } from "./salvage-chunk.js";
 
 /** One `--device` of the command line. */
 export interface DeviceRequest {
@@ -154,4 +156,17 @@ function nameTaken(name: string): BlockferryError {
     remedy: "Give each a name of its own: --device PATH=NAME",
     object: name,
   });
+}
+
+/**
+ * Returns the chunks that the ranges touch.
+ * @param count number of chunks in the volume
+ */
+export function chunksOfRanges(ranges: ByteRange[], count: number): NumberSet {
+  const chunks = NumberSet.below(count);
+  for (const { offset, length } of ranges) {
+    const last = Math.floor((offset + length - 1) / CHUNK_BYTES);
+    for (let chunk = Math.floor(offset / CHUNK_BYTES); chunk <= last; chunk++) chunks.add(chunk);
+  }
+  return chunks;
 }

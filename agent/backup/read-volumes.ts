@@ -1,21 +1,19 @@
-import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
-import type { Compression } from "../../repository/chunk-codec.js";
-import type { ChunkIndex } from "../../repository/chunk-index.js";
-import { MAX_BAD_RANGES } from "../../repository/recovery-point.js";
-import type { Repository } from "../../repository/repository.js";
-import type { Counters } from "../counters.js";
-import { ExtentQueue } from "../extent-queue.js";
-import type { RunWatcher } from "../run-watcher.js";
-import type { ThreadPool } from "../thread-pool.js";
+import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js";
+import type { Compression } from "../../repository/format/chunk-codec.js";
+import { MAX_BAD_RANGES } from "../../repository/format/recovery-point.js";
+import type { ChunkIndex } from "../../repository/index/chunk-index.js";
+import type { Repository } from "../../repository/open/repository.js";
+import { type Counters, ExtentQueue, type RunWatcher } from "../threads/shared-memory.js";
+import type { ThreadPool } from "../threads/thread-pool.js";
+import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./chunk-pipeline.js";
 import type { IndexCheckpoints } from "./index-checkpoints.js";
-import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./messages.js";
 import { totalBytes, type VolumePlan } from "./plan-volumes.js";
 import type { BackupRecorder } from "./recorder.js";
-import { tooManyBadRanges } from "./source-errors.js";
+import { tooManyBadRanges } from "./salvage-chunk.js";
 
 export type BackupPool = ThreadPool<BackupTask, BackupThreadResult, BackupMessage>;
 
-export interface ReadOptions {
+interface ReadOptions {
   /** Reads in flight per thread. */
   queueDepth: number;
   compression: Compression;

@@ -1,21 +1,21 @@
 import { randomBytes } from "node:crypto";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import type { Compression } from "../../repository/chunk-codec.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import { MAX_ALARM_LENGTH, MAX_ALARMS, type Reliance } from "../../repository/jobs/job-result.js";
-import { type HashKey, keyedHash } from "../../repository/keyed-hash.js";
-import type { LoadedIndex } from "../../repository/load-index.js";
-import { readChunk } from "../../repository/read-chunk.js";
-import { saysLost } from "../../repository/storage/again-if-damaged.js";
+import { allocateAligned } from "../../native-free-io/block-source.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
+import type { Compression } from "../../repository/format/chunk-codec.js";
+import { type HashKey, keyedHash } from "../../repository/index/chunk-index-memory.js";
+import type { LoadedIndex } from "../../repository/index/load-index.js";
+import { MAX_ALARM_LENGTH, MAX_ALARMS, type Reliance } from "../../repository/jobs/job-replies.js";
+import { readChunk } from "../../repository/packs/pack-reader.js";
+import { saysLost } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import type { CounterRow } from "../counters.js";
-import { readInOrder } from "../read-in-order.js";
-import { withPackWriter } from "../with-pack-writer.js";
+import { readInOrder } from "../restore/pack-runs.js";
+import type { CounterRow } from "../threads/shared-memory.js";
 import type { IndexCheckpoints } from "./index-checkpoints.js";
 import type { VolumePlan } from "./plan-volumes.js";
 import { salvageChunk } from "./salvage-chunk.js";
+import { withPackWriter } from "./store-block-maps.js";
 
 /**
  * Which known chunks a backup reads and proves: a share in percent, or all chunks found only in packs never

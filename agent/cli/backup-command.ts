@@ -1,6 +1,5 @@
 import { existsSync } from "node:fs";
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
 import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { type LockArguments, lockOptions, parseLock } from "../../command-line/lock-options.js";
@@ -13,25 +12,32 @@ import {
   usage,
 } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import type { ByteRange } from "../../native-free-io/byte-range.js";
-import type { Compression } from "../../repository/chunk-codec.js";
-import type { Reliance } from "../../repository/jobs/job-result.js";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository } from "../../repository/repository.js";
+import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import type { Compression } from "../../repository/format/chunk-codec.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
+import type { Reliance } from "../../repository/jobs/job-replies.js";
+import { openRepository } from "../../repository/open/repository.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
 import type { ProveKnown } from "../backup/relied-on.js";
-import { DEFAULT_QUEUE_DEPTH } from "../parallelism.js";
-import { ReadRecord } from "../read-record.js";
-import { reportedBackup } from "../report/reported-backup.js";
-import { chosenParallelism, refuseParallelism } from "../tune/chosen-parallelism.js";
-import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
+import { reportedBackup } from "../report/backup-report.js";
+import { DEFAULT_QUEUE_DEPTH } from "../threads/parallelism.js";
+import { chosenParallelism, refuseParallelism } from "../tune/tune.js";
+import { ReadRecord } from "../verify/read-record.js";
+import {
+  beginReport,
+  type MetricsArguments,
+  metricsOptions,
+  type ReportArguments,
+  reportOption,
+  withMetrics,
+} from "./output-options.js";
 import { progressWatcher } from "./progress.js";
-import { beginReport, type ReportArguments, reportOption } from "./report-option.js";
 
 interface BackupArguments extends StorageArguments, MetricsArguments, ReportArguments, LockArguments {
   device: string[];

@@ -1,28 +1,32 @@
 import type { Argv } from "yargs";
 import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
-import type { Command } from "../../command-line/command.js";
-import { expectOption, parsePins } from "../../command-line/expect-option.js";
 import { formatBytes } from "../../command-line/format.js";
 import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { macKeyOption, parseTombstoneKey } from "../../command-line/mac-key-option.js";
-import { once, usage } from "../../command-line/options.js";
-import { printResult } from "../../command-line/output.js";
-import { passphraseFileOption, passphraseSource } from "../../command-line/passphrase-options.js";
 import {
+  once,
   type PointFilterArguments,
   parsePointFilter,
+  passphraseFileOption,
+  passphraseSource,
   pointFilterOptions,
-} from "../../command-line/point-options.js";
+  usage,
+} from "../../command-line/options.js";
+import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
+  expectOption,
+  parsePins,
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { meetsFilter, type PointFilter } from "../../repository/point-filter.js";
-import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository, type Repository } from "../../repository/repository.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
+import { openRepository, type Repository } from "../../repository/open/repository.js";
+import { meetsFilter, type PointFilter } from "../../repository/points/find-point.js";
+import { listPoints } from "../../repository/points/points.js";
 import type { Storage, StorageLocation } from "../../repository/storage/storage.js";
-import { type CopyReport, copyPoints } from "../copy.js";
+import { type CopyReport, copyPoints } from "../maintenance/copy.js";
 import { progressWatcher } from "./progress.js";
 
 interface CopyArguments extends Omit<StorageArguments, "repo" | "expectRepository">, PointFilterArguments {

@@ -1,25 +1,27 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { formatTable } from "../../command-line/format.js";
 import { macKeyOption, parseTombstoneKey } from "../../command-line/mac-key-option.js";
-import { checkWholeNumber, once, usage } from "../../command-line/options.js";
-import { printResult } from "../../command-line/output.js";
 import {
+  checkWholeNumber,
+  once,
   type PointFilterArguments,
   parsePointFilter,
   pointFilterOptions,
-} from "../../command-line/point-options.js";
+  usage,
+} from "../../command-line/options.js";
+import { canAsk, confirm, printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { findPointId } from "../../repository/find-point.js";
-import { wasStoredInTime } from "../../repository/point-dates.js";
-import { meetsFilter } from "../../repository/point-filter.js";
-import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository } from "../../repository/repository.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
+import { openRepository } from "../../repository/open/repository.js";
+import { findPointId, meetsFilter } from "../../repository/points/find-point.js";
+import { wasStoredInTime } from "../../repository/points/point-dates.js";
+import { listPoints } from "../../repository/points/points.js";
 import {
   applyPolicy,
   isLocked,
@@ -27,10 +29,9 @@ import {
   type RetentionGroup,
   type RetentionPolicy,
   severeGroups,
-} from "../../repository/retention.js";
+} from "../../repository/points/retention.js";
+import { forgetPoint, forgottenIds, type TombstoneKey } from "../../repository/points/tombstone.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { forgetPoint, forgottenIds, type TombstoneKey } from "../../repository/tombstone.js";
-import { brake } from "./forget-brake.js";
 
 interface ForgetArguments extends StorageArguments, PointFilterArguments {
   points: string[];
@@ -250,13 +251,13 @@ function datedInFuture(doubted: BlockferryError[], total: number): BlockferryErr
   });
 }
 
-interface Outcome {
+interface ForgetOutcome {
   isDryRun: boolean;
   forgotten: string[];
   future: BlockferryError[];
 }
 
-function describe(groups: RetentionGroup[], { isDryRun, forgotten, future }: Outcome): string[] {
+function describe(groups: RetentionGroup[], { isDryRun, forgotten, future }: ForgetOutcome): string[] {
   const tables = groups.flatMap(({ name, verdicts }) => {
     const rows = verdicts.map(({ point, keptBy }) => [
       `  ${point.id}`,
@@ -274,4 +275,35 @@ function describe(groups: RetentionGroup[], { isDryRun, forgotten, future }: Out
     ({ name }) => `${name}: more than half of the points; forgetting them needs --yes.`,
   );
   return [...tables, ...kept, ...asks, end];
+}
+
+/**
+ * Stops retention rules that would forget more than half of a group.
+ * It asks on a terminal and refuses elsewhere. Forged points, a wrong clock and a mistyped rule all have this
+ * effect.
+ * @throws ForgetBraked, Interrupted
+ */
+async function brake(groups: readonly RetentionGroup[], yes: boolean): Promise<void> {
+  const severe = yes ? [] : severeGroups(groups);
+  if (severe.length === 0) return;
+  const lines = severe.flatMap(describeGroup);
+  const message = `The rules would forget more than half of the points of ${severe.length === 1 ? "a group" : `${severe.length} groups`}; nothing was forgotten.`;
+  if (canAsk() && (await confirm(lines, "Forget these points?"))) return;
+  throw new BlockferryError({
+    code: "ForgetBraked",
+    message,
+    details: lines,
+    remedy:
+      "Look at these points and at those that stay (--dry-run shows both). If it is right, run the command again with --yes.",
+  });
+}
+
+function describeGroup({ name, verdicts }: RetentionGroup): string[] {
+  const forgotten = verdicts.filter(({ keptBy }) => keptBy.length === 0).map(({ point }) => point.id);
+  const rest = forgotten.length - MAX_NAMED;
+  return [
+    `${name}: ${forgotten.length} of ${verdicts.length} points`,
+    ...forgotten.slice(0, MAX_NAMED).map((id) => `  ${id}`),
+    ...(rest > 0 ? [`  ... and ${rest} more`] : []),
+  ];
 }

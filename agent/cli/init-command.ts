@@ -1,15 +1,15 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { once, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { pinOf } from "../../repository/expectation.js";
-import { initRepository } from "../../repository/repository.js";
-import { PROTECTION_HELP, parseProtection } from "./key-protection.js";
+import { pinOf } from "../../repository/open/expectation.js";
+import { initRepository } from "../../repository/open/repository.js";
+import { PROTECTION_HELP, parseProtection } from "./key-command.js";
 
 const PASSPHRASE_VARIABLE = "BLOCKFERRY_PASSPHRASE";
 

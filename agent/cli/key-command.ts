@@ -1,25 +1,21 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
-import { EXIT } from "../../command-line/exit-codes.js";
 import { formatTable } from "../../command-line/format.js";
 import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
-import { once, usage } from "../../command-line/options.js";
-import { printResult } from "../../command-line/output.js";
-import { passphraseFileOption } from "../../command-line/passphrase-options.js";
+import { once, passphraseFileOption, passphraseSource, usage } from "../../command-line/options.js";
+import { EXIT, printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import type { KmsCaller } from "../../repository/encryption/ask-kms.js";
-import type { KeyRecord } from "../../repository/encryption/key-record.js";
+import type { RepositoryKey } from "../../repository/encryption/aes-gcm.js";
+import type { KeyProtection, KeyRecord } from "../../repository/encryption/key-record.js";
+import { KMS_ARN, type KmsCaller } from "../../repository/encryption/kms.js";
 import { addKey, removeKey, rotateKey } from "../../repository/encryption/manage-keys.js";
-import type { RepositoryKey } from "../../repository/encryption/repository-key.js";
-import type { KeyProtection } from "../../repository/encryption/wrap-key.js";
-import { pinOf } from "../../repository/expectation.js";
-import { inspectRepository, openRepository, profileOf } from "../../repository/repository.js";
+import { pinOf } from "../../repository/open/expectation.js";
+import { inspectRepository, openRepository, profileOf } from "../../repository/open/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { PROTECTION_HELP, parseProtection } from "./key-protection.js";
 
 const ACTIONS = ["list", "add", "remove", "rotate"] as const;
 const NEW_PASSPHRASE = "BLOCKFERRY_NEW_PASSPHRASE";
@@ -147,5 +143,33 @@ function notEncrypted({ name }: Storage) {
   return usage(
     `${name} is not encrypted, and has no keys.`,
     "Encryption is chosen when a repository is made: init --encrypt. Then `copy` its points there.",
+  );
+}
+
+/** Help text for the protection of a new key: `passphrase`, or `kms:` and the ARN of a key or an alias. */
+export const PROTECTION_HELP = "`passphrase`, or kms:KEY-ARN for a key of AWS KMS";
+
+/**
+ * Parses the protection of a new key.
+ * @param passphrase source of a new passphrase: an option, the file it names, and an environment variable
+ * @throws Usage
+ */
+export function parseProtection(
+  text: string,
+  passphrase: { option: string; file: string | undefined; variable: string },
+): KeyProtection {
+  const arn = /^kms:(.*)$/.exec(text)?.[1];
+  if (arn !== undefined && KMS_ARN.test(arn)) return { kind: "kms", arn };
+  if (text !== "passphrase") {
+    throw usage(
+      `${text} is neither \`passphrase\` nor kms: and the ARN of a key.`,
+      "Write, say, kms:arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    );
+  }
+  const source = passphraseSource(passphrase.file, passphrase.variable);
+  if (source !== undefined) return { kind: "passphrase", source };
+  throw usage(
+    "There is no new passphrase.",
+    `Give --${passphrase.option} or ${passphrase.variable}, or run it on a terminal to be asked.`,
   );
 }

@@ -1,11 +1,18 @@
 import { totalmem } from "node:os";
 import type { Argv } from "yargs";
-import { parseByteSize } from "../../command-line/byte-size.js";
-import type { Command } from "../../command-line/command.js";
-import { checkWholeNumber, chooseThreads, once, threadsOption, usage } from "../../command-line/options.js";
+import {
+  checkWholeNumber,
+  chooseThreads,
+  once,
+  parseByteSize,
+  threadsOption,
+  usage,
+} from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
-import { serviceLimits } from "../serve/service-limits.js";
-import { USUAL_PART_BYTES } from "../tune/expected-memory.js";
+import type { Command } from "../../command-line/run-command-line.js";
+import { CIPHERTEXT_BYTES } from "../../repository/encryption/aes-gcm-cipher.js";
+import { DEFAULT_QUEUE_DEPTH, ioThreads, MAX_IO_THREADS, reservedIoThreads } from "../threads/parallelism.js";
+import { expectedMemoryBytes, USUAL_PART_BYTES } from "../tune/advise.js";
 
 interface LimitsArguments {
   threads: number | undefined;
@@ -63,3 +70,43 @@ export const limitsCommand: Command<LimitsArguments> = {
     printResult(json, limits, [`UV_THREADPOOL_SIZE=${limits.ioThreads}`, `MemoryMax=${limits.memoryBytes}`]);
   },
 };
+
+interface ServiceSize {
+  /** Threads of the largest job. */
+  threads: number;
+  /** Volumes attached at once. */
+  volumes: number;
+  /** Size of the repository and a job's volumes together, in bytes. */
+  dataBytes: number;
+  partBytes: number;
+  /** Memory of the machine. */
+  memoryBytes: number;
+}
+
+interface ServiceLimits {
+  /** For `UV_THREADPOOL_SIZE`. */
+  ioThreads: number;
+  /** The most memory that a job should need. */
+  memoryBytes: number;
+}
+
+/** The rest is for the system. */
+const MEMORY_SHARE = 0.9;
+
+/**
+ * Returns the most I/O threads and memory that a service needs.
+ * This allows the default number of reads in flight for every volume, and their memory by the formula of
+ * docs/architecture.md for an encrypted repository. There are never fewer I/O threads than the service would
+ * start by default.
+ */
+function serviceLimits({ threads, volumes, ...size }: ServiceSize): ServiceLimits {
+  const reads = Math.max(threads, volumes) * DEFAULT_QUEUE_DEPTH;
+  const pool = Math.min(MAX_IO_THREADS, Math.max(ioThreads(), reads + reservedIoThreads(threads)));
+  const queueDepth = (pool - reservedIoThreads(threads)) / threads;
+  const { partBytes, dataBytes: sourceBytes } = size;
+  const neededBytes = expectedMemoryBytes({
+    ...{ threads, queueDepth, partBytes, sourceBytes },
+    cipherBytes: CIPHERTEXT_BYTES,
+  });
+  return { ioThreads: pool, memoryBytes: Math.ceil(Math.min(neededBytes, size.memoryBytes * MEMORY_SHARE)) };
+}

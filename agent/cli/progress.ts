@@ -1,7 +1,7 @@
 import { SingleBar } from "cli-progress";
 import { formatBytes, formatPercent, formatSeconds } from "../../command-line/format.js";
 import { printNote } from "../../command-line/output.js";
-import type { RunWatcher, WatchedRun } from "../run-watcher.js";
+import type { RunWatcher, WatchedRun } from "../threads/shared-memory.js";
 
 const BAR_INTERVAL_MS = 200;
 const LINE_INTERVAL_MS = 10_000;

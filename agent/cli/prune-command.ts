@@ -1,21 +1,18 @@
 import type { Argv } from "yargs";
-import { parseByteSize } from "../../command-line/byte-size.js";
-import type { Command } from "../../command-line/command.js";
-import { parseDuration } from "../../command-line/duration.js";
-import { EXIT } from "../../command-line/exit-codes.js";
 import { formatBytes, formatTable } from "../../command-line/format.js";
 import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
-import { checkWholeNumber, once } from "../../command-line/options.js";
-import { printResult } from "../../command-line/output.js";
+import { checkWholeNumber, once, parseByteSize, parseDuration } from "../../command-line/options.js";
+import { EXIT, printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import type { ErrorRecord } from "../../foundation/blockferry-error.js";
-import { openRepository } from "../../repository/repository.js";
-import { type PackTotals, type PrunePlan, type PruneReport, planPrune, prune } from "../prune/prune.js";
-import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
+import type { ErrorRecord } from "../../foundation/errors.js";
+import { openRepository } from "../../repository/open/repository.js";
+import { type PackTotals, type PrunePlan, type PruneReport, planPrune, prune } from "../maintenance/prune.js";
+import { type MetricsArguments, metricsOptions, withMetrics } from "./output-options.js";
 
 interface PruneArguments extends StorageArguments, MetricsArguments {
   gracePeriod: string;

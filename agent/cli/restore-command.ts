@@ -1,27 +1,30 @@
 import type { Argv } from "yargs";
 import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
-import type { Command } from "../../command-line/command.js";
-import { EXIT } from "../../command-line/exit-codes.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
 import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
-import { chooseThreads, once, repeated, threadsOption, usage } from "../../command-line/options.js";
-import { printResult } from "../../command-line/output.js";
 import {
+  chooseThreads,
+  once,
   POINT_REFERENCE,
   type PointFilterArguments,
   parsePointFilter,
   pointFilterOptions,
-} from "../../command-line/point-options.js";
+  repeated,
+  threadsOption,
+  usage,
+} from "../../command-line/options.js";
+import { EXIT, printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository } from "../../repository/repository.js";
-import { withReadLease } from "../read-lease.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
+import { openRepository } from "../../repository/open/repository.js";
+import { withReadLease } from "../../repository/protocol/lease.js";
 import { type LostRange, type RestoreOptions, restore } from "../restore/restore.js";
-import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
+import { type MetricsArguments, metricsOptions, withMetrics } from "./output-options.js";
 import { progressWatcher } from "./progress.js";
 
 interface RestoreArguments extends StorageArguments, PointFilterArguments, MetricsArguments {

@@ -1,31 +1,24 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
-import { EXIT } from "../../command-line/exit-codes.js";
-import { parsePins } from "../../command-line/expect-option.js";
 import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { macKeyOption, parseMacKey } from "../../command-line/mac-key-option.js";
 import { once, threadsOrAutoOption, usage } from "../../command-line/options.js";
-import { printResult } from "../../command-line/output.js";
+import { EXIT, printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
+  parsePins,
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { profileOf } from "../../repository/repository.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { profileOf } from "../../repository/open/repository.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 import { hasMetrics } from "../metrics/metrics-files.js";
-import { type ServeReport, serve } from "../serve/serve.js";
-import { ServiceMetrics } from "../serve/service-metrics.js";
-import { ServiceReports } from "../serve/service-reports.js";
-import { instanceId, repositoryFromUserData } from "../serve/worker-identity.js";
-import {
-  type MetricsArguments,
-  metricsFiles,
-  metricsOptions,
-  refuseMetricsFiles,
-} from "./metrics-options.js";
-import { serviceLog } from "./service-log.js";
+import { type ServeReport, serve } from "../service/serve.js";
+import { serviceLog } from "../service/service-log.js";
+import { ServiceMetrics, ServiceReports } from "../service/service-records.js";
+import { instanceId, repositoryFromUserData } from "../service/worker-identity.js";
+import { type MetricsArguments, metricsFiles, metricsOptions, refuseMetricsFiles } from "./output-options.js";
 
 interface ServeArguments extends Omit<StorageArguments, "repo">, MetricsArguments {
   threads: number | "auto" | undefined;

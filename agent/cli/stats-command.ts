@@ -1,16 +1,16 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatTable } from "../../command-line/format.js";
 import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { openRepository } from "../../repository/repository.js";
-import { withReadLease } from "../read-lease.js";
-import { type RepositoryStats, repositoryStats } from "../stats.js";
+import { openRepository } from "../../repository/open/repository.js";
+import { withReadLease } from "../../repository/protocol/lease.js";
+import { type RepositoryStats, repositoryStats } from "../maintenance/survey.js";
 import { progressWatcher } from "./progress.js";
 
 interface StatsArguments extends StorageArguments {

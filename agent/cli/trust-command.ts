@@ -1,17 +1,16 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { formatTable } from "../../command-line/format.js";
 import { usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
-import { stateFolder } from "../../command-line/state-folder.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
+  stateFolder,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { canonicalLocation } from "../../repository/canonical-location.js";
-import { formatExpectation } from "../../repository/expectation.js";
-import { KnownRepositories } from "../../repository/known-repositories.js";
+import { formatExpectation } from "../../repository/open/expectation.js";
+import { canonicalLocation, KnownRepositories } from "../../repository/open/known-repositories.js";
 
 const ACTIONS = ["list", "reset"] as const;
 

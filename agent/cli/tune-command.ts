@@ -1,15 +1,15 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatTable } from "../../command-line/format.js";
 import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { once, repeated, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { openRepository } from "../../repository/repository.js";
+import { openRepository } from "../../repository/open/repository.js";
 import type { SpeedAt } from "../tune/advise.js";
 import { type Tuning, tune } from "../tune/tune.js";
 

@@ -1,27 +1,28 @@
 import type { Argv } from "yargs";
 import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
-import type { Command } from "../../command-line/command.js";
-import { EXIT } from "../../command-line/exit-codes.js";
 import { formatBytes } from "../../command-line/format.js";
 import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
 import { macKeyOption, parseTombstoneKey } from "../../command-line/mac-key-option.js";
-import { chooseThreads, once, threadsOption, usage } from "../../command-line/options.js";
-import { printResult } from "../../command-line/output.js";
 import {
+  chooseThreads,
+  once,
   type PointFilterArguments,
   parsePointFilter,
   pointFilterOptions,
-} from "../../command-line/point-options.js";
+  threadsOption,
+  usage,
+} from "../../command-line/options.js";
+import { EXIT, printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { openRepository } from "../../repository/repository.js";
+import { openRepository } from "../../repository/open/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { problemRecords } from "../verify/problem-records.js";
-import { type VerifyReport, verify } from "../verify/verify.js";
-import { type MetricsArguments, metricsOptions, withMetrics } from "./metrics-options.js";
+import { problemRecords, type VerifyReport, verify } from "../verify/verify.js";
+import { type MetricsArguments, metricsOptions, withMetrics } from "./output-options.js";
 import { progressWatcher } from "./progress.js";
 
 /** Problems that are printed one by one; `--json` gives all. */

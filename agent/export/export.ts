@@ -1,20 +1,20 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BlockferryError } from "../../foundation/blockferry-error.js";
-import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/recovery-point.js";
-import type { Repository } from "../../repository/repository.js";
-import { Counters } from "../counters.js";
-import { serveVolume } from "../nbd/serve-volume.js";
-import type { RunWatcher } from "../run-watcher.js";
-import type { ImageFormat } from "./image-format.js";
-import { writeNewFile } from "./new-file.js";
-import { convertImage } from "./qemu-img.js";
+import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
+import { HeldPlace, PRIVATE_FILE_MODE } from "../../foundation/held-place.js";
+import { PendingFile } from "../../foundation/write-file.js";
+import { newPartialName } from "../../native-free-io/block-target.js";
+import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/format/recovery-point.js";
+import type { Repository } from "../../repository/open/repository.js";
+import { serveVolume } from "../nbd/server.js";
+import { Counters, type RunWatcher } from "../threads/shared-memory.js";
+import { convertImage, type ImageFormat } from "./qemu-img.js";
 
 /** qemu-img reads each chunk once, so this need only hold the chunks of concurrent reads. */
 const CACHE_BYTES = 64 * 1024 * 1024;
 
-export interface ExportOptions {
+interface ExportOptions {
   point: RecoveryPoint;
   volume: RecoveryPointVolume;
   /** Path of a file that does not exist yet. */
@@ -95,4 +95,77 @@ async function withPrivateSocket(use: (path: string) => Promise<void>): Promise<
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Creates a file that appears under its name only once complete.
+ * It is on disk by then. An existing file is never replaced, and nothing stays behind if `write` fails.
+ * @param write fills the given file, which is open and empty
+ * @returns the bytes that it takes on disk
+ * @throws TargetNotEmpty, TargetNotUsable, and the errors of `write`
+ */
+async function writeNewFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<number> {
+  const place = await HeldPlace.hold(path, "folders").catch((error: unknown) => {
+    throw notUsable(path, error);
+  });
+  try {
+    const file = await createPartial(place);
+    try {
+      await write(file.handle);
+      await takeName(file, place);
+      return (await file.handle.stat()).blocks * 512;
+    } finally {
+      await file.close();
+    }
+  } finally {
+    await place.close();
+  }
+}
+
+async function createPartial(place: HeldPlace): Promise<PendingFile> {
+  try {
+    if ((await place.status()) !== undefined) throw alreadyThere(place.path);
+    return await PendingFile.create(place, await newPartialName(place), PRIVATE_FILE_MODE);
+  } catch (error) {
+    throw notUsable(place.path, error);
+  }
+}
+
+/** Claims the name with an empty file first, because a rename would replace a file created meanwhile. */
+async function takeName(file: PendingFile, place: HeldPlace): Promise<void> {
+  try {
+    await file.handle.sync();
+    const claim = await PendingFile.create(place, place.name, PRIVATE_FILE_MODE);
+    try {
+      await file.takeName();
+    } finally {
+      await claim.close();
+    }
+    await place.sync();
+  } catch (error) {
+    throw systemErrorCode(error) === "EEXIST" ? alreadyThere(place.path) : notUsable(place.path, error);
+  }
+}
+
+function alreadyThere(path: string): BlockferryError {
+  return new BlockferryError({
+    code: "TargetNotEmpty",
+    message: `${path} exists already.`,
+    remedy: "Give a path where nothing is yet; an export replaces nothing.",
+    object: path,
+  });
+}
+
+function notUsable(path: string, cause: unknown): BlockferryError {
+  if (cause instanceof BlockferryError) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new BlockferryError(
+    {
+      code: "TargetNotUsable",
+      message: `No file can be made at ${path}: ${reason}.`,
+      remedy: "Give a path in a folder that this user may write.",
+      object: path,
+    },
+    cause,
+  );
 }

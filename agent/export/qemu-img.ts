@@ -3,10 +3,13 @@ import { once } from "node:events";
 import type { FileHandle } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
-import { bareEnvironment } from "../../foundation/bare-environment.js";
-import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
-import { throwIfInterrupted } from "../../foundation/interrupted.js";
-import type { ImageFormat } from "./image-format.js";
+import { BlockferryError, systemErrorCode, throwIfInterrupted } from "../../foundation/errors.js";
+import { bareEnvironment } from "../../foundation/shell.js";
+
+/** Formats of an exported image, with their names in qemu-img(1). */
+export const IMAGE_FORMATS = ["raw", "qcow2", "vmdk"] as const;
+
+export type ImageFormat = (typeof IMAGE_FORMATS)[number];
 
 /** Requests that qemu-img has in flight and writes in any order; it accepts at most 16. */
 const COROUTINES = 16;
@@ -35,7 +38,7 @@ export async function requireQemuImg(): Promise<void> {
   }
 }
 
-export interface ConvertOptions {
+interface ConvertOptions {
   /** NBD URI of the source. */
   source: string;
   /** The open file to write. qemu-img gets its descriptor, because a path could come to name another file. */

@@ -1,4 +1,4 @@
-import type { ErrorCode } from "../../foundation/blockferry-error.js";
+import type { ErrorCode } from "../../foundation/errors.js";
 import { durationSeconds, FIGURES, type RunRecord, throughput } from "./run-record.js";
 
 const PREFIX = "blockferry_";

@@ -1,21 +1,77 @@
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { PRIVATE_FILE_MODE } from "../../foundation/private-modes.js";
+import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from "node:net";
+import { resolve } from "node:path";
+import { usage } from "../../command-line/options.js";
+import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
+import { PRIVATE_FILE_MODE } from "../../foundation/held-place.js";
+import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/format/recovery-point.js";
+import type { Repository } from "../../repository/open/repository.js";
 import { Connection } from "./connection.js";
-import { shakeHands } from "./handshake.js";
-import { type ListenAddress, nbdUri } from "./listen-address.js";
-import type { NbdExport } from "./option-answers.js";
+import { type NbdExport, shakeHands } from "./negotiation.js";
 import { transmit } from "./transmission.js";
-import type { VolumeReader } from "./volume-reader.js";
+import { dataMissing, openVolume, VolumeReader } from "./volume-reader.js";
+
+interface ServeVolumeOptions {
+  point: RecoveryPoint;
+  volume: RecoveryPointVolume;
+  address: ListenAddress;
+  /** Memory for the most recently used chunks. */
+  cacheBytes: number;
+  signal: AbortSignal;
+  /**
+   * Called before serving starts if data of the volume are known to be missing. If it throws, nothing is
+   * served.
+   */
+  onMissing(error: BlockferryError): void;
+  /** Called with each index segment that hid chunks of the volume. */
+  onFalseSegment(problem: BlockferryError): void;
+  /**
+   * Called once for each requested chunk that cannot be read.
+   * @param where the chunk's position in the volume, and its place in a pack
+   */
+  onUnreadable(error: BlockferryError, where: string): void;
+}
+
+/**
+ * Serves a volume of a recovery point to NBD clients while `use` runs.
+ * The caller holds a lease on the repository.
+ * @param use gets the NBD URI for clients
+ * @throws ListenFailed, Interrupted, and the errors of reading the index and the block map
+ */
+export async function serveVolume<T>(
+  { storage }: Repository,
+  options: ServeVolumeOptions,
+  use: (uri: string) => Promise<T>,
+): Promise<T> {
+  const { point, volume, signal } = options;
+  const open = await openVolume(storage.until(signal), point, volume);
+  for (const problem of open.falseSegments) options.onFalseSegment(problem);
+  const [firstMissing] = open.missing;
+  if (firstMissing !== undefined) options.onMissing(dataMissing(open, firstMissing));
+  const reader = new VolumeReader(open, {
+    cacheBytes: options.cacheBytes,
+    onUnreadable: (error, where) => {
+      if (!signal.aborted) options.onUnreadable(error, where);
+    },
+  });
+  throwIfInterrupted(signal);
+  const { name, sizeBytes } = volume;
+  const offered = { name, sizeBytes, description: `recovery point ${point.id}` };
+  const server = await NbdServer.listen(options.address, reader, offered);
+  try {
+    return await use(server.uri);
+  } finally {
+    await server.close();
+  }
+}
 
 /** Bounds the memory of all clients together: 16 connections of 8 MiB. */
 const MAX_CONNECTIONS = 16;
 /** Time limit for a client's handshake. */
 const HANDSHAKE_MS = 10_000;
 
-export interface NbdServerOptions {
+interface NbdServerOptions {
   handshakeMs?: number;
 }
 
@@ -115,5 +171,53 @@ function listenFailed(address: ListenAddress, cause: unknown): BlockferryError {
       object: address.kind === "unix" ? address.path : address.host,
     },
     cause,
+  );
+}
+
+/** The address of a server; only clients on this machine can connect. */
+type ListenAddress = { kind: "unix"; path: string } | { kind: "tcp"; host: string; port: number };
+
+/** unix(7): `sun_path` has 108 bytes, the last of them a zero. */
+const MAX_SOCKET_PATH_BYTES = 107;
+
+/**
+ * Parses `unix:PATH`, or `HOST:PORT` with a loopback address.
+ * @throws Usage
+ */
+export function parseListenAddress(text: string): ListenAddress {
+  if (text.startsWith("unix:")) return unixAddress(text.slice("unix:".length));
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text) ?? [];
+  const host = bracketed ?? (plain === "localhost" ? "127.0.0.1" : plain);
+  const port = Number(digits);
+  if (host === undefined || port > 65_535) {
+    throw usage(
+      `--listen ${text} is no address.`,
+      "Write --listen unix:/path/of/a/socket, or --listen 127.0.0.1:10809",
+    );
+  }
+  if (host !== "::1" && !(isIPv4(host) && host.startsWith("127."))) {
+    throw usage(
+      `--listen ${text} would let other machines read the backup: NBD asks nobody who they are.`,
+      "Listen on unix:PATH or 127.0.0.1:PORT, and let others in by an SSH tunnel.",
+    );
+  }
+  return { kind: "tcp", host, port };
+}
+
+/** Returns the address as an NBD URI (https://github.com/NetworkBlockDevice/nbd/blob/master/doc/uri.md). */
+export function nbdUri(address: ListenAddress): string {
+  if (address.kind === "unix")
+    return `nbd+unix:///?socket=${encodeURI(address.path).replace(/[?#&+]/g, encodeURIComponent)}`;
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return `nbd://${host}:${address.port}`;
+}
+
+function unixAddress(path: string): ListenAddress {
+  const absolute = resolve(path);
+  if (path !== "" && Buffer.byteLength(absolute) <= MAX_SOCKET_PATH_BYTES)
+    return { kind: "unix", path: absolute };
+  throw usage(
+    `--listen unix:${path} is no path for a socket: it must have 1 to ${MAX_SOCKET_PATH_BYTES} bytes.`,
+    "Take a shorter one, as in --listen unix:/run/backup.sock",
   );
 }

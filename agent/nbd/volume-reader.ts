@@ -1,20 +1,106 @@
-import { asBlockferryError, type BlockferryError } from "../../foundation/blockferry-error.js";
+import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
-import type { ByteRange } from "../../native-free-io/byte-range.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import { wrongChunkLength } from "../wrong-chunk-length.js";
-import { ChunkCache } from "./chunk-cache.js";
-import { dataMissing, type OpenVolume } from "./open-volume.js";
+import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import { loadBlockMap, type VolumeChunks } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import { packKey } from "../../repository/format/pack.js";
+import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/format/recovery-point.js";
+import { withHiddenChunks } from "../../repository/index/hidden-chunks.js";
+import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
+import { readChunk } from "../../repository/packs/pack-reader.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { saysNothing } from "../../repository/storage/storage-errors.js";
+import { wrongChunkLength } from "../restore/decode-group.js";
+
+/** A volume of a recovery point whose chunks can be read one by one. */
+export interface ReadableVolume {
+  name: string;
+  point: string;
+  sizeBytes: number;
+  /** The entry of each chunk; -1 for zeros or missing data. */
+  chunks: VolumeChunks;
+  /** Positions, by chunk number, whose data are in no pack. */
+  missing: NumberSet;
+  /** Damage and losses that the index found. They may concern only other volumes. */
+  problems: BlockferryError[];
+  /** Index segments that hid chunks of the volume. */
+  falseSegments: BlockferryError[];
+  /**
+   * Reads and proves the chunk of an entry.
+   * @throws ChunkCorrupt, ObjectNotFound
+   */
+  readChunk(entry: number): Promise<Buffer>;
+  idOf(entry: number): Buffer;
+  /** Returns where a chunk is stored, for messages: its pack and the byte in it. */
+  placeOf(entry: number): string;
+}
+
+/** Loads the index and the block map of a volume. Missing data are not an error yet. */
+export async function openVolume(
+  storage: Storage,
+  point: RecoveryPoint,
+  volume: RecoveryPointVolume,
+): Promise<ReadableVolume> {
+  const loaded = await loadIndex(storage, { condemned: "last" });
+  const falseSegments: BlockferryError[] = [];
+  const open = await withHiddenChunks(storage, loaded, {
+    attempt: () => openWith(storage, loaded, point, volume),
+    isComplete: ({ missing }) => missing[Symbol.iterator]().next().done === true,
+    onFalseSegment: (problem) => falseSegments.push(problem),
+  });
+  return { ...open, falseSegments };
+}
+
+async function openWith(
+  storage: Storage,
+  { index, packs, problems: found }: LoadedIndex,
+  point: RecoveryPoint,
+  { name, sizeBytes, root }: RecoveryPointVolume,
+): Promise<Omit<ReadableVolume, "falseSegments">> {
+  const problems = [...found];
+  const count = chunkCount(sizeBytes);
+  const missing = NumberSet.below(count);
+  const chunks = await loadBlockMap(Buffer.from(root, "hex"), count, {
+    index,
+    readChunk: (entry) => readChunk(storage, index, packs, entry),
+    onMissingChunk: (position) => missing.add(position),
+    onMissingNode: (start, length, error) => {
+      if (!(error instanceof BlockferryError) || saysNothing(error)) throw error;
+      problems.push(error);
+      for (let position = start; position < start + length; position++) missing.add(position);
+    },
+  });
+  return {
+    ...{ name, point: point.id, sizeBytes, chunks, missing, problems },
+    readChunk: (entry) => readChunk(storage, index, packs, entry),
+    idOf: (entry) => index.id(entry),
+    placeOf: (entry) => `${packKey(packs.id(index.packNumber(entry)))} at byte ${index.record(entry).offset}`,
+  };
+}
+
+/** @param position chunk number in the volume */
+export function dataMissing({ name, point, problems }: ReadableVolume, position: number): BlockferryError {
+  const [cause] = problems;
+  const offset = position * CHUNK_BYTES;
+  return new BlockferryError({
+    code: "ChunkMissing",
+    message: `Volume ${name} of recovery point ${point} lacks its data at byte ${offset}. ${cause?.message ?? "No pack holds the chunk that belongs there."}`,
+    remedy:
+      "Run `blockferry-agent verify` to see all that is missing; bring the pack back from a replica if there is one.",
+    object: cause?.object ?? name,
+    offset,
+  });
+}
 
 /** How far ahead of a sequential reader chunks are fetched: 8 MiB. */
 const AHEAD_CHUNKS = 16;
 
 /** A range of the volume that is either a hole or data. */
-export interface Extent extends ByteRange {
+export interface MappedExtent extends ByteRange {
   kind: "hole" | "data";
 }
 
-export interface VolumeReaderOptions {
+interface VolumeReaderOptions {
   cacheBytes: number;
   /**
    * Called once for each chunk that cannot be read.
@@ -29,7 +115,7 @@ export class VolumeReader {
   private readonly told: NumberSet;
 
   constructor(
-    private readonly volume: OpenVolume,
+    private readonly volume: ReadableVolume,
     private readonly options: VolumeReaderOptions,
   ) {
     this.cache = new ChunkCache(options.cacheBytes, volume.readChunk);
@@ -41,8 +127,8 @@ export class VolumeReader {
   }
 
   /** Yields the holes and data of a range, in order; adjacent ranges of one kind are one extent. */
-  *extents(range: ByteRange): Generator<Extent> {
-    let extent: Extent | undefined;
+  *extents(range: ByteRange): Generator<MappedExtent> {
+    let extent: MappedExtent | undefined;
     for (const { kind, offset, length } of this.chunksOf(range)) {
       if (extent?.kind === kind) extent.length += length;
       else {
@@ -54,7 +140,7 @@ export class VolumeReader {
   }
 
   /** Yields the same for reading: data are split into pieces of one chunk each. */
-  *pieces(range: ByteRange): Generator<Extent> {
+  *pieces(range: ByteRange): Generator<MappedExtent> {
     for (const extent of this.extents(range)) {
       if (extent.kind === "hole") yield extent;
       else yield* this.chunksOf(extent);
@@ -125,7 +211,7 @@ export class VolumeReader {
   }
 
   /** Yields the chunks that a range touches, each cut to it. A missing chunk is not a hole. */
-  private *chunksOf({ offset, length }: ByteRange): Generator<Extent> {
+  private *chunksOf({ offset, length }: ByteRange): Generator<MappedExtent> {
     const { chunks, missing } = this.volume;
     const end = offset + length;
     for (let at = offset; at < end; ) {
@@ -140,4 +226,59 @@ export class VolumeReader {
 
 function chunkLength(position: number, sizeBytes: number): number {
   return Math.min(CHUNK_BYTES, sizeBytes - position * CHUNK_BYTES);
+}
+
+/** Chunks being read ahead at once; further requests to read ahead are ignored. */
+const AHEAD_IN_FLIGHT = 32;
+
+/**
+ * A cache of decoded and proven chunks, by their index entries.
+ * Positions with the same content share one chunk. A chunk that is being read already counts, so other
+ * callers wait for the same read.
+ */
+export class ChunkCache {
+  /** The least recently used comes first. */
+  private readonly chunks = new Map<number, Promise<Buffer>>();
+  private readonly capacity: number;
+  private ahead = 0;
+
+  /** @param read reads and proves the chunk of an entry */
+  constructor(
+    capacityBytes: number,
+    private readonly read: (entry: number) => Promise<Buffer>,
+  ) {
+    this.capacity = Math.max(1, Math.floor(capacityBytes / CHUNK_BYTES));
+  }
+
+  has(entry: number): boolean {
+    return this.chunks.has(entry);
+  }
+
+  /** @throws the errors of `read`; the next call reads again */
+  get(entry: number): Promise<Buffer> {
+    const chunk = this.chunks.get(entry) ?? this.load(entry);
+    this.chunks.delete(entry);
+    this.chunks.set(entry, chunk);
+    return chunk;
+  }
+
+  /** Starts to read a chunk that will be requested. */
+  fetch(entry: number): void {
+    if (this.chunks.has(entry) || this.ahead >= AHEAD_IN_FLIGHT) return;
+    this.ahead++;
+    this.load(entry)
+      .catch(() => undefined)
+      .finally(() => this.ahead--);
+  }
+
+  private load(entry: number): Promise<Buffer> {
+    const chunk = this.read(entry);
+    this.chunks.set(entry, chunk);
+    const [oldest] = this.chunks.keys();
+    if (this.chunks.size > this.capacity && oldest !== undefined) this.chunks.delete(oldest);
+    chunk.catch(() => {
+      if (this.chunks.get(entry) === chunk) this.chunks.delete(entry);
+    });
+    return chunk;
+  }
 }

@@ -1,11 +1,61 @@
+import { asBlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { OUTCOMES, type Outcome } from "../../report/backup-figures.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
-import type { VolumeChunks } from "../../repository/volume-chunks.js";
-import type { StoredBackup } from "../backup/recorder.js";
-import { chunksOfRanges } from "../chunks-of-ranges.js";
-import type { Parent } from "./parents.js";
+import { loadBlockMap, type VolumeChunks } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import {
+  machineName,
+  type RecoveryPoint,
+  type RecoveryPointVolume,
+} from "../../repository/format/recovery-point.js";
+import type { LoadedIndex } from "../../repository/index/load-index.js";
+import { readChunk } from "../../repository/packs/pack-reader.js";
+import { pointsNewestFirst } from "../../repository/points/points.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { saysNothing } from "../../repository/storage/storage-errors.js";
+import { chunksOfRanges } from "../backup/plan-volumes.js";
+import type { BackupRecorder, StoredBackup } from "../backup/recorder.js";
+import type { RunRecord } from "../metrics/run-record.js";
+
+/** Determines the outcome of every chunk once a backup is stored. */
+export class OutcomeRecorder implements BackupRecorder {
+  /** The outcomes of each volume; undefined before the backup is stored. */
+  volumes: VolumeOutcomes[] | undefined;
+  /** Whether the previous points could be read; if not, unchanged chunks count as deduplicated. */
+  isCompared = false;
+
+  constructor(private readonly notice: (message: string) => void) {}
+
+  begin(): void {}
+
+  reading(): undefined {}
+
+  async stored(backup: StoredBackup): Promise<void> {
+    const parents = await this.parentsOf(backup);
+    this.isCompared = parents !== undefined;
+    this.volumes = chunkOutcomes(backup, parents ?? []);
+  }
+
+  /**
+   * Splits the duplicates into chunks unchanged since the previous point and others; returns none if unknown.
+   */
+  duplicates({ stats }: RecoveryPoint): RunRecord["figures"] {
+    if (!this.isCompared || this.volumes === undefined) return {};
+    const unchangedBytes = this.volumes.reduce((sum, { bytes }) => sum + bytes.unchanged, 0);
+    return { unchangedBytes, deduplicatedBytes: stats.duplicateBytes - unchangedBytes };
+  }
+
+  private async parentsOf({ storage, loaded, point }: StoredBackup) {
+    try {
+      return await loadParents(storage, loaded, point);
+    } catch (error) {
+      this.notice(
+        `The backup is stored, but could not be compared with the one before: ${asBlockferryError(error).message} What is unchanged is told as deduplicated.`,
+      );
+      return undefined;
+    }
+  }
+}
 
 /** The outcomes of the chunks of a volume. */
 export interface VolumeOutcomes {
@@ -24,7 +74,7 @@ export interface VolumeOutcomes {
  * new at its first position and a duplicate at all others.
  * @param parents parents of the volumes, in their order
  */
-export function chunkOutcomes(
+function chunkOutcomes(
   {
     point,
     knownEntries,
@@ -63,4 +113,57 @@ const NOTHING = -1;
 /** Returns the entry at a position, or none if the volume was smaller then. */
 function entryAt(chunks: VolumeChunks | undefined, position: number): number {
   return chunks === undefined || position >= chunks.count ? NOTHING : chunks.get(position);
+}
+
+/** A volume in its previous backup. */
+interface Parent {
+  /** Id of the recovery point. */
+  point: string;
+  /** The chunks of the volume; a chunk that is no longer indexed counts as zeros. */
+  chunks: VolumeChunks;
+}
+
+/**
+ * Loads the previous backup of each volume of a point.
+ * That is the newest earlier point of the same instance, or of the same host, that has a volume of this name.
+ * @param loaded the index before the backup, without the chunks of this run
+ * @throws StorageUnavailable, StorageDenied, Interrupted
+ */
+async function loadParents(
+  storage: Storage,
+  loaded: LoadedIndex,
+  point: RecoveryPoint,
+): Promise<(Parent | undefined)[]> {
+  const found = new Map<string, { point: string; volume: RecoveryPointVolume }>();
+  for await (const earlier of pointsNewestFirst(storage)) {
+    if (found.size === point.volumes.length) break;
+    const isBefore = earlier.id !== point.id && earlier.createdAt <= point.createdAt;
+    if (!isBefore || machineName(earlier) !== machineName(point)) continue;
+    for (const volume of earlier.volumes) {
+      const isWanted = point.volumes.some(({ name }) => name === volume.name) && !found.has(volume.name);
+      if (isWanted) found.set(volume.name, { point: earlier.id, volume });
+    }
+  }
+  const parents: (Parent | undefined)[] = [];
+  for (const { name } of point.volumes) {
+    const parent = found.get(name);
+    parents.push(parent && { point: parent.point, chunks: await loadChunks(storage, loaded, parent.volume) });
+  }
+  return parents;
+}
+
+/** Loads the chunks of a volume. Lost chunks are left out, as they cannot equal anything. */
+function loadChunks(
+  storage: Storage,
+  { index, packs }: LoadedIndex,
+  { root, sizeBytes }: RecoveryPointVolume,
+): Promise<VolumeChunks> {
+  return loadBlockMap(Buffer.from(root, "hex"), chunkCount(sizeBytes), {
+    index,
+    readChunk: (entry) => readChunk(storage, index, packs, entry),
+    onMissingChunk: () => undefined,
+    onMissingNode: (_position, _length, error) => {
+      if (saysNothing(error)) throw error;
+    },
+  });
 }

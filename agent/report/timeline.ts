@@ -5,12 +5,12 @@ import {
   type Span,
   type StageSeconds,
 } from "../../report/backup-figures.js";
-import { type StageTimes, stageSeconds } from "../backup/stage-times.js";
-import type { CounterTotals } from "../counters.js";
+import { type StageTimes, stageSeconds } from "../backup/recorder.js";
+import type { CounterTotals } from "../threads/shared-memory.js";
 
 const FIRST_INTERVAL_MS = 200;
 
-interface Sample {
+interface TimelineSample {
   atMs: number;
   readBytes: number;
   storedBytes: number;
@@ -20,7 +20,7 @@ interface Sample {
 
 /** Samples the counters and stages of the threads periodically, from outside. */
 export class Timeline {
-  private samples: Sample[] = [];
+  private samples: TimelineSample[] = [];
   private timer: NodeJS.Timeout | undefined;
   private readonly startedMs = performance.now();
 
@@ -42,12 +42,14 @@ export class Timeline {
   }
 
   get spans(): Span[] {
-    return this.samples.slice(1).map((sample, number) => spanBetween(this.samples[number] as Sample, sample));
+    return this.samples
+      .slice(1)
+      .map((sample, number) => spanBetween(this.samples[number] as TimelineSample, sample));
   }
 
   /** Stage times of each thread, over the whole run. */
   get threads(): StageSeconds[] {
-    const [first, last] = [this.samples[0] as Sample, this.samples.at(-1) as Sample];
+    const [first, last] = [this.samples[0] as TimelineSample, this.samples.at(-1) as TimelineSample];
     return last.rows.map((row, thread) => stageSeconds(first.rows[thread] as Float64Array, row));
   }
 
@@ -69,7 +71,7 @@ export class Timeline {
   }
 }
 
-function spanBetween(before: Sample, after: Sample): Span {
+function spanBetween(before: TimelineSample, after: TimelineSample): Span {
   return {
     seconds: after.atMs / 1000,
     readBytes: after.readBytes - before.readBytes,

@@ -1,11 +1,9 @@
-import { decodeChunk } from "../../repository/chunk-codec.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import type { Cipher } from "../../repository/encryption/cipher.js";
-import type { PackRun } from "../pack-runs.js";
-import { wrongChunkLength } from "../wrong-chunk-length.js";
-import type { WriteGroup } from "./write-groups.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
+import { type Cipher, decodeChunk } from "../../repository/format/chunk-codec.js";
+import type { PackRun, WantedChunk } from "./pack-runs.js";
 
-export interface GroupSource {
+interface GroupSource {
   packId: string;
   run: PackRun;
   /** The bytes read of the run. */
@@ -47,4 +45,55 @@ export function decodeGroup({ chunks, starts }: WriteGroup, source: GroupSource)
  */
 export function chunkLength(sizeBytes: number, position: number): number {
   return Math.min(CHUNK_BYTES, sizeBytes - position * CHUNK_BYTES);
+}
+
+/** The most chunks of one write: 4 MiB. Fewer, larger writes cost less CPU time and let a disk do more. */
+export const MAX_GROUP_CHUNKS = 8;
+
+/** Chunks that are adjacent in the volume and written at once. */
+export interface WriteGroup {
+  chunks: WantedChunk[];
+  /** Positions where the group starts; several only for a single chunk that is wanted more than once. */
+  starts: number[];
+}
+
+/** Groups the chunks of a run by position; threads that read ahead stored them in any order. */
+export function groupWrites(chunks: WantedChunk[]): WriteGroup[] {
+  const groups: WriteGroup[] = [];
+  for (const chunk of chunks.toSorted((a, b) => firstPosition(a) - firstPosition(b))) {
+    const group = groups.at(-1);
+    if (group !== undefined && continues(group, chunk)) group.chunks.push(chunk);
+    else groups.push({ chunks: [chunk], starts: chunk.positions });
+  }
+  return groups;
+}
+
+/** Returns the same chunks, each in a group of its own. */
+export function oneByOne({ chunks, starts }: WriteGroup): WriteGroup[] {
+  return chunks.map((chunk, number) => ({ chunks: [chunk], starts: starts.map((start) => start + number) }));
+}
+
+function continues({ chunks, starts }: WriteGroup, chunk: WantedChunk): boolean {
+  const [start] = starts;
+  if (start === undefined || starts.length > 1 || chunk.positions.length > 1) return false;
+  return chunks.length < MAX_GROUP_CHUNKS && start + chunks.length === firstPosition(chunk);
+}
+
+function firstPosition({ positions }: WantedChunk): number {
+  return positions[0] as number;
+}
+
+/**
+ * Describes a proven chunk at a position that needs a chunk of another length.
+ * @param position chunk number in the volume
+ */
+export function wrongChunkLength(id: Buffer, lengthBytes: number, position: number): BlockferryError {
+  const offset = position * CHUNK_BYTES;
+  return new BlockferryError({
+    code: "ChunkCorrupt",
+    message: `The block map names chunk ${id.toString("hex")} of ${lengthBytes} bytes at byte ${offset}, where a chunk of another length belongs.`,
+    remedy: "The recovery point was not written by a sound version of blockferry; report this as a bug.",
+    object: id.toString("hex"),
+    offset,
+  });
 }

@@ -1,13 +1,15 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import type { ByteRange } from "../../native-free-io/byte-range.js";
-import { loadBlockMap } from "../../repository/block-map.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
-import type { LoadedIndex } from "../../repository/load-index.js";
-import { readChunk } from "../../repository/read-chunk.js";
-import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
-import type { Storage } from "../../repository/storage/storage.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import type { TargetDescription } from "../../native-free-io/block-target.js";
+import type { ByteRange } from "../../native-free-io/data-ranges.js";
+import { loadBlockMap, type VolumeChunks } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import type { RecoveryPointVolume } from "../../repository/format/recovery-point.js";
+import type { ChunkIndexMemory } from "../../repository/index/chunk-index-memory.js";
+import type { LoadedIndex } from "../../repository/index/load-index.js";
+import { readChunk } from "../../repository/packs/pack-reader.js";
+import type { Storage, StorageLocation } from "../../repository/storage/storage.js";
 import { saysNothing } from "../../repository/storage/storage-errors.js";
-import type { VolumeChunks } from "../../repository/volume-chunks.js";
+import type { ExtentQueueMemory } from "../threads/shared-memory.js";
 
 /** How a restore handles lost data: it refuses, or leaves zeros in their place. */
 export type MissingData = "refuse" | "zeros";
@@ -63,4 +65,29 @@ function dataMissing(
     object: volume.name,
     offset: position * CHUNK_BYTES,
   });
+}
+
+/** The input of a restore thread. */
+export interface RestoreTask {
+  storage: StorageLocation;
+  volumes: RestoreVolumeTask[];
+  index: ChunkIndexMemory;
+  packs: SharedArrayBuffer;
+  extents: ExtentQueueMemory;
+  counters: SharedArrayBuffer;
+  missing: MissingData;
+}
+
+/** A chunk that could not be read, by its numbers; the target has zeros in its place. */
+export interface LostChunk {
+  /** Number of the volume in the task. */
+  volume: number;
+  /** Number of the chunk in the volume. */
+  position: number;
+}
+
+interface RestoreVolumeTask {
+  target: TargetDescription;
+  sizeBytes: number;
+  chunks: SharedArrayBuffer;
 }

@@ -1,25 +1,34 @@
 import { workerData } from "node:worker_threads";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import { ChunkIndex } from "../../repository/chunk-index.js";
-import { packKey } from "../../repository/pack-format.js";
-import { PackTable } from "../../repository/pack-table.js";
-import { readChunk } from "../../repository/read-chunk.js";
-import { againIfDamaged, saysLost } from "../../repository/storage/again-if-damaged.js";
+import { allocateAligned } from "../../native-free-io/block-source.js";
+import { VolumeChunks } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
+import { PackTable, packKey } from "../../repository/format/pack.js";
+import { ChunkIndex } from "../../repository/index/chunk-index.js";
+import { readChunk } from "../../repository/packs/pack-reader.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
+import { againIfDamaged, saysLost } from "../../repository/storage/read-object.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
-import { VolumeChunks } from "../../repository/volume-chunks.js";
-import { BufferPool } from "../buffer-pool.js";
-import { type CounterRow, Counters } from "../counters.js";
-import { type Extent, ExtentQueue } from "../extent-queue.js";
-import { type PackRun, planRuns, RUN_BYTES, type WantedChunk } from "../pack-runs.js";
-import { StopFlag } from "../stop-flag.js";
-import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
-import { wrongChunkLength } from "../wrong-chunk-length.js";
-import { chunkLength, decodeGroup } from "./decode-group.js";
-import type { LostChunk, RestoreTask } from "./messages.js";
+import {
+  BufferPool,
+  type CounterRow,
+  Counters,
+  type Extent,
+  ExtentQueue,
+  StopFlag,
+} from "../threads/shared-memory.js";
+import { type ThreadContext, type ThreadData, threadMain } from "../threads/thread-pool.js";
+import {
+  chunkLength,
+  decodeGroup,
+  groupWrites,
+  MAX_GROUP_CHUNKS,
+  oneByOne,
+  type WriteGroup,
+  wrongChunkLength,
+} from "./decode-group.js";
+import type { LostChunk, RestoreTask } from "./load-volume.js";
+import { type PackRun, planRuns, RUN_BYTES, type WantedChunk } from "./pack-runs.js";
 import { TargetWriter } from "./target-writer.js";
-import { groupWrites, MAX_GROUP_CHUNKS, oneByOne, type WriteGroup } from "./write-groups.js";
 
 preloadStorage((workerData as ThreadData).storage);
 
@@ -52,7 +61,7 @@ interface OpenTarget {
 }
 
 /** Work for one volume: chunks to copy, or a run of zeros to write. */
-type Job =
+type TargetRun =
   | { target: OpenTarget; run: PackRun }
   | { target: OpenTarget; zeros: { offset: number; length: number } };
 
@@ -72,7 +81,7 @@ class ExtentRestorer {
   private readonly extents: ExtentQueue;
   private readonly counters: CounterRow;
   private readonly slots: BufferPool;
-  private readonly jobs: Job[] = [];
+  private readonly jobs: TargetRun[] = [];
   private readonly writes = new Set<Promise<void>>();
   private readonly lost: LostChunk[] = [];
   private failure: unknown;
@@ -127,7 +136,7 @@ class ExtentRestorer {
     this.stop.set();
   }
 
-  private nextJob(): Job | undefined {
+  private nextJob(): TargetRun | undefined {
     while (!this.stop.isSet) {
       const job = this.jobs.pop();
       if (job !== undefined) return job;

@@ -1,20 +1,22 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import { BlockTarget } from "../../native-free-io/block-target.js";
-import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
-import type { ClaimedDevice } from "../../native-free-io/claimed-device.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import { withHiddenChunks } from "../../repository/hidden-chunks.js";
-import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
-import type { RecoveryPointVolume } from "../../repository/recovery-point.js";
-import type { Repository } from "../../repository/repository.js";
-import { Counters } from "../counters.js";
-import { ExtentQueue } from "../extent-queue.js";
-import type { RunWatcher } from "../run-watcher.js";
-import { ThreadPool } from "../thread-pool.js";
+import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js";
+import type { ClaimedDevice } from "../../native-free-io/devices.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import type { RecoveryPointVolume } from "../../repository/format/recovery-point.js";
+import { withHiddenChunks } from "../../repository/index/hidden-chunks.js";
+import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
+import type { Repository } from "../../repository/open/repository.js";
+import { Counters, ExtentQueue, type RunWatcher } from "../threads/shared-memory.js";
+import { ThreadPool } from "../threads/thread-pool.js";
 import { chunkLength } from "./decode-group.js";
-import { type LoadedVolume, loadVolume, type MissingData } from "./load-volume.js";
-import type { LostChunk, RestoreTask } from "./messages.js";
-import { groupByChunks, MAX_MAPPED_CHUNKS } from "./volume-groups.js";
+import {
+  type LoadedVolume,
+  type LostChunk,
+  loadVolume,
+  type MissingData,
+  type RestoreTask,
+} from "./load-volume.js";
 
 export interface RestoreOptions {
   /** The volumes to restore, and their targets. */
@@ -210,4 +212,32 @@ function warnOfIncompleteDevices(restores: VolumeRestore[], watcher: RunWatcher)
       `${target.path} was not restored completely. Do not use it before a restore has succeeded.`,
     );
   }
+}
+
+/** 64 TiB of volumes, whose block maps take 512 MiB. */
+const MAX_MAPPED_CHUNKS = 2 ** 27;
+
+/** A volume, or a part of its restore. */
+interface OfVolume {
+  volume: Pick<RecoveryPointVolume, "sizeBytes">;
+}
+
+/**
+ * Splits volumes into groups whose block maps are in memory together.
+ * @param maxChunks the most chunks of a group; a volume that has more is a group of its own
+ * @returns the volumes in their order
+ */
+export function groupByChunks<Of extends OfVolume>(volumes: Of[], maxChunks: number): Of[][] {
+  const groups: Of[][] = [];
+  let room = 0;
+  for (const one of volumes) {
+    const chunks = chunkCount(one.volume.sizeBytes);
+    if (groups.length === 0 || chunks > room) {
+      groups.push([]);
+      room = maxChunks;
+    }
+    groups.at(-1)?.push(one);
+    room -= chunks;
+  }
+  return groups;
 }

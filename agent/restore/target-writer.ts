@@ -1,8 +1,7 @@
 import { closeSync, write } from "node:fs";
 import { promisify } from "node:util";
-import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
+import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
+import { allocateAligned, DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
 import { openBlockTarget, type TargetDescription } from "../../native-free-io/block-target.js";
 
 const writeAsync = promisify(write);

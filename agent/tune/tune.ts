@@ -1,17 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import type { BlockSource } from "../../native-free-io/block-source.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
+import { allocateAligned, type BlockSource } from "../../native-free-io/block-source.js";
 import { CIPHERTEXT_BYTES } from "../../repository/encryption/aes-gcm-cipher.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { mostReads, type Parallelism } from "../parallelism.js";
-import { type Advice, advise, type Figures } from "./advise.js";
-import { hashAndCompress } from "./compute-speed.js";
-import { readSample, sweepDepths } from "./device-speed.js";
-import { USUAL_PART_BYTES } from "./expected-memory.js";
-import { placesOf, withSources } from "./sources.js";
-import { sweepUploads } from "./upload-speed.js";
+import { chooseParallelism, mostReads, type Parallelism } from "../threads/parallelism.js";
+import { type Advice, advise, type Figures, USUAL_PART_BYTES } from "./advise.js";
+import { hashAndCompress, placesOf, readSample, sweepDepths, sweepUploads, withSources } from "./measure.js";
 
 const SAMPLE_CHUNKS = 64;
 const WARM_UP_CHUNKS = 8;
@@ -28,7 +23,7 @@ const MEMORY_SHARE = 0.5;
 /** An encrypted repository in S3, which takes the most memory. */
 const USUAL_REPOSITORY = { partBytes: USUAL_PART_BYTES, cipherBytes: CIPHERTEXT_BYTES };
 
-export interface TuneOptions {
+interface TuneOptions {
   devices: string[];
   /** The storage of the repository; if undefined, uploads are not measured. */
   storage: Storage | undefined;
@@ -66,7 +61,7 @@ export async function tune(options: TuneOptions): Promise<Tuning> {
  * Returns the recommended parallelism from a measurement of one second, without uploads.
  * @throws SourceNotFound, SourceUnreadable, Interrupted
  */
-export async function measuredParallelism(
+async function measuredParallelism(
   devices: string[],
   { storage, signal }: { storage: Storage; signal: AbortSignal },
 ): Promise<Parallelism> {
@@ -123,4 +118,46 @@ function computeSpeeds(
     compressBytesPerSecond: measured.compressedBytes / Math.max(measured.compressSeconds, CLOCK_SECONDS),
     storedShare: measured.storedBytes / sample.length,
   };
+}
+
+/** The parallelism that the options request. */
+interface WantedParallelism {
+  threads: number | "auto" | undefined;
+  queueDepth: number | undefined;
+}
+
+/**
+ * Refuses impossible settings before anything is opened.
+ * @throws Usage
+ */
+export function refuseParallelism({ threads, queueDepth }: WantedParallelism): void {
+  chooseParallelism(threads === "auto" ? 1 : threads, queueDepth);
+}
+
+/**
+ * Returns the parallelism for `--threads` and `--queue-depth`.
+ * With `auto`, devices and cores are measured first; a given queue depth is kept.
+ * @throws Usage, SourceNotFound, SourceUnreadable, Interrupted
+ */
+export async function chosenParallelism(
+  { threads, queueDepth }: WantedParallelism,
+  {
+    devices,
+    notice,
+    ...measuring
+  }: { devices: string[]; notice(message: string): void; storage: Storage; signal: AbortSignal },
+): Promise<Parallelism> {
+  if (threads !== "auto") return chooseParallelism(threads, queueDepth);
+  const found = await measuredParallelism(devices, measuring);
+  const chosen = chooseParallelism(
+    threadsFor(found.threads, queueDepth ?? found.queueDepth),
+    queueDepth ?? found.queueDepth,
+  );
+  notice(`--threads auto: threads ${chosen.threads}, reads in flight of each ${chosen.queueDepth}.`);
+  return chosen;
+}
+
+/** Returns as many of the threads as have enough I/O threads for a given queue depth. */
+function threadsFor(threads: number, queueDepth: number): number {
+  return threads > 1 && mostReads(threads) < queueDepth ? threadsFor(threads - 1, queueDepth) : threads;
 }

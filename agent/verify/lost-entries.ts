@@ -1,9 +1,9 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
-import type { LoadedIndex } from "../../repository/load-index.js";
-import { packKey } from "../../repository/pack-format.js";
-import { readPlace } from "../../repository/read-chunk.js";
-import { saysLost } from "../../repository/storage/again-if-damaged.js";
+import { packKey } from "../../repository/format/pack.js";
+import type { LoadedIndex } from "../../repository/index/load-index.js";
+import { readPlace } from "../../repository/packs/pack-reader.js";
+import { saysLost } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { PackToRead } from "./messages.js";
 import { causeKey, type LossCause } from "./walk-points.js";

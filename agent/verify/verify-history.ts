@@ -1,12 +1,13 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { type PointList, pointIdOf, pointKey, pointObjects } from "../../repository/recovery-point.js";
-import type { Storage } from "../../repository/storage/storage.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { pointIdOf, pointKey } from "../../repository/format/recovery-point.js";
+import { type PointList, pointObjects } from "../../repository/points/points.js";
 import {
   listTombstones,
   type Tombstone,
   type TombstoneKey,
   tombstoneKey,
-} from "../../repository/tombstone.js";
+} from "../../repository/points/tombstone.js";
+import type { Storage } from "../../repository/storage/storage.js";
 
 /**
  * Finds recovery points that were changed without `forget`.

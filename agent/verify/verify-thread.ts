@@ -1,23 +1,20 @@
 import { isDeepStrictEqual } from "node:util";
 import { workerData } from "node:worker_threads";
-import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { checkStoredBytes, decodeChunk } from "../../repository/chunk-codec.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import { ChunkIndex } from "../../repository/chunk-index.js";
-import type { ChunkRecord } from "../../repository/chunk-record.js";
-import { PackEntries } from "../../repository/pack-entries.js";
-import { readPackFooter, recordsOf } from "../../repository/pack-footer.js";
-import { PACK_HEADER_BYTES, packCorrupt, packHeader, packKey } from "../../repository/pack-format.js";
-import { againIfDamaged } from "../../repository/storage/again-if-damaged.js";
+import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
+import { allocateAligned } from "../../native-free-io/block-source.js";
+import { CHUNK_BYTES, type ChunkRecord, PACK_HEADER_BYTES } from "../../repository/format/chunk.js";
+import { checkStoredBytes, decodeChunk } from "../../repository/format/chunk-codec.js";
+import { packCorrupt, packHeader, packKey } from "../../repository/format/pack.js";
+import { ChunkIndex } from "../../repository/index/chunk-index.js";
+import { readPackFooter, recordsOf } from "../../repository/packs/pack-reader.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
+import { againIfDamaged } from "../../repository/storage/read-object.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
 import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
-import { type CounterRow, Counters } from "../counters.js";
-import { coalesce, RUN_BYTES } from "../pack-runs.js";
-import { StopFlag } from "../stop-flag.js";
-import { type ThreadContext, type ThreadData, threadMain } from "../thread-pool.js";
-import type { PackToRead, VerifyTask, VerifyThreadResult } from "./messages.js";
+import { coalesce, RUN_BYTES } from "../restore/pack-runs.js";
+import { type CounterRow, Counters, StopFlag } from "../threads/shared-memory.js";
+import { type ThreadContext, type ThreadData, threadMain } from "../threads/thread-pool.js";
+import { PackEntries, type PackToRead, type VerifyTask, type VerifyThreadResult } from "./messages.js";
 
 preloadStorage((workerData as ThreadData).storage);
 

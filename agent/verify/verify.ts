@@ -1,23 +1,23 @@
-import { BlockferryError, systemErrorCode } from "../../foundation/blockferry-error.js";
+import { BlockferryError, type ErrorRecord, systemErrorCode } from "../../foundation/errors.js";
 import { RefusedPath } from "../../foundation/held-place.js";
 import type { NumberSet } from "../../foundation/number-set.js";
 import { listKeys } from "../../repository/encryption/key-record.js";
-import { type LoadedIndex, loadIndex } from "../../repository/load-index.js";
-import { packKey } from "../../repository/pack-format.js";
-import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
-import type { Repository } from "../../repository/repository.js";
+import { packKey } from "../../repository/format/pack.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
+import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
+import type { Repository } from "../../repository/open/repository.js";
+import { listPoints } from "../../repository/points/points.js";
+import type { TombstoneKey } from "../../repository/points/tombstone.js";
+import { findUnreadable } from "../../repository/protocol/condemnation.js";
+import { withReadLease } from "../../repository/protocol/lease.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import type { TombstoneKey } from "../../repository/tombstone.js";
-import { findUnreadable } from "../../repository/unreadable-documents.js";
-import { withReadLease } from "../read-lease.js";
-import { ReadRecord } from "../read-record.js";
-import type { RunWatcher } from "../run-watcher.js";
+import type { RunWatcher } from "../threads/shared-memory.js";
 import { badPlaces, causesOf, lostChunks, misplacedChunks } from "./lost-entries.js";
 import type { PackToRead } from "./messages.js";
-import { readPacks } from "./read-packs.js";
-import { selectPacks } from "./select-packs.js";
+import { ReadRecord } from "./read-record.js";
+import { readPacks, selectPacks } from "./select-packs.js";
 import { verifyHistory } from "./verify-history.js";
-import { type DamagedRange, walkPoints, walkPointsInPacks } from "./walk-points.js";
+import { causeKey, type DamagedRange, walkPoints, walkPointsInPacks } from "./walk-points.js";
 
 export interface VerifyOptions {
   /** Finds the only point to verify, with the objects it needs; undefined for the whole repository. */
@@ -197,4 +197,31 @@ function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: Num
 function withoutRepeats(problems: BlockferryError[]): BlockferryError[] {
   const seen = new Map(problems.map((problem) => [problem.message, problem]));
   return [...seen.values()];
+}
+
+type VolumeRange = Pick<DamagedRange, "point" | "volume" | "offset" | "length">;
+
+/** A problem, and the bytes of recovery points that cannot be restored because of it. */
+interface ProblemRecord extends ErrorRecord {
+  affects: VolumeRange[];
+}
+
+/** Returns the problems of a report as plain data. */
+export function problemRecords({ problems, damaged }: VerifyReport): ProblemRecord[] {
+  const byCause = new Map<string, VolumeRange[]>();
+  for (const range of damaged) {
+    const { point, volume, offset, length } = range;
+    const ranges = byCause.get(causeKey(range)) ?? [];
+    byCause.set(causeKey(range), ranges);
+    ranges.push({ point, volume, offset, length });
+  }
+  return problems.map((problem) => ({
+    ...problem.toRecord(),
+    affects: byCause.get(keyOf(problem)) ?? [],
+  }));
+}
+
+/** Returns the cause key: object and place for a damaged chunk, otherwise the object alone. */
+function keyOf({ code, object = "", offset }: BlockferryError): string {
+  return causeKey(code === "ChunkCorrupt" ? { object, objectOffset: offset } : { object });
 }

@@ -1,14 +1,18 @@
-import { asBlockferryError, BlockferryError } from "../../foundation/blockferry-error.js";
+import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
-import { type ByteRange, mergeRanges } from "../../native-free-io/byte-range.js";
-import { loadBlockMap } from "../../repository/block-map.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/chunk-id.js";
-import type { ChunkIndex } from "../../repository/chunk-index.js";
-import { type ChunkSearch, withHiddenChunks } from "../../repository/hidden-chunks.js";
-import type { LoadedIndex } from "../../repository/load-index.js";
-import { packKey } from "../../repository/pack-format.js";
-import { readChunk } from "../../repository/read-chunk.js";
-import { pointKey, type RecoveryPoint, type RecoveryPointVolume } from "../../repository/recovery-point.js";
+import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js";
+import { loadBlockMap } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import { packKey } from "../../repository/format/pack.js";
+import {
+  pointKey,
+  type RecoveryPoint,
+  type RecoveryPointVolume,
+} from "../../repository/format/recovery-point.js";
+import type { ChunkIndex } from "../../repository/index/chunk-index.js";
+import { type ChunkSearch, withHiddenChunks } from "../../repository/index/hidden-chunks.js";
+import type { LoadedIndex } from "../../repository/index/load-index.js";
+import { readChunk } from "../../repository/packs/pack-reader.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
 
@@ -35,7 +39,7 @@ export interface Findings {
   problems: BlockferryError[];
 }
 
-export interface WalkOptions {
+interface WalkOptions {
   storage: Storage;
   loaded: LoadedIndex;
   /** Returns the cause for an indexed chunk that is known to be lost; undefined for all others. */

@@ -18,7 +18,7 @@ import type { OwnPlaces } from "./own-place.js";
 
 const run = promisify(execFile);
 
-export interface DeviceBenchOptions {
+interface DeviceBenchOptions {
   /** Only read. */
   device: string;
   /** A file or device, which is overwritten if it exists. */

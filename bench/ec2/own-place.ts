@@ -6,7 +6,7 @@ import { measure } from "../measure.js";
 import { folderPlace, type Place } from "../place.js";
 
 /** The location of the benchmark's repositories. */
-export interface RepositoryOptions {
+interface RepositoryOptions {
   /** A folder or `s3://BUCKET/PREFIX`; existing objects there are not touched. */
   repo: string;
   region: string | undefined;

@@ -1,6 +1,5 @@
 import { formatBytes } from "../../command-line/format.js";
-import { type Markup, markup } from "../../report/charts/markup.js";
-import { type Axis, Plot } from "../../report/charts/plot.js";
+import { type Axis, type Markup, markup, Plot } from "../../report/charts/plot.js";
 
 const HEIGHT = 320;
 /** Powers of two that the x axis shows on both sides of the measured point. */

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { expectedMemoryBytes } from "../../agent/tune/expected-memory.js";
+import { expectedMemoryBytes } from "../../agent/tune/advise.js";
 import { addSeries, backupWithEach, type CompareOptions, restoreAndCompare } from "../compare-backups.js";
 import type { Measured } from "../measure.js";
 import { heading, medianRatio, print, type Report } from "../report.js";

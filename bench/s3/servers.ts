@@ -26,7 +26,7 @@ export const S3_ENVIRONMENT = {
 };
 
 /** An S3 server in a process of its own, with one bucket. */
-export interface S3Server {
+interface S3Server {
   endpointUrl: string;
   /** Returns the place of a repository, at a prefix of the bucket. */
   place(prefix: string): Place;

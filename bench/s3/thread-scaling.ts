@@ -1,7 +1,7 @@
 import { copyFile, rm, stat, statfs } from "node:fs/promises";
 import { availableParallelism, freemem } from "node:os";
 import { basename, join } from "node:path";
-import { expectedMemoryBytes } from "../../agent/tune/expected-memory.js";
+import { expectedMemoryBytes } from "../../agent/tune/advise.js";
 import { CIPHERTEXT_BYTES } from "../../repository/encryption/aes-gcm-cipher.js";
 import { backUpAnew } from "../compare-backups.js";
 import type { Measured } from "../measure.js";
@@ -16,7 +16,7 @@ const MEMORY_FOLDER = "/dev/shm";
 const QUEUE_DEPTH = 16;
 const MIB = 2 ** 20;
 
-export interface ScalingOptions {
+interface ScalingOptions {
   report: Report;
   image: string;
   rounds: number;

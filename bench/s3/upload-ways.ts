@@ -13,7 +13,7 @@ export const PART_BYTES = 8 * 1024 * 1024;
 const PARTS_IN_FLIGHT = 4;
 
 /** A part and its CRC-32, which a backup computes from the CRC-32s of the chunks. */
-export interface Part {
+interface Part {
   body: Buffer;
   crc32: number;
 }

@@ -1,7 +1,7 @@
 export type PartyName = "source" | "worker";
 
 /** The resource of an action; iam-policy/resources.ts gives the ARNs and conditions. */
-export type ResourceKind =
+export type ResourceScope =
   | "any"
   | "source-instance"
   | "source-volumes"
@@ -31,19 +31,19 @@ export type ResourceKind =
 export interface ActionUse {
   party: PartyName;
   action: `${"ec2" | "kms" | "iam"}:${string}`;
-  on: ResourceKind;
+  on: ResourceScope;
   /** For `ec2:CreateTags`: the action that creates the tagged resource, in the same call. */
   creating?: ActionUse["action"];
   /** `check` reports more with this permission; a backup works without it. */
   optional?: true;
 }
 
-export function use(party: PartyName, action: ActionUse["action"], ...on: ResourceKind[]): ActionUse[] {
+export function use(party: PartyName, action: ActionUse["action"], ...on: ResourceScope[]): ActionUse[] {
   return on.map((kind) => ({ party, action, on: kind }));
 }
 
 /** Returns the uses of an action that creates a resource and tags it. */
-export function making(party: PartyName, action: ActionUse["action"], on: ResourceKind): ActionUse[] {
+export function making(party: PartyName, action: ActionUse["action"], on: ResourceScope): ActionUse[] {
   return [
     { party, action, on },
     { party, action: "ec2:CreateTags", on, creating: action },
@@ -63,6 +63,6 @@ export const EBS_KEY_ACTIONS = [
   "kms:GenerateDataKeyWithoutPlaintext",
 ] as const;
 
-export function useKeys(party: PartyName, ...on: ResourceKind[]): ActionUse[] {
+export function useKeys(party: PartyName, ...on: ResourceScope[]): ActionUse[] {
   return EBS_KEY_ACTIONS.flatMap((action) => use(party, action, ...on));
 }

@@ -1,9 +1,8 @@
-import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
-import { withoutResponse, withoutSecrets } from "../../foundation/without-secrets.js";
-import { isTransient } from "../../repository/storage/s3/transient.js";
+import { BlockferryError, type ErrorCode, withoutResponse, withoutSecrets } from "../../foundation/errors.js";
+import { isTransient } from "../../repository/storage/s3/retry.js";
 
 /** An AWS call: its action, caller and object. */
-export interface Call {
+interface Call {
   /** For example `ec2:CreateVolume`. */
   action: string;
   /** ARN of the caller. */
@@ -129,4 +128,13 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
     };
   }
   return { code: "AwsRefused", remedy: `Mend what AWS names above; see ${action} in the AWS API reference.` };
+}
+
+/**
+ * Returns an id that AWS always sends, although its SDK types call it optional.
+ * @throws Error when the id is missing
+ */
+export function givenId(id: string | undefined, what: string): string {
+  if (id === undefined || id === "") throw new Error(`The id ${what} is missing.`);
+  return id;
 }

@@ -2,10 +2,11 @@ import { EC2Client } from "@aws-sdk/client-ec2";
 import { IAMClient } from "@aws-sdk/client-iam";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { STSClient } from "@aws-sdk/client-sts";
-import type { Access } from "../request.js";
-import { timing } from "../timing.js";
-import { type CredentialProvider, credentialsFor } from "./credentials.js";
-import { Patience } from "./patience.js";
+import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from "@aws-sdk/credential-providers";
+import * as z from "zod/mini";
+import { retryDelayMs, statusOf } from "../../repository/storage/s3/retry.js";
+import { haveExpired, isPassing } from "./aws-errors.js";
+import { pause, timing } from "./poll.js";
 
 /**
  * The SDK's error when no Region is set.
@@ -84,3 +85,104 @@ function remembered<T>(clients: Map<string, T>, region: string, make: () => T): 
   clients.set(region, client);
   return client;
 }
+
+const SESSION_NAME = "blockferry";
+const DEFAULT_REGION = "us-east-1";
+
+type CredentialProvider = ReturnType<typeof fromNodeProviderChain>;
+
+/**
+ * Returns the credentials of a party.
+ * With a role: its session, assumed with the profile or the environment. Without: the profile, else the
+ * environment.
+ */
+function credentialsFor({ profile, roleArn, externalId, region }: Access): CredentialProvider {
+  const own =
+    profile === null ? fromNodeProviderChain({ ignoreCache: true }) : fromIni({ profile, ignoreCache: true });
+  if (roleArn === null) return own;
+  return fromTemporaryCredentials({
+    masterCredentials: own,
+    clientConfig: { region: region ?? process.env.AWS_REGION ?? DEFAULT_REGION },
+    params: {
+      RoleArn: roleArn,
+      RoleSessionName: SESSION_NAME,
+      ...(externalId === null ? {} : { ExternalId: externalId }),
+    },
+  });
+}
+
+/**
+ * Timeout for an endpoint that has never answered.
+ * A mistyped Region has no endpoint to wait for.
+ */
+const FIRST_CONTACT_MS = 10_000;
+
+/**
+ * Retries an account's calls while the network, AWS or the credentials fail.
+ * All calls of the account share one clock, so an outage is waited out once, and not again by every later
+ * call.
+ */
+export class Patience {
+  private readonly answered = new Set<string>();
+  private failingSince: number | undefined;
+
+  /**
+   * @param outageMs how long calls may fail without interruption
+   * @param renewCredentials called before a retry when the credentials have expired
+   */
+  constructor(
+    private readonly outageMs: number,
+    private readonly renewCredentials: () => void,
+  ) {}
+
+  /**
+   * Repeats a call while its errors are transient.
+   * @param endpoint the service and Region of the call
+   * @throws the last error; the signal's reason soon after it aborts
+   */
+  async keepTrying<T>(endpoint: string, send: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    for (let failures = 1; ; failures++) {
+      try {
+        const answer = await send();
+        this.hear(endpoint);
+        return answer;
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!isPassing(error)) {
+          this.hear(endpoint);
+          throw error;
+        }
+        this.failingSince ??= performance.now();
+        const leftMs = this.failingSince + this.limitMs(endpoint, error) - performance.now();
+        if (leftMs <= 0) throw error;
+        if (haveExpired(error)) this.renewCredentials();
+        await pause(Math.min(leftMs, retryDelayMs(failures)), signal);
+      }
+    }
+  }
+
+  private hear(endpoint: string): void {
+    this.answered.add(endpoint);
+    this.failingSince = undefined;
+  }
+
+  private limitMs(endpoint: string, error: unknown): number {
+    // Credentials that were never valid are not waited for.
+    if (haveExpired(error)) return this.answered.size > 0 ? this.outageMs : 0;
+    const isThere = this.answered.has(endpoint) || (error instanceof Error && statusOf(error) !== undefined);
+    return isThere ? this.outageMs : Math.min(this.outageMs, FIRST_CONTACT_MS);
+  }
+}
+
+/**
+ * How to reach the AWS account of one party. Credentials are never kept.
+ * In a journal these are claims: `resume` and `cleanup` show them, but use the options of their own command
+ * line.
+ */
+export const AccessSchema = z.strictObject({
+  profile: z.nullable(z.string()),
+  roleArn: z.nullable(z.string()),
+  externalId: z.nullable(z.string()),
+  region: z.nullable(z.string()),
+});
+export type Access = z.infer<typeof AccessSchema>;

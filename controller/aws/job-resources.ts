@@ -1,9 +1,7 @@
-import type { Tag } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { Filter, ResourceType, Tag, TagSpecification } from "@aws-sdk/client-ec2";
+import { BlockferryError } from "../../foundation/errors.js";
 import { isNotFound } from "./aws-errors.js";
 import { type JobContext, poll, waitFor } from "./poll.js";
-import { Sightings } from "./sightings.js";
-import { JOB_TAG, tagOf } from "./tags.js";
 
 /** A kind of resource that jobs create, in one account and Region. */
 export interface ResourceKind<T extends { Tags?: Tag[] | undefined }> {
@@ -15,7 +13,7 @@ export interface ResourceKind<T extends { Tags?: Tag[] | undefined }> {
 }
 
 /** How to undo one kind of resource. */
-export interface Undoing<T extends { Tags?: Tag[] | undefined }> {
+interface Undoing<T extends { Tags?: Tag[] | undefined }> {
   kind: ResourceKind<T>;
   /** Ids recorded in the journal. */
   known: string[];
@@ -112,4 +110,78 @@ function notOfTheJob(jobId: string, ids: string[]): BlockferryError {
     remedy: `Find out whether somebody removed the tag or changed the journal. If ${named} is of the job, put the tag back, and run \`blockferry resume ${jobId}\`.`,
     object: named,
   });
+}
+
+/**
+ * Decides whether a resource that EC2 does not show is gone.
+ * Answers may miss new resources, and also resources that earlier answers showed.
+ * AWS: "Ensure idempotency", "Eventual consistency in the Amazon EC2 API".
+ */
+export class Sightings {
+  private readonly missingSince = new Map<string, number>();
+
+  /** @param visibleMs time without a sighting after which a resource is gone */
+  constructor(private readonly visibleMs: number) {}
+
+  /**
+   * Records whether the last answer contained a resource.
+   * @returns whether the resource is gone
+   */
+  isGone(id: string, wasSeen: boolean): boolean {
+    if (wasSeen) {
+      this.missingSince.delete(id);
+      return false;
+    }
+    const since = this.missingSince.get(id) ?? performance.now();
+    this.missingSince.set(id, since);
+    return performance.now() - since >= this.visibleMs;
+  }
+}
+
+/** The job that a resource belongs to. A resource without this tag is never changed or removed. */
+export const JOB_TAG = "blockferry:job";
+
+/** The volume that a snapshot or volume is a copy of: its id, or its name in the recovery point. */
+export const SOURCE_VOLUME_TAG = "blockferry:source-volume";
+
+/** Role of a resource in the workflow: a `SnapshotRole`, or `RESTORED_INSTANCE`. */
+export const ROLE_TAG = "blockferry:role";
+
+/**
+ * The job that delivered a restored resource, which belongs to its owner and no longer carries the tag of the
+ * job.
+ */
+export const RESTORED_BY_TAG = "blockferry:restored-by";
+
+/** The source of a restored resource: `POINT/VOLUME`. */
+export const RESTORED_FROM_TAG = "blockferry:restored-from";
+
+/** Role of an instance that a restore has launched; a worker has no role. */
+export const RESTORED_INSTANCE = "restored-instance";
+
+/** Returns tags that AWS sets when it creates the resource, which therefore never exists without them. */
+export function tagged(
+  resource: ResourceType,
+  jobId: string,
+  more: Record<string, string> = {},
+): TagSpecification {
+  const tags = { [JOB_TAG]: jobId, Name: jobName(jobId), ...more };
+  return { ResourceType: resource, Tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })) };
+}
+
+/** Returns the name of a job's resources in the EC2 console. */
+export function jobName(jobId: string): string {
+  return `blockferry ${jobId}`;
+}
+
+export function jobFilter(jobId: string): Filter {
+  return { Name: `tag:${JOB_TAG}`, Values: [jobId] };
+}
+
+export function tagOf(tags: Tag[] | undefined, key: string): string | undefined {
+  return tags?.find(({ Key }) => Key === key)?.Value;
+}
+
+export function tagRecord(tags: Tag[] | undefined): Record<string, string> {
+  return Object.fromEntries((tags ?? []).map(({ Key, Value }) => [Key ?? "", Value ?? ""]));
 }

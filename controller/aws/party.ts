@@ -15,14 +15,11 @@ import type {
   ServiceOutputTypes as KmsOutput,
 } from "@aws-sdk/client-kms";
 import { GetCallerIdentityCommand } from "@aws-sdk/client-sts";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import type { PlannedParty } from "../plan.js";
-import type { Access } from "../request.js";
-import { noRegion, roleRefused } from "./access-errors.js";
+import * as z from "zod/mini";
+import { BlockferryError } from "../../foundation/errors.js";
 import type { ActionUse, PartyName } from "./action-use.js";
 import { awsError, isDenied } from "./aws-errors.js";
-import { type Caller, callerOf } from "./caller.js";
-import { Clients } from "./clients.js";
+import { type Access, Clients } from "./clients.js";
 
 /**
  * Actions that can be aborted, because they change nothing. Other calls run to the end, so that their result
@@ -160,3 +157,63 @@ function undeclared(action: string, party: PartyName): BlockferryError {
     object: action,
   });
 }
+
+/** The identity behind credentials: a user, or the role of a session. */
+interface Caller {
+  principalArn: string;
+  /** Whether the role's ARN includes its IAM path; STS returns only the name of the role. */
+  rolePath: "known" | "unknown";
+}
+
+/**
+ * Returns the principal that policies name, which is the role and not its session.
+ * `assumed-role/NAME/SESSION` becomes `role/PATH/NAME`.
+ * @param callerArn as GetCallerIdentity returns it
+ * @param roleArn the role that was assumed for these credentials, or null
+ */
+function callerOf(callerArn: string, roleArn: string | null): Caller {
+  if (roleArn !== null) return { principalArn: roleArn, rolePath: "known" };
+  const [, partition, account, role] =
+    /^arn:([^:]+):sts::(\d+):assumed-role\/([^/]+)\//.exec(callerArn) ?? [];
+  if (role === undefined) return { principalArn: callerArn, rolePath: "known" };
+  return { principalArn: `arn:${partition}:iam::${account}:role/${role}`, rolePath: "unknown" };
+}
+
+function noRegion(name: PartyName, { profile }: Access): BlockferryError {
+  const option = `--${name}-region`;
+  const ofProfile = profile === null ? "the profile in use" : `profile ${profile}`;
+  return new BlockferryError({
+    code: "Usage",
+    message: `No Region is named for the ${name === "source" ? "instance" : "worker"}: there is no ${option}, no AWS_REGION in the environment, and no region in ${ofProfile} (~/.aws/config).`,
+    remedy: `Give ${option}, as in ${option} eu-central-1, or set AWS_REGION, or write \`region = ...\` into ${ofProfile}.`,
+    object: option,
+  });
+}
+
+/**
+ * Returns the error for a role that could not be assumed.
+ * GetCallerIdentity needs no permission, so a denial concerns AssumeRole.
+ */
+function roleRefused(name: PartyName, role: string, { externalId }: Access, cause: unknown): BlockferryError {
+  const error = awsError({ action: "sts:AssumeRole", principal: "the caller", object: role }, cause);
+  const option = `--${name}-external-id`;
+  const { code, message, object } = error;
+  const remedy = [
+    `Allow the caller sts:AssumeRole on it (\`blockferry iam-policy --for controller\`), and name the caller in the role's trust policy.`,
+    externalId === null
+      ? `If that policy asks for an external id (sts:ExternalId), give it with ${option}.`
+      : `The policy may ask for another external id than ${option} gives.`,
+  ].join(" ");
+  return new BlockferryError({ code, message, remedy, object: object ?? role }, error);
+}
+
+export const PartySchema = z.strictObject({
+  /** In a journal this is a claim, which is compared with the account that STS names. */
+  accountId: z.string().check(z.regex(/^\d{12}$/)),
+  /** The principal of the party, for messages and key policies; for a session, the role behind it. */
+  principalArn: z.string(),
+  partition: z.string(),
+  /** Part of host names. */
+  region: z.string().check(z.regex(/^[a-z0-9-]{1,63}$/)),
+});
+export type PlannedParty = z.infer<typeof PartySchema>;

@@ -1,11 +1,26 @@
-import { DeleteSnapshotCommand, DescribeSnapshotsCommand, type Snapshot } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { type ResourceKind, undoEach } from "./job-resources.js";
-import { keyNotUsable } from "./key-failure.js";
+import {
+  CopySnapshotCommand,
+  DeleteSnapshotCommand,
+  DescribeSnapshotAttributeCommand,
+  DescribeSnapshotsCommand,
+  ModifySnapshotAttributeCommand,
+  type Snapshot,
+} from "@aws-sdk/client-ec2";
+import { BlockferryError } from "../../foundation/errors.js";
+import { awsCode, givenId } from "./aws-errors.js";
+import { keyNotUsable } from "./instances.js";
+import {
+  jobFilter,
+  type ResourceKind,
+  ROLE_TAG,
+  Sightings,
+  SOURCE_VOLUME_TAG,
+  tagged,
+  tagOf,
+  undoEach,
+} from "./job-resources.js";
 import type { Party } from "./party.js";
-import { type JobContext, poll, waitFor } from "./poll.js";
-import { Sightings } from "./sightings.js";
-import { jobFilter, ROLE_TAG, SOURCE_VOLUME_TAG, tagOf } from "./tags.js";
+import { type JobContext, pause, poll, untilVisible, waitFor } from "./poll.js";
 
 /**
  * Role of a job's snapshot in the workflow.
@@ -123,4 +138,124 @@ export function snapshotKind(place: SnapshotPlace, jobId: string): ResourceKind<
     list: () => listSnapshots(place, jobId),
     describe: (ids) => describeSnapshots(place, ids),
   };
+}
+
+/**
+ * Returns ids of the snapshots that an earlier run created in a role, by volume name.
+ * They are used again, because a second copy would cost as much as the first.
+ */
+export async function findMade(
+  { plan, visibleBy, signal }: JobContext,
+  place: SnapshotPlace,
+): Promise<Record<string, string>> {
+  await pause(Math.max(0, visibleBy - performance.now()), signal);
+  const found = await listSnapshots(place, plan.jobId);
+  return Object.fromEntries(
+    found.map((one) => [sourceVolumeOf(one), givenId(one.SnapshotId, "of a snapshot")]),
+  );
+}
+
+interface Copied {
+  /** Name of the copied volume: see `volumeNamesOf`. */
+  volume: string;
+  snapshotId: string;
+  sourceRegion: string;
+  /** ARN; null for the default EBS key. */
+  key: string | null;
+}
+
+/**
+ * Copies a snapshot, and waits while the account runs too many copies.
+ * An account can run 20 copies at once into a Region (AWS: "Amazon EBS quotas"), including the copies of
+ * other jobs.
+ * @returns id of the copy
+ */
+export async function copySnapshot(
+  context: JobContext,
+  place: SnapshotPlace,
+  { volume, snapshotId: object, sourceRegion, key }: Copied,
+): Promise<string> {
+  const { plan, timing } = context;
+  const command = new CopySnapshotCommand({
+    SourceRegion: sourceRegion,
+    SourceSnapshotId: object,
+    Encrypted: true,
+    ...(key === null ? {} : { KmsKeyId: key }),
+    Description: `blockferry ${plan.jobId}: copy of ${object}`,
+    TagSpecifications: [
+      tagged("snapshot", plan.jobId, { [ROLE_TAG]: place.role, [SOURCE_VOLUME_TAG]: volume }),
+    ],
+  });
+  const visible = waitFor(context, `snapshot ${object} to be visible`, object, timing.visibleMs);
+  const room = waitFor(context, "other snapshot copies to be completed", object, timing.snapshotMs);
+  const { SnapshotId } = await poll(room, async () => {
+    try {
+      return await untilVisible(visible, () => place.party.ec2(command, object, place.region));
+    } catch (error) {
+      if (awsCode(error) === "ResourceLimitExceeded") return undefined;
+      throw error;
+    }
+  });
+  return givenId(SnapshotId, `of the copy of ${object}`);
+}
+
+/** A snapshot, and another account that may or may not create volumes from it. */
+export interface Share {
+  owner: Party;
+  snapshotId: string;
+  region: string;
+  /** Id of the other account. */
+  with: string;
+}
+
+export async function isShared({ owner, snapshotId, region, with: account }: Share): Promise<boolean> {
+  const command = new DescribeSnapshotAttributeCommand({
+    SnapshotId: snapshotId,
+    Attribute: "createVolumePermission",
+  });
+  const { CreateVolumePermissions = [] } = await owner.ec2(command, snapshotId, region);
+  return CreateVolumePermissions.some(({ UserId }) => UserId === account);
+}
+
+/**
+ * Shares a snapshot with the other account.
+ * @param remedy for the error when EC2 does not let the snapshot be shared
+ * @throws SnapshotNotShareable
+ */
+export async function share(what: Share, remedy: string): Promise<void> {
+  try {
+    await change(what, "add");
+  } catch (error) {
+    if (NOT_SHAREABLE.test(awsCode(error))) throw notShareable(what.snapshotId, remedy, error);
+    throw error;
+  }
+}
+
+export function unshare(what: Share): Promise<void> {
+  return change(what, "remove");
+}
+
+async function change({ owner, snapshotId, region, with: account }: Share, OperationType: "add" | "remove") {
+  const command = new ModifySnapshotAttributeCommand({
+    SnapshotId: snapshotId,
+    Attribute: "createVolumePermission",
+    OperationType,
+    UserIds: [account],
+  });
+  await owner.ec2(command, snapshotId, region);
+}
+
+/** Error codes of EC2 for snapshots under an AWS-managed key; the second is for snapshots of images. */
+const NOT_SHAREABLE = /^(OperationNotPermitted|InvalidParameter)$/;
+
+function notShareable(snapshotId: string, remedy: string, cause: unknown): BlockferryError {
+  const reason = cause instanceof Error ? ` (${cause.message})` : "";
+  return new BlockferryError(
+    {
+      code: "SnapshotNotShareable",
+      message: `EC2 does not let snapshot ${snapshotId} be shared${reason}`,
+      ...{ remedy, object: snapshotId },
+    },
+    cause,
+  );
 }

@@ -1,6 +1,11 @@
-import { usage } from "../../command-line/options.js";
-import { text } from "../../command-line/text-option.js";
-import { type Access, type JobRequest, ROLE_ARN } from "../request.js";
+import { text, usage } from "../../command-line/options.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { shellWord } from "../../foundation/shell.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import type { Access } from "../aws/clients.js";
+import { type JobRequest, ROLE_ARN } from "../plan/request.js";
+import type { Signing } from "../plan/signing.js";
+import { type JournalRecord, readClaimedJournal, readJournal } from "../run/read-journals.js";
 
 export interface AccessArguments {
   sourceProfile: string | undefined;
@@ -80,4 +85,30 @@ function access(
  */
 export function withAccess(request: JobRequest, args: AccessArguments): JobRequest {
   return { ...request, source: sourceAccess(args), worker: workerAccess(args) };
+}
+
+/**
+ * Reads and verifies the journal of a job.
+ * @throws JobNotFound; the errors of `readTerm`
+ */
+export async function findJournal(storage: Storage, job: string, signing: Signing): Promise<JournalRecord> {
+  return found(await readJournal(storage, job, signing), storage, job);
+}
+
+/**
+ * Reads the journal of a job without verifying it.
+ * @throws JobNotFound; ObjectCorrupt, RepositoryUnsupported
+ */
+export async function findClaimedJournal(storage: Storage, job: string): Promise<JournalRecord> {
+  return found(await readClaimedJournal(storage, job), storage, job);
+}
+
+function found(record: JournalRecord | undefined, storage: Storage, job: string): JournalRecord {
+  if (record !== undefined) return record;
+  throw new BlockferryError({
+    code: "JobNotFound",
+    message: `There is no job ${job} in ${storage.name}.`,
+    remedy: `See the jobs with: blockferry status --repo ${shellWord(storage.name)}`,
+    object: job,
+  });
 }

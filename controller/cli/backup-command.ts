@@ -1,19 +1,16 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { interruptSignal, REMOVE_MADE } from "../../command-line/interrupt.js";
 import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import { storageLocation } from "../../command-line/storage-options.js";
-import { openRepository, profileOf } from "../../repository/repository.js";
-import { openSigning } from "../aws/signing-key.js";
-import { openParties } from "../parties.js";
+import { openRepository, profileOf } from "../../repository/open/repository.js";
+import { openParties } from "../plan/parties.js";
+import { ROUTE_TABLE } from "../plan/route.js";
+import { openSigning } from "../plan/signing.js";
 import { preflight } from "../preflight/preflight.js";
-import { ROUTE_TABLE } from "../route.js";
-import { startJob } from "../start-job.js";
-import { JobReport } from "./job-report.js";
-import { jobResult } from "./job-result.js";
-import { parseRequest } from "./parse-request.js";
-import { queueNotes } from "./queue-note.js";
-import { type RequestArguments, requestOptions } from "./request-options.js";
+import { startJob } from "../run/start-job.js";
+import { JobReport, jobResult, queueNotes } from "./job-result.js";
+import { parseRequest, type RequestArguments, requestOptions } from "./request-options.js";
 import { stepDisplay } from "./step-display.js";
 
 interface BackupArguments extends RequestArguments {

@@ -1,16 +1,16 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { requestCancel } from "../../repository/jobs/cancel.js";
-import { openRepository } from "../../repository/repository.js";
-import { seemsAlive } from "../journal.js";
-import { timing } from "../timing.js";
-import { findClaimedJournal } from "./job-argument.js";
+import { requestCancel } from "../../repository/jobs/job-replies.js";
+import { openRepository } from "../../repository/open/repository.js";
+import { timing } from "../aws/poll.js";
+import { seemsAlive } from "../run/journal.js";
+import { findClaimedJournal } from "./access-options.js";
 
 interface CancelArguments extends StorageArguments {
   job: string;

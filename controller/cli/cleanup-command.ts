@@ -1,21 +1,20 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
-import { parseDuration } from "../../command-line/duration.js";
-import { once } from "../../command-line/options.js";
+import { once, parseDuration } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { openRepository, profileOf } from "../../repository/repository.js";
-import { openSigning } from "../aws/signing-key.js";
-import { type CleanupReport, cleanUp, unfinishedJobs } from "../cleanup.js";
-import { reopenParties } from "../parties.js";
+import { openRepository, profileOf } from "../../repository/open/repository.js";
+import { reopenParties } from "../plan/parties.js";
+import { openSigning } from "../plan/signing.js";
+import { type CleanupReport, cleanUp, unfinishedJobs } from "../run/cleanup.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
-import { describeProblems, exitWithProblems } from "./problems.js";
-import { parseSigning, type SigningArguments, signingOptions } from "./signing-options.js";
+import { describeProblems, exitWithProblems } from "./job-result.js";
 import { stepDisplay } from "./step-display.js";
+import { parseSigning, type SigningArguments, signingOptions } from "./worker-options.js";
 
 interface CleanupArguments extends StorageArguments, AccessArguments, SigningArguments {
   olderThan: string;

@@ -1,9 +1,20 @@
 import { formatBytes } from "../../command-line/format.js";
-import type { Reliance } from "../../repository/jobs/job-result.js";
-import type { JournalRecord } from "../journal-record.js";
-import type { RestorePlan } from "../plan.js";
-import { restoredSnapshotIds, restoredVolumeIds } from "../restored.js";
-import type { Made } from "../steps/step.js";
+import { usage } from "../../command-line/options.js";
+import { exitCodeOf } from "../../command-line/output.js";
+import { asBlockferryError, type ErrorRecord } from "../../foundation/errors.js";
+import { shellWord } from "../../foundation/shell.js";
+import { readFigures } from "../../report/backup-figures.js";
+import { backupPage } from "../../report/backup-page.js";
+import { ReportFile } from "../../report/page.js";
+import type { Reliance } from "../../repository/jobs/job-replies.js";
+import type { Storage } from "../../repository/storage/storage.js";
+import { timing } from "../aws/poll.js";
+import type { JobPlan, RestorePlan } from "../plan/plan.js";
+import type { Signing } from "../plan/signing.js";
+import type { JournalRecord } from "../run/read-journals.js";
+import { workerIdOf } from "../steps/launch-worker.js";
+import { jobUnderWay } from "../steps/replies.js";
+import { type Made, restoredSnapshotIds, restoredVolumeIds } from "../steps/step.js";
 
 /** Returns the output of a completed job: `json` for `--json`, `text` for people. */
 export function jobResult({ job, plan, made, outcome }: JournalRecord): { json: object; text: string[] } {
@@ -61,4 +72,88 @@ function butFor(unreadableBytes: number): string {
   return unreadableBytes === 0
     ? ""
     : ` (zeros in place of ${unreadableBytes} bytes that the backup could not read)`;
+}
+
+const NO_FIGURES = "the agent has left no figures. Its log says why (journalctl -u blockferry-agent).";
+
+/** The report page of a job's backup, on the controller's machine. */
+export class JobReport {
+  private constructor(
+    private readonly path: string,
+    private readonly file: ReportFile,
+  ) {}
+
+  /**
+   * Checks that the page can be written, before the job creates any resource.
+   * @returns undefined when no report is requested
+   * @throws ReportNotWritable
+   */
+  static async prepare(path: string | undefined): Promise<JobReport | undefined> {
+    return path === undefined ? undefined : new JobReport(path, await ReportFile.prepare(path));
+  }
+
+  /**
+   * Writes the page from the agent's figures of a stored backup.
+   * Never throws: a failed report does not fail the backup.
+   * @param note receives the reason when no page is written
+   */
+  async write(
+    { job, plan, outcome, made }: JournalRecord,
+    storage: Storage,
+    signing: Signing,
+    note: (text: string) => void,
+  ) {
+    if (plan.kind !== "backup" || outcome?.ok !== true) return;
+    try {
+      const { instanceId } = plan.instance;
+      const replies = await signing.replies(job, workerIdOf({ plan, made }));
+      const expected = { point: outcome.point, machine: instanceId };
+      const figures = await readFigures(storage, job, expected, replies);
+      if (figures === undefined) note(`no report: ${NO_FIGURES}`);
+      else await this.file.write(backupPage(figures));
+    } catch (error) {
+      const { message, remedy } = asBlockferryError(error);
+      note(
+        `the report could not be written: ${message} ${remedy} Again: blockferry resume ${job} --report ${shellWord(this.path)}`,
+      );
+    }
+  }
+}
+
+/** @throws Usage for a job whose agent stores no figures */
+export function refuseUnreported({ job, plan }: JournalRecord): void {
+  if (plan.kind === "backup" && plan.request.options.report === true) return;
+  const what = plan.kind === "backup" ? "a backup that was begun without --report" : "a restore";
+  throw usage(`${job} is ${what}: no agent leaves figures of it.`, "Resume it without --report.");
+}
+
+/** Sets the process's exit code to the highest one of the problems. */
+export function exitWithProblems(problems: ErrorRecord[]): void {
+  if (problems.length > 0) process.exitCode = Math.max(...problems.map(exitCodeOf));
+}
+
+/** Returns two lines for each problem: the error and the remedy. */
+export function describeProblems(problems: ErrorRecord[]): string[] {
+  return problems.flatMap(({ code, message, remedy }) => [`✗ ${code}: ${message}`, `  ${remedy}`]);
+}
+
+/**
+ * Returns a note when a job will wait for another one.
+ * A worker of its own has no other jobs.
+ */
+export async function queueNotes(
+  storage: Storage,
+  { request, jobId }: JobPlan,
+  signing: Signing,
+): Promise<string[]> {
+  const { workerInstance } = request;
+  if (workerInstance.kind !== "existing") return [];
+  const running = await jobUnderWay(
+    ...([storage, workerInstance.instanceId, jobId, signing] as const),
+    timing().heartbeatMs,
+  );
+  if (running === undefined) return [];
+  return [
+    `worker ${workerInstance.instanceId} runs ${running.job}, and does one job at a time: this one waits for it. To stop it: blockferry cancel ${running.job}`,
+  ];
 }

@@ -1,30 +1,28 @@
 import type { Argv } from "yargs";
 import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
-import type { Command } from "../../command-line/command.js";
-import { EXIT } from "../../command-line/exit-codes.js";
 import { interruptSignal, REMOVE_MADE } from "../../command-line/interrupt.js";
 import { once } from "../../command-line/options.js";
-import { printResult } from "../../command-line/output.js";
+import { EXIT, printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import { storageLocation } from "../../command-line/storage-options.js";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { openRepository, profileOf } from "../../repository/repository.js";
-import { openSigning } from "../aws/signing-key.js";
-import { restoredRole } from "../iam-policy/passed-role.js";
-import { POLICY_PARTIES, type PolicyParty } from "../iam-policy/policies.js";
-import { openParties, type Parties } from "../parties.js";
-import type { RestorePlan } from "../plan.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { openRepository, profileOf } from "../../repository/open/repository.js";
+import { POLICY_PARTIES, type PolicyParty, usesOf } from "../iam-policy/policies.js";
+import { restoredRole } from "../iam-policy/roles.js";
+import { openParties, type Parties } from "../plan/parties.js";
+import type { RestorePlan } from "../plan/plan.js";
+import { openSigning } from "../plan/signing.js";
 import { type RestorePreflight, restorePreflight } from "../preflight/restore-preflight.js";
-import { startJob } from "../start-job.js";
-import { jobResult } from "./job-result.js";
-import { type PolicyArguments, policyOptions, printPolicy } from "./print-policy.js";
-import { queueNotes } from "./queue-note.js";
+import { startJob } from "../run/start-job.js";
+import { stepsOf } from "../run/workflow.js";
+import { type PolicyArguments, policyOptions, printPolicy } from "./iam-policy-command.js";
+import { describeProblems, jobResult, queueNotes } from "./job-result.js";
 import {
   parseRestoreFilter,
   parseRestoreRequest,
   type RestoreArguments,
   restoreOptions,
 } from "./restore-options.js";
-import { describeLaunch, restoreReport } from "./restore-report.js";
 import { stepDisplay } from "./step-display.js";
 
 interface RestoreCommandArguments extends RestoreArguments, PolicyArguments {
@@ -115,4 +113,75 @@ function printReport(
   if (checked.findings.problems.length > 0) process.exitCode = EXIT.failed;
   const report = restoreReport(checked, named);
   printResult(json, report.json, report.text);
+}
+
+/** Returns the output of `restore --check`: `json` for `--json`, `text` for people. */
+function restoreReport(
+  { plan, findings }: RestorePreflight,
+  { chosen, role }: { chosen: ChosenPoint; role: string | undefined },
+): { json: object; text: string[] } {
+  const problems = findings.problems.map((problem) => problem.toRecord());
+  const { notes } = findings;
+  const verdict =
+    problems.length === 0 ? ["Nothing stands in the way; nothing was made."] : describeProblems(problems);
+  return {
+    json: {
+      ...{ ok: problems.length === 0, problems, notes, recoveryPoint: chosen.record, role: role ?? null },
+      ...(plan === undefined ? {} : planned(plan)),
+    },
+    text: [
+      `Recovery point ${chosen.point.id} of ${chosen.origin}`,
+      ...(plan === undefined ? [] : describePlan(plan, role)),
+      ...notes.map((note) => `note: ${note}`),
+      ...verdict,
+    ],
+  };
+}
+
+function planned(plan: RestorePlan) {
+  const { route, point, source, worker, volumes, launch, volumeKey, targetKey, targetZone } = plan;
+  return {
+    ...{ route, point, source, worker, volumes, launch, volumeKey, targetKey, zone: targetZone },
+    steps: stepsOf(plan).map(({ name, title, makes }) => ({ name, title, makes })),
+    permissions: { source: actionsOf(plan, "source"), worker: actionsOf(plan, "worker") },
+  };
+}
+
+function describePlan(plan: RestorePlan, role: string | undefined): string[] {
+  const { source, worker, volumes, launch, volumeKey, targetKey, targetZone } = plan;
+  return [
+    `  to account ${source.accountId}, ${targetZone} (as ${source.principalArn})`,
+    `  by a worker in account ${worker.accountId}, ${plan.availabilityZone} (as ${worker.principalArn})`,
+    "Volumes:",
+    ...volumes.map(({ name, type, sizeGib }) => `  ${name}  ${sizeGib} GiB ${type}`),
+    `Key: ${volumeKey}${targetKey === null ? "" : `, and then ${targetKey}`}`,
+    ...(launch === null ? [] : describeLaunch(launch, role)),
+    "Steps; until the last one everything is temporary:",
+    ...stepsOf(plan).map(({ name, makes }, number) => `  ${number + 1}. ${name}: ${makes}`),
+    "Permissions (`--policy-for PARTY` prints the policies):",
+    `  in the account that is restored to: ${actionsOf(plan, "source").join(", ")}`,
+    `  in the worker's account: ${actionsOf(plan, "worker").join(", ")}`,
+  ];
+}
+
+/**
+ * Returns one line for each property of the launched instance.
+ * @param role ARN of the role in the instance profile, where IAM returns it
+ */
+function describeLaunch(launch: NonNullable<RestorePlan["launch"]>, role?: string): string[] {
+  const { imageId, instanceType, subnetId, securityGroupIds, profile, keyName } = launch;
+  const groups = securityGroupIds.length === 0 ? "the default group of the VPC" : securityGroupIds.join(", ");
+  const image = launch.image === undefined ? "" : ` (${launch.image.name}, owned by ${launch.image.owner})`;
+  return [
+    `Instance: ${instanceType} of ${imageId}${image} in ${subnetId ?? "the default subnet"}`,
+    `  security groups: ${groups}`,
+    `  instance profile: ${profile ?? "none"}${role === undefined ? "" : ` with role ${role}`}`,
+    `  key pair: ${keyName ?? "none"}`,
+    "  instance metadata: IMDSv2 only",
+  ];
+}
+
+function actionsOf(plan: RestorePlan, of: "source" | "worker"): string[] {
+  const uses = usesOf(plan).filter(({ party, optional }) => party === of && !optional);
+  return [...new Set(uses.map(({ action }) => action))];
 }

@@ -1,13 +1,16 @@
-import { parseTags, usage } from "../../command-line/options.js";
-import { POINT_REFERENCE } from "../../command-line/point-options.js";
+import { number, POINT_REFERENCE, parseTags, text, texts, usage } from "../../command-line/options.js";
 import { type StorageArguments, storageOptions } from "../../command-line/storage-options.js";
-import { number, text, texts } from "../../command-line/text-option.js";
-import type { PointFilter } from "../../repository/point-filter.js";
-import type { RestoreRequest } from "../request.js";
+import type { PointFilter } from "../../repository/points/find-point.js";
+import type { RestoreRequest } from "../plan/request.js";
 import { type AccessArguments, accessOptions, sourceAccess, workerAccess } from "./access-options.js";
-import { agentStorage, parseKey, parseRepository, wholeNumber } from "./parse-values.js";
-import { parseSigning } from "./signing-options.js";
-import { parseWorker, refuseContradictions, type WorkerArguments, workerOptions } from "./worker-options.js";
+import { agentStorage, parseKey, parseRepository, wholeNumber } from "./request-options.js";
+import {
+  parseSigning,
+  parseWorker,
+  refuseContradictions,
+  type WorkerArguments,
+  workerOptions,
+} from "./worker-options.js";
 
 export interface RestoreArguments extends StorageArguments, AccessArguments, WorkerArguments {
   point: string;

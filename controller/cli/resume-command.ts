@@ -1,24 +1,22 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { interruptSignal, REMOVE_MADE } from "../../command-line/interrupt.js";
+import { text } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import { text } from "../../command-line/text-option.js";
-import { openRepository, profileOf } from "../../repository/repository.js";
-import { openSigning } from "../aws/signing-key.js";
-import { reopenParties } from "../parties.js";
-import { resumeJob } from "../start-job.js";
-import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
-import { findJournal } from "./job-argument.js";
-import { JobReport, refuseUnreported } from "./job-report.js";
-import { jobResult } from "./job-result.js";
-import { parseRepository } from "./parse-values.js";
-import { parseSigning, type SigningArguments, signingOptions } from "./signing-options.js";
+import { openRepository, profileOf } from "../../repository/open/repository.js";
+import { reopenParties } from "../plan/parties.js";
+import { openSigning } from "../plan/signing.js";
+import { resumeJob } from "../run/start-job.js";
+import { type AccessArguments, accessOptions, findJournal, withAccess } from "./access-options.js";
+import { JobReport, jobResult, refuseUnreported } from "./job-result.js";
+import { parseRepository } from "./request-options.js";
 import { stepDisplay } from "./step-display.js";
+import { parseSigning, type SigningArguments, signingOptions } from "./worker-options.js";
 
 interface ResumeArguments extends StorageArguments, AccessArguments, SigningArguments {
   job: string;

@@ -1,29 +1,25 @@
 import type { Argv } from "yargs";
-import type { Command } from "../../command-line/command.js";
 import { formatBytes, formatPercent, formatTable } from "../../command-line/format.js";
 import { printResult } from "../../command-line/output.js";
+import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
-import type { JobStatus } from "../../repository/jobs/job-status.js";
-import { openRepository, profileOf } from "../../repository/repository.js";
+import type { JobStatus } from "../../repository/jobs/job-replies.js";
+import { openRepository, profileOf } from "../../repository/open/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { openSigning } from "../aws/signing-key.js";
-import { seemsAlive } from "../journal.js";
-import type { JournalRecord } from "../journal-record.js";
-import { readJournals } from "../read-journals.js";
-import type { Signing } from "../signing.js";
-import { hearStatus } from "../steps/hear-replies.js";
+import { timing } from "../aws/poll.js";
+import { openSigning, type Signing } from "../plan/signing.js";
+import { seemsAlive } from "../run/journal.js";
+import { type JournalRecord, readJournals } from "../run/read-journals.js";
 import { workerIdOf } from "../steps/launch-worker.js";
+import { hearStatus, jobUnderWay } from "../steps/replies.js";
 import { runJob } from "../steps/run-job.js";
-import { timing } from "../timing.js";
-import { jobUnderWay } from "../worker-queue.js";
-import { findJournal } from "./job-argument.js";
-import { jobResult } from "./job-result.js";
-import { describeProblems, exitWithProblems } from "./problems.js";
-import { parseSigning, type SigningArguments, signingOptions } from "./signing-options.js";
+import { findJournal } from "./access-options.js";
+import { describeProblems, exitWithProblems, jobResult } from "./job-result.js";
+import { parseSigning, type SigningArguments, signingOptions } from "./worker-options.js";
 
 interface StatusArguments extends StorageArguments, SigningArguments {
   job: string | undefined;

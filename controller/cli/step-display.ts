@@ -1,7 +1,6 @@
-import { formatSeconds } from "../../command-line/format.js";
+import { formatSeconds, printableLine } from "../../command-line/format.js";
 import { printNote } from "../../command-line/output.js";
-import { printableLine } from "../../command-line/printable.js";
-import { type Display, NO_DISPLAY } from "../display.js";
+import { type Display, NO_DISPLAY } from "../run/runner.js";
 
 const REDRAW_MS = 250;
 const LINE_INTERVAL_MS = 30_000;

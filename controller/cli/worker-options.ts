@@ -1,8 +1,49 @@
-import { usage } from "../../command-line/options.js";
-import { text, texts } from "../../command-line/text-option.js";
+import { macKeyOption, parseMacKey } from "../../command-line/mac-key-option.js";
+import { text, texts, usage } from "../../command-line/options.js";
 import { parseStorageLocation } from "../../repository/storage/open-storage.js";
-import type { JobRequest, WorkerRequest } from "../request.js";
-import { type SigningArguments, signingOptions } from "./signing-options.js";
+import type { JobRequest, WorkerRequest } from "../plan/request.js";
+import type { SigningKeys } from "../plan/signing.js";
+
+export interface SigningArguments {
+  jobKey: string | undefined;
+  replyKey: string | undefined;
+}
+
+const GROUP = "Signing:";
+
+/** Options of every command that reads or writes documents of jobs. */
+export const signingOptions = {
+  "job-key": {
+    ...macKeyOption(
+      "job-key",
+      "ARN of the KMS key (HMAC_256) that jobs and journals are signed with; the agent is started with the same",
+    ),
+    group: GROUP,
+  },
+  "reply-key": {
+    ...macKeyOption(
+      "reply-key",
+      "ARN of the KMS key (HMAC_256) that the agent signs heartbeats and results with; the agent is started with the same",
+    ),
+    group: GROUP,
+  },
+} as const;
+
+/** @throws Usage */
+export function parseSigning(args: SigningArguments): SigningKeys {
+  const jobKey = parseMacKey("job-key", args.jobKey);
+  const replyKey = parseMacKey("reply-key", args.replyKey);
+  if (replyKey !== undefined && jobKey === undefined) {
+    throw usage(
+      "--reply-key needs --job-key: a job that anyone can change could ask for replies that are not signed.",
+      "Give both; they may be the same key.",
+    );
+  }
+  return {
+    ...(jobKey === undefined ? {} : { jobKey }),
+    ...(replyKey === undefined ? {} : { replyKey }),
+  };
+}
 
 export interface WorkerArguments extends SigningArguments {
   worker: string | undefined;

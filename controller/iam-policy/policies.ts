@@ -1,18 +1,14 @@
-import type { ActionUse, PartyName } from "../aws/action-use.js";
-import { EBS_KEY_ACTIONS } from "../aws/action-use.js";
-import type { JobPlan } from "../plan.js";
-import { preflightUses } from "../preflight/uses.js";
-import type { Access } from "../request.js";
-import { ROUTE_TABLE } from "../route.js";
-import { stepsOf } from "../workflow.js";
+import { type ActionUse, EBS_KEY_ACTIONS, type PartyName } from "../aws/action-use.js";
+import type { Access } from "../aws/clients.js";
+import type { JobPlan } from "../plan/plan.js";
+import { ROUTE_TABLE } from "../plan/route.js";
+import { stepsOf } from "../run/workflow.js";
 import { bucketStatements } from "./bucket-policy.js";
-import { groupStatements, type Permission } from "./group-statements.js";
 import { keysOf } from "./keys.js";
-import { jobKeyStatements, tombstoneKeyStatements } from "./mac-key-statements.js";
 import { type Condition, heldTo, literal, type Policy, type Statement } from "./policy-document.js";
-import { repositoryKeyStatements } from "./repository-key-statements.js";
 import { repositoryStatements } from "./repository-statements.js";
 import { ebsAlone, type PolicyPlan, scopesOf } from "./resources.js";
+import { preflightUses } from "./uses.js";
 
 export const POLICY_PARTIES = [
   ...["controller", "source", "worker", "agent", "key-policy"],
@@ -105,4 +101,84 @@ function keyPolicyStatements(plan: PolicyPlan): Statement[] {
     statement("BlockferryUsesTheKey", use, ebsAlone("kms:Decrypt", plan)),
     statement("BlockferryLetsEbsUseTheKey", ["kms:CreateGrant"], ebsAlone("kms:CreateGrant", plan)),
   ];
+}
+
+/** One action on one resource. */
+interface Permission extends Pick<Statement, "Sid" | "Condition"> {
+  action: string;
+  resource: string;
+}
+
+/** Merges permissions into as few statements as possible, each permission once. */
+function groupStatements(permissions: Permission[]): Statement[] {
+  const places = grouped(permissions, ({ resource, Sid, Condition }) => [resource, Sid, Condition]).map(
+    ([first, all]) => ({ ...first, actions: [...new Set(all.map(({ action }) => action))] }),
+  );
+  const alike = grouped(places, ({ actions, Sid, Condition }) => [[...actions].sort(), Sid, Condition]);
+  return alike.map(([{ Sid, actions, Condition }, all]) => ({
+    ...(Sid === undefined ? {} : { Sid }),
+    ...{ Effect: "Allow" as const, Action: actions, Resource: all.map(({ resource }) => resource) },
+    ...(Condition === undefined ? {} : { Condition }),
+  }));
+}
+
+/** Groups items by key, in the order of each key's first item. */
+function grouped<T>(items: T[], keyOf: (item: T) => unknown): [first: T, all: T[]][] {
+  const groups = new Map<string, [T, T[]]>();
+  for (const item of items) {
+    const key = JSON.stringify(keyOf(item));
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item, [item]]);
+    else group[1].push(item);
+  }
+  return [...groups.values()];
+}
+
+/** Returns the permission to open an encrypted repository with its KMS keys, and nothing else. */
+function repositoryKeyStatements({ repositoryId, repositoryKeys }: PolicyPlan): Statement[] {
+  if (repositoryKeys.length === 0) return [];
+  const Condition = { StringEquals: { "kms:EncryptionContext:blockferry:repository": repositoryId } };
+  return [{ Effect: "Allow", Action: ["kms:Decrypt"], Resource: repositoryKeys, Condition }];
+}
+
+/**
+ * Actions on the job key and the reply key.
+ * The controller signs jobs, and `check` tests this; the agent can only verify them. The reply key can be
+ * used by both, because the controller verifies replies by computing the same MACs.
+ */
+const ACTIONS = {
+  controller: { job: ["kms:DescribeKey", "kms:GenerateMac"], reply: ["kms:DescribeKey", "kms:GenerateMac"] },
+  agent: { job: ["kms:VerifyMac"], reply: ["kms:GenerateMac"] },
+} as const;
+
+/** Returns the statements for `--job-key` and `--reply-key`. */
+function jobKeyStatements(
+  { request: { jobKey, replyKey } }: JobPlan,
+  who: keyof typeof ACTIONS,
+): Statement[] {
+  const { job, reply } = ACTIONS[who];
+  if (jobKey === undefined) return [];
+  const own = allow(jobKey, replyKey === jobKey ? [...job, ...reply] : job);
+  return replyKey === undefined || replyKey === jobKey ? [own] : [own, allow(replyKey, reply)];
+}
+
+/**
+ * `forget` signs tombstones and `verify` verifies them.
+ * No other role uses this key, and these roles use no other MAC key.
+ */
+const TOMBSTONE_ACTIONS = {
+  verify: ["kms:VerifyMac"],
+  maintenance: ["kms:GenerateMac", "kms:VerifyMac"],
+} as const;
+
+/** Returns the statements for `--tombstone-key`. */
+function tombstoneKeyStatements(
+  { tombstoneKey }: PolicyPlan,
+  who: keyof typeof TOMBSTONE_ACTIONS,
+): Statement[] {
+  return tombstoneKey === undefined ? [] : [allow(tombstoneKey, TOMBSTONE_ACTIONS[who])];
+}
+
+function allow(key: string, actions: readonly string[]): Statement {
+  return { Effect: "Allow", Action: [...new Set(actions)].sort(), Resource: [key] };
 }

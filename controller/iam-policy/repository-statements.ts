@@ -1,8 +1,6 @@
 import { parseS3Location } from "../../repository/storage/s3/s3-location.js";
-import type { JobPlan } from "../plan.js";
-import { allOf, type Condition, heldTo, literal, type Statement } from "./policy-document.js";
-import { REPOSITORY_RIGHTS, type RepositoryRole } from "./repository-rights.js";
-import { viaService } from "./via-service.js";
+import type { JobPlan } from "../plan/plan.js";
+import { allOf, type Condition, heldTo, literal, type Statement, viaService } from "./policy-document.js";
 
 /** The S3 bucket of a repository, as policies name it. */
 export interface RepositoryBucket {
@@ -126,3 +124,71 @@ function encryptionStatements({ request }: JobPlan): Statement[] {
     },
   ];
 }
+
+/** A role that accesses a repository directly, not through EC2. */
+type RepositoryRole = "controller" | "agent" | "restoring-agent" | "verify" | "maintenance";
+
+/** The objects that a role reads and writes, as key patterns; `*` matches any text. */
+interface RepositoryRights {
+  read: string[];
+  /** Objects that the role creates but may not replace. */
+  create: string[];
+  /** Objects that the role may replace. */
+  replace: string[];
+  /** Objects that the role may also upload in parts. */
+  upload: string[];
+  remove: string[];
+}
+
+const LEASE = { create: ["locks/*.json"], replace: ["locks/*.beat"] };
+
+const REPOSITORY_RIGHTS: Record<RepositoryRole, RepositoryRights> = {
+  controller: {
+    read: ["config.json", "keys/*", "jobs/*", "points/*"],
+    create: ["jobs/*/job.json"],
+    replace: ["jobs/*/journal*.json", "jobs/*/cancel"],
+    upload: [],
+    remove: [],
+  },
+  /** The agent only adds to the repository. It cannot read journals, because they contain external ids. */
+  agent: {
+    read: [
+      ...["config.json", "keys/*", "packs/*", "index/*", "points/*", "locks/*", "prune/*"],
+      ...["jobs/*/job.json", "jobs/*/cancel", "jobs/*/status.json", "jobs/*/result.json"],
+    ],
+    create: ["packs/*", "index/*", "points/*", "jobs/*/result.json", ...LEASE.create],
+    replace: ["jobs/*/status.json", "jobs/*/figures.json", "tmp/*", ...LEASE.replace],
+    upload: ["packs/*"],
+    remove: ["locks/*", "tmp/*"],
+  },
+  /** A restoring agent writes only a lease, its heartbeat and its result. */
+  "restoring-agent": {
+    read: [
+      ...["config.json", "keys/*", "packs/*", "index/*", "points/*", "locks/*", "prune/*"],
+      ...["jobs/*/job.json", "jobs/*/cancel", "jobs/*/status.json", "jobs/*/result.json"],
+    ],
+    create: ["jobs/*/result.json", ...LEASE.create],
+    replace: ["jobs/*/status.json", ...LEASE.replace],
+    upload: [],
+    remove: ["locks/*"],
+  },
+  /** `verify` reads every object. It keeps its progress on its own machine. */
+  verify: {
+    read: ["*"],
+    create: LEASE.create,
+    replace: LEASE.replace,
+    upload: [],
+    remove: ["locks/*"],
+  },
+  /**
+   * `forget`, `prune`, `repair` and `copy`. Only this role may remove recovery points and the objects they
+   * need.
+   */
+  maintenance: {
+    read: ["*"],
+    create: ["packs/*", "index/*", "points/*", ...LEASE.create],
+    replace: ["prune/*", "forgotten/*", "tmp/*", ...LEASE.replace],
+    upload: ["packs/*"],
+    remove: ["packs/*", "index/*", "points/*", "locks/*", "prune/*", "tmp/*"],
+  },
+};

@@ -1,27 +1,25 @@
 import type { KeyMetadata } from "@aws-sdk/client-kms";
 import { newJobId } from "../../repository/jobs/job.js";
-import type { Party } from "../aws/party.js";
-import type { Parties } from "../parties.js";
-import type { Plan, PlannedParty, PlannedVolume } from "../plan.js";
-import type { BackupRequest } from "../request.js";
-import { chooseRoute, isBridged, isRefused, type KeyKind, ROUTE_TABLE, type Route } from "../route.js";
-import { pinned } from "../signing.js";
-import { tryCalls } from "./dry-runs.js";
-import { Findings } from "./findings.js";
-import { checkKeyAccess } from "./key-access.js";
-import { checkBridgeKey, defaultEbsKey, keyKindOf, notShareable, usableKey } from "./keys.js";
+import type { Party, PlannedParty } from "../aws/party.js";
+import type { Parties } from "../plan/parties.js";
+import type { Plan, PlannedVolume } from "../plan/plan.js";
+import type { BackupRequest } from "../plan/request.js";
+import { chooseRoute, isBridged, isRefused, type KeyKind, ROUTE_TABLE, type Route } from "../plan/route.js";
+import { pinned } from "../plan/signing.js";
+import { PreflightFindings, tryCalls } from "./dry-runs.js";
+import { checkBridgeKey, checkKeyAccess, defaultEbsKey, keyKindOf, notShareable, usableKey } from "./keys.js";
 import { readSourceInstance, type SourceInstance } from "./source-instance.js";
 import { checkRoomFor, findWorkerPlace } from "./worker.js";
 
 export interface Preflight {
   /** Undefined when the problems leave no valid plan. */
   plan: Plan | undefined;
-  findings: Findings;
+  findings: PreflightFindings;
 }
 
 /** Makes the plan of a backup and finds all problems, without creating any resource. */
 export async function preflight(request: BackupRequest, parties: Parties): Promise<Preflight> {
-  const findings = new Findings();
+  const findings = new PreflightFindings();
   const { source, worker, signing } = parties;
   await findings.attempt(() => signing.check());
   findings.notes.push(...signing.notes);
@@ -73,7 +71,7 @@ async function checkVolumes(
   { volumes }: SourceInstance,
   route: Route,
   { source, worker }: Parties,
-  findings: Findings,
+  findings: PreflightFindings,
 ): Promise<PlannedVolume[]> {
   const kinds = new Map<string | null, KeyKind>();
   for (const key of new Set(volumes.map(({ origin }) => origin.kmsKeyId))) {

@@ -1,29 +1,24 @@
 import type { KeyMetadata } from "@aws-sdk/client-kms";
 import { usage } from "../../command-line/options.js";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { machineName, type RecoveryPoint } from "../../repository/format/recovery-point.js";
 import { newJobId } from "../../repository/jobs/job.js";
-import { machineName } from "../../repository/machine.js";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import type { Parties } from "../parties.js";
-import type { RestorePlan } from "../plan.js";
-import type { RestoreRequest } from "../request.js";
-import { pinned } from "../signing.js";
-import { checkRoomAt, findAttachTo } from "./attach-target.js";
-import { Findings } from "./findings.js";
-import { checkKeyAccess } from "./key-access.js";
-import { defaultEbsKey, usableKey } from "./keys.js";
+import type { Parties } from "../plan/parties.js";
+import type { RestorePlan } from "../plan/plan.js";
+import type { RestoreRequest } from "../plan/request.js";
+import { pinned } from "../plan/signing.js";
+import { PreflightFindings, tryRestoreCalls } from "./dry-runs.js";
+import { checkKeyAccess, defaultEbsKey, usableKey } from "./keys.js";
 import { identityOf } from "./preflight.js";
-import { tryRestoreCalls } from "./restore-dry-runs.js";
-import { restoredInstance, zoneOfSubnet } from "./restored-instance.js";
-import { restoredVolumes } from "./restored-volumes.js";
-import { checkRoomFor, findWorkerPlace, type WorkerPlace } from "./worker.js";
+import { restoredInstance, restoredVolumes, zoneOfSubnet } from "./restored-instance.js";
+import { checkRoomAt, checkRoomFor, findAttachTo, findWorkerPlace, type WorkerPlace } from "./worker.js";
 
 type Key = KeyMetadata & { Arn: string };
 
 export interface RestorePreflight {
   /** Undefined when the problems leave no valid plan. */
   plan: RestorePlan | undefined;
-  findings: Findings;
+  findings: PreflightFindings;
 }
 
 /** Makes the plan of a restore and finds all problems, without creating any resource. */
@@ -32,7 +27,7 @@ export async function restorePreflight(
   point: RecoveryPoint,
   parties: Parties,
 ): Promise<RestorePreflight> {
-  const findings = new Findings();
+  const findings = new PreflightFindings();
   const { source, worker, signing } = parties;
   await findings.attempt(() => signing.check());
   findings.notes.push(...signing.notes);

@@ -7,17 +7,20 @@ import {
   type InstanceTypeInfo,
 } from "@aws-sdk/client-ec2";
 import { usage } from "../../command-line/options.js";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import type { Instance as RecordedInstance } from "../../repository/instance.js";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import { freeSlots } from "../aws/devices.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import type {
+  Instance,
+  Instance as RecordedInstance,
+  RecoveryPoint,
+  RecoveryPointVolume,
+} from "../../repository/format/recovery-point.js";
+import { isVolume } from "../../repository/points/find-point.js";
+import { freeSlots } from "../aws/attach.js";
 import type { Party } from "../aws/party.js";
-import type { RestoredVolume, RestorePlan } from "../plan.js";
-import type { RestoreRequest } from "../request.js";
-import { checkBoots } from "./boots.js";
-import type { Findings } from "./findings.js";
-import { ownTags } from "./restored-volumes.js";
-import { gone, unlessGone } from "./unless-gone.js";
+import { GIB, type RestoredVolume, type RestorePlan } from "../plan/plan.js";
+import type { RestoreRequest } from "../plan/request.js";
+import type { PreflightFindings } from "./dry-runs.js";
+import { gone, unlessGone } from "./worker.js";
 
 type Launch = NonNullable<RestorePlan["launch"]>;
 
@@ -34,7 +37,7 @@ export async function restoredInstance(
   point: RecoveryPoint,
   volumes: RestoredVolume[],
   party: Party,
-  findings: Findings,
+  findings: PreflightFindings,
 ): Promise<Launch> {
   const { instance } = point;
   if (instance === undefined) throw noInstance(point);
@@ -184,4 +187,93 @@ function noRoot({ id }: RecoveryPoint, { rootDeviceName }: RecordedInstance): Bl
     remedy: "Name the root volume with --volume, too, or restore --to volumes.",
     object: id,
   });
+}
+
+/**
+ * Volume types with configurable IOPS and throughput. EC2 API reference, CreateVolume: `Iops`, `Throughput`.
+ */
+const WITH_IOPS = ["gp3", "io1", "io2"];
+const WITH_THROUGHPUT = ["gp3"];
+/**
+ * Maximum number of recorded tags on a resource.
+ * A resource has at most 50 tags (AWS: "Tag restrictions"), and blockferry uses six for the job and the
+ * origin.
+ */
+const MAX_OWN_TAGS = 44;
+/** For volumes that were backed up as devices or files, without an instance. */
+const DEFAULT_TYPE = "gp3";
+
+/**
+ * Returns the properties of volumes like the recorded ones.
+ * @param names names of the wanted volumes, or their EBS ids; empty for all
+ * @throws Usage when the point has no volume with one of the names
+ */
+export function restoredVolumes(point: RecoveryPoint, names: string[]): RestoredVolume[] {
+  const known = point.volumes.map(({ name }) => name);
+  const unknown = names.find((name) => !point.volumes.some((volume) => isVolume(volume, name)));
+  if (unknown !== undefined) {
+    throw new BlockferryError({
+      code: "Usage",
+      message: `--volume ${unknown} is no volume of recovery point ${point.id}.`,
+      remedy: `Its volumes are ${known.join(", ")}.`,
+      object: point.id,
+    });
+  }
+  const isWanted = (volume: RecoveryPointVolume) =>
+    names.length === 0 || names.some((name) => isVolume(volume, name));
+  return point.volumes.filter(isWanted).map(likeRecorded);
+}
+
+function likeRecorded({ name, sizeBytes, badRanges, ebs }: RecoveryPointVolume): RestoredVolume {
+  const type = ebs?.type ?? DEFAULT_TYPE;
+  return {
+    ...{ name, type, sizeGib: Math.max(1, Math.ceil(sizeBytes / GIB)) },
+    iops: WITH_IOPS.includes(type) ? (ebs?.iops ?? null) : null,
+    throughput: WITH_THROUGHPUT.includes(type) ? (ebs?.throughput ?? null) : null,
+    attachName: ebs?.attachName ?? null,
+    deleteOnTermination: ebs?.deleteOnTermination ?? false,
+    unreadableBytes: badRanges.reduce((sum, { length }) => sum + length, 0),
+    tags: ownTags(ebs?.tags ?? {}),
+  };
+}
+
+/**
+ * Returns the recorded tags that can be set again.
+ * Names that start with `aws:` are reserved, and names that start with `blockferry:` belong to another job.
+ */
+function ownTags(tags: Record<string, string>): Record<string, string> {
+  const own = Object.entries(tags).filter(([key]) => !/^(aws|blockferry):/i.test(key));
+  return Object.fromEntries(own.slice(0, MAX_OWN_TAGS));
+}
+
+/**
+ * Checks that the restored root can boot with the image's settings on the instance type.
+ * AWS: "Instance launch behavior with Amazon EC2 boot modes".
+ * @throws Usage
+ */
+export function checkBoots(
+  { architecture, bootMode }: Instance,
+  image: Image | undefined,
+  type: InstanceTypeInfo | undefined,
+): void {
+  const { ImageId = "", Architecture, BootMode } = image ?? {};
+  if (Architecture !== undefined && Architecture !== architecture)
+    throw wontBoot(architecture, `image ${ImageId} is for ${Architecture}`, "--ami");
+  const architectures: string[] = type?.ProcessorInfo?.SupportedArchitectures ?? [];
+  if (architectures.length > 0 && !architectures.includes(architecture))
+    throw wontBoot(
+      architecture,
+      `type ${type?.InstanceType} is ${architectures.join(", ")}`,
+      "--instance-type",
+    );
+  const isKnown = bootMode !== null && BootMode !== undefined && BootMode !== "uefi-preferred";
+  if (isKnown && bootMode !== "uefi-preferred" && BootMode !== bootMode)
+    throw wontBoot(bootMode, `image ${ImageId} boots by ${BootMode}`, "--ami");
+}
+
+function wontBoot(recorded: string, what: string, option: string): BlockferryError {
+  return usage(
+    `The instance that was backed up was ${recorded}, and ${what}: the restored root volume would not start.`,
+    `Name another one with ${option}.`,
+  );
 }

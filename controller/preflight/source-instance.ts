@@ -1,13 +1,12 @@
 import { DescribeVolumesCommand, type Instance, type Volume } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import type { EbsVolume } from "../../repository/instance.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import type { EbsVolume } from "../../repository/format/recovery-point.js";
 import { findInstance } from "../aws/instances.js";
+import { tagRecord } from "../aws/job-resources.js";
 import type { Party } from "../aws/party.js";
-import { poll } from "../aws/poll.js";
-import { tagRecord } from "../aws/tags.js";
-import type { Plan } from "../plan.js";
-import type { BackupRequest } from "../request.js";
-import { timing } from "../timing.js";
+import { poll, timing } from "../aws/poll.js";
+import type { Plan } from "../plan/plan.js";
+import type { BackupRequest } from "../plan/request.js";
 
 const GIB = 1024 ** 3;
 

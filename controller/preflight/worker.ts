@@ -1,15 +1,17 @@
 import {
   DescribeImagesCommand,
+  DescribeInstancesCommand,
   DescribeInstanceTypesCommand,
   DescribeSubnetsCommand,
   type Instance,
 } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { freeDeviceNames, freeSlots } from "../aws/devices.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { freeDeviceNames, freeSlots } from "../aws/attach.js";
+import { awsCode, isNotFound } from "../aws/aws-errors.js";
 import { findInstance } from "../aws/instances.js";
 import type { Party } from "../aws/party.js";
-import type { Plan } from "../plan.js";
-import type { WorkerRequest } from "../request.js";
+import type { Plan } from "../plan/plan.js";
+import type { RestoreRequest, WorkerRequest } from "../plan/request.js";
 
 export interface WorkerPlace {
   availabilityZone: string;
@@ -74,11 +76,7 @@ export async function checkRoomFor(volumes: number, party: Party, place: WorkerP
  * Returns how many more volumes an instance can take.
  * @param instance undefined for an instance that is not launched yet
  */
-export async function roomAt(
-  party: Party,
-  instanceType: string,
-  instance: Instance | undefined,
-): Promise<number> {
+async function roomAt(party: Party, instanceType: string, instance: Instance | undefined): Promise<number> {
   const command = new DescribeInstanceTypesCommand({ InstanceTypes: [instanceType as never] });
   const { InstanceTypes = [] } = await party.ec2(command, instanceType);
   const names = freeDeviceNames(instance ?? {}).length;
@@ -102,4 +100,65 @@ function noSuchImage({ accountId, region }: Party, imageId: string): BlockferryE
     remedy: "Check --worker-ami, and that the image is shared with the worker's account.",
     object: imageId,
   });
+}
+
+/**
+ * Returns the instance to attach restored volumes to; null where none is given.
+ * @throws InstanceNotFound
+ */
+export async function findAttachTo({ attachTo }: RestoreRequest, party: Party): Promise<Instance | null> {
+  if (attachTo === null) return null;
+  const look = () => party.ec2(new DescribeInstancesCommand({ InstanceIds: [attachTo] }), attachTo);
+  const { Reservations = [] } = await unlessGone(look, "instance", attachTo, "--attach-to");
+  const instance = Reservations[0]?.Instances?.[0];
+  const state = instance?.State?.Name ?? "gone";
+  if (instance !== undefined && (state === "running" || state === "stopped")) return instance;
+  throw new BlockferryError({
+    code: "InstanceNotFound",
+    message: `Instance ${attachTo}, which the volumes are to be attached to, is ${state}.`,
+    remedy: "Name one that runs or is stopped with --attach-to, or leave that out.",
+    object: attachTo,
+  });
+}
+
+/** @throws AttachFailed when the instance does not have room for all volumes */
+export async function checkRoomAt(instance: Instance, volumes: number, party: Party): Promise<void> {
+  const { InstanceId = "", InstanceType = "" } = instance;
+  const room = await roomAt(party, InstanceType, instance);
+  if (volumes <= room) return;
+  throw new BlockferryError({
+    code: "AttachFailed",
+    message: `${volumes} volumes are to be attached to instance ${InstanceId}, which has room for ${room} more.`,
+    remedy:
+      "Detach what it no longer needs, restore some of the volumes with --volume, or leave --attach-to out.",
+    object: InstanceId,
+  });
+}
+
+/** Replaces EC2's error about an unknown id with one that names the option for another id. */
+export async function unlessGone<T>(
+  look: () => Promise<T>,
+  what: string,
+  id: string,
+  option: string,
+): Promise<T> {
+  try {
+    return await look();
+  } catch (error) {
+    const isUnknown = isNotFound(error) || /^Invalid(InstanceType|AMIID)/.test(awsCode(error));
+    if (isUnknown) throw gone(what, id, option, error);
+    throw error;
+  }
+}
+
+export function gone(what: string, id: string, option: string, cause?: unknown): BlockferryError {
+  return new BlockferryError(
+    {
+      code: "AwsResourceNotFound",
+      message: `The ${what} ${id} is not there, or not for this account and Region.`,
+      remedy: `Name another one with ${option}.`,
+      object: id,
+    },
+    cause,
+  );
 }

@@ -1,18 +1,16 @@
 import { AttachVolumeCommand, DetachVolumeCommand, type Volume } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { use } from "../aws/action-use.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { use, useKeys } from "../aws/action-use.js";
+import { attachRestored, freeDeviceNames } from "../aws/attach.js";
 import { awsCode, isDeviceNameTaken } from "../aws/aws-errors.js";
-import { freeDeviceNames } from "../aws/devices.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { undoEach } from "../aws/job-resources.js";
 import type { Party } from "../aws/party.js";
-import { poll, waitFor } from "../aws/poll.js";
-import { untilVisible } from "../aws/retry.js";
+import { poll, untilVisible, waitFor } from "../aws/poll.js";
 import { findJobVolumes, volumeKind } from "../aws/volumes.js";
-import { volumeNamesOf } from "../plan.js";
+import { type RestorePlan, volumeNamesOf } from "../plan/plan.js";
 import { workerIdOf } from "./launch-worker.js";
-import { madeId } from "./made-id.js";
-import type { Step, StepContext } from "./step.js";
+import { madeId, restoredVolumeIds, type Step, type StepContext } from "./step.js";
 
 export const attachVolumes: Step = {
   name: "attach-volumes",
@@ -65,7 +63,7 @@ export const attachVolumes: Step = {
 };
 
 /** Detaches the job's volumes from any instance, and waits until they are detached. */
-export function detachAll(context: StepContext, { force }: { force?: true } = {}): Promise<void> {
+function detachAll(context: StepContext, { force }: { force?: true } = {}): Promise<void> {
   return detachFrom(context, context.worker, Object.values(context.made.volumes ?? {}), force);
 }
 
@@ -73,12 +71,7 @@ export function detachAll(context: StepContext, { force }: { force?: true } = {}
  * Detaches volumes of either account, and waits until they are detached.
  * @param known ids of the volumes
  */
-export async function detachFrom(
-  context: StepContext,
-  party: Party,
-  known: string[],
-  Force = false,
-): Promise<void> {
+async function detachFrom(context: StepContext, party: Party, known: string[], Force = false): Promise<void> {
   const { plan, timing } = context;
   const asked = new Set<string>();
   await undoEach(context, {
@@ -181,3 +174,46 @@ function noDeviceName(workerId: string): BlockferryError {
     object: workerId,
   });
 }
+
+/** Never by force: the agent's writes are in flight until the worker has released the volume. */
+export const detachVolumes: Step<RestorePlan> = {
+  name: "detach-volumes",
+  title: "Detaching the volumes from the worker",
+  makes: "nothing; the volumes are free to be used",
+  uses: () => [
+    ...use("worker", "ec2:DetachVolume", "job-volume", "worker-instance"),
+    ...use("worker", "ec2:DescribeVolumes", "any"),
+  ],
+  make: async (context) => {
+    await detachAll(context);
+    return {};
+  },
+  wait: async () => ({}),
+  undo: async () => undefined,
+};
+
+/** Uses the recorded device names where they are free. */
+export const attachToInstance: Step<RestorePlan> = {
+  name: "attach-to-instance",
+  title: "Attaching the volumes to the instance",
+  makes: "an attachment for each restored volume, to the instance that --attach-to names",
+  when: ({ request }) => request.attachTo !== null,
+  uses: ({ route }) => [
+    ...use("source", "ec2:AttachVolume", "job-volume", "attach-instance"),
+    ...use("source", "ec2:DetachVolume", "job-volume", "attach-instance"),
+    ...use("source", "ec2:DescribeVolumes", "any"),
+    ...use("source", "ec2:DescribeInstances", "any"),
+    ...useKeys("source", route === "same-account" ? "volume-key" : "copy-key"),
+  ],
+  make: async (context) => {
+    const { plan, source, made } = context;
+    const ids = restoredVolumeIds(plan, made);
+    const volumes = plan.volumes.map(({ name, attachName }) => ({
+      ...{ of: name, volumeId: madeId(ids, name), name: attachName, as: "data" as const },
+    }));
+    return { restoredDevices: await attachRestored(context, source, plan.request.attachTo ?? "", volumes) };
+  },
+  wait: async () => ({}),
+  undo: (context) =>
+    detachFrom(context, context.source, Object.values(restoredVolumeIds(context.plan, context.made))),
+};

@@ -1,10 +1,14 @@
 import { making, use, useKeys } from "../aws/action-use.js";
-import { copySnapshot, findMade } from "../aws/made-snapshots.js";
-import { awaitSnapshots, removeSnapshots, type SnapshotPlace } from "../aws/snapshots.js";
-import type { Plan, PlannedVolume } from "../plan.js";
-import { isBridged, ROUTE_TABLE } from "../route.js";
-import { madeId } from "./made-id.js";
-import type { Step, StepContext } from "./step.js";
+import {
+  awaitSnapshots,
+  copySnapshot,
+  findMade,
+  removeSnapshots,
+  type SnapshotPlace,
+} from "../aws/snapshots.js";
+import type { Plan, PlannedVolume, RestorePlan } from "../plan/plan.js";
+import { isBridged, ROUTE_TABLE } from "../plan/route.js";
+import { madeId, type Step, type StepContext } from "./step.js";
 
 /** Copies snapshots in the source's account: under a key that can be shared, or into the worker's Region. */
 export const bridgeSnapshots: Step<Plan> = {
@@ -97,4 +101,39 @@ function awaitCopies(
   );
   const keys = new Set([...sourceKeys, ...(plan.copyKey === null ? [] : [plan.copyKey])]);
   return awaitSnapshots(context, place, Object.values(copies), [...keys]);
+}
+
+/** Copies the shared snapshots in the target account, which then owns them under its own key. */
+export const copyFilled: Step<RestorePlan> = {
+  name: "copy-filled-snapshots",
+  title: "Copying the snapshots to the account that is restored to",
+  makes: "copies of the shared snapshots, in the account that is restored to",
+  uses: () => [
+    ...use("source", "ec2:CopySnapshot", "shared-snapshot"),
+    ...making("source", "ec2:CopySnapshot", "new-snapshot"),
+    ...use("source", "ec2:DescribeSnapshots", "any"),
+    ...use("source", "ec2:DeleteSnapshot", "job-snapshot"),
+    ...useKeys("source", "shared-keys", "copy-key"),
+  ],
+  make: async (context) => {
+    const { plan, made } = context;
+    const copies = made.targetSnapshots ?? (await findMade(context, filledCopyPlace(context)));
+    for (const { name: volume } of plan.volumes) {
+      const snapshotId = madeId(made.snapshots, volume);
+      const what = { volume, snapshotId, sourceRegion: plan.worker.region, key: plan.targetKey };
+      copies[volume] ??= await copySnapshot(context, filledCopyPlace(context), what);
+    }
+    return { targetSnapshots: copies };
+  },
+  wait: async (context) => {
+    const { plan, made } = context;
+    const keys = [plan.volumeKey, ...(plan.targetKey === null ? [] : [plan.targetKey])];
+    await awaitSnapshots(context, filledCopyPlace(context), Object.values(made.targetSnapshots ?? {}), keys);
+    return {};
+  },
+  undo: (context) => removeSnapshots(context, filledCopyPlace(context), context.made.targetSnapshots),
+};
+
+function filledCopyPlace({ source, plan }: StepContext<RestorePlan>): SnapshotPlace {
+  return { party: source, region: plan.source.region, role: "restored-copy" };
 }

@@ -1,18 +1,19 @@
-import { CreateSnapshotsCommand } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { CreateSnapshotCommand, CreateSnapshotsCommand } from "@aws-sdk/client-ec2";
+import { BlockferryError } from "../../foundation/errors.js";
 import { making, use } from "../aws/action-use.js";
+import { givenId } from "../aws/aws-errors.js";
+import { JOB_TAG, ROLE_TAG, SOURCE_VOLUME_TAG, tagged } from "../aws/job-resources.js";
 import { pause } from "../aws/poll.js";
 import {
   awaitSnapshots,
+  findMade,
   listSnapshots,
   removeSnapshots,
   type SnapshotPlace,
   sourceVolumeOf,
 } from "../aws/snapshots.js";
-import { JOB_TAG, ROLE_TAG, tagged } from "../aws/tags.js";
-import type { Plan } from "../plan.js";
-import { givenId } from "./made-id.js";
-import type { Step, StepContext } from "./step.js";
+import type { Plan, RestorePlan } from "../plan/plan.js";
+import { madeId, type Step, type StepContext } from "./step.js";
 
 /** Takes snapshots of all volumes at one instant: crash-consistent, as after a power cut. */
 export const createSnapshots: Step<Plan> = {
@@ -101,5 +102,49 @@ function notTaken(volumeId: string, instanceId: string): BlockferryError {
     message: `EC2 took no snapshot of ${volumeId} with those of ${instanceId}.`,
     remedy: "It may have been detached a moment ago: run `blockferry check`, then the backup again.",
     object: volumeId,
+  });
+}
+
+/**
+ * Takes snapshots of the filled volumes while they are still attached.
+ * They are complete, because the agent has synced all its writes.
+ */
+export const snapshotFilled: Step<RestorePlan> = {
+  name: "snapshot-filled-volumes",
+  title: "Taking snapshots of the filled volumes",
+  makes: "a snapshot of each filled volume, in the worker's account",
+  uses: () => [
+    ...use("worker", "ec2:CreateSnapshot", "job-volume"),
+    ...making("worker", "ec2:CreateSnapshot", "new-snapshot"),
+    ...use("worker", "ec2:DescribeSnapshots", "any"),
+    ...use("worker", "ec2:DeleteSnapshot", "job-snapshot"),
+  ],
+  make: async (context) => {
+    const { plan, worker, made } = context;
+    const snapshots = made.snapshots ?? (await findMade(context, filledPlace(context)));
+    for (const { name } of plan.volumes) {
+      if (snapshots[name] !== undefined) continue;
+      const VolumeId = madeId(made.volumes, name);
+      const { SnapshotId } = await worker.ec2(command(plan, name, VolumeId), VolumeId);
+      snapshots[name] = givenId(SnapshotId, "of a snapshot");
+    }
+    return { snapshots };
+  },
+  wait: async (context) => {
+    await awaitSnapshots(context, filledPlace(context), Object.values(context.made.snapshots ?? {}), []);
+    return {};
+  },
+  undo: (context) => removeSnapshots(context, filledPlace(context), context.made.snapshots),
+};
+
+export function filledPlace({ worker, plan }: StepContext<RestorePlan>): SnapshotPlace {
+  return { party: worker, region: plan.worker.region, role: "filled" };
+}
+
+function command({ jobId, point }: RestorePlan, name: string, VolumeId: string): CreateSnapshotCommand {
+  return new CreateSnapshotCommand({
+    VolumeId,
+    Description: `blockferry: ${name} of recovery point ${point}`,
+    TagSpecifications: [tagged("snapshot", jobId, { [ROLE_TAG]: "filled", [SOURCE_VOLUME_TAG]: name })],
   });
 }

@@ -1,14 +1,12 @@
 import { CreateVolumeCommand } from "@aws-sdk/client-ec2";
 import { making, use, useKeys } from "../aws/action-use.js";
-import { awaitVolumes, deleteVolumes } from "../aws/made-volumes.js";
-import { waitFor } from "../aws/poll.js";
-import { untilVisible } from "../aws/retry.js";
-import { SOURCE_VOLUME_TAG, tagged } from "../aws/tags.js";
-import { findJobVolumes } from "../aws/volumes.js";
-import type { Plan, PlannedVolume } from "../plan.js";
-import { ROUTE_TABLE, type Route } from "../route.js";
-import { givenId, madeId } from "./made-id.js";
-import type { Step, StepContext } from "./step.js";
+import { givenId } from "../aws/aws-errors.js";
+import { SOURCE_VOLUME_TAG, tagged } from "../aws/job-resources.js";
+import { untilVisible, waitFor } from "../aws/poll.js";
+import { awaitVolumes, deleteVolumes, findJobVolumes } from "../aws/volumes.js";
+import type { Plan, PlannedVolume, RestoredVolume, RestorePlan } from "../plan/plan.js";
+import { ROUTE_TABLE, type Route } from "../plan/route.js";
+import { madeId, type Step, type StepContext } from "./step.js";
 
 /**
  * Creates volumes from the snapshots in the worker's zone.
@@ -84,4 +82,107 @@ function keysOf({ plan, made }: StepContext<Plan>, sourceVolume: string): string
   const isCopied = (made.workerCopies ?? made.bridgeCopies)?.[sourceVolume] !== undefined;
   const snapshotKey = isCopied ? plan.copyKey : origin?.kmsKeyId;
   return [...(typeof snapshotKey === "string" ? [snapshotKey] : []), plan.volumeKey];
+}
+
+/** Creates blank volumes like the backed-up ones, always encrypted with the key of the plan. */
+export const createBlankVolumes: Step<RestorePlan> = {
+  name: "create-blank-volumes",
+  title: "Making encrypted volumes",
+  makes: "a blank volume for each that is restored, in the worker's account and Availability Zone",
+  uses: () => [
+    ...making("worker", "ec2:CreateVolume", "new-volume"),
+    ...use("worker", "ec2:DescribeVolumes", "any"),
+    ...use("worker", "ec2:DeleteVolume", "job-volume"),
+    ...useKeys("worker", "volume-key"),
+  ],
+  make: async ({ plan, worker }) => {
+    const volumes: Record<string, string> = {};
+    const found = await findJobVolumes(worker, plan.jobId);
+    for (const volume of plan.volumes) {
+      // The same client token returns a volume that was created but is not visible yet.
+      const { VolumeId } =
+        found.get(volume.name) ?? (await worker.ec2(blankVolumeCommand(plan, volume), volume.name));
+      volumes[volume.name] = givenId(VolumeId, "of a volume");
+    }
+    return { volumes };
+  },
+  wait: async (context) => {
+    const { plan, worker, made } = context;
+    await awaitVolumes(context, worker, made.volumes ?? {}, () => [plan.volumeKey]);
+    return {};
+  },
+  undo: (context) => deleteVolumes(context, context.worker, context.made.volumes),
+};
+
+function blankVolumeCommand(
+  { jobId, volumes, availabilityZone, volumeKey }: RestorePlan,
+  volume: RestoredVolume,
+) {
+  return new CreateVolumeCommand({
+    ClientToken: `${jobId}-${volumes.indexOf(volume)}`,
+    AvailabilityZone: availabilityZone,
+    ...{ Encrypted: true, KmsKeyId: volumeKey },
+    ...likeRecorded(volume),
+    TagSpecifications: [tagged("volume", jobId, { [SOURCE_VOLUME_TAG]: volume.name })],
+  });
+}
+
+/** Returns the properties that make a volume like the backed-up one. */
+function likeRecorded({ sizeGib, type, iops, throughput }: RestoredVolume) {
+  return {
+    ...{ Size: sizeGib, VolumeType: type as never },
+    ...(iops === null ? {} : { Iops: iops }),
+    ...(throughput === null ? {} : { Throughput: throughput }),
+  };
+}
+
+/** Creates volumes from the shared snapshots in the target account, under its own key. */
+export const createTargetVolumes: Step<RestorePlan> = {
+  name: "create-target-volumes",
+  title: "Making volumes in the account that is restored to",
+  makes: "a volume of each shared snapshot, in the account that is restored to",
+  uses: () => [
+    ...use("source", "ec2:CreateVolume", "shared-snapshot"),
+    ...making("source", "ec2:CreateVolume", "new-volume"),
+    ...use("source", "ec2:DescribeVolumes", "any"),
+    ...use("source", "ec2:DeleteVolume", "job-volume"),
+    ...useKeys("source", "shared-keys", "copy-key"),
+  ],
+  make: async (context) => {
+    const { plan, source, made, timing } = context;
+    const targetVolumes: Record<string, string> = {};
+    const found = await findJobVolumes(source, plan.jobId);
+    for (const volume of plan.volumes) {
+      const id = madeId(made.snapshots, volume.name);
+      const wait = waitFor(context, `snapshot ${id} to be visible`, id, timing.visibleMs);
+      const create = () => source.ec2(targetVolumeCommand(plan, volume, id), id);
+      // The same client token returns a volume that was created but is not visible yet.
+      const { VolumeId } = found.get(volume.name) ?? (await untilVisible(wait, create));
+      targetVolumes[volume.name] = givenId(VolumeId, "of a volume");
+    }
+    return { targetVolumes };
+  },
+  wait: async (context) => {
+    const { plan, source, made } = context;
+    const keys = [plan.volumeKey, ...(plan.targetKey === null ? [] : [plan.targetKey])];
+    await awaitVolumes(context, source, made.targetVolumes ?? {}, () => keys);
+    return {};
+  },
+  undo: (context) => deleteVolumes(context, context.source, context.made.targetVolumes),
+};
+
+function targetVolumeCommand(
+  { jobId, volumes, targetZone, targetKey }: RestorePlan,
+  volume: RestoredVolume,
+  id: string,
+) {
+  return new CreateVolumeCommand({
+    ClientToken: `${jobId}-target-${volumes.indexOf(volume)}`,
+    AvailabilityZone: targetZone,
+    SnapshotId: id,
+    Encrypted: true,
+    ...(targetKey === null ? {} : { KmsKeyId: targetKey }),
+    ...likeRecorded(volume),
+    TagSpecifications: [tagged("volume", jobId, { [SOURCE_VOLUME_TAG]: volume.name })],
+  });
 }

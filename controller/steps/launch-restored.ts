@@ -1,12 +1,11 @@
 import { type Instance, RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import { making, use } from "../aws/action-use.js";
+import { givenId } from "../aws/aws-errors.js";
 import { findInstance, restoredInstanceKind } from "../aws/instances.js";
-import { undoEach } from "../aws/job-resources.js";
+import { RESTORED_INSTANCE, ROLE_TAG, tagged, undoEach } from "../aws/job-resources.js";
 import { poll, waitFor } from "../aws/poll.js";
-import { RESTORED_INSTANCE, ROLE_TAG, tagged } from "../aws/tags.js";
-import type { RestorePlan } from "../plan.js";
-import { givenId } from "./made-id.js";
+import type { RestorePlan } from "../plan/plan.js";
 import type { Step, StepContext } from "./step.js";
 
 /**
@@ -32,7 +31,7 @@ export const launchRestored: Step<RestorePlan> = {
     // The same client token returns an instance that was launched but is not visible yet.
     const { Instances = [] } = launched
       ? { Instances: [launched] }
-      : await source.ec2(runInstances(plan), "the instance");
+      : await source.ec2(runRestoredInstance(plan), "the instance");
     return { instanceId: givenId(Instances[0]?.InstanceId, "of the instance") };
   },
   wait: async (context) => {
@@ -95,7 +94,7 @@ function ended(id: string, instance: Instance | undefined): BlockferryError {
  * Returns the call that launches the instance.
  * @param DryRun only asks whether the call would be allowed
  */
-export function runInstances(plan: RestorePlan, DryRun?: true): RunInstancesCommand {
+export function runRestoredInstance(plan: RestorePlan, DryRun?: true): RunInstancesCommand {
   const { launch, jobId, targetZone } = plan;
   if (launch === null) throw new Error("The plan launches no instance.");
   const { profile, keyName, subnetId, securityGroupIds } = launch;

@@ -1,14 +1,12 @@
 import { type Instance, RunInstancesCommand, TerminateInstancesCommand } from "@aws-sdk/client-ec2";
-import type { BlockferryError } from "../../foundation/blockferry-error.js";
+import type { BlockferryError } from "../../foundation/errors.js";
 import { making, use, useKeys } from "../aws/action-use.js";
-import { assertAlive, InstanceWatch, instanceKind } from "../aws/instances.js";
-import { undoEach } from "../aws/job-resources.js";
-import { keyNotUsable } from "../aws/key-failure.js";
+import { givenId } from "../aws/aws-errors.js";
+import { assertAlive, InstanceWatch, instanceKind, keyNotUsable } from "../aws/instances.js";
+import { tagged, undoEach } from "../aws/job-resources.js";
 import { poll, waitFor } from "../aws/poll.js";
-import { tagged } from "../aws/tags.js";
-import type { JobPlan } from "../plan.js";
-import type { WorkerRequest } from "../request.js";
-import { givenId } from "./made-id.js";
+import type { JobPlan } from "../plan/plan.js";
+import type { WorkerRequest } from "../plan/request.js";
 import type { Step, StepContext } from "./step.js";
 
 /** Launches a worker for this job alone, without a key pair or a public address. */

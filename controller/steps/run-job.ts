@@ -1,21 +1,17 @@
 import { formatBytes, formatPercent } from "../../command-line/format.js";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { isCancelled, requestCancel } from "../../repository/jobs/cancel.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import { type Job, writeJob } from "../../repository/jobs/job.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
-import type { JobStatus } from "../../repository/jobs/job-status.js";
+import { isCancelled, type JobStatus, requestCancel } from "../../repository/jobs/job-replies.js";
 import type { Replies } from "../../repository/jobs/signed-document.js";
-import { isThere } from "../../repository/storage/if-absent.js";
+import { isThere } from "../../repository/storage/read-object.js";
 import { use } from "../aws/action-use.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { pause } from "../aws/poll.js";
-import { GIB, type Plan, type RestorePlan } from "../plan.js";
-import { WorkerQueue } from "../worker-queue.js";
-import { hearProvenResult, hearResult, hearStatus } from "./hear-replies.js";
-import { Heartbeat } from "./heartbeat.js";
+import { GIB, type Plan, type RestorePlan } from "../plan/plan.js";
 import { workerIdOf } from "./launch-worker.js";
-import { madeId } from "./made-id.js";
-import type { Step, StepContext } from "./step.js";
+import { HeartbeatWatch, hearProvenResult, hearResult, hearStatus, WorkerQueue } from "./replies.js";
+import { madeId, type Step, type StepContext } from "./step.js";
 
 /**
  * Validity of a job after it was written.
@@ -38,7 +34,7 @@ const runAnyJob = {
     return {};
   },
   wait: async (context: StepContext) => {
-    const heartbeat = new Heartbeat(context.timing.agentStartMs, context.timing.heartbeatMs);
+    const heartbeat = new HeartbeatWatch(context.timing.agentStartMs, context.timing.heartbeatMs);
     const lookMs = context.timing.pollMs * QUEUE_LOOK_FACTOR;
     const queue = new WorkerQueue(
       ...([context.storage, workerIdOf(context), context.plan.jobId, context.signing] as const),
@@ -67,7 +63,7 @@ const runAnyJob = {
   undo: async (context: StepContext) => {
     const { storage, plan, timing } = context;
     if (!(await isThere(storage, jobKey(plan.jobId, "job")))) return;
-    const heartbeat = new Heartbeat(timing.heartbeatMs, timing.heartbeatMs);
+    const heartbeat = new HeartbeatWatch(timing.heartbeatMs, timing.heartbeatMs);
     const watch = watchWorker(context);
     // An agent that is silent or does not stop loses its devices anyway: they are detached next.
     const deadline = performance.now() + timing.agentStopMs;
@@ -115,7 +111,11 @@ function repliesTo(context: StepContext): Promise<Replies> {
 }
 
 /** Extends the deadline while the agent runs another job, because it runs jobs one after another. */
-async function waitInLine(context: StepContext, queue: WorkerQueue, heartbeat: Heartbeat): Promise<void> {
+async function waitInLine(
+  context: StepContext,
+  queue: WorkerQueue,
+  heartbeat: HeartbeatWatch,
+): Promise<void> {
   const running = await queue.running();
   if (running === undefined) return;
   heartbeat.hearOther();
@@ -145,7 +145,7 @@ async function hasEnded(watch: InstanceWatch): Promise<boolean> {
 async function assertWorks(
   watch: InstanceWatch,
   workerId: string,
-  heartbeat: Heartbeat,
+  heartbeat: HeartbeatWatch,
   problem: BlockferryError | undefined,
 ): Promise<void> {
   try {

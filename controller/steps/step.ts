@@ -1,11 +1,12 @@
 import * as z from "zod/mini";
-import { RelianceSchema } from "../../repository/jobs/job-result.js";
+import { RelianceSchema } from "../../repository/jobs/job-replies.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { ActionUse } from "../aws/action-use.js";
+import { givenId } from "../aws/aws-errors.js";
 import type { Party } from "../aws/party.js";
 import type { JobContext } from "../aws/poll.js";
-import type { JobPlan } from "../plan.js";
-import type { Signing } from "../signing.js";
+import type { JobPlan, RestorePlan } from "../plan/plan.js";
+import type { Signing } from "../plan/signing.js";
 
 /** Ids by the name of their volume: see `volumeNamesOf`. */
 const bySourceVolume = z.record(z.string(), z.string());
@@ -76,4 +77,34 @@ export interface Step<P extends JobPlan = JobPlan> {
   mustUndoFirst?: true;
   /** Returns the id of the recovery point if the job turns out to be complete, after the step is undone. */
   findPoint?(context: StepContext<P>): Promise<string | undefined>;
+}
+
+/**
+ * Returns the id that a step recorded for a volume.
+ * @throws Error when the id is missing; a completed step always records one, and no step may continue without
+ * it
+ */
+export function madeId(ids: Record<string, string> | undefined, volumeId: string): string {
+  return givenId(ids?.[volumeId], `of what was made for ${volumeId}`);
+}
+
+/** Name of the step that hands the restored resources to their owner. */
+export const DELIVERY = "deliver";
+
+/**
+ * Returns the ids of the restored volumes, by name.
+ * Across accounts the volumes that the worker filled are not among them.
+ */
+export function restoredVolumeIds({ route }: RestorePlan, made: Made): Record<string, string> {
+  return (route === "same-account" ? made.volumes : made.targetVolumes) ?? {};
+}
+
+/** Returns the ids of the restored snapshots, by volume name. */
+export function restoredSnapshotIds({ route }: RestorePlan, made: Made): Record<string, string> {
+  return (route === "same-account" ? made.snapshots : made.targetSnapshots) ?? {};
+}
+
+/** Returns the ids of the restored snapshots or volumes, whichever the restore delivers. */
+export function restoredIds(plan: RestorePlan, made: Made): Record<string, string> {
+  return plan.request.to === "snapshot" ? restoredSnapshotIds(plan, made) : restoredVolumeIds(plan, made);
 }

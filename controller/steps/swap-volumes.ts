@@ -6,18 +6,16 @@ import {
   StartInstancesCommand,
   StopInstancesCommand,
 } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import { use, useKeys } from "../aws/action-use.js";
-import { attachRestored } from "../aws/attach-restored.js";
+import { attachRestored } from "../aws/attach.js";
 import { isNotFound } from "../aws/aws-errors.js";
+import { JOB_TAG, tagOf } from "../aws/job-resources.js";
 import { poll, waitFor } from "../aws/poll.js";
-import { JOB_TAG, tagOf } from "../aws/tags.js";
 import { volumeKind } from "../aws/volumes.js";
-import type { RestorePlan } from "../plan.js";
-import { restoredVolumeIds } from "../restored.js";
+import type { RestorePlan } from "../plan/plan.js";
 import { awaitState } from "./launch-restored.js";
-import { madeId } from "./made-id.js";
-import type { Step, StepContext } from "./step.js";
+import { madeId, restoredVolumeIds, type Step, type StepContext } from "./step.js";
 
 /**
  * Replaces the root volume of the instance, which is possible while the instance is stopped.

@@ -1,5 +1,4 @@
-import { type Markup, markup } from "./markup.js";
-import { CHART_WIDTH, svg } from "./plot.js";
+import { CHART_WIDTH, type Markup, markup, svg } from "./plot.js";
 
 const BAR_HEIGHT = 22;
 const GAP = 8;
@@ -10,7 +9,7 @@ const BARS_WIDTH = CHART_WIDTH - LABEL_WIDTH - VALUE_WIDTH;
 /** Keeps every nonzero value visible. */
 const LEAST_WIDTH = 1;
 
-export interface Part {
+interface Part {
   name: string;
   tone: string;
   value: number;
@@ -33,7 +32,7 @@ export function dividedBar(name: string, parts: Part[]): Markup {
   return svg(name, { width: CHART_WIDTH + LEAST_WIDTH, height: 28 }, rects);
 }
 
-export interface Bar {
+interface Bar {
   label: string;
   tone: string;
   /** Start of the bar; 0 by default. */

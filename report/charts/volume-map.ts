@@ -1,6 +1,5 @@
 import { formatBytes } from "../../command-line/format.js";
-import { type Markup, markup } from "./markup.js";
-import { CHART_WIDTH, svg } from "./plot.js";
+import { CHART_WIDTH, type Markup, markup, svg } from "./plot.js";
 
 const COLUMNS = 128;
 const LEFT = 80;
@@ -12,11 +11,11 @@ const LEAST_HEIGHT = 3;
 const WIDEST_COLUMN = 26;
 
 /** A stretch of the volume: the number of chunks with each outcome. */
-export interface MapCell {
+interface MapCell {
   counts: number[];
 }
 
-export interface MapKind {
+interface MapKind {
   name: string;
   tone: string;
 }

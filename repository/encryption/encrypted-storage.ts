@@ -1,8 +1,8 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { damagedRemedy } from "../damaged-remedy.js";
-import type { ObjectLock } from "../storage/object-lock.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import type { Cipher } from "../format/chunk-codec.js";
+import type { ObjectLock } from "../format/recovery-point.js";
+import { damagedRemedy } from "../format/sealed-json.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage/storage.js";
-import type { Cipher } from "./cipher.js";
 
 /**
  * Keys that are readable without the data key: `config.json`, the wrapped keys, the markers of uploads, and

@@ -1,11 +1,17 @@
 import { isDeepStrictEqual } from "node:util";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import type { Storage } from "../storage/storage.js";
-import type { KmsCaller } from "./ask-kms.js";
-import { type KeyRecord, keyRecordKey, listKeys, removeKeyRecord, writeKeyRecord } from "./key-record.js";
-import { openKmsKey } from "./kms-key.js";
-import type { RepositoryKey } from "./repository-key.js";
-import { type KeyProtection, wrapKey } from "./wrap-key.js";
+import type { RepositoryKey } from "./aes-gcm.js";
+import {
+  type KeyProtection,
+  type KeyRecord,
+  keyRecordKey,
+  listKeys,
+  removeKeyRecord,
+  wrapKey,
+  writeKeyRecord,
+} from "./key-record.js";
+import { type KmsCaller, openKmsKey } from "./kms.js";
 
 /** Wraps the data key with one more key. @throws the errors of `wrapKey` and of the storage */
 export async function addKey(

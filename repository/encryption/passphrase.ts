@@ -1,11 +1,12 @@
 import { type KeyObject, randomBytes, scrypt } from "node:crypto";
 import type { Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { Writable } from "node:stream";
 import { promisify } from "node:util";
 import * as z from "zod/mini";
-import { askSecret } from "../../foundation/ask-secret.js";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { KEY_BYTES, takeKey } from "./repository-key.js";
+import { BlockferryError, interrupted } from "../../foundation/errors.js";
+import { KEY_BYTES, takeKey } from "./aes-gcm.js";
 
 /**
  * A source of a passphrase. It is never an argument:
@@ -20,7 +21,7 @@ export type PassphraseSource =
  * A passphrase that was given before the command started. A prompt asks only once the repository is found to
  * need one.
  */
-export type GivenPassphrase = Exclude<PassphraseSource, { kind: "prompt" }>;
+type GivenPassphrase = Exclude<PassphraseSource, { kind: "prompt" }>;
 
 /** Returns whether a passphrase was given: then the repository must be encrypted with it. */
 export function isGiven(source: PassphraseSource): source is GivenPassphrase {
@@ -184,4 +185,21 @@ export async function stretch(passphrase: string, { salt, N, r, p }: ScryptParam
 
 function unavailable(message: string, remedy: string, cause?: unknown): BlockferryError {
   return new BlockferryError({ code: "PassphraseUnavailable", message, remedy }, cause);
+}
+
+/** Asks on the terminal without echoing the answer. @throws Interrupted after Ctrl-C or the end of input */
+async function askSecret(question: string): Promise<string> {
+  const output = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: process.stdin, output, terminal: true, historySize: 0 });
+  process.stderr.write(question);
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      lines.once("line", resolve);
+      lines.once("SIGINT", () => reject(interrupted()));
+      lines.once("close", () => reject(interrupted()));
+    });
+  } finally {
+    lines.close();
+    process.stderr.write("\n");
+  }
 }

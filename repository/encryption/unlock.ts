@@ -1,13 +1,12 @@
-import { BlockferryError, type ErrorCode } from "../../foundation/blockferry-error.js";
-import { CONFIG_KEY, type RepositoryConfig } from "../config.js";
+import { BlockferryError, type ErrorCode } from "../../foundation/errors.js";
+import { CONFIG_KEY, type RepositoryConfig } from "../format/config.js";
 import type { Storage } from "../storage/storage.js";
-import type { KmsCaller } from "./ask-kms.js";
-import { type KeyRecord, keyRecordKey, listKeys } from "./key-record.js";
+import { keyCheck, type RepositoryKey } from "./aes-gcm.js";
+import { type KeyRecord, keyRecordKey, listKeys, unwrapKey } from "./key-record.js";
+import type { KmsCaller } from "./kms.js";
 import { type PassphraseSource, readPassphrase } from "./passphrase.js";
-import { keyCheck, type RepositoryKey } from "./repository-key.js";
-import { unwrapKey } from "./wrap-key.js";
 
-export interface UnlockOptions extends KmsCaller {
+interface UnlockOptions extends KmsCaller {
   passphrase: PassphraseSource | undefined;
 }
 

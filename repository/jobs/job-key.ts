@@ -12,7 +12,7 @@ const FILES = {
   cancel: "cancel",
 } as const;
 
-export type JobObject = keyof typeof FILES;
+type JobObject = keyof typeof FILES;
 
 export function jobKey(id: string, object: JobObject): string {
   return `jobs/${id}/${FILES[object]}`;

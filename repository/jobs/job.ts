@@ -1,17 +1,14 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
-import { BlockferryError } from "../../foundation/blockferry-error.js";
-import { KMS_KEY_ARN } from "../encryption/ask-kms.js";
-import type { MacKey } from "../encryption/mac-key.js";
-import { EbsVolumeSchema, InstanceSchema, tagsSchema } from "../instance.js";
-import { readSealedText } from "../read-sealed.js";
-import { parseBody, parseJson, sealJson } from "../sealed-json.js";
-import { SignatureSchema, signatureBy } from "../signature.js";
-import { LockRecordSchema } from "../storage/object-lock.js";
+import { BlockferryError } from "../../foundation/errors.js";
+import { KMS_KEY_ARN } from "../encryption/kms.js";
+import { type MacKey, SignatureSchema, signatureBy, signedMessage } from "../encryption/mac-key.js";
+import { EbsVolumeSchema, InstanceSchema, LockRecordSchema, tagsSchema } from "../format/recovery-point.js";
+import { parseBody, parseJson, sealJson } from "../format/sealed-json.js";
+import { StorageChoicesSchema } from "../storage/open-storage.js";
+import { readSealedText } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
-import { StorageChoicesSchema } from "../storage/storage-choices.js";
 import { jobKey } from "./job-key.js";
-import { type JobPlace, jobMessage } from "./job-signature.js";
 
 /** A volume's attachment to the worker. */
 const attachedVolume = {
@@ -195,4 +192,34 @@ function areDistinct(volumes: { name: string; volumeId: string; attachName: stri
   return (["name", "volumeId", "attachName"] as const).every(
     (field) => new Set(volumes.map((volume) => volume[field])).size === volumes.length,
   );
+}
+
+/** The place of a job. */
+export interface JobPlace {
+  /** UUID of the repository. */
+  repository: string;
+  /** The encryption of the repository: `none`, or the key check in its config.json. */
+  encryption: string;
+  id: string;
+  /** Instance id. */
+  worker: string;
+}
+
+/**
+ * Returns the message for the signature: the job and its place. The verifier takes the place from its own
+ * view, not from the job: the repository that it has opened, with the encryption that it found.
+ * @param text of the body, without the signature
+ */
+export function jobMessage({ repository, encryption, id, worker }: JobPlace, text: string): Buffer {
+  const place = `repository ${repository}\nencryption ${encryption}\njob ${id}\nworker ${worker}\n`;
+  return signedMessage(`blockferry job 2\n${place}`, text);
+}
+
+/**
+ * Returns the message that controllers signed before they included the encryption of the repository. No agent
+ * accepts it; it only serves to distinguish such a job from a forgery.
+ */
+export function oldJobMessage({ repository, id, worker }: JobPlace, text: string): Buffer {
+  const place = `repository ${repository}\njob ${id}\nworker ${worker}\n`;
+  return signedMessage(`blockferry job 1\n${place}`, text);
 }

@@ -1,6 +1,6 @@
-import type { Cipher } from "../encryption/cipher.js";
-import { featuresUnknown } from "../features.js";
-import type { ObjectLock } from "./object-lock.js";
+import type { Cipher } from "../format/chunk-codec.js";
+import { featuresUnknown } from "../format/config.js";
+import type { ObjectLock } from "../format/recovery-point.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "./storage.js";
 
 /**

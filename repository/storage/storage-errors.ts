@@ -1,6 +1,5 @@
-import { BlockferryError, type ErrorCode, systemErrorCode } from "../../foundation/blockferry-error.js";
-import { damagedRemedy } from "../damaged-remedy.js";
-import { maxObjectBytes } from "../object-bounds.js";
+import { BlockferryError, type ErrorCode, systemErrorCode } from "../../foundation/errors.js";
+import { damagedRemedy, maxObjectBytes } from "../format/sealed-json.js";
 
 export function objectNotFound(storage: string, key: string, cause?: unknown): BlockferryError {
   return new BlockferryError(

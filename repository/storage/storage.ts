@@ -1,8 +1,10 @@
-import type { Cipher } from "../encryption/cipher.js";
+import { randomBytes } from "node:crypto";
+import { OWNER_TOKEN, OWNER_TOKEN_FORM } from "../../foundation/owner-token.js";
+import type { RepositoryKey } from "../encryption/aes-gcm.js";
 import type { PassphraseSource } from "../encryption/passphrase.js";
-import type { RepositoryKey } from "../encryption/repository-key.js";
-import type { Expectation } from "../expectation.js";
-import type { ObjectLock } from "./object-lock.js";
+import type { Cipher } from "../format/chunk-codec.js";
+import type { ObjectLock } from "../format/recovery-point.js";
+import type { Expectation } from "../open/expectation.js";
 import type { S3Location } from "./s3/s3-location.js";
 
 /** The storage of a repository. Keys are relative, with forward slashes: `packs/3f/3f09...`. */
@@ -28,7 +30,7 @@ export interface Storage {
    * Reads an object, or the given range of it.
    * @returns the bytes read; shorter than the range at the end of the object
    * @throws ObjectNotFound, StorageDenied, StorageFailed; ObjectCorrupt when a whole object is read that is
-   * larger than the bound of its key (object-bounds.ts)
+   * larger than the bound of its key (format/sealed-json.ts)
    */
   get(key: string, options?: GetOptions): Promise<Buffer>;
 
@@ -148,4 +150,19 @@ interface KeyAccess {
   passphrase?: PassphraseSource | undefined;
   /** The key of an encrypted repository that has been opened. */
   key?: RepositoryKey;
+}
+
+const TEMP_NAME = new RegExp(`^(${OWNER_TOKEN_FORM})@[0-9a-f]{16}$`);
+
+/** Returns a new name for a temporary object of this process: `<owner token>@<16 hex>`. */
+export function newTempName(): string {
+  return `${OWNER_TOKEN}@${randomBytes(8).toString("hex")}`;
+}
+
+/**
+ * Returns the owner token in the name of a temporary object.
+ * @returns undefined for every other name: blockferry never created that object, and must not remove it
+ */
+export function tempNameOwner(name: string): string | undefined {
+  return TEMP_NAME.exec(name)?.[1];
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, symlink, truncate, writeFile } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import { describe, test } from "node:test";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import { agentJson } from "../support/agent.js";
 import { assertSameArea } from "../support/areas.js";
 import { byDepth } from "../support/depth.js";

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import type { ErrorRecord } from "../../foundation/blockferry-error.js";
+import type { ErrorRecord } from "../../foundation/errors.js";
 import { agent, agentJson, startAgent } from "../support/agent.js";
 import { writeMixedImage } from "../support/images.js";
 import { SeededRandom } from "../support/random.js";

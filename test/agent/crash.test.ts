@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import { startAgent } from "../support/agent.js";
 import { byDepth } from "../support/depth.js";
 import { writeMixedImage } from "../support/images.js";

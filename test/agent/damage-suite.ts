@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { mkdir, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { asBlockferryError, type ErrorRecord } from "../../foundation/blockferry-error.js";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import { ENCODING } from "../../repository/chunk-record.js";
-import { findPoint } from "../../repository/find-point.js";
-import { readPackFooter, recordsOf } from "../../repository/pack-footer.js";
-import { PACK_HEADER_BYTES, PACK_TRAILER_BYTES, packIdOf } from "../../repository/pack-format.js";
+import { asBlockferryError, type ErrorRecord } from "../../foundation/errors.js";
+import { CHUNK_BYTES, ENCODING, PACK_HEADER_BYTES } from "../../repository/format/chunk.js";
+import { PACK_TRAILER_BYTES, packIdOf } from "../../repository/format/pack.js";
+import { readPackFooter, recordsOf } from "../../repository/packs/pack-reader.js";
+import { findPoint } from "../../repository/points/find-point.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { agent, agentJson } from "../support/agent.js";
 import { byDepth } from "../support/depth.js";
@@ -57,7 +56,7 @@ interface VerifyOutput {
   error?: ErrorRecord;
 }
 
-export interface DamageSuite {
+interface DamageSuite {
   name: string;
   /** Makes the repository. If it has a passphrase, that must be in the environment. */
   init(repo: string): Promise<void>;

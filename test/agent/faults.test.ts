@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { chmod, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
 import { AGENT, agent, agentJson, startAgent } from "../support/agent.js";
 import { fullDepthOnly } from "../support/depth.js";
 import { withMemoryFileSystem } from "../support/mounts.js";

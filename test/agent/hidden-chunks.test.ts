@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
-import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
+import { CHUNK_BYTES, CHUNK_RECORD_BYTES } from "../../repository/format/chunk.js";
 import { agent, agentJson, startAgent } from "../support/agent.js";
 import { fullDepthOnly } from "../support/depth.js";
 import { initEncrypted, openWithPassphrase } from "../support/encryption.js";

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { initRepository } from "../../repository/repository.js";
+import { initRepository } from "../../repository/open/repository.js";
 import { directoryPlace, s3Place } from "../support/repository-places.js";
 import { startS3Server } from "../support/s3-server.js";
 import { tempFolder } from "../support/temp-folder.js";

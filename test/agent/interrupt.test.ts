@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import type { ErrorRecord } from "../../foundation/blockferry-error.js";
+import type { ErrorRecord } from "../../foundation/errors.js";
 import { startAgent } from "../support/agent.js";
 import { byDepth } from "../support/depth.js";
 import { deviceThatHangs, needingNbdDevice, withNbdDevice } from "../support/nbd-device.js";

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
 import { agent, agentJson } from "../support/agent.js";
 import { openWithPassphrase } from "../support/encryption.js";
 import { instanceOf, writeAsOf } from "../support/machines.js";

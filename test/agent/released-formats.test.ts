@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openRepository } from "../../repository/repository.js";
+import { openRepository } from "../../repository/open/repository.js";
 import { type ExpectedContent, FIXTURE_PASSPHRASE, FIXTURES, fixtureOf } from "../fixtures/fixtures.js";
 import { byDepth } from "../support/depth.js";
 import { initEncrypted, openWithPassphrase } from "../support/encryption.js";

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import { agent, agentJson } from "../support/agent.js";
 import { writeMixedImage } from "../support/images.js";
 import { SeededRandom } from "../support/random.js";

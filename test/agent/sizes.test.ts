@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { expectedMemoryBytes } from "../../agent/tune/expected-memory.js";
+import { expectedMemoryBytes } from "../../agent/tune/advise.js";
 import { assertSameArea } from "../support/areas.js";
 import { fullDepthOnly } from "../support/depth.js";
 import { initEncrypted, openWithPassphrase } from "../support/encryption.js";

@@ -3,7 +3,7 @@ import { copyFile, rename, truncate, utimes, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { test } from "node:test";
 import { type BackupOptions, backup } from "../../agent/backup/backup.js";
-import { initRepository } from "../../repository/repository.js";
+import { initRepository } from "../../repository/open/repository.js";
 import { SeededRandom } from "../support/random.js";
 import { assertRestores } from "../support/repositories.js";
 import { tempFolder } from "../support/temp-folder.js";

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { formatTable } from "../../command-line/format.js";
-import { printableJson, printableLine } from "../../command-line/printable.js";
+import { formatTable, printableJson, printableLine } from "../../command-line/format.js";
 import { agent, agentJson } from "../support/agent.js";
 import { SeededRandom } from "../support/random.js";
 import { writeRandomFile } from "../support/random-files.js";

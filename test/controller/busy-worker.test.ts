@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
-import { requestCancel } from "../../repository/jobs/cancel.js";
 import { writeJob } from "../../repository/jobs/job.js";
-import { readResult } from "../../repository/jobs/job-result.js";
-import { readStatus } from "../../repository/jobs/job-status.js";
+import { readResult, readStatus, requestCancel } from "../../repository/jobs/job-replies.js";
 import { UNSIGNED_REPLIES } from "../../repository/jobs/signed-document.js";
-import { openRepository, type Repository } from "../../repository/repository.js";
+import { openRepository, type Repository } from "../../repository/open/repository.js";
 import { REPOSITORY } from "../lab/lab.js";
 import { jobVolume, makeJob } from "../support/jobs.js";
 import { rootTest } from "../support/root-test.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ROUTES } from "../../controller/route.js";
+import { ROUTES } from "../../controller/plan/route.js";
 import { fullDepthOnly } from "../support/depth.js";
 import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";

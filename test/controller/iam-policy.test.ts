@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { POLICY_PARTIES, type PolicyParty, policyFor, usesOf } from "../../controller/iam-policy/policies.js";
 import type { Statement } from "../../controller/iam-policy/policy-document.js";
 import type { PolicyPlan } from "../../controller/iam-policy/resources.js";
-import { ROUTES } from "../../controller/route.js";
+import { ROUTES } from "../../controller/plan/route.js";
 import { planOf as backupPlanOf, SOURCE_KEY, WORKER_KEY } from "./plans.js";
 
 const WORKER_ROLE = "arn:aws:iam::222222222222:role/blockferry-agent";

@@ -1,7 +1,7 @@
-import type { Plan, RestorePlan } from "../../controller/plan.js";
-import { Signing } from "../../controller/signing.js";
-import { newConfig, type RepositoryConfig } from "../../repository/config.js";
-import { expectationOf } from "../../repository/expectation.js";
+import type { Plan, RestorePlan } from "../../controller/plan/plan.js";
+import { Signing } from "../../controller/plan/signing.js";
+import { newConfig, type RepositoryConfig } from "../../repository/format/config.js";
+import { expectationOf } from "../../repository/open/expectation.js";
 
 export const SOURCE_KEY = "arn:aws:kms:us-east-1:111111111111:key/11111111-1111-4111-8111-111111111111";
 export const WORKER_KEY = "arn:aws:kms:us-east-1:222222222222:key/22222222-2222-4222-8222-222222222222";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
 import { type Lab, REPOSITORY } from "../lab/lab.js";
 import type { LabResources } from "../lab/lab-control.js";
 import type { SourceInstance } from "../lab/source-instance.js";

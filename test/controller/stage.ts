@@ -1,7 +1,7 @@
 import { TerminateInstancesCommand } from "@aws-sdk/client-ec2";
 import { EnableKeyCommand } from "@aws-sdk/client-kms";
 import { GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
-import type { JournalRecord } from "../../controller/journal-record.js";
+import type { JournalRecord } from "../../controller/run/read-journals.js";
 import { journalKey } from "../../repository/jobs/job-key.js";
 import { describeInstance } from "../lab/instances.js";
 import { type Lab, launchWorker, makeRepository, openLab, REPOSITORY } from "../lab/lab.js";

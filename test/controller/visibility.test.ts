@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
-import type { JournalRecord } from "../../controller/journal-record.js";
+import type { JournalRecord } from "../../controller/run/read-journals.js";
+import { sealJson } from "../../repository/format/sealed-json.js";
 import { journalKey } from "../../repository/jobs/job-key.js";
-import { sealJson } from "../../repository/sealed-json.js";
 import { launch } from "../lab/instances.js";
 import { REPOSITORY } from "../lab/lab.js";
 import type { LabFault, LabResources } from "../lab/lab-control.js";

@@ -1,6 +1,6 @@
-import type { Plan } from "../../controller/plan.js";
-import type { KeyKind, Route } from "../../controller/route.js";
-import { stepsOf } from "../../controller/workflow.js";
+import type { Plan } from "../../controller/plan/plan.js";
+import type { KeyKind, Route } from "../../controller/plan/route.js";
+import { stepsOf } from "../../controller/run/workflow.js";
 import { REGION } from "../lab/lab-environment.js";
 import { byDepth } from "../support/depth.js";
 import { planOf } from "./plans.js";

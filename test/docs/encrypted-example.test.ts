@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { createDecipheriv, createHash, createHmac, createSecretKey, hkdfSync, scryptSync } from "node:crypto";
 import { test } from "node:test";
-import { AesGcmCipher } from "../../repository/encryption/aes-gcm-cipher.js";
-import { decryptObject, encryptObject } from "../../repository/encryption/encrypted-object.js";
-import { keyCheck } from "../../repository/encryption/repository-key.js";
-import { decodeIndexSegment } from "../../repository/index-segment.js";
+import { keyCheck } from "../../repository/encryption/aes-gcm.js";
+import { AesGcmCipher, decryptObject, encryptObject } from "../../repository/encryption/aes-gcm-cipher.js";
+import { decodeIndexSegment } from "../../repository/format/index-segment.js";
 import { block, dumped, format } from "./dumps.js";
 
 const REPOSITORY = "01234567-89ab-4cde-8f01-23456789abcd";

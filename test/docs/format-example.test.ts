@@ -5,27 +5,33 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
 import { z } from "zod";
-import { decodeChunk, encodeChunk } from "../../repository/chunk-codec.js";
-import { CHUNK_BYTES, chunkId, ZERO_CHUNK_ID } from "../../repository/chunk-id.js";
-import { CHUNK_RECORD_BYTES, ENCODING, writeChunkRecord } from "../../repository/chunk-record.js";
-import { NO_CIPHER } from "../../repository/encryption/no-cipher.js";
-import { decodeIndexSegment, encodeIndexSegment } from "../../repository/index-segment.js";
-import { recordsOf } from "../../repository/pack-footer.js";
+import { signatureBy } from "../../repository/encryption/mac-key.js";
+import {
+  CHUNK_BYTES,
+  CHUNK_RECORD_BYTES,
+  chunkId,
+  ENCODING,
+  PACK_HEADER_BYTES,
+  writeChunkRecord,
+  ZERO_CHUNK_ID,
+} from "../../repository/format/chunk.js";
+import { decodeChunk, encodeChunk, NO_CIPHER } from "../../repository/format/chunk-codec.js";
+import { decodeIndexSegment, encodeIndexSegment } from "../../repository/format/index-segment.js";
 import {
   checkFooter,
   locateFooter,
-  PACK_HEADER_BYTES,
   PACK_TRAILER_BYTES,
   PLAIN_LAYOUT,
   packHeader,
   packTrailer,
-} from "../../repository/pack-format.js";
-import { listPoints, type RecoveryPoint } from "../../repository/recovery-point.js";
-import { openRepository } from "../../repository/repository.js";
-import { sealJson, sealOf, unsealJson } from "../../repository/sealed-json.js";
-import { signatureBy } from "../../repository/signature.js";
-import { LocalDirectory } from "../../repository/storage/local-directory.js";
-import { listTombstones, tombstoneKey, tombstoneMessage } from "../../repository/tombstone.js";
+} from "../../repository/format/pack.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
+import { sealJson, sealOf, unsealJson } from "../../repository/format/sealed-json.js";
+import { openRepository } from "../../repository/open/repository.js";
+import { recordsOf } from "../../repository/packs/pack-reader.js";
+import { listPoints } from "../../repository/points/points.js";
+import { listTombstones, tombstoneKey, tombstoneMessage } from "../../repository/points/tombstone.js";
+import { LocalDirectory } from "../../repository/storage/local/local-directory.js";
 import { localMacKey } from "../support/job-keys.js";
 import { tempFolder } from "../support/temp-folder.js";
 import { block, dumped, format } from "./dumps.js";

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { ERROR_CODES } from "../../foundation/blockferry-error.js";
+import { ERROR_CODES } from "../../foundation/errors.js";
 import { agent } from "../support/agent.js";
 import { controller } from "../support/controller.js";
 import type { ProgramResult } from "../support/start-program.js";

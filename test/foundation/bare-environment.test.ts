@@ -5,7 +5,7 @@ import { after, test } from "node:test";
 import { requireQemuImg } from "../../agent/export/qemu-img.js";
 import { BlockSource } from "../../native-free-io/block-source.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
-import { runWipefs } from "../../native-free-io/signatures/run-wipefs.js";
+import { runWipefs } from "../../native-free-io/signatures/find-signatures.js";
 import { memoryFolder } from "../support/temp-folder.js";
 
 const SECRET = "a secret of this process";

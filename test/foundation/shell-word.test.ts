@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { shellWord } from "../../foundation/shell-word.js";
+import { shellWord } from "../../foundation/shell.js";
 import { runTool } from "../support/run-tool.js";
 
 test("a word in a command is the text itself to a shell, whatever is in it", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { withoutResponse, withoutSecrets } from "../../foundation/without-secrets.js";
+import { withoutResponse, withoutSecrets } from "../../foundation/errors.js";
 import { startAgent } from "../support/agent.js";
 import { tempFolder } from "../support/temp-folder.js";
 

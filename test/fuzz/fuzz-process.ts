@@ -2,6 +2,7 @@
  * Fuzzes the given targets one after the other, and prints a line of JSON for each. `run-fuzzer.ts` starts
  * it.
  */
+
 import { CurrentInput } from "./current-input.js";
 import { Finding, fuzzTarget } from "./fuzz-target.js";
 import { LIMITS } from "./limits.js";

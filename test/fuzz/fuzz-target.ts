@@ -8,7 +8,7 @@ import { type FuzzTarget, isForeseen } from "./target.js";
 const BATCH = 16;
 const MAX_CORPUS = 500;
 
-export interface FuzzResult {
+interface FuzzResult {
   /** Number of changed inputs: 0 when the seeds took all the time. */
   inputs: number;
   /** Number of inputs that reached new code, including the seeds. */
@@ -17,7 +17,7 @@ export interface FuzzResult {
   functions: number;
 }
 
-export interface FuzzOptions {
+interface FuzzOptions {
   seed: string;
   /** CPU time of this process. */
   cpuSeconds: number;

@@ -3,6 +3,7 @@
  * CPU time (default 20). Arguments name the targets; without them it fuzzes all. `--replay FILE TARGET` tries
  * one recorded input.
  */
+
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";

@@ -1,8 +1,8 @@
-import type { ErrorCode } from "../../foundation/blockferry-error.js";
-import { CHUNK_RECORD_BYTES } from "../../repository/chunk-record.js";
+import type { ErrorCode } from "../../foundation/errors.js";
+import { CHUNK_RECORD_BYTES } from "../../repository/format/chunk.js";
 
 /** An input that once caused a bug: a change of a target's first seed, and the answer of today. */
-export interface Regression {
+interface Regression {
   target: string;
   what: string;
   change(input: Buffer): Buffer;

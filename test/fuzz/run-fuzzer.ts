@@ -14,7 +14,7 @@ const LOOK_MS = 250;
 /** The unit of proc_pid_stat(5), on every current Linux. */
 const TICKS_PER_SECOND = 100;
 
-export interface FuzzerOptions extends Omit<FuzzOrder, "currentInput"> {
+interface FuzzerOptions extends Omit<FuzzOrder, "currentInput"> {
   limits?: Limits;
   onReport(report: FuzzReport): void;
 }

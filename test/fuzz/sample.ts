@@ -1,6 +1,6 @@
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { openRepository, type Repository } from "../../repository/repository.js";
+import { openRepository, type Repository } from "../../repository/open/repository.js";
 import { FIXTURE_PASSPHRASE, FIXTURES } from "../fixtures/fixtures.js";
 
 /**

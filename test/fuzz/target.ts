@@ -1,4 +1,4 @@
-import { BlockferryError } from "../../foundation/blockferry-error.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import type { SeededRandom } from "../support/random.js";
 
 /** Code that reads untrusted data. */

@@ -1,4 +1,5 @@
 /** `npm run lab`: starts a simulated AWS to try blockferry by hand. */
+
 import { once } from "node:events";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -3,8 +3,7 @@ import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { BlockSource } from "../../native-free-io/block-source.js";
+import { allocateAligned, BlockSource } from "../../native-free-io/block-source.js";
 import { SeededRandom } from "../support/random.js";
 import { tempFolder } from "../support/temp-folder.js";
 

@@ -3,8 +3,7 @@ import { constants, fstatSync, openSync, readFileSync, readSync, writeSync } fro
 import { appendFile, mkdir, rename, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { BlockSource, DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
+import { allocateAligned, BlockSource, DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
 import { dataRanges } from "../../native-free-io/data-ranges.js";
 import { withLoopDevice } from "../support/loop-device.js";
 import { SeededRandom } from "../support/random.js";

@@ -20,7 +20,7 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
+import { allocateAligned } from "../../native-free-io/block-source.js";
 import { BlockTarget, openBlockTarget, type TargetDescription } from "../../native-free-io/block-target.js";
 import { withLoopDevice } from "../support/loop-device.js";
 import { rootTest } from "../support/root-test.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { mergeRanges } from "../../native-free-io/byte-range.js";
+import { mergeRanges } from "../../native-free-io/data-ranges.js";
 
 const ranges = fc.array(fc.record({ offset: fc.nat(100), length: fc.integer({ min: 1, max: 20 }) }));
 

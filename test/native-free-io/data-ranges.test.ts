@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
 import { BlockSource } from "../../native-free-io/block-source.js";
-import type { ByteRange } from "../../native-free-io/byte-range.js";
-import { dataRanges } from "../../native-free-io/data-ranges.js";
+import { type ByteRange, dataRanges } from "../../native-free-io/data-ranges.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 /** Larger than the blocks of all usual file systems, so that a hole of this size remains a hole. */

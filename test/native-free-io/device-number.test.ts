@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, stat } from "node:fs/promises";
 import { test } from "node:test";
 import fc from "fast-check";
-import { deviceNumber } from "../../native-free-io/device-number.js";
+import { deviceNumber } from "../../native-free-io/devices.js";
 
 /** Encodes device numbers as the kernel does for user space: include/linux/kdev_t.h, new_encode_dev. */
 function encode(major: number, minor: number): number {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BlockSource } from "../../native-free-io/block-source.js";
-import { ClaimedDevice } from "../../native-free-io/claimed-device.js";
+import { ClaimedDevice } from "../../native-free-io/devices.js";
 import { type DeviceTree, waitForDevice } from "../../native-free-io/find-device.js";
 import { TestDevices } from "../support/device-tree.js";
 import { rootTest } from "../support/root-test.js";

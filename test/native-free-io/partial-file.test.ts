@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { atPlace } from "../../foundation/held-place.js";
 import { OWNER_TOKEN } from "../../foundation/owner-token.js";
-import { newPartialName } from "../../native-free-io/partial-file.js";
+import { newPartialName } from "../../native-free-io/block-target.js";
 import { tempFolder } from "../support/temp-folder.js";
 
 test("no two partial files of one target share a name", async () => {

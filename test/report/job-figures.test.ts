@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type BackupFigures, MAX_CELLS, MAX_SPANS } from "../../report/backup-figures.js";
+import {
+  type BackupFigures,
+  MAX_CELLS,
+  MAX_SPANS,
+  readFigures,
+  writeFigures,
+} from "../../report/backup-figures.js";
 import { backupPage } from "../../report/backup-page.js";
-import { readFigures, writeFigures } from "../../report/job-figures.js";
 import { figuresOf } from "../../report/page.js";
+import { maxJsonValues, sealJson } from "../../repository/format/sealed-json.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
 import { UNSIGNED_REPLIES } from "../../repository/jobs/signed-document.js";
-import { maxJsonValues } from "../../repository/object-bounds.js";
-import { sealJson } from "../../repository/sealed-json.js";
-import { isThere } from "../../repository/storage/if-absent.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";
+import { isThere } from "../../repository/storage/read-object.js";
 import { someFigures, someVolume } from "../support/figures.js";
 import { INSTANCE } from "../support/jobs.js";
 import { tempFolder } from "../support/temp-folder.js";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { parentPort, workerData } from "node:worker_threads";
-import { CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
-import { ChunkIndex, type ChunkIndexMemory } from "../../repository/chunk-index.js";
+import { CHUNK_ID_BYTES } from "../../repository/format/chunk.js";
+import { ChunkIndex } from "../../repository/index/chunk-index.js";
+import type { ChunkIndexMemory } from "../../repository/index/chunk-index-memory.js";
 
 /** The input of a thread that claims chunks. */
 export interface ClaimTask {

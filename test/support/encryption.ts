@@ -1,11 +1,11 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { KEY_BYTES, type RepositoryKey, takeKey } from "../../repository/encryption/repository-key.js";
+import { KEY_BYTES, type RepositoryKey, takeKey } from "../../repository/encryption/aes-gcm.js";
 import {
   initRepository,
   inspectRepository,
   openRepository,
   type Repository,
-} from "../../repository/repository.js";
+} from "../../repository/open/repository.js";
 import { parseStorageLocation } from "../../repository/storage/open-storage.js";
 
 export const PASSPHRASE = "correct horse battery staple";

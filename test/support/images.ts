@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import { CHUNK_BYTES } from "../../repository/chunk-id.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import type { SeededRandom } from "./random.js";
 
 /**

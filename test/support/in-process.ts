@@ -1,8 +1,8 @@
 import { restore } from "../../agent/restore/restore.js";
-import type { RunWatcher } from "../../agent/run-watcher.js";
+import type { RunWatcher } from "../../agent/threads/shared-memory.js";
 import { type VerifyOptions, type VerifyReport, verify } from "../../agent/verify/verify.js";
-import type { RecoveryPoint } from "../../repository/recovery-point.js";
-import type { Repository } from "../../repository/repository.js";
+import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
+import type { Repository } from "../../repository/open/repository.js";
 
 /** A watcher that ignores all events. */
 export const QUIET: RunWatcher = { start: () => undefined, stop: () => undefined, notice: () => undefined };

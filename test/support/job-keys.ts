@@ -1,8 +1,8 @@
 import { createHmac } from "node:crypto";
 import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
-import { openSigning } from "../../controller/aws/signing-key.js";
-import type { RepositoryConfig } from "../../repository/config.js";
+import { openSigning } from "../../controller/plan/signing.js";
 import type { MacKey } from "../../repository/encryption/mac-key.js";
+import type { RepositoryConfig } from "../../repository/format/config.js";
 import type { JobSigning } from "../../repository/jobs/job.js";
 
 /** Returns the signer that `writeJob` takes, as a controller with the key has it. */

@@ -1,4 +1,4 @@
-import type { Instance } from "../../repository/instance.js";
+import type { Instance } from "../../repository/format/recovery-point.js";
 import { type BackupJob, type Job, newJobId, parseJob, readJobText } from "../../repository/jobs/job.js";
 import type { Storage } from "../../repository/storage/storage.js";
 

@@ -1,5 +1,6 @@
-import { listPoints, newPointId, type RecoveryPoint, writePoint } from "../../repository/recovery-point.js";
-import type { Repository } from "../../repository/repository.js";
+import { newPointId, type RecoveryPoint } from "../../repository/format/recovery-point.js";
+import type { Repository } from "../../repository/open/repository.js";
+import { listPoints, writePoint } from "../../repository/points/points.js";
 import { INSTANCE } from "./jobs.js";
 
 /** Returns a point that was made `ageSeconds` ago. It has no volumes unless they are given. */

@@ -1,10 +1,11 @@
 import { IndexCheckpoints } from "../../agent/backup/index-checkpoints.js";
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import { MAP_FANOUT } from "../../repository/block-map.js";
-import { CHUNK_BYTES, chunkId } from "../../repository/chunk-id.js";
-import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/pack-writer.js";
-import { newPointId, type RecoveryPoint, writePoint } from "../../repository/recovery-point.js";
-import type { Repository } from "../../repository/repository.js";
+import { allocateAligned } from "../../native-free-io/block-source.js";
+import { MAP_FANOUT } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES, chunkId } from "../../repository/format/chunk.js";
+import { newPointId, type RecoveryPoint } from "../../repository/format/recovery-point.js";
+import type { Repository } from "../../repository/open/repository.js";
+import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/packs/pack-writer.js";
+import { writePoint } from "../../repository/points/points.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { SeededRandom } from "./random.js";
 

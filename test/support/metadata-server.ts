@@ -9,7 +9,7 @@ const ROLE = "backup-worker";
 const VALID_MS = 6 * 60 * 60 * 1000;
 
 /** Metadata of an instance; `undefined` means that the service answers 404. */
-export interface Metadata {
+interface Metadata {
   instanceId: string | undefined;
   userData: string | undefined;
   /** Credentials of the instance's role; undefined for an instance without a role. */

@@ -2,16 +2,16 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { after } from "node:test";
+import { SocketReader } from "../../agent/nbd/connection.js";
 import { OPTION_MAGIC, OPTION_REPLY, OPTION_REPLY_MAGIC, REQUEST_MAGIC } from "../../agent/nbd/protocol.js";
-import { SocketReader } from "../../agent/nbd/socket-reader.js";
 
-export interface OptionReply {
+interface OptionReply {
   type: number;
   data: Buffer;
 }
 
 /** A request whose fields the test chooses; they may be invalid. */
-export interface RawRequest {
+interface RawRequest {
   magic?: number;
   flags?: number;
   command: number;
@@ -20,7 +20,7 @@ export interface RawRequest {
   length?: number;
 }
 
-export interface StructuredChunk {
+interface StructuredChunk {
   flags: number;
   type: number;
   cookie: bigint;

@@ -17,7 +17,7 @@ export function withNbdDevice<T>(
   return withNbdFile(path, ["--command", ...nbdkit], use);
 }
 
-export interface BadRange {
+interface BadRange {
   offset: number;
   length: number;
 }

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { systemErrorCode } from "../../foundation/blockferry-error.js";
+import { systemErrorCode } from "../../foundation/errors.js";
 import { runTool } from "./run-tool.js";
 import { waitUntil } from "./wait-until.js";
 

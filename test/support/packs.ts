@@ -1,10 +1,10 @@
-import { allocateAligned } from "../../native-free-io/aligned-memory.js";
-import type { Compression } from "../../repository/chunk-codec.js";
-import type { IndexedPack } from "../../repository/index-segment.js";
-import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/pack-writer.js";
+import { allocateAligned } from "../../native-free-io/block-source.js";
+import type { Compression } from "../../repository/format/chunk-codec.js";
+import type { IndexedPack } from "../../repository/format/index-segment.js";
+import { PART_BUFFERS, PackWriter, partBufferBytes } from "../../repository/packs/pack-writer.js";
 import type { Storage } from "../../repository/storage/storage.js";
 
-export interface WritePacksOptions {
+interface WritePacksOptions {
   compression?: Compression;
   /** Page-aligned buffers, as in the agent, or ordinary ones. */
   memory?: "aligned" | "ordinary";

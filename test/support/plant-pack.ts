@@ -1,14 +1,14 @@
 import { randomBytes, randomFillSync } from "node:crypto";
-import { CHUNK_ID_BYTES } from "../../repository/chunk-id.js";
 import {
+  CHUNK_ID_BYTES,
   CHUNK_RECORD_BYTES,
   type ChunkRecord,
   PACK_HEADER_BYTES,
   writeChunkRecord,
-} from "../../repository/chunk-record.js";
-import { writeIndexSegment } from "../../repository/index-segment.js";
-import { readPackFooter } from "../../repository/pack-footer.js";
-import { packHeader, packIdOf, packKey, packTrailer } from "../../repository/pack-format.js";
+} from "../../repository/format/chunk.js";
+import { packHeader, packIdOf, packKey, packTrailer } from "../../repository/format/pack.js";
+import { writeIndexSegment } from "../../repository/index/segments.js";
+import { readPackFooter } from "../../repository/packs/pack-reader.js";
 import type { Storage } from "../../repository/storage/storage.js";
 
 /**
@@ -37,7 +37,7 @@ export function withOtherIds(footer: Buffer): Buffer {
 }
 
 /** Fields of a forged record: its pack does not contain the chunk. */
-export type Forgery = Pick<ChunkRecord, "id" | "storedBytes" | "rawBytes" | "encoding">;
+type Forgery = Pick<ChunkRecord, "id" | "storedBytes" | "rawBytes" | "encoding">;
 
 /**
  * Plants a pack as an attacker who may write to the repository can: valid records, payloads of zeros.

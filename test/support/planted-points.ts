@@ -1,6 +1,7 @@
 import { utimes } from "node:fs/promises";
 import { join } from "node:path";
-import { newPointId, pointKey, type RecoveryPoint, writePoint } from "../../repository/recovery-point.js";
+import { newPointId, pointKey, type RecoveryPoint } from "../../repository/format/recovery-point.js";
+import { writePoint } from "../../repository/points/points.js";
 import type { Storage } from "../../repository/storage/storage.js";
 
 const DAY_MS = 24 * 60 * 60 * 1000;

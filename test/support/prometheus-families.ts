@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { PYTHON } from "./python.js";
 
-export interface PrometheusFamily {
+interface PrometheusFamily {
   /** Without the `_total` of a counter. */
   name: string;
   type: string;

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
-import type { ErrorRecord } from "../../foundation/blockferry-error.js";
+import type { ErrorRecord } from "../../foundation/errors.js";
 import { type BackupJob, writeJob } from "../../repository/jobs/job.js";
-import { type JobResult, readResult } from "../../repository/jobs/job-result.js";
-import { type JobStatus, readStatus } from "../../repository/jobs/job-status.js";
+import { type JobResult, type JobStatus, readResult, readStatus } from "../../repository/jobs/job-replies.js";
 import { UNSIGNED_REPLIES } from "../../repository/jobs/signed-document.js";
-import type { Repository } from "../../repository/repository.js";
+import type { Repository } from "../../repository/open/repository.js";
 import { startAgent } from "./agent.js";
 import { openWithPassphrase } from "./encryption.js";
 import { makeJob, WORKER } from "./jobs.js";

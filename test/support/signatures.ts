@@ -9,7 +9,7 @@ const MD_MAGIC = 0xa92b4efc;
 const ZFS_MAGIC = 0x00bab10cn;
 
 /** A kind of signature, and a way to make a file with it. */
-export interface SignedImage {
+interface SignedImage {
   name: string;
   /** Type of one of its signatures, as libblkid names it. */
   type: string;

@@ -23,7 +23,7 @@ export interface RunningProgram {
   result: Promise<ProgramResult>;
 }
 
-export interface StartOptions {
+interface StartOptions {
   env?: NodeJS.ProcessEnv;
   /** Receives the whole standard error so far at each new output. */
   onStderr?: (text: string) => void;

@@ -5,9 +5,9 @@
  */
 
 import { existsSync } from "node:fs";
-import { Journal } from "../../controller/journal.js";
-import { asBlockferryError } from "../../foundation/blockferry-error.js";
-import { LocalDirectory } from "../../repository/storage/local-directory.js";
+import { Journal } from "../../controller/run/journal.js";
+import { asBlockferryError } from "../../foundation/errors.js";
+import { LocalDirectory } from "../../repository/storage/local/local-directory.js";
 import { UNSIGNED } from "../controller/plans.js";
 import { waitUntil } from "./wait-until.js";
 

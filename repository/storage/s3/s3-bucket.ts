@@ -1,12 +1,16 @@
 import { setMaxListeners } from "node:events";
+import { isMainThread } from "node:worker_threads";
 import type {
   $Command,
+  S3Client,
   S3ClientResolvedConfig,
   ServiceInputTypes,
   ServiceOutputTypes,
 } from "@aws-sdk/client-s3";
-import type { BlockferryError } from "../../../foundation/blockferry-error.js";
-import { type Attempt, type RequestOptions, S3Connection } from "./s3-connection.js";
+import type { BlockferryError } from "../../../foundation/errors.js";
+import { BandwidthLimit } from "../bandwidth-limit.js";
+import { isTransient, isWithoutCredentials, RetryCount, retryTransient } from "./retry.js";
+import { createS3Client } from "./s3-client.js";
 import { s3Error } from "./s3-errors.js";
 import { type S3Location, s3Name } from "./s3-location.js";
 
@@ -102,5 +106,84 @@ export class S3Bucket {
 
   explain(key: string, error: unknown): BlockferryError {
     return s3Error(this.location, key, error);
+  }
+}
+
+/**
+ * How long to retry before the first answer. There may be no server: a mistyped URL is not worth the wait of
+ * an outage.
+ */
+const FIRST_CONTACT_MS = 10_000;
+
+export interface RequestOptions {
+  /** Bytes that each try takes from the bandwidth limit; if left out, a try does not wait for its turn. */
+  bytes?: number;
+  /** Stops waiting; nothing is retried after it fires. */
+  signal?: AbortSignal | undefined;
+  /** Aborts a running try; defaults to `signal`. */
+  cutOff?: AbortSignal | "never";
+}
+
+/** One try: it must pass `options` to `S3Client.send`. */
+type Attempt<T> = (client: S3Client, options: { abortSignal?: AbortSignal }) => Promise<T>;
+
+/** A thread's connection to the server: one client, one bandwidth limit, and one retry policy. */
+class S3Connection {
+  /** A property of the server, found at run time: see `S3Bucket.completesOnlyNew`. */
+  completesOnlyNew = true;
+  private readonly client: S3Client;
+  private readonly limit: BandwidthLimit | undefined;
+  private readonly outageMs: number;
+  private readonly retries: RetryCount;
+  /** Other threads start only after the main thread has received an answer. */
+  private hasAnswered = !isMainThread;
+
+  constructor(location: S3Location) {
+    this.client = createS3Client(location);
+    this.limit = location.bandwidthLimit && BandwidthLimit.attach(location.bandwidthLimit);
+    this.outageMs = location.outageMs;
+    this.retries = RetryCount.attach(location.retries);
+  }
+
+  /**
+   * Sends a request, and retries it while its errors are transient. Waits for the bandwidth limit before each
+   * try, never during one.
+   */
+  request<T>(send: Attempt<T>, { bytes, signal, cutOff = signal ?? "never" }: RequestOptions): Promise<T> {
+    const options = cutOff === "never" ? {} : { abortSignal: cutOff };
+    const attempt = async () => {
+      signal?.throwIfAborted();
+      if (bytes !== undefined) await this.limit?.take(bytes, signal);
+      const answer = await send(this.client, options);
+      this.hasAnswered = true;
+      return answer;
+    };
+    const onRetry = () => this.retries.increment();
+    return retryTransient(attempt, {
+      ...{ isPassing: (error) => this.isPassing(error), patienceMs: () => this.patienceMs },
+      ...{ onRetry, signal },
+    });
+  }
+
+  /** Closes the connections, which the client would otherwise keep open until the process ends. */
+  close(): void {
+    this.client.destroy();
+  }
+
+  /** Charges bytes that are already arriving: later requests wait for them. */
+  charge(bytes: number): void {
+    this.limit?.charge(bytes);
+  }
+
+  /**
+   * Returns whether an error is transient. Missing credentials are too, after a first answer: they return as
+   * soon as their provider answers again.
+   */
+  private isPassing(error: unknown): boolean {
+    return isTransient(error) || (this.hasAnswered && isWithoutCredentials(error));
+  }
+
+  private get patienceMs(): number {
+    return this.hasAnswered ? this.outageMs : Math.min(this.outageMs, FIRST_CONTACT_MS);
   }
 }

@@ -1,6 +1,7 @@
+import { BlockList, isIP } from "node:net";
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
-import { type Address, insecureEndpoint, isProtected } from "./insecure-endpoint.js";
-import type { S3Location } from "./s3-location.js";
+import { BlockferryError } from "../../../foundation/errors.js";
+import { type S3Location, s3Name } from "./s3-location.js";
 
 const CONNECT_TIMEOUT_MS = 5000;
 
@@ -118,4 +119,34 @@ function leavePartsUnsigned(client: S3Client): void {
     },
     { step: "build", name: "leavePartsUnsigned" },
   );
+}
+
+/** The destination of a request, and its protocol. */
+interface Address {
+  /** With the colon: `https:`. */
+  protocol: string;
+  /** An IPv6 address may have brackets. */
+  hostname: string;
+}
+
+const loopback = new BlockList();
+loopback.addSubnet("127.0.0.0", 8);
+loopback.addAddress("::1", "ipv6");
+
+/** Returns whether a request is encrypted, or stays on this machine. */
+export function isProtected({ protocol, hostname }: Address): boolean {
+  if (protocol === "https:" || hostname.toLowerCase() === "localhost") return true;
+  const address = hostname.replace(/^\[(.*)\]$/, "$1");
+  const version = isIP(address);
+  return version !== 0 && loopback.check(address, version === 6 ? "ipv6" : "ipv4");
+}
+
+function insecureEndpoint(location: S3Location, { protocol, hostname }: Address): BlockferryError {
+  return new BlockferryError({
+    code: "InsecureEndpoint",
+    message: `Requests to ${s3Name(location)} would go unencrypted to ${protocol}//${hostname}, which may be another machine. Nothing was sent.`,
+    remedy:
+      "Give an https endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or endpoint_url of the profile). Add --allow-insecure-http only in a network where no one else can read or change what is sent.",
+    object: hostname,
+  });
 }

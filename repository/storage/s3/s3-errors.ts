@@ -1,9 +1,14 @@
-import { BlockferryError, type ErrorCode, systemErrorCode } from "../../../foundation/blockferry-error.js";
-import { interrupted } from "../../../foundation/interrupted.js";
-import { withoutResponse, withoutSecrets } from "../../../foundation/without-secrets.js";
+import {
+  BlockferryError,
+  type ErrorCode,
+  interrupted,
+  systemErrorCode,
+  withoutResponse,
+  withoutSecrets,
+} from "../../../foundation/errors.js";
 import { objectNotFound } from "../storage-errors.js";
+import { isTransient, statusOf } from "./retry.js";
 import { type S3Location, s3Name } from "./s3-location.js";
-import { isTransient, statusOf } from "./transient.js";
 
 interface Explanation {
   code: ErrorCode;

@@ -1,6 +1,6 @@
-import { BlockferryError } from "../../../foundation/blockferry-error.js";
+import { BlockferryError } from "../../../foundation/errors.js";
 import type { BandwidthLimitMemory } from "../bandwidth-limit.js";
-import { RetryCount } from "./retry-count.js";
+import { RetryCount } from "./retry.js";
 
 /** Storage classes with immediate reads. GLACIER and DEEP_ARCHIVE objects would have to be restored first. */
 export const STORAGE_CLASSES = [

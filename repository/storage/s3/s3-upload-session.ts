@@ -1,15 +1,10 @@
 import { setTimeout } from "node:timers/promises";
 import { AbortMultipartUploadCommand, type MultipartUpload } from "@aws-sdk/client-s3";
 import { ownerState } from "../../../foundation/owner-token.js";
-import { packIdOf } from "../../pack-format.js";
-import type { UploadSession } from "../storage.js";
-import { newTempName, tempNameOwner } from "../temp-name.js";
-import { GivingUp } from "./giving-up.js";
-import { listMultipartUploads } from "./list-multipart-uploads.js";
-import { listObjects } from "./list-objects.js";
-import { putObject } from "./put-object.js";
-import { removeObject } from "./remove-object.js";
+import { packIdOf } from "../../format/pack.js";
+import { newTempName, tempNameOwner, type UploadSession } from "../storage.js";
 import type { S3Bucket } from "./s3-bucket.js";
+import { GivingUp, listMultipartUploads, listObjects, putObject, removeObject } from "./s3-requests.js";
 
 const MARKERS = "tmp/";
 const EMPTY = Buffer.alloc(0);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { IndexCheckpoints } from "../../../agent/backup/index-checkpoints.js";
-import { CHUNK_RECORD_BYTES } from "../../../repository/chunk-record.js";
-import { maxEntriesIn, readIndexSegment } from "../../../repository/index-segment.js";
-import { newPackId } from "../../../repository/pack-format.js";
-import { LocalDirectory } from "../../../repository/storage/local-directory.js";
+import { CHUNK_RECORD_BYTES } from "../../../repository/format/chunk.js";
+import { newPackId } from "../../../repository/format/pack.js";
+import { maxEntriesIn, readIndexSegment } from "../../../repository/index/segments.js";
+import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
 import { openStorage, parseStorageLocation } from "../../../repository/storage/open-storage.js";
 import { errorBody, startFaultProxy } from "../../support/fault-proxy.js";
 import { SeededRandom } from "../../support/random.js";

@@ -3,7 +3,7 @@ import { truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { closeSources, openSources } from "../../../agent/backup/plan-volumes.js";
-import { MAX_VOLUME_BYTES, MAX_VOLUMES } from "../../../repository/recovery-point.js";
+import { MAX_VOLUME_BYTES, MAX_VOLUMES } from "../../../repository/format/recovery-point.js";
 import { QUIET } from "../../support/in-process.js";
 import { memoryFolder } from "../../support/temp-folder.js";
 

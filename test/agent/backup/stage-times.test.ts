@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { stageSeconds } from "../../../agent/backup/stage-times.js";
+import { stageSeconds } from "../../../agent/backup/recorder.js";
 
 /** A row: milliseconds of read, zeros, hash, compress, device and storage, and of an idle event loop. */
 const NOTHING = Float64Array.of(0, 0, 0, 0, 0, 0, 0);

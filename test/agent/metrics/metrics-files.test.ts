@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { link, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { before, describe, test } from "node:test";
-import { refuseMetricsFiles } from "../../../agent/cli/metrics-options.js";
+import { refuseMetricsFiles } from "../../../agent/cli/output-options.js";
 import { agent } from "../../support/agent.js";
 import { WORKER } from "../../support/jobs.js";
 import { SeededRandom } from "../../support/random.js";

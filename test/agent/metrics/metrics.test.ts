@@ -5,7 +5,7 @@ import { before, describe, test } from "node:test";
 import { emfLines } from "../../../agent/metrics/emf.js";
 import { prometheusText } from "../../../agent/metrics/prometheus.js";
 import type { RunRecord } from "../../../agent/metrics/run-record.js";
-import { requestCancel } from "../../../repository/jobs/cancel.js";
+import { requestCancel } from "../../../repository/jobs/job-replies.js";
 import { FIXTURES } from "../../fixtures/fixtures.js";
 import { AGENT, agent } from "../../support/agent.js";
 import { jobVolume } from "../../support/jobs.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ChunkCache } from "../../../agent/nbd/chunk-cache.js";
-import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
+import { ChunkCache } from "../../../agent/nbd/volume-reader.js";
+import { CHUNK_BYTES } from "../../../repository/format/chunk.js";
 
 /** Makes a cache of three chunks, and a list of the entries in the order of their reads. */
 function smallCache(fails: (entry: number) => boolean = () => false) {

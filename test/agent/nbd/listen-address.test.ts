@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nbdUri, parseListenAddress } from "../../../agent/nbd/listen-address.js";
+import { nbdUri, parseListenAddress } from "../../../agent/nbd/server.js";
 
 test("a server listens on a socket in the file system, or on a loopback address, and its clients get a URI", () => {
   const uris = [

@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { INFO, OPTION_REPLY } from "../../../agent/nbd/protocol.js";
-import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
+import { CHUNK_BYTES } from "../../../repository/format/chunk.js";
 import { contextQuery, infoRequest, NbdClient } from "../../support/nbd-client.js";
 import { type NbdService, startNbd } from "../../support/nbd-server.js";
 import { SeededRandom } from "../../support/random.js";

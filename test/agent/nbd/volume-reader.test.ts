@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { OpenVolume } from "../../../agent/nbd/open-volume.js";
-import { VolumeReader } from "../../../agent/nbd/volume-reader.js";
+import { type ReadableVolume, VolumeReader } from "../../../agent/nbd/volume-reader.js";
 import { NumberSet } from "../../../foundation/number-set.js";
-import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
-import { VolumeChunks } from "../../../repository/volume-chunks.js";
+import { VolumeChunks } from "../../../repository/format/block-map.js";
+import { CHUNK_BYTES } from "../../../repository/format/chunk.js";
 
 const MIB = 1024 * 1024;
 
@@ -25,7 +24,7 @@ function openVolume(
     else if (!holes.includes(position)) chunks.set(position, position);
   }
   const reads: number[] = [];
-  const volume: OpenVolume = {
+  const volume: ReadableVolume = {
     ...{ name: "disk", point: "a point", sizeBytes, chunks, missing: lost, problems: [] },
     falseSegments: [],
     readChunk: async (entry) => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mapCells } from "../../../agent/report/map-cells.js";
+import { mapCells } from "../../../agent/report/backup-report.js";
 import { NumberSet } from "../../../foundation/number-set.js";
 
 const BYTES = { zero: 0, unchanged: 0, deduplicated: 0, new: 0 };

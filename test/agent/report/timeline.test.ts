@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { StageTimes } from "../../../agent/backup/stage-times.js";
+import { StageTimes } from "../../../agent/backup/recorder.js";
 import { Timeline } from "../../../agent/report/timeline.js";
 import { waitUntil } from "../../support/wait-until.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { groupWrites, MAX_GROUP_CHUNKS } from "../../../agent/restore/write-groups.js";
+import { groupWrites, MAX_GROUP_CHUNKS } from "../../../agent/restore/decode-group.js";
 
 /** Chunks of a run in any order; each has positions that no other chunk has. */
 const chunks = fc

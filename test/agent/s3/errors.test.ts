@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ErrorCode } from "../../../foundation/blockferry-error.js";
+import type { ErrorCode } from "../../../foundation/errors.js";
 import { startAgent } from "../../support/agent.js";
 import { errorBody, type OwnAnswer, startFaultProxy } from "../../support/fault-proxy.js";
 import { failure } from "../../support/repositories.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import { initRepository } from "../../../repository/repository.js";
+import { initRepository } from "../../../repository/open/repository.js";
 import { startAgent } from "../../support/agent.js";
 import { FAULTS, type Fault, type FaultProxy, startFaultProxy } from "../../support/fault-proxy.js";
 import { writeMixedImage } from "../../support/images.js";
@@ -20,7 +20,7 @@ const LANES = 4;
 /** With at least this number of mixtures, some backups fail and some succeed. */
 const ROUNDS_WITH_BOTH = 20;
 
-export interface FaultSuiteOptions {
+interface FaultSuiteOptions {
   server: S3ServerName;
   /** Each of these faults is tried alone. */
   faults: readonly Fault[];

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { before, beforeEach, describe, test } from "node:test";
-import { isProtected } from "../../../repository/storage/s3/insecure-endpoint.js";
+import { isProtected } from "../../../repository/storage/s3/s3-client.js";
 import { agent, startAgent } from "../../support/agent.js";
 import { controller } from "../../support/controller.js";
 import { byDepth } from "../../support/depth.js";

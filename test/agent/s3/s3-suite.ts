@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
-import type { PruneReport } from "../../../agent/prune/prune.js";
+import type { PruneReport } from "../../../agent/maintenance/prune.js";
 import { OWNER_TOKEN } from "../../../foundation/owner-token.js";
 import { agentJson, startAgent } from "../../support/agent.js";
 import { fullDepthOnly } from "../../support/depth.js";

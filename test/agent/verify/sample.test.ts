@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { VerifyCursor } from "../../../agent/read-record.js";
-import { nextSample } from "../../../agent/verify/sample.js";
+import type { VerifyCursor } from "../../../agent/verify/read-record.js";
+import { nextSample } from "../../../agent/verify/select-packs.js";
 import type { SeededRandom } from "../../support/random.js";
 import { seeded } from "../../support/seeded.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { howToAllow } from "../../../controller/aws/key-failure.js";
+import { howToAllow } from "../../../controller/aws/instances.js";
 import { SOURCE_KEY, WORKER_KEY } from "../plans.js";
 
 const WORKER = {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Patience } from "../../../controller/aws/patience.js";
+import { Patience } from "../../../controller/aws/clients.js";
 
 const ENDPOINT = "ec2.us-east-1";
 

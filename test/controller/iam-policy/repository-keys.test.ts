@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { repositoryKeysOf } from "../../../controller/iam-policy/repository-keys.js";
-import { type KeyRecord, keyRecordKey, writeKeyRecord } from "../../../repository/encryption/key-record.js";
-import type { RepositoryKey } from "../../../repository/encryption/repository-key.js";
-import { wrapKey } from "../../../repository/encryption/wrap-key.js";
-import { initRepository, inspectRepository } from "../../../repository/repository.js";
-import { sealJson } from "../../../repository/sealed-json.js";
+import { repositoryKeysOf } from "../../../controller/iam-policy/keys.js";
+import type { RepositoryKey } from "../../../repository/encryption/aes-gcm.js";
+import {
+  type KeyRecord,
+  keyRecordKey,
+  wrapKey,
+  writeKeyRecord,
+} from "../../../repository/encryption/key-record.js";
+import { sealJson } from "../../../repository/format/sealed-json.js";
+import { initRepository, inspectRepository } from "../../../repository/open/repository.js";
 import { openStorage, parseStorageLocation } from "../../../repository/storage/open-storage.js";
 import type { StorageLocation } from "../../../repository/storage/storage.js";
 import { startLab } from "../../lab/lab.js";

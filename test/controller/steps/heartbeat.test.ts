@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { Heartbeat } from "../../../controller/steps/heartbeat.js";
+import { HeartbeatWatch } from "../../../controller/steps/replies.js";
 
 const TIMEOUT_MS = 100;
 
 test("an agent that nobody could hear in an outage of the storage is not lost, and one that is silent is", async () => {
-  const heartbeat = new Heartbeat(TIMEOUT_MS, TIMEOUT_MS);
+  const heartbeat = new HeartbeatWatch(TIMEOUT_MS, TIMEOUT_MS);
   heartbeat.hear(1, 0);
   const askedAt = performance.now();
   await setTimeout(2 * TIMEOUT_MS);

@@ -2,18 +2,27 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { Party } from "../../../controller/aws/party.js";
-import { Signing } from "../../../controller/signing.js";
+import { timing } from "../../../controller/aws/poll.js";
+import { Signing } from "../../../controller/plan/signing.js";
 import { runJob } from "../../../controller/steps/run-job.js";
-import { timing } from "../../../controller/timing.js";
-import { BlockferryError } from "../../../foundation/blockferry-error.js";
-import { isCancelled } from "../../../repository/jobs/cancel.js";
-import { DocumentKey } from "../../../repository/jobs/document-key.js";
+import { BlockferryError } from "../../../foundation/errors.js";
+import { sealJson } from "../../../repository/format/sealed-json.js";
 import { jobKey } from "../../../repository/jobs/job-key.js";
-import { type JobResult, writeResult } from "../../../repository/jobs/job-result.js";
-import { type JobStatus, readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
-import { Replies, sealSigned, UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
-import { sealJson } from "../../../repository/sealed-json.js";
-import { LocalDirectory } from "../../../repository/storage/local-directory.js";
+import {
+  isCancelled,
+  type JobResult,
+  type JobStatus,
+  readStatus,
+  writeResult,
+  writeStatus,
+} from "../../../repository/jobs/job-replies.js";
+import {
+  DocumentKey,
+  Replies,
+  sealSigned,
+  UNSIGNED_REPLIES,
+} from "../../../repository/jobs/signed-document.js";
+import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
 import { localMacKey } from "../../support/job-keys.js";
 import { readJob } from "../../support/jobs.js";
 import { tempFolder } from "../../support/temp-folder.js";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { loadBlockMap } from "../../../repository/block-map.js";
-import { CHUNK_ID_BYTES, chunkCount } from "../../../repository/chunk-id.js";
-import { ChunkIndex, INDEX_ENTRY_BYTES } from "../../../repository/chunk-index.js";
-import { loadIndex } from "../../../repository/load-index.js";
-import { MAX_VOLUME_BYTES } from "../../../repository/recovery-point.js";
+import { loadBlockMap } from "../../../repository/format/block-map.js";
+import { CHUNK_ID_BYTES, chunkCount, INDEX_ENTRY_BYTES } from "../../../repository/format/chunk.js";
+import { MAX_VOLUME_BYTES } from "../../../repository/format/recovery-point.js";
+import { ChunkIndex } from "../../../repository/index/chunk-index.js";
+import { loadIndex } from "../../../repository/index/load-index.js";
 import { copySample } from "../sample.js";
 import { type FuzzTarget, isForeseen } from "../target.js";
 

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
-import { checkStoredBytes, decodeChunk } from "../../../repository/chunk-codec.js";
-import { CHUNK_BYTES } from "../../../repository/chunk-id.js";
-import { CHUNK_RECORD_BYTES, readChunkRecord, writeChunkRecord } from "../../../repository/chunk-record.js";
-import { loadIndex } from "../../../repository/load-index.js";
-import { packKey } from "../../../repository/pack-format.js";
+import {
+  CHUNK_BYTES,
+  CHUNK_RECORD_BYTES,
+  readChunkRecord,
+  writeChunkRecord,
+} from "../../../repository/format/chunk.js";
+import { checkStoredBytes, decodeChunk } from "../../../repository/format/chunk-codec.js";
+import { packKey } from "../../../repository/format/pack.js";
+import { loadIndex } from "../../../repository/index/load-index.js";
 import { copySample, type SampleKind } from "../sample.js";
 import { type FuzzTarget, tolerate } from "../target.js";
 

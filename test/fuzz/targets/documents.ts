@@ -1,36 +1,36 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { openVolume } from "../../../agent/nbd/open-volume.js";
+import { openVolume } from "../../../agent/nbd/volume-reader.js";
 import { loadVolume } from "../../../agent/restore/load-volume.js";
-import { acceptJob, readUnprovenJob } from "../../../agent/serve/accept-job.js";
-import { repliesTo } from "../../../agent/serve/reply-to.js";
+import { acceptJob, readUnprovenJob } from "../../../agent/service/accept-job.js";
+import { repliesTo } from "../../../agent/service/reply-to.js";
 import { verifyHistory } from "../../../agent/verify/verify-history.js";
-import { Journal, seemsAlive } from "../../../controller/journal.js";
-import { readJournals } from "../../../controller/read-journals.js";
+import { Journal, seemsAlive } from "../../../controller/run/journal.js";
+import { readJournals } from "../../../controller/run/read-journals.js";
+import { readFigures, writeFigures } from "../../../report/backup-figures.js";
 import { backupPage } from "../../../report/backup-page.js";
-import { readFigures, writeFigures } from "../../../report/job-figures.js";
+import { pointKey } from "../../../repository/format/recovery-point.js";
+import { sealJson, unsealText } from "../../../repository/format/sealed-json.js";
+import { loadIndex } from "../../../repository/index/load-index.js";
+import { readJobWorker, writeJob } from "../../../repository/jobs/job.js";
+import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
+import { readResult, readStatus, writeResult, writeStatus } from "../../../repository/jobs/job-replies.js";
+import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
+import { expectationOf } from "../../../repository/open/expectation.js";
+import { readConfig } from "../../../repository/open/open-config.js";
+import { openRepository } from "../../../repository/open/repository.js";
+import { findPoint } from "../../../repository/points/find-point.js";
+import { listPoints } from "../../../repository/points/points.js";
+import { forgetPoint, tombstoneKey } from "../../../repository/points/tombstone.js";
 import {
   condemn,
   listCondemnations,
   readNoticed,
   runsToWaitFor,
   writeNoticed,
-} from "../../../repository/condemnation.js";
-import { readConfig } from "../../../repository/config.js";
-import { expectationOf } from "../../../repository/expectation.js";
-import { findPoint } from "../../../repository/find-point.js";
-import { readJobWorker, writeJob } from "../../../repository/jobs/job.js";
-import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
-import { readResult, writeResult } from "../../../repository/jobs/job-result.js";
-import { readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
-import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
-import { isLeaseAlive, Lease, listLeases } from "../../../repository/lease.js";
-import { loadIndex } from "../../../repository/load-index.js";
-import { listPoints, pointKey } from "../../../repository/recovery-point.js";
-import { openRepository } from "../../../repository/repository.js";
-import { sealJson, unsealText } from "../../../repository/sealed-json.js";
+} from "../../../repository/protocol/condemnation.js";
+import { isLeaseAlive, Lease, listLeases } from "../../../repository/protocol/lease.js";
 import type { Storage } from "../../../repository/storage/storage.js";
-import { forgetPoint, tombstoneKey } from "../../../repository/tombstone.js";
 import { planOf, SOURCE_KEY, UNSIGNED } from "../../controller/plans.js";
 import { someFigures } from "../../support/figures.js";
 import { INSTANCE, jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { salvagePack } from "../../../agent/repair/salvage-pack.js";
-import { packsOf, readIndexSegment } from "../../../repository/index-segment.js";
-import { loadIndex } from "../../../repository/load-index.js";
-import { readChunk } from "../../../repository/read-chunk.js";
+import { salvagePack } from "../../../agent/maintenance/salvage-pack.js";
+import { packsOf } from "../../../repository/format/index-segment.js";
+import { loadIndex } from "../../../repository/index/load-index.js";
+import { readIndexSegment } from "../../../repository/index/segments.js";
+import { readChunk } from "../../../repository/packs/pack-reader.js";
 import { copySample, type SampleKind } from "../sample.js";
 import { type FuzzTarget, tolerate } from "../target.js";
 

@@ -1,11 +1,10 @@
 import { rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { openVolume } from "../../../agent/nbd/open-volume.js";
 import { NbdServer } from "../../../agent/nbd/server.js";
-import { VolumeReader } from "../../../agent/nbd/volume-reader.js";
-import { findPoint } from "../../../repository/find-point.js";
-import type { RecoveryPointVolume } from "../../../repository/recovery-point.js";
+import { openVolume, VolumeReader } from "../../../agent/nbd/volume-reader.js";
+import type { RecoveryPointVolume } from "../../../repository/format/recovery-point.js";
+import { findPoint } from "../../../repository/points/find-point.js";
 import { contextQuery, infoRequest } from "../../support/nbd-client.js";
 import { copySample } from "../sample.js";
 import type { FuzzTarget } from "../target.js";

@@ -1,12 +1,16 @@
 import { createHash } from "node:crypto";
-import { checkStoredBytes } from "../../../repository/chunk-codec.js";
-import { ChunkIndex } from "../../../repository/chunk-index.js";
-import { CHUNK_RECORD_BYTES } from "../../../repository/chunk-record.js";
-import { entriesOf, type IndexedPack } from "../../../repository/index-segment.js";
-import { readPackFooter } from "../../../repository/pack-footer.js";
-import { PACK_TRAILER_BYTES, packHeader, packIdOf, packKey } from "../../../repository/pack-format.js";
-import { PackTable } from "../../../repository/pack-table.js";
-import { readChunk } from "../../../repository/read-chunk.js";
+import { CHUNK_RECORD_BYTES } from "../../../repository/format/chunk.js";
+import { checkStoredBytes } from "../../../repository/format/chunk-codec.js";
+import { entriesOf, type IndexedPack } from "../../../repository/format/index-segment.js";
+import {
+  PACK_TRAILER_BYTES,
+  PackTable,
+  packHeader,
+  packIdOf,
+  packKey,
+} from "../../../repository/format/pack.js";
+import { ChunkIndex } from "../../../repository/index/chunk-index.js";
+import { readChunk, readPackFooter } from "../../../repository/packs/pack-reader.js";
 import type { Storage } from "../../../repository/storage/storage.js";
 import type { SeededRandom } from "../../support/random.js";
 import { mutateBytes } from "../mutate-bytes.js";

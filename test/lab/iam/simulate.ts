@@ -2,7 +2,7 @@ import { runSimulation } from "@cloud-copilot/iam-simulate";
 import type { IamRequest } from "./iam-request.js";
 
 /** A policy in IAM's language, as far as these tests need it. */
-export interface PolicyDocument {
+interface PolicyDocument {
   Version: string;
   Statement: object[];
 }

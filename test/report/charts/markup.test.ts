@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { markup } from "../../../report/charts/markup.js";
+import { markup } from "../../../report/charts/plot.js";
 import { figuresOf, page } from "../../../report/page.js";
 
 test("text is escaped, markup is not, and control characters are replaced", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { rateAxis, secondsAxis } from "../../../report/charts/ticks.js";
+import { rateAxis, secondsAxis } from "../../../report/charts/plot.js";
 
 test("axes of any length have ticks that differ, few enough to be read, the first at 0 and none beyond the end", () => {
   for (const max of [0, 0.013, 0.4, 1, 59, 61, 3599, 86_400, 1e6]) check(secondsAxis(max, ""), max);

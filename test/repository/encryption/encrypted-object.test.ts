@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decryptObject, encryptObject } from "../../../repository/encryption/encrypted-object.js";
+import { decryptObject, encryptObject } from "../../../repository/encryption/aes-gcm-cipher.js";
 import { newKey } from "../../support/encryption.js";
 
 const key = newKey();

@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { newConfig } from "../../../repository/config.js";
-import { listKeys } from "../../../repository/encryption/key-record.js";
+import { type KeyProtection, listKeys } from "../../../repository/encryption/key-record.js";
 import { addKey, removeKey, rotateKey } from "../../../repository/encryption/manage-keys.js";
-import type { KeyProtection } from "../../../repository/encryption/wrap-key.js";
-import { initRepository, openRepository, type Repository } from "../../../repository/repository.js";
-import { sealJson } from "../../../repository/sealed-json.js";
+import { newConfig } from "../../../repository/format/config.js";
+import { sealJson } from "../../../repository/format/sealed-json.js";
+import { initRepository, openRepository, type Repository } from "../../../repository/open/repository.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
 const CALLER = { profile: undefined };

@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import { createHash, createHmac, randomUUID } from "node:crypto";
 import { describe, test } from "node:test";
-import type { MacKey } from "../../../repository/encryption/mac-key.js";
-import { type Job, newJobId, readJobText, writeJob } from "../../../repository/jobs/job.js";
+import { type MacKey, signatureOf, withoutSignature } from "../../../repository/encryption/mac-key.js";
+import { sealJson } from "../../../repository/format/sealed-json.js";
+import {
+  type Job,
+  type JobPlace,
+  jobMessage,
+  newJobId,
+  readJobText,
+  writeJob,
+} from "../../../repository/jobs/job.js";
 import { jobKey } from "../../../repository/jobs/job-key.js";
-import { type JobPlace, jobMessage } from "../../../repository/jobs/job-signature.js";
-import { sealJson } from "../../../repository/sealed-json.js";
-import { signatureOf, withoutSignature } from "../../../repository/signature.js";
-import { LocalDirectory } from "../../../repository/storage/local-directory.js";
+import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
 import { jobVolume, makeJob, readJob } from "../../support/jobs.js";
 import { tempFolder } from "../../support/temp-folder.js";
 

@@ -3,14 +3,21 @@ import { randomUUID } from "node:crypto";
 import { rename, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { isCancelled, requestCancel } from "../../../repository/jobs/cancel.js";
+import { sealJson } from "../../../repository/format/sealed-json.js";
 import { newJobId, readJobWorker, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey, journalKey, listJob, listJobs } from "../../../repository/jobs/job-key.js";
-import { type JobResult, readResult, writeResult } from "../../../repository/jobs/job-result.js";
-import { type JobStatus, readStatus, writeStatus } from "../../../repository/jobs/job-status.js";
+import {
+  isCancelled,
+  type JobResult,
+  type JobStatus,
+  readResult,
+  readStatus,
+  requestCancel,
+  writeResult,
+  writeStatus,
+} from "../../../repository/jobs/job-replies.js";
 import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
-import { sealJson } from "../../../repository/sealed-json.js";
-import { LocalDirectory } from "../../../repository/storage/local-directory.js";
+import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
 import { jobVolume, makeJob, readJob, WORKER } from "../../support/jobs.js";
 import { tempFolder } from "../../support/temp-folder.js";
 

@@ -3,17 +3,17 @@ import { createHash, createHmac, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import * as z from "zod/mini";
-import { DocumentKey } from "../../../repository/jobs/document-key.js";
+import { sealJson } from "../../../repository/format/sealed-json.js";
 import {
   type Authorship,
+  DocumentKey,
   journalAuthorship,
   Replies,
   readClaimed,
   readSigned,
   sealSigned,
 } from "../../../repository/jobs/signed-document.js";
-import { sealJson } from "../../../repository/sealed-json.js";
-import { LocalDirectory } from "../../../repository/storage/local-directory.js";
+import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
 import { localMacKey } from "../../support/job-keys.js";
 import { tempFolder } from "../../support/temp-folder.js";
 

@@ -2,7 +2,7 @@
  * A model of the protocol between `prune` and concurrent runs, for a repository with one chunk. It tries
  * every interleaving of their requests. At any moment it may kill any run, or wrongly guess that a run is
  * dead. docs/architecture.md has the argument ("Why nothing is lost"). The steps are those of
- * agent/prune/sweep.ts, repository/condemnation.ts and agent/commit-point.ts.
+ * agent/maintenance/sweep.ts, repository/protocol/condemnation.ts and repository/protocol/commit.ts.
  */
 
 /** Rules that a test can switch off, to show that the model needs each. */

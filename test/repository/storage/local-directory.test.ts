@@ -5,9 +5,9 @@ import { createServer } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { OWNER_TOKEN } from "../../../foundation/owner-token.js";
-import { LocalDirectory } from "../../../repository/storage/local-directory.js";
-import { LocalTempFile } from "../../../repository/storage/local-temp-file.js";
-import { newTempName } from "../../../repository/storage/temp-name.js";
+import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
+import { LocalTempFile } from "../../../repository/storage/local/local-upload.js";
+import { newTempName } from "../../../repository/storage/storage.js";
 import { tempFolder } from "../../support/temp-folder.js";
 import { testStorage, withoutDates } from "./storage-suite.js";
 

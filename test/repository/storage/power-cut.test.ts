@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { copyFile, mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { LocalDirectory } from "../../../repository/storage/local-directory.js";
+import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
 import { withBtrfs, withMount } from "../../support/mounts.js";
 import { SeededRandom } from "../../support/random.js";
 import { rootTest } from "../../support/root-test.js";
@@ -70,7 +70,7 @@ rootTest(
   async () => {
     const repo = join(await tempFolder(), "repo");
     await mkdir(join(repo, dirname(PACK)), { recursive: true });
-    const module = new URL("../../../repository/storage/local-directory.js", import.meta.url).href;
+    const module = new URL("../../../repository/storage/local/local-directory.js", import.meta.url).href;
     const program = `import { LocalDirectory } from ${JSON.stringify(module)};
     await new LocalDirectory(${JSON.stringify(repo)}).put(${JSON.stringify(PACK)}, Buffer.from("pack"));`;
     const trace = join(repo, "..", "trace");

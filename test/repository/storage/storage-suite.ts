@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { allocateAligned } from "../../../native-free-io/aligned-memory.js";
-import { maxObjectBytes } from "../../../repository/object-bounds.js";
-import { isThere } from "../../../repository/storage/if-absent.js";
+import { allocateAligned } from "../../../native-free-io/block-source.js";
+import { maxObjectBytes } from "../../../repository/format/sealed-json.js";
+import { isThere } from "../../../repository/storage/read-object.js";
 import { READ_SLACK_BYTES, type Storage, type StoredObject } from "../../../repository/storage/storage.js";
 import { SeededRandom } from "../../support/random.js";
 import { MISDATES } from "../../support/s3-server.js";
@@ -11,7 +11,7 @@ import { MISDATES } from "../../support/s3-server.js";
 const MAX_OBJECT_BYTES = 40_000;
 
 /** A kind of storage under test. */
-export interface StorageKind {
+interface StorageKind {
   name: string;
   /** Makes an empty storage; `reopen` opens it again, as another process would. */
   make(): Promise<{ storage: Storage; reopen(): Promise<Storage> }>;

@@ -1,0 +1,183 @@
+import { BlockferryError } from "../../foundation/errors.js";
+import {
+  type KmsMacKey,
+  type Signature,
+  signatureOf,
+  verifyMacs,
+  withoutSignature,
+} from "../../repository/encryption/mac-key.js";
+import {
+  type Job,
+  type JobPlace,
+  jobMessage,
+  oldJobMessage,
+  parseJob,
+  readJobText,
+} from "../../repository/jobs/job.js";
+import type { Storage } from "../../repository/storage/storage.js";
+
+/** Whether an agent on this worker has started the job before. */
+export type JobHistory = "new" | "begun";
+
+/**
+ * Reads a job from the repository; nothing of it is proven yet.
+ * @throws JobRefused; storage errors
+ */
+export function readUnprovenJob(storage: Storage, id: string): Promise<string> {
+  return usable(id, () => readJobText(storage, id));
+}
+
+/**
+ * Checks that a job may run here and now.
+ * Its author is proven before it is parsed, so that a forged job is reported as forged, whatever its form.
+ * The expiry limits only the start: a job that an agent here has started continues, however long it takes.
+ * @throws JobRefused, JobOutdated; the errors of `proveJob` and the storage
+ */
+export async function acceptJob(
+  text: string,
+  place: JobPlace,
+  expected: { key: KmsMacKey | undefined; history: () => Promise<JobHistory> },
+): Promise<{ job: Job; history: JobHistory }> {
+  const { id } = place;
+  await proveJob(text, place, expected.key);
+  const job = await usable(id, () => parseJob(id, text));
+  if (job.worker !== place.worker) {
+    throw refused(id, `It is for worker ${job.worker}, and this is ${place.worker}.`);
+  }
+  if (job.repository !== place.repository) {
+    throw refused(id, `It is for repository ${job.repository}, and this is ${place.repository}.`);
+  }
+  const history = await expected.history();
+  if (history === "new" && Date.parse(job.expiresAt) <= Date.now()) throw outdated(job);
+  return { job, history };
+}
+
+async function usable<T>(id: string, read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw isUnusable(error) ? refused(id, error.message, error) : error;
+  }
+}
+
+function isUnusable(error: unknown): error is BlockferryError {
+  return (
+    error instanceof BlockferryError &&
+    (error.code === "ObjectCorrupt" || error.code === "RepositoryUnsupported")
+  );
+}
+
+function refused(id: string, reason: string, cause?: unknown): BlockferryError {
+  return new BlockferryError(
+    {
+      code: "JobRefused",
+      message: `${id} is not done: ${reason}`,
+      remedy: "Start a new job, with the same version of blockferry on both sides.",
+      object: id,
+    },
+    cause,
+  );
+}
+
+function outdated({ id, expiresAt }: Job): BlockferryError {
+  return new BlockferryError({
+    code: "JobOutdated",
+    message: `${id} was to be begun by ${expiresAt}; it is ${new Date().toISOString()} now.`,
+    remedy: "Start a new job. If this one is new, set the clocks: the worker's or the controller's is wrong.",
+    object: id,
+  });
+}
+
+/**
+ * Proves that an authorized controller has signed the job for this place.
+ * The signature covers every byte of the job, its id, this worker and this repository. Without a key nothing
+ * can be proven, and a signed job is refused: a controller that signs expects agents to refuse forged jobs,
+ * and must learn that this agent would not.
+ * @param text text of the job, of which only the signature is parsed
+ * @throws JobUnsigned, JobSignatureInvalid, JobRefused; CredentialsInvalid, AwsUnavailable, which may be
+ * transient; Interrupted
+ */
+async function proveJob(text: string, place: JobPlace, key: KmsMacKey | undefined): Promise<void> {
+  const signature = signatureOf(text);
+  if (key === undefined) {
+    if (signature !== undefined) throw cannotVerify(place);
+    return;
+  }
+  if (signature === undefined) throw unsigned(place, key);
+  const signed = withoutSignature(text);
+  if (await isValid(signature, jobMessage(place, signed), place, key)) return;
+  if (await isValid(signature, oldJobMessage(place, signed), place, key)) throw ofOldController(place, key);
+  throw invalid(place, signature, key);
+}
+
+/** Asks KMS about the agent's own key, whichever key the job names. */
+async function isValid(
+  { mac }: Signature,
+  message: Buffer,
+  place: JobPlace,
+  key: KmsMacKey,
+): Promise<boolean> {
+  try {
+    const [isOfKey = false] = await verifyMacs(key, [{ message, mac }]);
+    return isOfKey;
+  } catch (error) {
+    // If it waited, the controller would consider the worker dead and could not report which right is
+    // missing.
+    if (error instanceof BlockferryError && error.code === "KeyNotUsable")
+      throw jobKeyNotUsable(place, "its signature cannot be verified", error);
+    throw error;
+  }
+}
+
+function unsigned({ id }: JobPlace, { arn }: KmsMacKey): BlockferryError {
+  return new BlockferryError({
+    code: "JobUnsigned",
+    message: `${id} is not done: it is not signed, and this agent does only what is signed with ${arn}.`,
+    remedy: `Start the job with --job-key ${arn}. If nobody of yours has started it, find out who writes to jobs/ in the repository.`,
+    object: id,
+  });
+}
+
+function invalid({ id }: JobPlace, { keyArn }: Signature, { arn }: KmsMacKey): BlockferryError {
+  return new BlockferryError({
+    code: "JobSignatureInvalid",
+    message: `${id} is not done: its signature is not one of ${arn} for this job, worker and repository as this agent has opened it. It says that it was made with ${keyArn}.`,
+    remedy: `Start a new job with --job-key ${arn}. If it was started so, it was changed or copied: find out who writes to jobs/ in the repository.`,
+    object: id,
+  });
+}
+
+function ofOldController({ id }: JobPlace, { arn }: KmsMacKey): BlockferryError {
+  return new BlockferryError({
+    code: "JobSignatureInvalid",
+    message: `${id} is not done: it is signed with ${arn} as versions of blockferry before this agent's did, which does not say how the repository is encrypted.`,
+    remedy: "Update the controller to the version of this agent, and start a new job.",
+    object: id,
+  });
+}
+
+function cannotVerify({ id }: JobPlace): BlockferryError {
+  return new BlockferryError({
+    code: "JobRefused",
+    message: `${id} is not done: it is signed, and this agent has no key to verify that with, so it would do forged jobs as well.`,
+    remedy:
+      "Start the agent with the job key of your controller (--job-key, or BLOCKFERRY_JOB_KEY in its environment, which is where a worker's image has it), or the job without.",
+    object: id,
+  });
+}
+
+/**
+ * Returns the refusal of a job because this agent may not use a key. Waiting would hide which right is
+ * missing.
+ */
+export function jobKeyNotUsable({ id }: JobPlace, reason: string, cause: BlockferryError): BlockferryError {
+  return new BlockferryError(
+    {
+      code: "JobRefused",
+      message: `${id} is not done: ${reason}. ${cause.message}`,
+      remedy: cause.remedy,
+      object: cause.object,
+    },
+    cause,
+  );
+}

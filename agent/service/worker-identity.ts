@@ -1,0 +1,127 @@
+import { setTimeout as delay } from "node:timers/promises";
+import * as z from "zod/mini";
+import { BlockferryError } from "../../foundation/errors.js";
+
+/** Other programs may have their own documents beside ours, but ours has no unknown keys. */
+const UserDataSchema = z.object({
+  blockferry: z.strictObject({
+    repo: z.string().check(z.minLength(1)),
+    region: z.optional(z.string()),
+    endpointUrl: z.optional(z.string()),
+    forcePathStyle: z.optional(z.boolean()),
+    /** The expected repository, in the format of `--expect-repository`. */
+    expect: z.optional(z.string()),
+    bucketOwner: z.optional(z.string()),
+    allowInsecureHttp: z.optional(z.literal(true)),
+  }),
+});
+
+/** The repository location in the user data of a launched worker; it has no credentials. */
+type RepositoryFromUserData = z.infer<typeof UserDataSchema>["blockferry"];
+
+/** @throws MetadataUnavailable */
+export async function instanceId(): Promise<string> {
+  const id = (await readInstanceMetadata("meta-data/instance-id"))?.trim();
+  if (id !== undefined && /^i-[0-9a-f]+$/.test(id)) return id;
+  throw new BlockferryError({
+    code: "MetadataUnavailable",
+    message: `The instance metadata service knows no instance id${id === undefined ? "" : `, but ${id}`}.`,
+    remedy: "Give the worker's id with --worker-id i-...",
+  });
+}
+
+/** @throws UserDataInvalid, MetadataUnavailable */
+export async function repositoryFromUserData(): Promise<RepositoryFromUserData> {
+  const text = await readInstanceMetadata("user-data");
+  if (text === undefined) throw invalid("this instance has none");
+  const parsed = UserDataSchema.safeParse(parseJson(text));
+  if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
+  return parsed.data.blockferry;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalid("they are no JSON document");
+  }
+}
+
+function invalid(reason: string): BlockferryError {
+  return new BlockferryError({
+    code: "UserDataInvalid",
+    message: `The user data of this instance do not say where the repository is: ${reason}.`,
+    remedy: 'Launch it with {"blockferry":{"repo":"s3://BUCKET/PREFIX"}} as user data, or give --repo.',
+  });
+}
+
+const DEFAULT_ENDPOINT = "http://169.254.169.254";
+const TOKEN_SECONDS = 60;
+const TIMEOUT_MS = 2000;
+const TRIES = 5;
+const BASE_DELAY_MS = 100;
+
+/**
+ * Reads from the instance metadata service, with a session token (IMDSv2).
+ * Source: Amazon EC2 User Guide, "Use the Instance Metadata Service to access instance metadata".
+ * @returns undefined if the instance has no such item
+ * @throws MetadataUnavailable
+ */
+async function readInstanceMetadata(
+  item: "meta-data/instance-id" | "user-data",
+): Promise<string | undefined> {
+  const endpoint = (process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT || DEFAULT_ENDPOINT).replace(/\/+$/, "");
+  for (let tries = 1; ; tries++) {
+    try {
+      return await readOnce(endpoint, item);
+    } catch (error) {
+      if (tries === TRIES || (error instanceof Refused && error.isFinal)) throw unavailable(endpoint, error);
+      await delay(BASE_DELAY_MS * 2 ** tries);
+    }
+  }
+}
+
+async function readOnce(endpoint: string, item: string): Promise<string | undefined> {
+  const token = await ask(`${endpoint}/latest/api/token`, {
+    method: "PUT",
+    headers: { "X-aws-ec2-metadata-token-ttl-seconds": String(TOKEN_SECONDS) },
+  });
+  if (token === undefined) throw new Refused("PUT /latest/api/token", 404);
+  return ask(`${endpoint}/latest/${item}`, { headers: { "X-aws-ec2-metadata-token": token } });
+}
+
+async function ask(url: string, request: RequestInit): Promise<string | undefined> {
+  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const text = await response.text();
+  if (response.status === 404) return undefined;
+  if (!response.ok) throw new Refused(`${request.method ?? "GET"} ${new URL(url).pathname}`, response.status);
+  return text;
+}
+
+class Refused extends Error {
+  constructor(
+    what: string,
+    private readonly status: number,
+  ) {
+    super(`${what} was answered with ${status}`);
+  }
+
+  /** Throttling and server errors are transient; a disabled service is not (403). */
+  get isFinal(): boolean {
+    return this.status < 500 && this.status !== 401 && this.status !== 429;
+  }
+}
+
+function unavailable(endpoint: string, cause: unknown): BlockferryError {
+  const reason = cause instanceof Refused ? cause.message : "it does not answer";
+  return new BlockferryError(
+    {
+      code: "MetadataUnavailable",
+      message: `The instance metadata service at ${endpoint} cannot be read: ${reason}.`,
+      remedy:
+        "Enable it for the instance (HttpEndpoint enabled; in a container, HttpPutResponseHopLimit 2), or give --repo and --worker-id i-...",
+      object: endpoint,
+    },
+    cause,
+  );
+}

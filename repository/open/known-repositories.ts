@@ -1,0 +1,208 @@
+import { createHash, randomBytes } from "node:crypto";
+import { constants } from "node:fs";
+import { mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod/mini";
+import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
+import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, syncFolder } from "../../foundation/held-place.js";
+import { shellWord } from "../../foundation/shell.js";
+import type { S3Location } from "../storage/s3/s3-location.js";
+import type { StorageLocation } from "../storage/storage.js";
+import { describeRepository, type Expectation, expectationOf, type Identity } from "./expectation.js";
+
+const KnownSchema = z.strictObject({
+  version: z.literal(1),
+  location: z.string(),
+  repository: z.uuid(),
+  encryption: z.string().check(z.regex(/^(none|[0-9a-f]{64})$/)),
+  firstSeen: z.iso.datetime(),
+});
+
+/** A repository that this machine has opened before, and its identity at that time. */
+type KnownRepository = z.infer<typeof KnownSchema>;
+
+const NAME = /^[0-9a-f]{64}\.json$/;
+const MAX_BYTES = 64 * 1024;
+
+/**
+ * Trust on first use: the identity of the repository at each location at the time of its first use. The
+ * records are files in a folder of this machine, one for each location,
+ * since no repository can vouch for itself.
+ */
+export class KnownRepositories {
+  constructor(private readonly folder: string) {}
+
+  /**
+   * Compares a repository with this machine's records of its location and of its id.
+   * @param location from `canonicalLocation`
+   * @throws RepositoryChanged
+   */
+  async refuseChanged(location: string, config: Identity): Promise<void> {
+    const found = expectationOf(config);
+    const known = await this.read(location);
+    if (known !== undefined) {
+      if (isSame(known, found)) return;
+      throw changed(location, known, found);
+    }
+    const copies = (await this.list()).filter(({ repository }) => repository === found.repository);
+    const other = copies.find((copy) => !isSame(copy, found));
+    if (other !== undefined) throw changed(location, other, found);
+  }
+
+  /**
+   * Records the identity of a repository and replaces the location's earlier record. Never throws.
+   * @returns the reason of a failure
+   */
+  async remember(location: string, config: Identity): Promise<string | undefined> {
+    const found = expectationOf(config);
+    try {
+      const known = await this.read(location).catch(() => undefined);
+      if (known !== undefined && isSame(known, found)) return undefined;
+      await this.write({ version: 1, location, ...found, firstSeen: new Date().toISOString() });
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** Removes the record of a location. @returns whether there was one */
+  async forget(location: string): Promise<boolean> {
+    try {
+      await rm(this.pathOf(location));
+      return true;
+    } catch (error) {
+      if (systemErrorCode(error) === "ENOENT") return false;
+      throw error;
+    }
+  }
+
+  /** Returns all records, ordered by location. */
+  async list(): Promise<KnownRepository[]> {
+    const names = await readdir(this.folder).catch(() => []);
+    const known = await Promise.all(
+      names.filter((name) => NAME.test(name)).map((name) => readKnown(join(this.folder, name))),
+    );
+    return known.filter((record) => record !== undefined).sort((a, b) => (a.location < b.location ? -1 : 1));
+  }
+
+  private async read(location: string): Promise<KnownRepository | undefined> {
+    const path = this.pathOf(location);
+    const known = await readKnown(path);
+    if (known === undefined || known.location === location) return known;
+    throw damaged(path, `it is about ${known.location}`);
+  }
+
+  private async write(known: KnownRepository): Promise<void> {
+    await mkdir(this.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    const path = this.pathOf(known.location);
+    const temp = `${path}.${randomBytes(8).toString("hex")}.tmp`;
+    try {
+      const file = await open(temp, "wx", PRIVATE_FILE_MODE);
+      try {
+        await file.writeFile(`${JSON.stringify(known)}\n`);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temp, path);
+      await syncFolder(this.folder);
+    } catch (error) {
+      await rm(temp, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private pathOf(location: string): string {
+    return join(this.folder, `${createHash("sha256").update(location).digest("hex")}.json`);
+  }
+}
+
+/**
+ * Reads a record.
+ * @returns undefined without a record, or when this user may not read it
+ * @throws RepositoryChanged for a damaged record
+ */
+async function readKnown(path: string): Promise<KnownRepository | undefined> {
+  let text: string;
+  try {
+    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_BYTES), 0, MAX_BYTES, 0);
+      text = buffer.toString("utf8", 0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (["ENOENT", "ENOTDIR", "EACCES"].includes(systemErrorCode(error) ?? "")) return undefined;
+    throw damaged(path, error instanceof Error ? error.message : String(error));
+  }
+  const parsed = KnownSchema.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  throw damaged(path, "it does not have the form of such a record");
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isSame(known: Expectation, found: Expectation): boolean {
+  return known.repository === found.repository && known.encryption === found.encryption;
+}
+
+function changed(location: string, known: KnownRepository, found: Expectation): BlockferryError {
+  const at = known.location === location ? "there" : `at ${known.location}`;
+  return new BlockferryError({
+    code: "RepositoryChanged",
+    message: `The repository at ${location} has changed: ${at} this machine knows ${describeRepository(known)}, since ${known.firstSeen}, and now config.json says ${describeRepository(found)}.`,
+    remedy: `Find out who replaced it: the next backup would go to, or be readable by, somebody else. Nothing else was read, and nothing was stored. If you have replaced it yourself, forget the old one: blockferry-agent trust reset --repo ${repoOf(known.location)}`,
+    object: "config.json",
+  });
+}
+
+function damaged(path: string, reason: string): BlockferryError {
+  return new BlockferryError({
+    code: "RepositoryChanged",
+    message: `What this machine knows of a repository cannot be read: ${path}: ${reason}.`,
+    remedy:
+      "Compare the repository with the pin that `blockferry-agent key list` prints, then remove that file.",
+    object: path,
+  });
+}
+
+/**
+ * Formats a location for `--repo`; the endpoint is a separate option. A location does not include the scheme
+ * of the endpoint, which does not matter here.
+ */
+function repoOf(location: string): string {
+  const [, endpoint = "", rest = ""] = /^s3:\/\/([^/]*)\/(.*?)\/?$/.exec(location) ?? [];
+  if (!location.startsWith("s3://")) return shellWord(location);
+  const repo = shellWord(`s3://${rest}`);
+  return endpoint === "" ? repo : `${repo} --endpoint-url ${shellWord(`https://${endpoint}`)}`;
+}
+
+/**
+ * Returns the same string for all spellings of one location: the real path of a directory, or
+ * `s3://ENDPOINT/BUCKET/PREFIX`, where the endpoint is empty for AWS. An endpoint from a profile is not
+ * looked up.
+ */
+export async function canonicalLocation(location: StorageLocation): Promise<string> {
+  if (location.kind === "directory") return realpath(location.path).catch(() => location.path);
+  return `s3://${endpointOf(location)}/${location.bucket}/${location.prefix}`;
+}
+
+/**
+ * Returns the endpoint URL, in the order of precedence of AWS: "Service-specific endpoints in the AWS SDKs".
+ */
+function endpointOf({ endpointUrl }: S3Location): string {
+  const { AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS } = process.env;
+  const configured =
+    AWS_IGNORE_CONFIGURED_ENDPOINT_URLS === "true" ? undefined : AWS_ENDPOINT_URL_S3 || AWS_ENDPOINT_URL;
+  const url = endpointUrl ?? configured;
+  if (url === undefined || !URL.canParse(url)) return "";
+  const { host, pathname } = new URL(url);
+  return host + pathname.replace(/\/+$/, "");
+}

@@ -1,0 +1,143 @@
+import { BlockferryError } from "../../foundation/errors.js";
+import {
+  ID,
+  POINT_ID,
+  parsePoint,
+  pointIdOf,
+  pointKey,
+  type RecoveryPoint,
+} from "../format/recovery-point.js";
+import { sealJson } from "../format/sealed-json.js";
+import { againIfDamaged, undefinedIfAbsent } from "../storage/read-object.js";
+import type { Storage, StoredObject } from "../storage/storage.js";
+import { saysNothing, wasNotAnswered } from "../storage/storage-errors.js";
+import { datesAgree, futureDate } from "./point-dates.js";
+
+/** Other objects in the folder are not recovery points and are left alone. */
+const POINT_KEY = new RegExp(`^points/${ID}\\.json$`);
+
+export async function writePoint(storage: Storage, point: RecoveryPoint): Promise<void> {
+  await storage.put(pointKey(point.id), sealJson(point), { ifNoneMatch: "*" });
+}
+
+export function removePoint(storage: Storage, id: string): Promise<void> {
+  return storage.delete([pointKey(id)]);
+}
+
+export interface PointList {
+  /** Oldest first. */
+  points: RecoveryPoint[];
+  /** Errors of unreadable points. */
+  damaged: BlockferryError[];
+  /** Why the dates of points cannot be right, by point id; includes unreadable points. See `futureDate`. */
+  future: Map<string, BlockferryError>;
+  /** Seal and storage time of the readable points, by id. */
+  stored: Map<string, PointSeal>;
+}
+
+interface PointSeal {
+  /** The hex digits of its seal. */
+  sha256: string;
+  modifiedAt: Date | undefined;
+}
+
+/** Lists all points. A point that is forgotten during the listing is left out. */
+export async function listPoints(storage: Storage): Promise<PointList> {
+  const list: PointList = { points: [], damaged: [], future: new Map(), stored: new Map() };
+  for (const { key, modifiedAt } of await pointObjects(storage)) {
+    const future = futureDate(pointIdOf(key), { modifiedAt });
+    if (future !== undefined) list.future.set(pointIdOf(key), future);
+    try {
+      const read = await undefinedIfAbsent(() => readPoint(storage, key));
+      if (read === undefined) continue;
+      list.points.push(read.point);
+      list.stored.set(read.point.id, { sha256: read.sha256, modifiedAt });
+    } catch (error) {
+      if (!(error instanceof BlockferryError) || wasNotAnswered(error)) throw error;
+      list.damaged.push(error);
+    }
+  }
+  list.points.sort((a, b) => compareText(a.createdAt, b.createdAt) || compareText(a.id, b.id));
+  return list;
+}
+
+/** Points that are read at once, for a caller that needs only the newest few. */
+const POINT_READS = 16;
+
+/** Returns all objects with the name of a recovery point. */
+export async function pointObjects(storage: Storage): Promise<StoredObject[]> {
+  return (await storage.list("points/")).filter(({ key }) => POINT_KEY.test(key));
+}
+
+/**
+ * Yields the points from the newest to the oldest. Reads them in batches, only as far as the caller goes.
+ * Leaves out points that are damaged, dated in the future, or forgotten in the meantime. Ids give the second
+ * of a point; within a second the times in the points decide, as long as the points are read in the same
+ * batch.
+ * @param onPassedOver gets the error of each point that is left out, before any older points
+ */
+export async function* pointsNewestFirst(
+  storage: Storage,
+  onPassedOver: (error: BlockferryError) => void = () => undefined,
+): AsyncGenerator<RecoveryPoint> {
+  const keys: string[] = [];
+  for (const { key, ...stored } of await pointObjects(storage)) {
+    const future = futureDate(pointIdOf(key), stored);
+    if (future === undefined) keys.push(key);
+    else onPassedOver(future);
+  }
+  keys.sort(compareText).reverse();
+  for (let first = 0; first < keys.length; first += POINT_READS) {
+    const reads = keys
+      .slice(first, first + POINT_READS)
+      .map((key) => readIfWhole(storage, key, onPassedOver));
+    const points = (await Promise.all(reads)).filter((point) => point !== undefined);
+    yield* points.sort((a, b) => compareText(b.createdAt, a.createdAt));
+  }
+}
+
+async function readIfWhole(
+  storage: Storage,
+  key: string,
+  onPassedOver: (error: BlockferryError) => void,
+): Promise<RecoveryPoint | undefined> {
+  try {
+    return (await undefinedIfAbsent(() => readPoint(storage, key)))?.point;
+  } catch (error) {
+    if (!(error instanceof BlockferryError) || saysNothing(error)) throw error;
+    onPassedOver(error);
+    return undefined;
+  }
+}
+
+/** Reads and checks a point. @throws ObjectNotFound, ObjectCorrupt, RepositoryUnsupported */
+export async function readPoint(
+  storage: Storage,
+  key: string,
+): Promise<{ point: RecoveryPoint; sha256: string }> {
+  const read = await againIfDamaged(async () => parsePoint(await storage.get(key), key));
+  const { point } = read;
+  if (pointKey(point.id) !== key) {
+    throw new BlockferryError({
+      code: "ObjectCorrupt",
+      message: `${key} holds recovery point ${point.id}: it was renamed or copied.`,
+      remedy: POINT_ID.test(point.id)
+        ? `Give it back its name, ${pointKey(point.id)}.`
+        : "No version of blockferry makes such an id: find out who wrote it.",
+      object: key,
+      offset: 0,
+    });
+  }
+  if (datesAgree(point)) return read;
+  throw new BlockferryError({
+    code: "ObjectCorrupt",
+    message: `${key} says that it was made at ${point.createdAt}, which is not the time in its id: it was forged.`,
+    remedy: `Find out who wrote it. To remove it, run \`blockferry-agent forget ${point.id}\`.`,
+    object: key,
+    offset: 0,
+  });
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

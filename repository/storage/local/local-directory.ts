@@ -1,0 +1,262 @@
+import type { Dirent } from "node:fs";
+import { link, lstat, readdir, rename, stat, unlink } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
+import { systemErrorCode } from "../../../foundation/errors.js";
+import { NO_CIPHER } from "../../format/chunk-codec.js";
+import { maxObjectBytes } from "../../format/sealed-json.js";
+import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
+import {
+  lockUnsupported,
+  objectExists,
+  objectIrregular,
+  objectNotFound,
+  objectTooLarge,
+  refuseTooLarge,
+  storageError,
+} from "../storage-errors.js";
+import { type LocalFolder, NotRegular, readLocalFile, symbolicLink, withFolder } from "./local-folder.js";
+import { LocalTempFile, LocalUpload, removeStaleTempFiles } from "./local-upload.js";
+
+const PART_BYTES = 4 * 1024 * 1024;
+const STATS_AT_ONCE = 64;
+
+/**
+ * A repository in a local folder. Every object is written under `tmp/`, synced, given its name and made
+ * durable by syncing its folder. So after a crash an object is either complete or does not exist.
+ */
+export class LocalDirectory implements Storage {
+  readonly name: string;
+  readonly partBytes = PART_BYTES;
+  readonly cipher = NO_CIPHER;
+  /** Folders that were not symbolic links at their first read. */
+  private readonly realFolders = new Set<string>();
+
+  constructor(private readonly root: string) {
+    this.name = root;
+  }
+
+  async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
+    refuseTooLarge(this.name, key, body);
+    try {
+      const temp = await LocalTempFile.create(this.root);
+      try {
+        await temp.file.writeFile(body);
+        await temp.publish(key, options.ifNoneMatch === "*" ? link : rename);
+      } finally {
+        await temp.close();
+      }
+    } catch (error) {
+      throw isTaken(error) ? objectExists(this.name, key, error) : storageError(this.name, key, error);
+    }
+  }
+
+  putStream(key: string): Upload {
+    return new LocalUpload({
+      key,
+      create: () => LocalTempFile.create(this.root),
+      explain: (error) => storageError(this.name, key, error),
+    });
+  }
+
+  async get(key: string, options: GetOptions = {}): Promise<Buffer> {
+    const refuse = (sizeBytes: number) => {
+      if (sizeBytes > maxObjectBytes(key)) throw objectTooLarge(this.name, key, sizeBytes);
+    };
+    try {
+      await this.refuseLinkedFolder(folderOf(key));
+      return await readLocalFile(join(this.root, key), options, refuse);
+    } catch (error) {
+      if (error instanceof NotRegular) throw objectIrregular(this.name, key);
+      throw systemErrorCode(error) === "ENOENT"
+        ? objectNotFound(this.name, key, error)
+        : storageError(this.name, key, error);
+    }
+  }
+
+  /**
+   * Lists regular files only.
+   * @throws StorageFailed if a symbolic link leads to a folder: it could hide objects
+   */
+  async list(prefix: string): Promise<StoredObject[]> {
+    try {
+      const objects = await withFolder(this.root, prefix, (folder) => this.listFolder(prefix, folder));
+      return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
+    } catch (error) {
+      if (systemErrorCode(error) === "ENOENT") return [];
+      throw storageError(this.name, prefix, error);
+    }
+  }
+
+  async *contents(): AsyncGenerator<string> {
+    try {
+      for await (const entry of entriesOf(this.root)) {
+        const path = join(entry.parentPath, entry.name);
+        const key = relative(this.root, path);
+        if (!entry.isDirectory()) yield key;
+        else if ((await entriesIn(path, false)).length === 0) yield `${key}/`;
+      }
+    } catch (error) {
+      if (systemErrorCode(error) !== "ENOENT") throw storageError(this.name, "", error);
+    }
+  }
+
+  async delete(keys: string[]): Promise<void> {
+    const byFolder = new Map<string, string[]>();
+    for (const key of keys) {
+      const names = byFolder.get(folderOf(key)) ?? [];
+      names.push(basename(key));
+      byFolder.set(folderOf(key), names);
+    }
+    for (const [folder, names] of byFolder) {
+      try {
+        await withFolder(this.root, folder, async (open) => {
+          for (const name of names) await removeIfThere(open.path(name));
+          await open.sync();
+        });
+      } catch (error) {
+        if (systemErrorCode(error) !== "ENOENT") throw storageError(this.name, folder, error);
+      }
+    }
+  }
+
+  async makeDurable(keys: string[]): Promise<void> {
+    for (const folder of new Set(keys.map(folderOf))) {
+      try {
+        await withFolder(this.root, folder, (open) => open.sync());
+        await withFolder(this.root, folderOf(folder), (open) => open.sync());
+      } catch (error) {
+        throw storageError(this.name, folder, error);
+      }
+    }
+  }
+
+  /** `link` refuses to replace a file: POSIX says so, and `put` reports a file system without it. */
+  async proveLockable(): Promise<void> {
+    throw lockUnsupported(this.name);
+  }
+
+  async lock(): Promise<void> {
+    throw lockUnsupported(this.name);
+  }
+
+  async lockedUntil(): Promise<Map<string, Date>> {
+    return new Map();
+  }
+
+  async proveWriteOnce(): Promise<void> {}
+
+  /** A file system has no outages to wait for. */
+  until(): LocalDirectory {
+    return this;
+  }
+
+  /** Each temporary file names its owner, so `end` has nothing to do. */
+  async beginUploads(): Promise<UploadSession> {
+    try {
+      const removed = await removeStaleTempFiles(this.root);
+      return { removed, end: async () => undefined };
+    } catch (error) {
+      throw storageError(this.name, "tmp", error);
+    }
+  }
+
+  close(): void {}
+
+  private async listFolder(prefix: string, folder: LocalFolder): Promise<StoredObject[]> {
+    const root = folder.path();
+    const keyOf = (path: string) => `${prefix}${path.slice(root.length + 1)}`;
+    const paths: string[] = [];
+    for await (const entry of entriesOf(root)) {
+      const path = join(entry.parentPath, entry.name);
+      if (entry.isFile()) paths.push(path);
+      else if (entry.isSymbolicLink() && (await leadsToFolder(path)))
+        throw symbolicLink(this.name, keyOf(path));
+    }
+    const objects: StoredObject[] = [];
+    while (paths.length > 0) {
+      const batch = paths.splice(-STATS_AT_ONCE);
+      // An object may be removed during the listing; that must not hide the others.
+      const found = await Promise.all(batch.map(lstatIfThere));
+      for (const [number, path] of batch.entries()) {
+        const stats = found[number];
+        if (stats?.isFile())
+          objects.push({ key: keyOf(path), sizeBytes: stats.size, modifiedAt: stats.mtime });
+      }
+    }
+    return objects;
+  }
+
+  /**
+   * Checks each folder once. A link that is created later matters only for writing and removing, since reads
+   * are proven.
+   */
+  private async refuseLinkedFolder(folder: string): Promise<void> {
+    if (this.realFolders.has(folder)) return;
+    await withFolder(this.root, folder, async () => undefined);
+    this.realFolders.add(folder);
+  }
+}
+
+/**
+ * Yields every entry below a folder, folders before their contents. A folder that is removed in the meantime
+ * counts as empty. Symbolic links below the root are not followed.
+ * @throws ENOENT if the root itself does not exist
+ */
+async function* entriesOf(root: string): AsyncGenerator<Dirent> {
+  const folders = [root];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const entry of await entriesIn(folder, folder === root)) {
+      yield entry;
+      if (entry.isDirectory()) folders.push(join(folder, entry.name));
+    }
+  }
+}
+
+async function entriesIn(folder: string, mustExist: boolean): Promise<Dirent[]> {
+  try {
+    return await readdir(folder, { withFileTypes: true });
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT" && !mustExist) return [];
+    throw error;
+  }
+}
+
+/** Returns the folder of a key, relative to the repository; empty for the repository itself. */
+function folderOf(key: string): string {
+  const folder = dirname(key);
+  return folder === "." ? "" : folder;
+}
+
+/** Returns whether `link` found the key taken. `mkdir` also fails with EEXIST, when a file is in its way. */
+function isTaken(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    "syscall" in error &&
+    error.syscall === "link" &&
+    systemErrorCode(error) === "EEXIST"
+  );
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
+  }
+}
+
+async function lstatIfThere(path: string) {
+  try {
+    return await lstat(path);
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function leadsToFolder(link: string): Promise<boolean> {
+  return stat(link).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+}

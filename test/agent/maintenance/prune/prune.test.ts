@@ -1,0 +1,163 @@
+import assert from "node:assert/strict";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { PrunePlan } from "../../../../agent/maintenance/prune.js";
+import { agentJson } from "../../../support/agent.js";
+import { agentFails, assertWhole, backUp, filesBelow, pointIds } from "../../../support/repositories.js";
+import { seeded } from "../../../support/seeded.js";
+import { Fixture, NOW } from "./fixture.js";
+
+const MIB = 1024 * 1024;
+
+test(
+  "what a forgotten point alone needed is noticed, and removed by a later run when the grace period is over",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    const first = await fixture.backUp();
+    await fixture.change(0, 24 * MIB);
+    const second = await fixture.backUp();
+    const full = await fixture.packBytes();
+    await fixture.forget(first);
+    for (const _ of [1, 2]) {
+      const { removed, noticed, kept } = await fixture.prune();
+      assert.deepEqual([removed.packs, noticed.packs, kept.packs], [0, 2, 4]);
+      assert.equal(await fixture.packBytes(), full, "the grace period is not over");
+    }
+    const { removed } = await fixture.prune(...NOW);
+    assert.equal(removed.packs, 2);
+    assert.equal(await fixture.packBytes(), full - removed.bytes);
+    assert.ok(removed.bytes > 24 * MIB);
+    await fixture.assertRestores(second);
+    await fixture.assertTidy();
+    assert.deepEqual(await pointIds(fixture.repo), [second]);
+  }),
+);
+
+test(
+  "until the grace period is over, backups rely on what is noticed, as after one that was interrupted",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.forget(await fixture.backUp());
+    await fixture.prune();
+    const { stats, point } = await backUp(fixture.repo, fixture.image);
+    assert.equal(stats.newBytes, 0);
+    const { removed, noticed, kept } = await fixture.prune(...NOW);
+    assert.deepEqual([removed.packs, noticed.packs, kept.packs], [0, 0, 2]);
+    await fixture.assertRestores(point);
+    await fixture.assertTidy();
+  }),
+);
+
+test(
+  "with no grace period, and no run under way, the space is free at once",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.forget(await fixture.backUp());
+    const { removed, kept } = await fixture.prune(...NOW);
+    assert.deepEqual([removed.packs, kept.packs], [2, 0]);
+    assert.equal(await fixture.packBytes(), 0);
+    await fixture.assertTidy();
+    await fixture.assertRestores(await fixture.backUp());
+  }),
+);
+
+test(
+  "a pack of which little is needed is rewritten, within the limit, and its points stay whole",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    const first = await fixture.backUp();
+    await fixture.change(4 * MIB, 20 * MIB);
+    const second = await fixture.backUp();
+    await fixture.forget(first);
+    const limited = await fixture.prune(...NOW, "--max-rewrite", "1M");
+    assert.equal(limited.rewritten.packs, 0);
+    const { rewritten } = await fixture.prune(...NOW);
+    assert.equal(rewritten.packs, 1);
+    const left = await fixture.packBytes();
+    assert.ok(left < 25 * MIB, `${left} bytes`);
+    await fixture.assertRestores(second);
+    await fixture.assertTidy();
+    const { stats } = await backUp(fixture.repo, fixture.image);
+    assert.equal(stats.newBytes, 0, "the copies are found");
+  }),
+);
+
+test(
+  "a dry run says what would be done, and changes nothing",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.forget(await fixture.backUp());
+    const before = await contentsOf(fixture.repo);
+    const dryRun = ["prune", "--repo", fixture.repo, "--dry-run"];
+    const early = await agentJson<PrunePlan>(...dryRun);
+    assert.deepEqual([early.noticed.packs, early.removed.packs], [2, 0]);
+    const plan = await agentJson<PrunePlan>(...dryRun, ...NOW);
+    assert.deepEqual([plan.noticed.packs, plan.removed.packs], [0, 2]);
+    assert.deepEqual(await contentsOf(fixture.repo), before);
+    const { removed, kept } = await fixture.prune(...NOW);
+    assert.deepEqual([removed, kept], [plan.removed, plan.kept]);
+  }),
+);
+
+test(
+  "a damaged repository is not pruned, and loses nothing more",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    const first = await fixture.backUp();
+    await fixture.change(0, 24 * MIB);
+    const second = await fixture.backUp();
+    await fixture.forget(first);
+    const point = join(fixture.repo, "points", `${second}.json`);
+    const intact = await readFile(point, "utf8");
+    await writeFile(point, intact.replace("hostname", "hostnome"));
+    const packs = await fixture.packBytes();
+    for (const _ of [1, 2]) {
+      const error = await agentFails(3, "prune", "--repo", fixture.repo, ...NOW);
+      assert.deepEqual([error.code, error.object], ["ObjectCorrupt", `points/${second}.json`]);
+    }
+    assert.equal(await fixture.packBytes(), packs);
+    await writeFile(point, intact);
+    await fixture.prune(...NOW);
+    await fixture.assertRestores(second);
+    await fixture.assertTidy();
+  }),
+);
+
+test(
+  "a pack that is missing and needed by no point any more is forgotten by the index",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    await fixture.backUp();
+    for (const pack of await filesBelow(join(fixture.repo, "packs"))) await rm(pack);
+    const point = await fixture.backUp();
+    assert.equal((await assertWhole(fixture.repo)).notes.length, 2);
+    await fixture.prune(...NOW);
+    assert.deepEqual((await assertWhole(fixture.repo)).notes, []);
+    await fixture.assertRestores(point);
+  }),
+);
+
+test(
+  "small index segments are merged once they are many",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    for (let round = 0; round < 34; round++) {
+      await fixture.change(0, 4096);
+      await fixture.backUpHere();
+    }
+    const segments = () => readdir(join(fixture.repo, "index"));
+    assert.equal((await segments()).length, 34);
+    await fixture.prune();
+    assert.equal((await segments()).length, 1);
+    await fixture.assertRestores("latest");
+    await fixture.assertTidy();
+  }),
+);
+
+async function contentsOf(repo: string): Promise<string[]> {
+  const files = await filesBelow(repo);
+  return Promise.all(
+    files.sort().map(async (path) => `${path} ${(await readFile(path)).toString("base64").length}`),
+  );
+}

@@ -1,5 +1,0 @@
-import { directoryPlace } from "../../support/repository-places.js";
-import { tempFolder } from "../../support/temp-folder.js";
-import { testRepair } from "./repair-suite.js";
-
-testRepair(directoryPlace(await tempFolder()));
