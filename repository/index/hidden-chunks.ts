@@ -6,8 +6,7 @@ import { readPackFooter } from "../packs/pack-reader.js";
 import { saysLost } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
 import { saysNothing } from "../storage/storage-errors.js";
-import { EntryList } from "./chunk-index.js";
-import { FOOTER_READS, type LoadedIndex, listSegments } from "./load-index.js";
+import { EntryList, FOOTER_READS, type LoadedIndex, listSegments } from "./load-index.js";
 import { readIndexSegment } from "./segments.js";
 
 /** A search that reads chunks. */
