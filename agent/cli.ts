@@ -15,7 +15,7 @@ import { trustCommand } from "./cli/trust-command.js";
 import { tuneCommand } from "./cli/tune-command.js";
 import { verifyCommand } from "./cli/verify-command.js";
 import { exportCommand, nbdCommand } from "./cli/volume-commands.js";
-import { checkIoThreads } from "./threads/parallelism.js";
+import { checkIoThreads } from "./tune/parallelism.js";
 
 const AGENT: Program = {
   name: "blockferry-agent",

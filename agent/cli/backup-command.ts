@@ -26,7 +26,7 @@ import { openRepository } from "../../repository/open/repository.js";
 import type { DeviceRequest } from "../backup/plan-volumes.js";
 import type { ProveKnown } from "../backup/relied-on.js";
 import { reportedBackup } from "../report/backup-report.js";
-import { DEFAULT_QUEUE_DEPTH } from "../threads/parallelism.js";
+import { DEFAULT_QUEUE_DEPTH } from "../tune/parallelism.js";
 import { chosenParallelism, refuseParallelism } from "../tune/tune.js";
 import { ReadRecord } from "../verify/read-record.js";
 import {

@@ -11,8 +11,8 @@ import {
 import { printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
 import { CIPHERTEXT_BYTES } from "../../repository/encryption/aes-gcm-cipher.js";
-import { DEFAULT_QUEUE_DEPTH, ioThreads, MAX_IO_THREADS, reservedIoThreads } from "../threads/parallelism.js";
 import { expectedMemoryBytes, USUAL_PART_BYTES } from "../tune/advise.js";
+import { DEFAULT_QUEUE_DEPTH, ioThreads, MAX_IO_THREADS, reservedIoThreads } from "../tune/parallelism.js";
 
 interface LimitsArguments {
   threads: number | undefined;

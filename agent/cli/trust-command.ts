@@ -5,12 +5,15 @@ import { printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
 import {
   type StorageArguments,
-  stateFolder,
   storageLocation,
   storageOptions,
 } from "../../command-line/storage-options.js";
 import { formatExpectation } from "../../repository/open/expectation.js";
-import { canonicalLocation, KnownRepositories } from "../../repository/open/known-repositories.js";
+import {
+  canonicalLocation,
+  KnownRepositories,
+  stateFolder,
+} from "../../repository/open/known-repositories.js";
 
 const ACTIONS = ["list", "reset"] as const;
 

@@ -2,7 +2,6 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from "node:net";
 import { resolve } from "node:path";
-import { usage } from "../../command-line/options.js";
 import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
 import { PRIVATE_FILE_MODE } from "../../foundation/held-place.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/format/recovery-point.js";
@@ -190,13 +189,13 @@ export function parseListenAddress(text: string): ListenAddress {
   const host = bracketed ?? (plain === "localhost" ? "127.0.0.1" : plain);
   const port = Number(digits);
   if (host === undefined || port > 65_535) {
-    throw usage(
+    throw unusable(
       `--listen ${text} is no address.`,
       "Write --listen unix:/path/of/a/socket, or --listen 127.0.0.1:10809",
     );
   }
   if (host !== "::1" && !(isIPv4(host) && host.startsWith("127."))) {
-    throw usage(
+    throw unusable(
       `--listen ${text} would let other machines read the backup: NBD asks nobody who they are.`,
       "Listen on unix:PATH or 127.0.0.1:PORT, and let others in by an SSH tunnel.",
     );
@@ -212,11 +211,15 @@ export function nbdUri(address: ListenAddress): string {
   return `nbd://${host}:${address.port}`;
 }
 
+function unusable(message: string, remedy: string): BlockferryError {
+  return new BlockferryError({ code: "Usage", message, remedy });
+}
+
 function unixAddress(path: string): ListenAddress {
   const absolute = resolve(path);
   if (path !== "" && Buffer.byteLength(absolute) <= MAX_SOCKET_PATH_BYTES)
     return { kind: "unix", path: absolute };
-  throw usage(
+  throw unusable(
     `--listen unix:${path} is no path for a socket: it must have 1 to ${MAX_SOCKET_PATH_BYTES} bytes.`,
     "Take a shorter one, as in --listen unix:/run/backup.sock",
   );

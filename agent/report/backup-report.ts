@@ -13,8 +13,8 @@ import type { Repository } from "../../repository/open/repository.js";
 import { type BackupOptions, backup, type StoredPoint } from "../backup/backup.js";
 import { type BackupRecorder, NO_RECORDER, StageTimes, type StoredBackup } from "../backup/recorder.js";
 import { type RunMeter, type RunRecord, volumeFigures } from "../metrics/run-record.js";
-import type { Parallelism } from "../threads/parallelism.js";
 import type { CounterTotals } from "../threads/shared-memory.js";
+import type { Parallelism } from "../tune/parallelism.js";
 import { OutcomeRecorder, type VolumeOutcomes } from "./chunk-outcomes.js";
 import { Timeline } from "./timeline.js";
 

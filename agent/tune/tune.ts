@@ -4,9 +4,9 @@ import { allocateAligned, type BlockSource } from "../../native-free-io/block-so
 import { CIPHERTEXT_BYTES } from "../../repository/encryption/aes-gcm-cipher.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { chooseParallelism, mostReads, type Parallelism } from "../threads/parallelism.js";
 import { type Advice, advise, type Figures, USUAL_PART_BYTES } from "./advise.js";
 import { hashAndCompress, placesOf, readSample, sweepDepths, sweepUploads, withSources } from "./measure.js";
+import { chooseParallelism, mostReads, type Parallelism } from "./parallelism.js";
 
 const SAMPLE_CHUNKS = 64;
 const WARM_UP_CHUNKS = 8;

@@ -2,10 +2,10 @@ import { createHash, createHmac, randomBytes } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod/mini";
-import { stateFolder } from "../../command-line/storage-options.js";
 import { systemErrorCode } from "../../foundation/errors.js";
 import { atPlace, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/held-place.js";
 import { replaceFile } from "../../foundation/write-file.js";
+import { stateFolder } from "../../repository/open/known-repositories.js";
 import type { Repository } from "../../repository/open/repository.js";
 
 /** Bytes of a keyed hash of a pack's id: a repository of 100 TiB takes 17 MiB. */

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { homedir } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
 import * as z from "zod/mini";
 import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
 import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, syncFolder } from "../../foundation/held-place.js";
@@ -205,4 +206,16 @@ function endpointOf({ endpointUrl }: S3Location): string {
   if (url === undefined || !URL.canParse(url)) return "";
   const { host, pathname } = new URL(url);
   return host + pathname.replace(/\/+$/, "");
+}
+
+/**
+ * Returns the folder for this machine's records about repositories: BLOCKFERRY_STATE_DIR, or `blockferry` in
+ * the user's state folder. (XDG Base Directory Specification: a relative XDG_STATE_HOME is ignored)
+ */
+export function stateFolder(): string {
+  const { BLOCKFERRY_STATE_DIR, XDG_STATE_HOME } = process.env;
+  if (BLOCKFERRY_STATE_DIR) return resolve(BLOCKFERRY_STATE_DIR);
+  const home =
+    XDG_STATE_HOME && isAbsolute(XDG_STATE_HOME) ? XDG_STATE_HOME : join(homedir(), ".local/state");
+  return join(home, "blockferry");
 }
