@@ -61,7 +61,7 @@ interface CondemnationList {
   condemnations: Condemnation[];
   /**
    * Errors of unreadable condemnations. Their packs are unknown: `prune` removes no packs because of them, so
-   * backups may rely on all packs (docs/architecture.md).
+   * backups may rely on all packs (README.md).
    */
   unreadable: BlockferryError[];
 }

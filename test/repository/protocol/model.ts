@@ -1,7 +1,7 @@
 /**
  * A model of the protocol between `prune` and concurrent runs, for a repository with one chunk. It tries
  * every interleaving of their requests. At any moment it may kill any run, or wrongly guess that a run is
- * dead. docs/architecture.md has the argument ("Why nothing is lost"). The steps are those of
+ * dead. repository/protocol/README.md has the argument. The steps are those of
  * agent/maintenance/sweep.ts, repository/protocol/condemnation.ts and repository/protocol/commit.ts.
  */
 
