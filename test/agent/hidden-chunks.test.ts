@@ -14,6 +14,7 @@ import { BUCKET, startS3Server } from "../support/s3-server.js";
 import { assertSameContent } from "../support/same-content.js";
 import { seeded } from "../support/seeded.js";
 import { tempFolder } from "../support/temp-folder.js";
+import { needing } from "../support/tools.js";
 
 const SIZE_BYTES = 40 * CHUNK_BYTES + 777;
 const INITS = { plain: initPlain, encrypted: initEncrypted };
@@ -55,6 +56,7 @@ for (const kind of ["plain", "encrypted"] as const) {
     for (const [what, forge] of Object.entries(LIES)) {
       test(
         `(${what}) are restored, exported and copied, and a note names the segment`,
+        needing("qemu-img"),
         seeded(async (random) => {
           const { folder, image, repo, point, segments, which } = await hidden(kind, forge, random);
           const run = async (...args: string[]) => {

@@ -13,6 +13,7 @@ import { writeRandomFile } from "../support/random-files.js";
 import { agentFails, backUp, newRepository } from "../support/repositories.js";
 import { assertSameContent } from "../support/same-content.js";
 import { tempFolder } from "../support/temp-folder.js";
+import { needing } from "../support/tools.js";
 
 const SHOP = "i-0aaaaaaaaaaaaaaa1";
 const HERE = hostname();
@@ -51,63 +52,71 @@ describe("latest in a repository of several machines", async () => {
     ["copy", "latest", "--from", repo, "--to", join(folder, "copies"), ...args],
   ];
 
-  test("is refused by every command, names each machine, and nothing is written", async () => {
-    await newRepository(folder, "copies");
-    for (const args of commands("refused")) {
-      const error = await agentFails(1, ...args);
-      assert.equal(error.code, "PointAmbiguous", args[0]);
-      assert.deepEqual(error.details, [`instance ${SHOP}: ${foreign.id}`, `host ${HERE}: ${mine}`]);
-      assert.match(error.remedy, /--instance ID or --host NAME/);
-    }
-    for (const end of ["img", "sock", "raw"]) await assert.rejects(stat(join(folder, `refused.${end}`)));
-  });
-
-  test("is the newest point of the machine that an option names, and the output names the machine", async () => {
-    const ways = [
-      { name: "host", options: ["--host", HERE], id: mine, content: image, machine: `host ${HERE}` },
-      {
-        name: "instance",
-        options: ["--instance", SHOP],
-        id: foreign.id,
-        content: other,
-        machine: `instance ${SHOP}`,
-      },
-      {
-        name: "tag",
-        options: ["--tag", "env=prod"],
-        id: foreign.id,
-        content: other,
-        machine: `instance ${SHOP}`,
-      },
-    ];
-    for (const { name, options, id, content, machine } of ways) {
-      const [restore = [], nbd = [], exported = [], show = [], verify = [], copy = []] = commands(
-        name,
-        ...options,
-      );
-      for (const args of [restore, exported, verify]) {
-        const { recoveryPoint } = await agentJson<Chosen>(...args);
-        assert.equal(recoveryPoint.id, id);
-        assert.equal(recoveryPoint.machine, machine);
-        assert.ok(recoveryPoint.ageSeconds >= 0 && recoveryPoint.ageSeconds < 600);
+  test(
+    "is refused by every command, names each machine, and nothing is written",
+    needing("qemu-img"),
+    async () => {
+      await newRepository(folder, "copies");
+      for (const args of commands("refused")) {
+        const error = await agentFails(1, ...args);
+        assert.equal(error.code, "PointAmbiguous", args[0]);
+        assert.deepEqual(error.details, [`instance ${SHOP}: ${foreign.id}`, `host ${HERE}: ${mine}`]);
+        assert.match(error.remedy, /--instance ID or --host NAME/);
       }
-      await assertSameContent(join(folder, `${name}.img`), content);
-      await assertSameContent(join(folder, `${name}.raw`), content);
-      assert.equal((await agentJson(...show)).id, id);
-      assert.equal((await agentJson(...show)).machine, machine);
-      const { recoveryPoints } = await agentJson<{ recoveryPoints: Chosen["recoveryPoint"][] }>(...copy);
-      assert.deepEqual(
-        recoveryPoints.map(({ machine }) => machine),
-        [machine],
-      );
-      await assertServes(nbd, id, machine);
-    }
-    const restored = join(folder, "text.img");
-    const args = ["--repo", repo, "--point", "latest", "--host", HERE, "--target", restored];
-    const { stdout, stderr } = await agent("restore", ...args);
-    assert.match(stdout, new RegExp(`of host ${HERE}, [0-9.hms]+ old`));
-    assert.match(stderr, new RegExp(`note: latest is recovery point ${mine} of host ${HERE}, `));
-  });
+      for (const end of ["img", "sock", "raw"]) await assert.rejects(stat(join(folder, `refused.${end}`)));
+    },
+  );
+
+  test(
+    "is the newest point of the machine that an option names, and the output names the machine",
+    needing("qemu-img"),
+    async () => {
+      const ways = [
+        { name: "host", options: ["--host", HERE], id: mine, content: image, machine: `host ${HERE}` },
+        {
+          name: "instance",
+          options: ["--instance", SHOP],
+          id: foreign.id,
+          content: other,
+          machine: `instance ${SHOP}`,
+        },
+        {
+          name: "tag",
+          options: ["--tag", "env=prod"],
+          id: foreign.id,
+          content: other,
+          machine: `instance ${SHOP}`,
+        },
+      ];
+      for (const { name, options, id, content, machine } of ways) {
+        const [restore = [], nbd = [], exported = [], show = [], verify = [], copy = []] = commands(
+          name,
+          ...options,
+        );
+        for (const args of [restore, exported, verify]) {
+          const { recoveryPoint } = await agentJson<Chosen>(...args);
+          assert.equal(recoveryPoint.id, id);
+          assert.equal(recoveryPoint.machine, machine);
+          assert.ok(recoveryPoint.ageSeconds >= 0 && recoveryPoint.ageSeconds < 600);
+        }
+        await assertSameContent(join(folder, `${name}.img`), content);
+        await assertSameContent(join(folder, `${name}.raw`), content);
+        assert.equal((await agentJson(...show)).id, id);
+        assert.equal((await agentJson(...show)).machine, machine);
+        const { recoveryPoints } = await agentJson<{ recoveryPoints: Chosen["recoveryPoint"][] }>(...copy);
+        assert.deepEqual(
+          recoveryPoints.map(({ machine }) => machine),
+          [machine],
+        );
+        await assertServes(nbd, id, machine);
+      }
+      const restored = join(folder, "text.img");
+      const args = ["--repo", repo, "--point", "latest", "--host", HERE, "--target", restored];
+      const { stdout, stderr } = await agent("restore", ...args);
+      assert.match(stdout, new RegExp(`of host ${HERE}, [0-9.hms]+ old`));
+      assert.match(stderr, new RegExp(`note: latest is recovery point ${mine} of host ${HERE}, `));
+    },
+  );
 
   test("no option is needed for a volume that points of one machine alone have", async () => {
     const single = await newRepository(folder, "volumes");

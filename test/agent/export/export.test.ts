@@ -53,7 +53,7 @@ describe("an export", async () => {
     });
   }
 
-  test("replaces nothing, not even a link that leads nowhere", async () => {
+  test("replaces nothing, not even a link that leads nowhere", needing("qemu-img"), async () => {
     const taken = join(folder, "taken.qcow2");
     const link = join(folder, "link.qcow2");
     await writeFile(taken, "precious");
@@ -102,7 +102,7 @@ describe("an export", async () => {
     );
   }
 
-  test("that runs out of room says so and leaves nothing", async () => {
+  test("that runs out of room says so and leaves nothing", needing("qemu-img"), async () => {
     const place = join(folder, "full");
     await mkdir(place);
     const target = join(place, "large.raw");

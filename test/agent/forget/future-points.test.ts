@@ -13,6 +13,7 @@ import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
 import { agentFails, type BackupOutput } from "../../support/repositories.js";
 import { tempFolder } from "../../support/temp-folder.js";
+import { needing } from "../../support/tools.js";
 
 const POLICY = ["--keep-last=3", "--keep-daily=14", "--keep-weekly=8", "--keep-monthly=12"];
 
@@ -190,19 +191,32 @@ test("a backup warns where the clock of its machine is not the storage's, and wh
   assert.match(stderr, /names none before it: of the 2 in the repository/);
 });
 
-test("restore, export and show name what is wrong with the date of a point that is named by its id", async () => {
-  const { path, folder } = await makeRepo();
-  const image = join(folder, "disk.img");
-  await writeRandomFile(image, 4096, SeededRandom.fresh());
-  await withClock(30, folder, "backup", "--repo", path, "--device", image);
-  const [id = ""] = await idsIn(path);
-  const note = `Recovery point ${id} has a date that is later than`;
-  const target = join(folder, "restored.img");
-  const restored = await agent("restore", "--repo", path, "--point", id, "--target", target);
-  assert.deepEqual([restored.code, restored.stderr.includes(note)], [0, true], restored.stderr);
-  const exporting = ["export", "--repo", path, "--point", id, "--format", "vmdk", join(folder, "disk.vmdk")];
-  const exported = await agent(...exporting);
-  assert.deepEqual([exported.code, exported.stderr.includes(note)], [0, true], exported.stderr);
-  const shown = await agent("show", id, "--repo", path);
-  assert.ok(shown.stderr.includes(note), shown.stderr);
-});
+test(
+  "restore, export and show name what is wrong with the date of a point that is named by its id",
+  needing("qemu-img"),
+  async () => {
+    const { path, folder } = await makeRepo();
+    const image = join(folder, "disk.img");
+    await writeRandomFile(image, 4096, SeededRandom.fresh());
+    await withClock(30, folder, "backup", "--repo", path, "--device", image);
+    const [id = ""] = await idsIn(path);
+    const note = `Recovery point ${id} has a date that is later than`;
+    const target = join(folder, "restored.img");
+    const restored = await agent("restore", "--repo", path, "--point", id, "--target", target);
+    assert.deepEqual([restored.code, restored.stderr.includes(note)], [0, true], restored.stderr);
+    const exporting = [
+      "export",
+      "--repo",
+      path,
+      "--point",
+      id,
+      "--format",
+      "vmdk",
+      join(folder, "disk.vmdk"),
+    ];
+    const exported = await agent(...exporting);
+    assert.deepEqual([exported.code, exported.stderr.includes(note)], [0, true], exported.stderr);
+    const shown = await agent("show", id, "--repo", path);
+    assert.ok(shown.stderr.includes(note), shown.stderr);
+  },
+);

@@ -10,6 +10,7 @@ import { agentFails, backUp, newRepository } from "../../support/repositories.js
 import { rootTest } from "../../support/root-test.js";
 import { withSwapper } from "../../support/swapper.js";
 import { tempFolder } from "../../support/temp-folder.js";
+import { needing } from "../../support/tools.js";
 
 const MIB = 1024 * 1024;
 const NOBODY = 65_534;
@@ -28,7 +29,7 @@ describe("a file that root writes in a folder of another user", async () => {
   });
 
   /** All commands that write to a file that the user names. */
-  const writers: Record<string, { refusal: string; args(path: string): string[] }> = {
+  const writers: Record<string, { refusal: string; options?: object; args(path: string): string[] }> = {
     "a restore": {
       refusal: "TargetNotUsable",
       args: (path) => ["restore", "--repo", repo, "--point", "latest", "--target", path],
@@ -42,6 +43,7 @@ describe("a file that root writes in a folder of another user", async () => {
         `an export to ${format}`,
         {
           refusal: "TargetNotEmpty",
+          options: needing("qemu-img"),
           args: (path: string) => ["export", "--repo", repo, "--point", "latest", "--format", format, path],
         },
       ]),
@@ -73,8 +75,8 @@ describe("a file that root writes in a folder of another user", async () => {
     assert.equal(await readFile(victim, "utf8"), SECRET, what);
   };
 
-  for (const [name, { refusal, args }] of Object.entries(writers)) {
-    rootTest(`by ${name} is refused where their link is, or leads into its folder`, async () => {
+  for (const [name, { refusal, options = {}, args }] of Object.entries(writers)) {
+    rootTest(`by ${name} is refused where their link is, or leads into its folder`, options, async () => {
       await prepare();
       await writeFile(victim, "");
       await symlink(victim, join(theirs, "link"));
@@ -90,7 +92,7 @@ describe("a file that root writes in a folder of another user", async () => {
       assert.equal((await stat(victim)).size, 0);
     });
 
-    rootTest(`by ${name} changes nothing elsewhere while they swap it for a link`, async () => {
+    rootTest(`by ${name} changes nothing elsewhere while they swap it for a link`, options, async () => {
       for (let attempt = 0; attempt < TRIES; attempt++) {
         await prepare();
         await withSwapper(theirs, victim, async () => {
