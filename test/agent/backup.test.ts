@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import { agentJson } from "../support/agent.js";
 import { assertSameArea } from "../support/areas.js";
-import { byDepth } from "../support/depth.js";
+import { byDepth, fullDepthOnly } from "../support/depth.js";
 import { writeMixedImage } from "../support/images.js";
 import { overwriteAtRandom, writeRandomFile, writeSparseFile } from "../support/random-files.js";
 import {
@@ -151,6 +151,7 @@ test(
 
 test(
   "a volume that grew or was cut between backups is kept at each of its sizes",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);
@@ -171,6 +172,7 @@ test(
 
 test(
   "several backups at once into one repository: every point is right, and the repository whole",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);
@@ -265,6 +267,7 @@ test("a backup that cannot begin leaves the repository as it was", async () => {
 
 test(
   "a volume of random bytes of one pack and more comes back bit for bit",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);

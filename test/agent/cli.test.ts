@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import type { ErrorRecord } from "../../foundation/errors.js";
 import { agent, agentJson, startAgent } from "../support/agent.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { writeMixedImage } from "../support/images.js";
 import { SeededRandom } from "../support/random.js";
 import {
@@ -218,7 +219,7 @@ describe("results and errors", async () => {
     assert.match(other.stdout, /RepositoryNotFound/);
   });
 
-  test("say that a repository is there already, or is not there", async () => {
+  test("say that a repository is there already, or is not there", fullDepthOnly, async () => {
     assert.equal((await agentFails(1, "init", "--repo", repo)).code, "RepositoryExists");
     for (const place of [join(folder, "nowhere"), folder, image]) {
       for (const args of [

@@ -4,6 +4,7 @@ import { mkdir, open, readFile, rm, stat, truncate, writeFile } from "node:fs/pr
 import { basename, join } from "node:path";
 import { agent, startAgent } from "../support/agent.js";
 import { assertSameArea, readArea } from "../support/areas.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { writeMixedImage } from "../support/images.js";
 import { withLoopDevice } from "../support/loop-device.js";
 import { withMount } from "../support/mounts.js";
@@ -59,6 +60,7 @@ rootTest(
 
 rootTest(
   "a device that is larger is taken, and what it holds behind the volume stays; a smaller one is refused untouched",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);
@@ -88,6 +90,7 @@ rootTest(
 
 rootTest(
   "a device that is mounted, or has a mounted partition, is refused untouched, even with --force",
+  fullDepthOnly,
   async () => {
     const folder = await tempFolder();
     const repo = await smallRepository(folder);
@@ -152,6 +155,7 @@ rootTest("a device that is swap space, or that another program has claimed, is r
 
 rootTest(
   "devices with 4,096-byte sectors, and sizes that are a multiple of neither 4 KiB nor 512 KiB, come back bit for bit",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);
@@ -185,6 +189,7 @@ rootTest(
 
 rootTest(
   "a device that shrinks while it is read ends the backup at the byte where it ends now",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);

@@ -8,6 +8,7 @@ import type { PruneReport } from "../../agent/maintenance/prune.js";
 import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import { agent, agentJson, startAgent } from "../support/agent.js";
 import { controller } from "../support/controller.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { TestDevices } from "../support/device-tree.js";
 import { initEncrypted, openWithPassphrase, PASSPHRASE } from "../support/encryption.js";
 import { INSTANCE, jobVolume } from "../support/jobs.js";
@@ -86,6 +87,7 @@ describe("an encrypted repository", () => {
 
   test(
     "is pruned and rewritten as any other, and what is left comes back",
+    fullDepthOnly,
     seeded(async (random) => {
       const { folder, repo } = await newEncrypted();
       const image = join(folder, "disk.img");
@@ -104,28 +106,32 @@ describe("an encrypted repository", () => {
     }),
   );
 
-  test("gives up an object that stands under another's name, or comes from another repository", async () => {
-    const [one, other] = [await newEncrypted(), await newEncrypted()];
-    const image = join(one.folder, "disk.img");
-    await writeRandomFile(image, CHUNK_BYTES, SeededRandom.fresh());
-    const { point } = await backUp(one.repo, image);
-    const renamed = `points/${point.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"))}.json`;
-    for (const [repo, key] of [
-      [one.repo, renamed],
-      [other.repo, `points/${point}.json`],
-    ] as const) {
-      await agent("list", "--repo", repo);
-      await backUp(repo, image);
-      await copyFile(join(one.repo, `points/${point}.json`), join(repo, key));
-      const { code, stdout } = await agent("verify", "--repo", repo, "--json");
-      const { problems } = JSON.parse(stdout) as VerifyOutput;
-      assert.equal(code, 3);
-      assert.deepEqual(
-        problems.map((problem) => [problem.code, problem.object]),
-        [["ObjectCorrupt", key]],
-      );
-    }
-  });
+  test(
+    "gives up an object that stands under another's name, or comes from another repository",
+    fullDepthOnly,
+    async () => {
+      const [one, other] = [await newEncrypted(), await newEncrypted()];
+      const image = join(one.folder, "disk.img");
+      await writeRandomFile(image, CHUNK_BYTES, SeededRandom.fresh());
+      const { point } = await backUp(one.repo, image);
+      const renamed = `points/${point.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"))}.json`;
+      for (const [repo, key] of [
+        [one.repo, renamed],
+        [other.repo, `points/${point}.json`],
+      ] as const) {
+        await agent("list", "--repo", repo);
+        await backUp(repo, image);
+        await copyFile(join(one.repo, `points/${point}.json`), join(repo, key));
+        const { code, stdout } = await agent("verify", "--repo", repo, "--json");
+        const { problems } = JSON.parse(stdout) as VerifyOutput;
+        assert.equal(code, 3);
+        assert.deepEqual(
+          problems.map((problem) => [problem.code, problem.object]),
+          [["ObjectCorrupt", key]],
+        );
+      }
+    },
+  );
 
   test("opens for the controller, too", async () => {
     const { repo } = await newEncrypted();
@@ -179,7 +185,7 @@ describe("a passphrase", async () => {
     assert.equal((await run("list", "--repo", plain)).code, 0, "without one it is read as ever");
   });
 
-  test("is never taken from the command line, and a short one not at all", async () => {
+  test("is never taken from the command line, and a short one not at all", fullDepthOnly, async () => {
     for (const args of [
       ["init", "--repo", join(folder, "new"), "--encrypt", "rot13"],
       ["init", "--repo", join(folder, "new"), "--encrypt", "passphrase:hunter22"],
@@ -202,7 +208,7 @@ describe("a passphrase", async () => {
     assert.equal(failure(1, short).code, "PassphraseUnavailable");
   });
 
-  test("makes a whole repository through the command line, and is rotated there", async () => {
+  test("makes a whole repository through the command line, and is rotated there", fullDepthOnly, async () => {
     const real = join(folder, "real");
     const first = await file("first", "the first passphrase");
     const second = join(folder, "second");

@@ -139,6 +139,7 @@ for (const [name, sizeBytes] of [
 
 rootTest(
   "a repository that is full ends the backup and stays whole; with more room the same command succeeds",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const image = join(folder, "disk.img");
@@ -183,6 +184,7 @@ rootTest(
 
 rootTest(
   "a disk that fills up during a restore ends it, and neither the file nor a part of it stays",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);

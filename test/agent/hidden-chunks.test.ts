@@ -86,6 +86,7 @@ for (const kind of ["plain", "encrypted"] as const) {
 
     test(
       "are called whole by verify and repair points, which name each false segment, and repair index brings them back",
+      fullDepthOnly,
       seeded(async (random) => {
         const { repo, point, segments } = await hidden(kind, withOtherIds, random);
         for (const options of [[], ["--point", point]]) {
@@ -115,7 +116,7 @@ for (const kind of ["plain", "encrypted"] as const) {
   });
 }
 
-test("no pack is read for it where nothing is missing", async () => {
+test("no pack is read for it where nothing is missing", fullDepthOnly, async () => {
   const { endpointUrl } = await startS3Server("moto");
   const proxy = await startFaultProxy(endpointUrl);
   const image = join(await tempFolder(), "disk.img");

@@ -11,6 +11,7 @@ import {
 import { startLab } from "../lab/lab.js";
 import { createKey } from "../lab/lab-keys.js";
 import { startAgent } from "../support/agent.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { writeRandomFile } from "../support/random-files.js";
 import { failure, filesBelow } from "../support/repositories.js";
 import { assertSameContent } from "../support/same-content.js";
@@ -43,6 +44,7 @@ interface Keys {
 
 test(
   "a repository under a KMS key is opened by whoever may use that, and rotated to another without touching data",
+  fullDepthOnly,
   seeded(async (random) => {
     const [first, second] = [await createKey(worker), await createKey(worker)];
     const repo = await newEncrypted(first);

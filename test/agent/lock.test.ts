@@ -56,26 +56,30 @@ describe("a backup that is locked", async () => {
     );
   }
 
-  test("keeps all that its point needs, for longer where another point needs it longer, and never for less", async () => {
-    const repo = await newLockable("extended");
-    await backUp(repo, image, "--lock-days=2");
-    const old = await objects.keys("extended/packs/");
-    for (const part of ["packs/", "points/", "config.json"]) {
-      assert.deepEqual(new Set(await lockedDays(`extended/${part}`)), new Set([2]), part);
-    }
-    assert.deepEqual(new Set(await lockedDays("extended/index/")), new Set([0]));
+  test(
+    "keeps all that its point needs, for longer where another point needs it longer, and never for less",
+    fullDepthOnly,
+    async () => {
+      const repo = await newLockable("extended");
+      await backUp(repo, image, "--lock-days=2");
+      const old = await objects.keys("extended/packs/");
+      for (const part of ["packs/", "points/", "config.json"]) {
+        assert.deepEqual(new Set(await lockedDays(`extended/${part}`)), new Set([2]), part);
+      }
+      assert.deepEqual(new Set(await lockedDays("extended/index/")), new Set([0]));
 
-    await overwriteAtRandom(image, 0, CHUNK_BYTES, random);
-    const until = new Date(Date.now() + 30 * DAY_MS).toISOString().slice(0, 16);
-    await backUp(repo, image, `--lock-until=${until}Z`);
-    const days = await lockedDays("extended/packs/");
-    assert.ok(days.filter((count) => count === 30).length > days.length - old.length, `${days}`);
+      await overwriteAtRandom(image, 0, CHUNK_BYTES, random);
+      const until = new Date(Date.now() + 30 * DAY_MS).toISOString().slice(0, 16);
+      await backUp(repo, image, `--lock-until=${until}Z`);
+      const days = await lockedDays("extended/packs/");
+      assert.ok(days.filter((count) => count === 30).length > days.length - old.length, `${days}`);
 
-    await backUp(repo, image, "--lock-days=1");
-    assert.deepEqual(await lockedDays("extended/packs/"), days);
-  });
+      await backUp(repo, image, "--lock-days=1");
+      assert.deepEqual(await lockedDays("extended/packs/"), days);
+    },
+  );
 
-  test("cannot be forgotten: by its id that is an error, and rules keep it", async () => {
+  test("cannot be forgotten: by its id that is an error, and rules keep it", fullDepthOnly, async () => {
     const repo = await newLockable("forgotten");
     const { point } = await backUp(repo, image, "--lock-days=2", "--lock-mode=compliance");
     await backUp(repo, image);
@@ -130,34 +134,38 @@ describe("a backup that is locked", async () => {
     await assertRestores(repo, again.point, image, join(folder, "condemned.img"));
   });
 
-  test("locks the packs that were proven to hold its chunks, and no planted ones that list the same", async () => {
-    const repo = await newLockable("planted");
-    await backUp(repo, image);
-    const { storage } = await openRepository(parseStorageLocation(repo));
-    const real = await objects.keys("planted/packs/");
-    const { index } = await loadIndex(storage, { condemned: "exclude" });
-    const garbage = Array.from({ length: index.size }, (_, entry) => ({
-      id: Buffer.from(index.id(entry)),
-      payload: Buffer.alloc(CHUNK_BYTES, random.bytes(64)),
-    }));
-    for (let planted = 0; planted < 4; planted++) {
-      await writeIndexSegment(storage, await plantPacks(storage, garbage));
-    }
-    await backUp(repo, image, "--lock-days=2");
-    const all = await objects.keys("planted/packs/");
-    const days = await lockedDays("planted/packs/");
-    const locked = all.filter((_, number) => days[number] !== 0);
-    assert.deepEqual(
-      locked.filter((key) => !real.includes(key) && days[all.indexOf(key)] !== 2),
-      [],
-    );
-    for (const key of real) assert.ok(locked.includes(key), key);
-    const planted = all.filter((key) => !real.includes(key) && locked.includes(key));
-    assert.ok(
-      planted.length <= 1,
-      `besides the real ones, ${planted} are locked: one may hold a new block map`,
-    );
-  });
+  test(
+    "locks the packs that were proven to hold its chunks, and no planted ones that list the same",
+    fullDepthOnly,
+    async () => {
+      const repo = await newLockable("planted");
+      await backUp(repo, image);
+      const { storage } = await openRepository(parseStorageLocation(repo));
+      const real = await objects.keys("planted/packs/");
+      const { index } = await loadIndex(storage, { condemned: "exclude" });
+      const garbage = Array.from({ length: index.size }, (_, entry) => ({
+        id: Buffer.from(index.id(entry)),
+        payload: Buffer.alloc(CHUNK_BYTES, random.bytes(64)),
+      }));
+      for (let planted = 0; planted < 4; planted++) {
+        await writeIndexSegment(storage, await plantPacks(storage, garbage));
+      }
+      await backUp(repo, image, "--lock-days=2");
+      const all = await objects.keys("planted/packs/");
+      const days = await lockedDays("planted/packs/");
+      const locked = all.filter((_, number) => days[number] !== 0);
+      assert.deepEqual(
+        locked.filter((key) => !real.includes(key) && days[all.indexOf(key)] !== 2),
+        [],
+      );
+      for (const key of real) assert.ok(locked.includes(key), key);
+      const planted = all.filter((key) => !real.includes(key) && locked.includes(key));
+      assert.ok(
+        planted.length <= 1,
+        `besides the real ones, ${planted} are locked: one may hold a new block map`,
+      );
+    },
+  );
 
   test("is copied without its lock, and a copy twice is one", fullDepthOnly, async () => {
     const repo = await newLockable("copied");

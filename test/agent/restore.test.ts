@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import { agent, agentJson } from "../support/agent.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { writeMixedImage } from "../support/images.js";
 import { SeededRandom } from "../support/random.js";
 import { overwriteAtRandom, writeRandomFile, writeSparseFile } from "../support/random-files.js";
@@ -103,25 +104,29 @@ describe("a restore", async () => {
     );
   });
 
-  test("refuses a file that holds data and leaves it alone; replaces it with --force; takes an empty one", async () => {
-    const target = inWork("taken.img");
-    await writeFile(target, "precious");
-    const args = ["--point", points[0] as string, "--target", target];
-    const error = await restoreFails(1, ...args);
-    assert.equal(error.code, "TargetNotEmpty");
-    assert.match(error.remedy, /--force/);
-    assert.equal(await readFile(target, "utf8"), "precious");
-    await agentJson("restore", "--repo", repo, ...args, "--force");
-    await assertSameContent(target, first);
-    await truncate(target, 0);
-    await agentJson("restore", "--repo", repo, ...args);
-    await assertSameContent(target, first);
-    await truncate(target, 60 * MIB);
-    await agentJson("restore", "--repo", repo, ...args, "--force");
-    await assertSameContent(target, first);
-  });
+  test(
+    "refuses a file that holds data and leaves it alone; replaces it with --force; takes an empty one",
+    fullDepthOnly,
+    async () => {
+      const target = inWork("taken.img");
+      await writeFile(target, "precious");
+      const args = ["--point", points[0] as string, "--target", target];
+      const error = await restoreFails(1, ...args);
+      assert.equal(error.code, "TargetNotEmpty");
+      assert.match(error.remedy, /--force/);
+      assert.equal(await readFile(target, "utf8"), "precious");
+      await agentJson("restore", "--repo", repo, ...args, "--force");
+      await assertSameContent(target, first);
+      await truncate(target, 0);
+      await agentJson("restore", "--repo", repo, ...args);
+      await assertSameContent(target, first);
+      await truncate(target, 60 * MIB);
+      await agentJson("restore", "--repo", repo, ...args, "--force");
+      await assertSameContent(target, first);
+    },
+  );
 
-  test("refuses targets that are no file and no device, and leaves nothing", async () => {
+  test("refuses targets that are no file and no device, and leaves nothing", fullDepthOnly, async () => {
     const place = inWork("refusals");
     await mkdir(join(place, "folder"), { recursive: true });
     await runTool("mkfifo", join(place, "fifo"));

@@ -32,6 +32,7 @@ const MAX_EDGE_BYTES = 128 * 1024;
 
 test(
   "a file of 16 TiB with data at its start, in its middle and at its end comes back, sparse",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await memoryFolder();
     const repo = await newRepository(folder);
@@ -64,6 +65,7 @@ test(
 
 rootTest(
   "a file system that takes no file of 16 TiB is named as the reason, and nothing is left there",
+  fullDepthOnly,
   async () => {
     const folder = await memoryFolder();
     const repo = await newRepository(folder);
@@ -105,6 +107,7 @@ test(
 
 test(
   "a backup takes no more memory than the formula says, into an encrypted repository neither",
+  fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();
     const image = join(folder, "disk.img");

@@ -7,6 +7,7 @@ import { newConfig } from "../../repository/format/config.js";
 import { sealJson } from "../../repository/format/sealed-json.js";
 import { startAgent } from "../support/agent.js";
 import { controller, startController } from "../support/controller.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { initEncrypted, PASSPHRASE } from "../support/encryption.js";
 import { failure, initPlain } from "../support/repositories.js";
 import type { RepositoryPlace } from "../support/repository-places.js";
@@ -62,57 +63,65 @@ export function testTrust(place: RepositoryPlace): void {
       return { name, repo: place.repo(name), ...(await machine()) };
     };
 
-    test("show prints the pin that init printed, in both programs, for any repository", async () => {
-      const plain = nextName();
-      const { image, state } = await machine();
-      await initPlain(place.repo(plain));
-      for (const [name, env] of [
-        [plain, NONE],
-        [(await fresh()).name, GIVEN],
-      ] as const) {
-        const at = ["--repo", place.repo(name)] as const;
-        const { id, encryption } = await bodyOf(name);
-        const pin = `${id}:${encryption.keyCheck ?? "none"}`;
-        assert.equal((await run({ ...env, ...state }, "backup", ...at, "--device", image)).code, 0);
-        const listed = await run({ ...env, ...state }, "key", "list", ...at);
-        assert.equal(JSON.parse(listed.stdout).pin, pin);
-        for (const start of [startAgent, startController]) {
-          const show = (...args: string[]) =>
-            start(["show", "latest", ...at, ...args], { ...env, ...state }).result;
-          assert.equal(JSON.parse((await show("--json", "--expect-repository", pin)).stdout).pin, pin);
-          const lines = (await show()).stdout.split("\n");
-          assert.ok(
-            lines.some((line) => line.startsWith("Pin of the repository") && line.endsWith(` ${pin}`)),
-          );
+    test(
+      "show prints the pin that init printed, in both programs, for any repository",
+      fullDepthOnly,
+      async () => {
+        const plain = nextName();
+        const { image, state } = await machine();
+        await initPlain(place.repo(plain));
+        for (const [name, env] of [
+          [plain, NONE],
+          [(await fresh()).name, GIVEN],
+        ] as const) {
+          const at = ["--repo", place.repo(name)] as const;
+          const { id, encryption } = await bodyOf(name);
+          const pin = `${id}:${encryption.keyCheck ?? "none"}`;
+          assert.equal((await run({ ...env, ...state }, "backup", ...at, "--device", image)).code, 0);
+          const listed = await run({ ...env, ...state }, "key", "list", ...at);
+          assert.equal(JSON.parse(listed.stdout).pin, pin);
+          for (const start of [startAgent, startController]) {
+            const show = (...args: string[]) =>
+              start(["show", "latest", ...at, ...args], { ...env, ...state }).result;
+            assert.equal(JSON.parse((await show("--json", "--expect-repository", pin)).stdout).pin, pin);
+            const lines = (await show()).stdout.split("\n");
+            assert.ok(
+              lines.some((line) => line.startsWith("Pin of the repository") && line.endsWith(` ${pin}`)),
+            );
+          }
         }
-      }
-    });
+      },
+    );
 
-    test("a config that says that nothing is encrypted is refused beside anything below keys/", async () => {
-      for (const version of [1, 3]) {
-        for (const leave of ["as it is", "renamed", "another's", "junk"]) {
-          const { name, repo, image, state } = await fresh();
-          const { id } = await bodyOf(name);
-          const plain = newConfig(leave === "as it is" ? randomUUID() : id);
-          const { features: _, ...older } = plain as { features?: unknown } & typeof plain;
-          await place.put(name, "config.json", sealJson(version === 1 ? { ...older, version } : plain));
-          const [key = ""] = await place.keys(name, "keys/");
-          const record = await place.get(name, key);
-          if (leave !== "as it is") await place.remove(name, key);
-          if (leave === "renamed") await place.put(name, "keys/foo", record);
-          if (leave === "another's") {
-            const { body } = JSON.parse(record.toString());
-            await place.put(name, key, sealJson({ ...body, repository: randomUUID() }));
+    test(
+      "a config that says that nothing is encrypted is refused beside anything below keys/",
+      fullDepthOnly,
+      async () => {
+        for (const version of [1, 3]) {
+          for (const leave of ["as it is", "renamed", "another's", "junk"]) {
+            const { name, repo, image, state } = await fresh();
+            const { id } = await bodyOf(name);
+            const plain = newConfig(leave === "as it is" ? randomUUID() : id);
+            const { features: _, ...older } = plain as { features?: unknown } & typeof plain;
+            await place.put(name, "config.json", sealJson(version === 1 ? { ...older, version } : plain));
+            const [key = ""] = await place.keys(name, "keys/");
+            const record = await place.get(name, key);
+            if (leave !== "as it is") await place.remove(name, key);
+            if (leave === "renamed") await place.put(name, "keys/foo", record);
+            if (leave === "another's") {
+              const { body } = JSON.parse(record.toString());
+              await place.put(name, key, sealJson({ ...body, repository: randomUUID() }));
+            }
+            if (leave === "junk") await place.put(name, "keys/x.json", Buffer.from("x"));
+            for (const env of [GIVEN, NONE]) {
+              const result = await run({ ...env, ...state }, "backup", "--repo", repo, "--device", image);
+              assert.equal(failure(3, result).code, "ObjectCorrupt", `${leave}, version ${version}`);
+            }
+            await assertNothingInTheClear(name);
           }
-          if (leave === "junk") await place.put(name, "keys/x.json", Buffer.from("x"));
-          for (const env of [GIVEN, NONE]) {
-            const result = await run({ ...env, ...state }, "backup", "--repo", repo, "--device", image);
-            assert.equal(failure(3, result).code, "ObjectCorrupt", `${leave}, version ${version}`);
-          }
-          await assertNothingInTheClear(name);
         }
-      }
-    });
+      },
+    );
 
     test("a passphrase in a file or a variable is refused where nothing is encrypted, and keys/ is empty", async () => {
       const { name, repo, image, passphrase, state } = await fresh();
@@ -142,7 +151,7 @@ export function testTrust(place: RepositoryPlace): void {
       assert.equal(failure(3, byFile).object, "config.json");
     });
 
-    test("a pin is held by both programs, before any passphrase is used", async () => {
+    test("a pin is held by both programs, before any passphrase is used", fullDepthOnly, async () => {
       const { name, repo, state } = await fresh();
       const { id, encryption } = await bodyOf(name);
       const env = { ...GIVEN, ...state };
@@ -172,33 +181,37 @@ export function testTrust(place: RepositoryPlace): void {
       assert.equal(failure(2, await run(env, "list", "--repo", repo, "--expect-repository=x")).code, "Usage");
     });
 
-    test("a config and keys that were replaced by another repository's are noticed after the first use", async () => {
-      const { name, repo, image, state } = await fresh();
-      const env = { ...GIVEN, ...state };
-      assert.equal((await run(env, "list", "--repo", repo)).code, 0);
-      const original = await bodyOf(name);
-      const other = nextName();
-      await initEncrypted(place.repo(other));
-      await replace(name, other);
-      const backup = ["backup", "--repo", repo, "--device", image];
-      const error = failure(1, await run(env, ...backup));
-      assert.equal(error.code, "RepositoryChanged");
-      const replaced = await bodyOf(name);
-      assert.ok(error.message.includes(original.id) && error.message.includes(replaced.id), error.message);
-      assert.match(error.remedy, /blockferry-agent trust reset --repo /);
-      const ofController = await controller(["points", "--repo", repo, "--json"], env);
-      assert.equal(failure(1, ofController).code, "RepositoryChanged");
+    test(
+      "a config and keys that were replaced by another repository's are noticed after the first use",
+      fullDepthOnly,
+      async () => {
+        const { name, repo, image, state } = await fresh();
+        const env = { ...GIVEN, ...state };
+        assert.equal((await run(env, "list", "--repo", repo)).code, 0);
+        const original = await bodyOf(name);
+        const other = nextName();
+        await initEncrypted(place.repo(other));
+        await replace(name, other);
+        const backup = ["backup", "--repo", repo, "--device", image];
+        const error = failure(1, await run(env, ...backup));
+        assert.equal(error.code, "RepositoryChanged");
+        const replaced = await bodyOf(name);
+        assert.ok(error.message.includes(original.id) && error.message.includes(replaced.id), error.message);
+        assert.match(error.remedy, /blockferry-agent trust reset --repo /);
+        const ofController = await controller(["points", "--repo", repo, "--json"], env);
+        assert.equal(failure(1, ofController).code, "RepositoryChanged");
 
-      assert.equal((await run(env, "trust", "reset", "--repo", repo)).code, 0);
-      assert.equal((await run(env, "list", "--repo", repo)).code, 0);
-      const { stdout } = await run(env, "trust", "list");
-      const [known] = JSON.parse(stdout).repositories;
-      assert.deepEqual(
-        [known.repository, known.encryption],
-        [replaced.id, replaced.encryption.keyCheck],
-        "the new one is known now",
-      );
-    });
+        assert.equal((await run(env, "trust", "reset", "--repo", repo)).code, 0);
+        assert.equal((await run(env, "list", "--repo", repo)).code, 0);
+        const { stdout } = await run(env, "trust", "list");
+        const [known] = JSON.parse(stdout).repositories;
+        assert.deepEqual(
+          [known.repository, known.encryption],
+          [replaced.id, replaced.encryption.keyCheck],
+          "the new one is known now",
+        );
+      },
+    );
 
     test("a known repository is never downgraded, neither at its location nor under its id elsewhere", async () => {
       const { name, repo, state } = await fresh();

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { startAgent } from "../support/agent.js";
 import { startController } from "../support/controller.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { initPlain } from "../support/repositories.js";
 import { directoryPlace } from "../support/repository-places.js";
 import { tempFolder } from "../support/temp-folder.js";
@@ -44,24 +45,28 @@ test("a machine that cannot remember says so, and goes on", async () => {
   assert.equal(stderr.match(/cannot remember the repository/g)?.length, 1, stderr);
 });
 
-test("a note names a passphrase file that others can read, and none that is private", async () => {
-  const folder = await tempFolder();
-  const file = join(folder, "passphrase");
-  await writeFile(file, "a passphrase of this test");
-  const run = async (mode: number, env: NodeJS.ProcessEnv = {}, ...command: string[]) => {
-    await chmod(file, mode);
-    const args = ["--repo", join(folder, "repo"), "--passphrase-file", file];
-    const { code, stderr } = await startAgent([...command, ...args], env).result;
-    assert.equal(code, 0, stderr);
-    return stderr.match(/^note: the passphrase file .*$/gm) ?? [];
-  };
-  const [first = "", ...others] = await run(0o644, {}, "init", "--encrypt", "passphrase");
-  assert.match(first, /passphrase can be read or written by others \(mode 0644\); chmod 600/);
-  assert.deepEqual(others, []);
-  assert.equal((await run(0o640, {}, "list")).length, 1);
-  assert.deepEqual(await run(0o600, {}, "list"), []);
-  assert.deepEqual(await run(0o440, { CREDENTIALS_DIRECTORY: folder }, "list"), []);
-});
+test(
+  "a note names a passphrase file that others can read, and none that is private",
+  fullDepthOnly,
+  async () => {
+    const folder = await tempFolder();
+    const file = join(folder, "passphrase");
+    await writeFile(file, "a passphrase of this test");
+    const run = async (mode: number, env: NodeJS.ProcessEnv = {}, ...command: string[]) => {
+      await chmod(file, mode);
+      const args = ["--repo", join(folder, "repo"), "--passphrase-file", file];
+      const { code, stderr } = await startAgent([...command, ...args], env).result;
+      assert.equal(code, 0, stderr);
+      return stderr.match(/^note: the passphrase file .*$/gm) ?? [];
+    };
+    const [first = "", ...others] = await run(0o644, {}, "init", "--encrypt", "passphrase");
+    assert.match(first, /passphrase can be read or written by others \(mode 0644\); chmod 600/);
+    assert.deepEqual(others, []);
+    assert.equal((await run(0o640, {}, "list")).length, 1);
+    assert.deepEqual(await run(0o600, {}, "list"), []);
+    assert.deepEqual(await run(0o440, { CREDENTIALS_DIRECTORY: folder }, "list"), []);
+  },
+);
 
 const INSPECTOR_START_MS = 500;
 

@@ -5,6 +5,7 @@ import { before, describe, test } from "node:test";
 import { sealJson } from "../../repository/format/sealed-json.js";
 import { Lease } from "../../repository/protocol/lease.js";
 import { agent, agentJson } from "../support/agent.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { openWithPassphrase } from "../support/encryption.js";
 import { SeededRandom } from "../support/random.js";
 import { writeRandomFile } from "../support/random-files.js";
@@ -55,41 +56,45 @@ export function testUnreadableDocuments(place: RepositoryPlace): void {
     const pruneNow = (repo: string) =>
       agentJson<PruneOutput>("prune", "--repo", repo, "--grace-period", "0s");
 
-    test("junk in place of leases, signs of life and condemnations stops no backup and no prune, and verify names it", async () => {
-      const keys = [
-        `locks/${ID}.json`,
-        `locks/${ID}.beat`,
-        `prune/${ID}.json`,
-        `prune/${ID}-witnesses.json`,
-        "prune/noticed.json",
-      ];
-      const name = `${prefix}/stops-nothing`;
-      const repo = await repositoryWith(name, Object.fromEntries(keys.map((key) => [key, JUNK])));
-      await backUp(repo, other);
-      const named = await agent("verify", "--repo", repo, "--json");
-      for (const key of keys) assert.ok(named.stdout.includes(key), `${key} in ${named.stdout}`);
-      const { unreadable } = await pruneNow(repo);
-      const objects = unreadable.map(({ object }) => object);
-      assert.deepEqual(objects.toSorted(), [`locks/${ID}.json`, `prune/${ID}.json`, "prune/noticed.json"]);
-      for (const { remedy } of unreadable) assert.match(remedy, /repair documents/);
-      const { moved, left } = await repair(repo);
-      assert.deepEqual(left, []);
-      assert.deepEqual(moved.map(({ from }) => from).toSorted(), [
-        `locks/${ID}.beat`,
-        `locks/${ID}.json`,
-        `prune/${ID}-witnesses.json`,
-        `prune/${ID}.json`,
-      ]);
-      for (const { from, to } of moved) {
-        assert.equal(to, `junk/${from}`);
-        assert.ok((await place.get(name, to)).equals(JUNK));
-      }
-      assert.deepEqual(await place.keys(name, "locks/"), []);
-      await assertWhole(repo);
-      await assertRestores(repo, "latest", other, newPath());
-    });
+    test(
+      "junk in place of leases, signs of life and condemnations stops no backup and no prune, and verify names it",
+      fullDepthOnly,
+      async () => {
+        const keys = [
+          `locks/${ID}.json`,
+          `locks/${ID}.beat`,
+          `prune/${ID}.json`,
+          `prune/${ID}-witnesses.json`,
+          "prune/noticed.json",
+        ];
+        const name = `${prefix}/stops-nothing`;
+        const repo = await repositoryWith(name, Object.fromEntries(keys.map((key) => [key, JUNK])));
+        await backUp(repo, other);
+        const named = await agent("verify", "--repo", repo, "--json");
+        for (const key of keys) assert.ok(named.stdout.includes(key), `${key} in ${named.stdout}`);
+        const { unreadable } = await pruneNow(repo);
+        const objects = unreadable.map(({ object }) => object);
+        assert.deepEqual(objects.toSorted(), [`locks/${ID}.json`, `prune/${ID}.json`, "prune/noticed.json"]);
+        for (const { remedy } of unreadable) assert.match(remedy, /repair documents/);
+        const { moved, left } = await repair(repo);
+        assert.deepEqual(left, []);
+        assert.deepEqual(moved.map(({ from }) => from).toSorted(), [
+          `locks/${ID}.beat`,
+          `locks/${ID}.json`,
+          `prune/${ID}-witnesses.json`,
+          `prune/${ID}.json`,
+        ]);
+        for (const { from, to } of moved) {
+          assert.equal(to, `junk/${from}`);
+          assert.ok((await place.get(name, to)).equals(JUNK));
+        }
+        assert.deepEqual(await place.keys(name, "locks/"), []);
+        await assertWhole(repo);
+        await assertRestores(repo, "latest", other, newPath());
+      },
+    );
 
-    test("while a lease cannot be read, prune condemns packs and removes none", async () => {
+    test("while a lease cannot be read, prune condemns packs and removes none", fullDepthOnly, async () => {
       const name = `${prefix}/lease`;
       const repo = await repositoryWith(name, { [`locks/${ID}.json`]: JUNK });
       const { point } = await backUp(repo, other);
@@ -105,28 +110,32 @@ export function testUnreadableDocuments(place: RepositoryPlace): void {
       await assertRestores(repo, "latest", image, newPath());
     });
 
-    test("prune removes nothing while a point cannot be read, and names it and the remedy; backups go on", async () => {
-      const name = `${prefix}/point`;
-      const repo = await repositoryWith(name, { [POINT]: JUNK });
-      await backUp(repo, other);
-      const packs = await place.keys(name, "packs/");
-      for (const command of ["prune", "forget"]) {
-        const rules = command === "forget" ? ["--keep-last", "1"] : ["--grace-period", "0s"];
-        const error = await agentFails(3, command, "--repo", repo, ...rules);
-        assert.equal(error.object, POINT);
-        assert.match(error.remedy, /repair documents/);
-      }
-      assert.deepEqual(await place.keys(name, "packs/"), packs);
-      const dry = await repair(repo, "--dry-run");
-      assert.deepEqual(
-        dry.moved.map(({ from }) => from),
-        [POINT],
-      );
-      assert.ok((await place.get(name, POINT)).equals(JUNK));
-      await repair(repo);
-      assert.deepEqual(await place.keys(name, "junk/"), [`junk/${POINT}`]);
-      await pruneNow(repo);
-    });
+    test(
+      "prune removes nothing while a point cannot be read, and names it and the remedy; backups go on",
+      fullDepthOnly,
+      async () => {
+        const name = `${prefix}/point`;
+        const repo = await repositoryWith(name, { [POINT]: JUNK });
+        await backUp(repo, other);
+        const packs = await place.keys(name, "packs/");
+        for (const command of ["prune", "forget"]) {
+          const rules = command === "forget" ? ["--keep-last", "1"] : ["--grace-period", "0s"];
+          const error = await agentFails(3, command, "--repo", repo, ...rules);
+          assert.equal(error.object, POINT);
+          assert.match(error.remedy, /repair documents/);
+        }
+        assert.deepEqual(await place.keys(name, "packs/"), packs);
+        const dry = await repair(repo, "--dry-run");
+        assert.deepEqual(
+          dry.moved.map(({ from }) => from),
+          [POINT],
+        );
+        assert.ok((await place.get(name, POINT)).equals(JUNK));
+        await repair(repo);
+        assert.deepEqual(await place.keys(name, "junk/"), [`junk/${POINT}`]);
+        await pruneNow(repo);
+      },
+    );
 
     test("junk of every length below the largest and above is moved as it is, and beside what was moved before", async () => {
       const name = `${prefix}/lengths`;
@@ -161,22 +170,32 @@ export function testUnreadableDocuments(place: RepositoryPlace): void {
       await lease.release();
     });
 
-    test("a lease or condemnation that says it has another id removes and replaces no other object", async () => {
-      const name = `${prefix}/ids`;
-      const repo = await repositoryWith(name, {});
-      const { storage } = await openWithPassphrase(repo);
-      const at = new Date(0).toISOString();
-      const config = await place.get(name, "config.json");
-      const lease = { version: 1, id: "../config", purpose: "backup", owner: "00000000-1-1", createdAt: at };
-      await storage.put(`locks/${ID}.json`, sealJson(lease));
-      const condemnation = { version: 1, id: "../config", condemnedAt: at, packs: [] };
-      await storage.put(`prune/${ID}.json`, sealJson(condemnation));
-      const { unreadable } = await pruneNow(repo);
-      assert.equal(unreadable.length, 2);
-      assert.ok((await place.get(name, "config.json")).equals(config));
-      await repair(repo);
-      assert.deepEqual((await pruneNow(repo)).unreadable, []);
-      await assertWhole(repo);
-    });
+    test(
+      "a lease or condemnation that says it has another id removes and replaces no other object",
+      fullDepthOnly,
+      async () => {
+        const name = `${prefix}/ids`;
+        const repo = await repositoryWith(name, {});
+        const { storage } = await openWithPassphrase(repo);
+        const at = new Date(0).toISOString();
+        const config = await place.get(name, "config.json");
+        const lease = {
+          version: 1,
+          id: "../config",
+          purpose: "backup",
+          owner: "00000000-1-1",
+          createdAt: at,
+        };
+        await storage.put(`locks/${ID}.json`, sealJson(lease));
+        const condemnation = { version: 1, id: "../config", condemnedAt: at, packs: [] };
+        await storage.put(`prune/${ID}.json`, sealJson(condemnation));
+        const { unreadable } = await pruneNow(repo);
+        assert.equal(unreadable.length, 2);
+        assert.ok((await place.get(name, "config.json")).equals(config));
+        await repair(repo);
+        assert.deepEqual((await pruneNow(repo)).unreadable, []);
+        await assertWhole(repo);
+      },
+    );
   });
 }

@@ -7,6 +7,7 @@ import { sealJson, unsealText } from "../../repository/format/sealed-json.js";
 import { openRepository } from "../../repository/open/repository.js";
 import { startAgent } from "../support/agent.js";
 import { startController } from "../support/controller.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { initEncrypted, openWithPassphrase } from "../support/encryption.js";
 import { errorBody, startFaultProxy } from "../support/fault-proxy.js";
 import { SeededRandom } from "../support/random.js";
@@ -65,7 +66,7 @@ describe("commands in remedies can be pasted into a shell", async () => {
     assert.deepEqual(await argumentsOf(commandIn(remedy)), ["trust", "reset", "--repo", replaced]);
   });
 
-  test("that name a repository in S3 which was replaced, and its server", async () => {
+  test("that name a repository in S3 which was replaced, and its server", fullDepthOnly, async () => {
     const { endpointUrl } = await startS3Server("moto");
     const objects = new S3Objects(endpointUrl);
     const env = { BLOCKFERRY_STATE_DIR: join(folder, "s3-state") };
@@ -105,7 +106,7 @@ describe("commands in remedies can be pasted into a shell", async () => {
 });
 
 describe("a remedy repeats no text", async () => {
-  test("of an id that no version of blockferry makes", async () => {
+  test("of an id that no version of blockferry makes", fullDepthOnly, async () => {
     const folder = await tempFolder();
     const image = join(folder, "disk.img");
     await writeRandomFile(image, 4096, SeededRandom.fresh());

@@ -71,7 +71,7 @@ async function agentOpenings(): Promise<LabRequest[]> {
  * call.
  */
 
-rootTest("policies for one account are enough, and none of it too much", async () => {
+rootTest("policies for one account are enough, and none of it too much", fullDepthOnly, async () => {
   const { defaultKey, sourceWorkerId } = await populated();
   const key = await createKey(lab.source);
   await prove(defaultKey, [...NEAR, "--worker", sourceWorkerId, "--volume-key", key]);

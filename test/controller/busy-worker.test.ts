@@ -5,6 +5,7 @@ import { readResult, readStatus, requestCancel } from "../../repository/jobs/job
 import { UNSIGNED_REPLIES } from "../../repository/jobs/signed-document.js";
 import { openRepository, type Repository } from "../../repository/open/repository.js";
 import { REPOSITORY } from "../lab/lab.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { jobVolume, makeJob } from "../support/jobs.js";
 import { rootTest } from "../support/root-test.js";
 import { stopwatch, waitUntil } from "../support/wait-until.js";
@@ -17,6 +18,7 @@ const START_TIMEOUT_MS = 3000;
 
 rootTest(
   "a backup through a worker that is busy with another says so, and waits as long as that lives",
+  fullDepthOnly,
   async () => {
     const way = WAYS.find(({ name }) => name === "in one account");
     assert.ok(way !== undefined);

@@ -50,19 +50,23 @@ describeWays("a controller that is killed", (way, workshop) => {
 
   if (places.length === 0) return;
   const steps = places.map(({ step }) => step).join(", ");
-  rootTest(`in ${steps}, and in undoing each, is taken up by resume time after time`, async () => {
-    const { stage, worker } = await workshop();
-    const before = await stage.lab.control.resources();
-    const [first, ...others] = [
-      ...places.map(amid),
-      ...places.toReversed().flatMap((place) => amidUndoing(place) ?? []),
-    ];
-    assert.ok(first !== undefined);
-    const job = await killAt(stage, first, () => startBackup(stage, worker));
-    for (const moment of others) await killAt(stage, moment, () => startAfterwards(stage, "resume", job));
-    await assertCompletes(stage, job, await startAfterwards(stage, "resume", job).result);
-    assert.deepEqual(await stage.lab.control.resources(), before);
-  });
+  rootTest(
+    `in ${steps}, and in undoing each, is taken up by resume time after time`,
+    fullDepthOnly,
+    async () => {
+      const { stage, worker } = await workshop();
+      const before = await stage.lab.control.resources();
+      const [first, ...others] = [
+        ...places.map(amid),
+        ...places.toReversed().flatMap((place) => amidUndoing(place) ?? []),
+      ];
+      assert.ok(first !== undefined);
+      const job = await killAt(stage, first, () => startBackup(stage, worker));
+      for (const moment of others) await killAt(stage, moment, () => startAfterwards(stage, "resume", job));
+      await assertCompletes(stage, job, await startAfterwards(stage, "resume", job).result);
+      assert.deepEqual(await stage.lab.control.resources(), before);
+    },
+  );
 });
 
 function placesOf(way: Way): Place[] {

@@ -6,8 +6,6 @@ import type { Way } from "./ways.js";
 /** A fault in a step, and its effect on the backup. */
 export interface FaultCase {
   name: string;
-  /** Shared by similar faults of other steps; the default is the name. Quick depth tries one fault of a kind. */
-  kind?: string;
   faults(at: Moment): LabFault[];
   /** The error of the backup; undefined if the backup succeeds. */
   error?(at: Moment): { code: string; message: RegExp; remedy: RegExp };
@@ -49,7 +47,6 @@ const REMOVING = /^(Delete|Detach|Terminate)/;
  */
 export function passing(making: string[], undoing: string[]): FaultCase {
   return {
-    kind: "passing",
     name: `answers are lost, calls are throttled (${[...making, ...undoing].join(", ")})`,
     faults: (at) => [
       ...making.flatMap((action) => {
@@ -71,7 +68,6 @@ export function passing(making: string[], undoing: string[]): FaultCase {
 
 export function denied(action: string): FaultCase {
   return {
-    kind: "denied",
     name: `${action} is not allowed`,
     faults: (at) => [during(at, { action, account: accountOf(at, action), error: UNAUTHORIZED })],
     error: (at) => ({
@@ -87,7 +83,6 @@ export function limited(action: string, code: string): FaultCase {
   const after = ["CreateSnapshots", "RunInstances"].includes(action) ? 0 : 1;
   const error = { code, message: "You have reached your limit." };
   return {
-    kind: "limited",
     name: `${code} from ${action}`,
     faults: (at) => [during(at, { action, after, error })],
     error: () => ({
@@ -99,7 +94,6 @@ export function limited(action: string, code: string): FaultCase {
 
 export function keyDisabled(which: string, action: string, keyOf: (stage: Stage) => string): FaultCase {
   return {
-    kind: "key disabled",
     name: `${which} is disabled`,
     faults: (at) => [during(at, { action, effect: "disable-key", key: keyOf(at.stage) })],
     error: ({ stage }) => ({

@@ -31,7 +31,7 @@ rootTest("cleanup leaves alone what has stopped too short a time ago", fullDepth
   assert.deepEqual(await stage.lab.control.resources(), before);
 });
 
-rootTest("a job that is cancelled after its controller died is undone by resume", async () => {
+rootTest("a job that is cancelled after its controller died is undone by resume", fullDepthOnly, async () => {
   const { stage, before, start } = await workshop();
   const job = await killAt(stage, doneWith("attach-volumes"), start);
   await startAfterwards(stage, "cancel", job).result;

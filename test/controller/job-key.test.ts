@@ -106,7 +106,7 @@ rootTest("a job that another process takes up is signed as it was to be", fullDe
   assert.equal(resumed.code, 0, resumed.stdout + resumed.stderr);
 });
 
-rootTest("a key that cannot sign is found before anything is made", async () => {
+rootTest("a key that cannot sign is found before anything is made", fullDepthOnly, async () => {
   const { backup } = await stage();
   const check = async (key: string) => {
     const { stdout } = await controller(["check", ...backup, "--json", "--job-key", key], env);

@@ -5,6 +5,7 @@ import { launch } from "../lab/instances.js";
 import { populate, REPOSITORY, startLab } from "../lab/lab.js";
 import { attach, createVolume } from "../lab/volume-steps.js";
 import { controller } from "../support/controller.js";
+import { fullDepthOnly } from "../support/depth.js";
 import { failure } from "../support/repositories.js";
 import { rootTest } from "../support/root-test.js";
 
@@ -35,21 +36,25 @@ rootTest("a backup that would work is told with its route, steps, permissions an
   assert.equal(found.estimatedCost.usdPerHour, 0.000361);
 });
 
-rootTest("a volume that EC2 does not show yet is waited for, and never taken for an empty one", async () => {
-  const { control } = lab;
-  const find = () =>
-    controller(["check", ...ACCESS, ...instance(customerKey), "--worker", workerId, "--json"], {
-      ...lab.env,
-      BLOCKFERRY_VISIBLE_TIMEOUT_MS: "1500",
-    });
-  await control.addFault({ action: "DescribeVolumes", effect: "list-one" });
-  const { ok, temporary } = JSON.parse((await find()).stdout);
-  assert.deepEqual([ok, temporary.length], [true, 2]);
-  await control.addFault({ action: "DescribeVolumes", effect: "list-nothing", times: 1000 });
-  const { problems } = JSON.parse((await find()).stdout);
-  await control.clearFaults();
-  assert.equal(problems[0].code, "WaitTimedOut");
-});
+rootTest(
+  "a volume that EC2 does not show yet is waited for, and never taken for an empty one",
+  fullDepthOnly,
+  async () => {
+    const { control } = lab;
+    const find = () =>
+      controller(["check", ...ACCESS, ...instance(customerKey), "--worker", workerId, "--json"], {
+        ...lab.env,
+        BLOCKFERRY_VISIBLE_TIMEOUT_MS: "1500",
+      });
+    await control.addFault({ action: "DescribeVolumes", effect: "list-one" });
+    const { ok, temporary } = JSON.parse((await find()).stdout);
+    assert.deepEqual([ok, temporary.length], [true, 2]);
+    await control.addFault({ action: "DescribeVolumes", effect: "list-nothing", times: 1000 });
+    const { problems } = JSON.parse((await find()).stdout);
+    await control.clearFaults();
+    assert.equal(problems[0].code, "WaitTimedOut");
+  },
+);
 
 rootTest("aws/ebs volumes across accounts are refused one by one, with the two ways out", async () => {
   const { ok, problems } = await check(...instance(defaultKey), "--worker", workerId);
@@ -133,27 +138,31 @@ rootTest("a worker that does not exist is refused", async () => {
   assert.equal(problems[0].object, "i-00000000000000000");
 });
 
-rootTest("a worker is taken that has just room enough, and refused with one volume more on it", async () => {
-  // 28 slots, minus one for a network interface and 24 for instance stores: 3, one of which its root takes.
-  const { InstanceId = "" } = await launch(lab.worker, {
-    ...{ ImageId: "ami-0123456789abcdef1", InstanceType: "d3en.12xlarge" },
-  });
-  assert.equal(customerKey.volumes.length, 2);
-  assert.equal((await check(...instance(customerKey), "--worker", InstanceId)).ok, true);
-  await attach(lab.worker, await createVolume(lab.worker, { Size: 1 }), InstanceId, "/dev/sdf");
-  const { problems } = await check(...instance(customerKey), "--worker", InstanceId);
-  assert.deepEqual(
-    problems.map(({ code, object }: { code: string; object: string }) => [code, object]),
-    [["WorkerNotUsable", InstanceId]],
-  );
-  assert.match(problems[0].message, /2 volumes are to be attached, .* has room for 1 more/);
-  // EC2 has the same limit:
-  await attach(lab.worker, await createVolume(lab.worker, { Size: 1 }), InstanceId, "/dev/sdg");
-  const third = await createVolume(lab.worker, { Size: 1 });
-  await assert.rejects(attach(lab.worker, third, InstanceId, "/dev/sdh"), {
-    name: "AttachmentLimitExceeded",
-  });
-});
+rootTest(
+  "a worker is taken that has just room enough, and refused with one volume more on it",
+  fullDepthOnly,
+  async () => {
+    // 28 slots, minus one for a network interface and 24 for instance stores: 3, one of which its root takes.
+    const { InstanceId = "" } = await launch(lab.worker, {
+      ...{ ImageId: "ami-0123456789abcdef1", InstanceType: "d3en.12xlarge" },
+    });
+    assert.equal(customerKey.volumes.length, 2);
+    assert.equal((await check(...instance(customerKey), "--worker", InstanceId)).ok, true);
+    await attach(lab.worker, await createVolume(lab.worker, { Size: 1 }), InstanceId, "/dev/sdf");
+    const { problems } = await check(...instance(customerKey), "--worker", InstanceId);
+    assert.deepEqual(
+      problems.map(({ code, object }: { code: string; object: string }) => [code, object]),
+      [["WorkerNotUsable", InstanceId]],
+    );
+    assert.match(problems[0].message, /2 volumes are to be attached, .* has room for 1 more/);
+    // EC2 has the same limit:
+    await attach(lab.worker, await createVolume(lab.worker, { Size: 1 }), InstanceId, "/dev/sdg");
+    const third = await createVolume(lab.worker, { Size: 1 });
+    await assert.rejects(attach(lab.worker, third, InstanceId, "/dev/sdh"), {
+      name: "AttachmentLimitExceeded",
+    });
+  },
+);
 
 rootTest("an instance that is not there, and a volume that is not its own, are named", async () => {
   const missing = await check("--instance", "i-00000000000000000", "--worker", workerId);
@@ -169,24 +178,28 @@ rootTest("an instance that is not there, and a volume that is not its own, are n
 });
 
 for (const party of ["source", "worker"] as const) {
-  rootTest(`a role of the ${party} that asks for an external id is had with that alone`, async () => {
-    const role = await roleWithExternalId(party, "backups-7f3a");
-    const options = [...instance(customerKey), "--worker", workerId, `--${party}-role`, role];
-    const access = party === "source" ? [] : ["--source-profile", "source"];
-    const run = async (...externalId: string[]) => {
-      const args = ["check", "--repo", REPOSITORY, ...access, ...options, ...externalId, "--json"];
-      return controller(args, lab.env);
-    };
-    for (const wrong of [[], [`--${party}-external-id`, "backups-0000"]]) {
-      const { code, message, remedy, object } = failure(1, await run(...wrong));
-      assert.deepEqual([code, object], ["AwsAccessDenied", role]);
-      assert.match(message, /^sts:AssumeRole on /);
-      assert.match(remedy, new RegExp(`external id.*--${party}-external-id`));
-    }
-    const { code, stdout } = await run(`--${party}-external-id`, "backups-7f3a");
-    assert.equal(code, 0, stdout);
-    assert.equal(JSON.parse(stdout)[party].principalArn, role);
-  });
+  rootTest(
+    `a role of the ${party} that asks for an external id is had with that alone`,
+    fullDepthOnly,
+    async () => {
+      const role = await roleWithExternalId(party, "backups-7f3a");
+      const options = [...instance(customerKey), "--worker", workerId, `--${party}-role`, role];
+      const access = party === "source" ? [] : ["--source-profile", "source"];
+      const run = async (...externalId: string[]) => {
+        const args = ["check", "--repo", REPOSITORY, ...access, ...options, ...externalId, "--json"];
+        return controller(args, lab.env);
+      };
+      for (const wrong of [[], [`--${party}-external-id`, "backups-0000"]]) {
+        const { code, message, remedy, object } = failure(1, await run(...wrong));
+        assert.deepEqual([code, object], ["AwsAccessDenied", role]);
+        assert.match(message, /^sts:AssumeRole on /);
+        assert.match(remedy, new RegExp(`external id.*--${party}-external-id`));
+      }
+      const { code, stdout } = await run(`--${party}-external-id`, "backups-7f3a");
+      assert.equal(code, 0, stdout);
+      assert.equal(JSON.parse(stdout)[party].principalArn, role);
+    },
+  );
 }
 
 rootTest("a backup whose preflight fails makes nothing, and no job", async () => {

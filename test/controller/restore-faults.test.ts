@@ -26,16 +26,20 @@ const FILLED: LabFault = {
 };
 const DENIED = { code: "UnauthorizedOperation", message: "You are not authorized", status: 403 };
 
-rootTest("a restore that is killed when its volumes are filled is completed by resume", async () => {
-  const stage = await restoreStage();
-  const before = await besides();
-  const job = await killAt(stage, FILLED, () => restore(stage, "--volume", "sdf"));
-  const { volumes } = JSON.parse(
-    await succeed(start("resume", job, "--source-profile", "source")),
-  ) as Restored;
-  await assertRestored(stage, volumes);
-  assert.deepEqual(await besides(volumes.map(({ volumeId }) => volumeId)), before);
-});
+rootTest(
+  "a restore that is killed when its volumes are filled is completed by resume",
+  fullDepthOnly,
+  async () => {
+    const stage = await restoreStage();
+    const before = await besides();
+    const job = await killAt(stage, FILLED, () => restore(stage, "--volume", "sdf"));
+    const { volumes } = JSON.parse(
+      await succeed(start("resume", job, "--source-profile", "source")),
+    ) as Restored;
+    await assertRestored(stage, volumes);
+    assert.deepEqual(await besides(volumes.map(({ volumeId }) => volumeId)), before);
+  },
+);
 
 rootTest(
   "a restore that is killed when its volumes are filled leaves what cleanup removes",

@@ -193,6 +193,7 @@ async function toSnapshots(...args: string[]): Promise<{ name: string; snapshotI
 
 rootTest(
   "a restore that cannot be is refused with all that stands in the way, and makes nothing",
+  fullDepthOnly,
   async () => {
     const { worker, instance } = await restoreStage();
     const before = await besides();

@@ -51,42 +51,49 @@ const HALF_MADE: Record<string, LabFault[]> = {
   "create-volumes": [{ action: "CreateVolume", after: 1, error: UNAUTHORIZED }],
 };
 
-for (const [index, [step, faults]] of Object.entries(HALF_MADE).entries()) {
-  const options = index === 0 ? {} : fullDepthOnly;
-  rootTest(`what ${step} has made and EC2 does not show yet is removed when it fails`, options, async () => {
-    const { stage, before } = await stageAsItWas();
-    const { control } = stage.lab;
-    for (const fault of faults) await control.addFault(during({ step, next: undefined }, fault));
-    await control.change({ invisibleMs: INVISIBLE_MS });
-    const result = await startBackup(stage, undefined, WINDOW).result;
-    await control.change({ invisibleMs: 0 });
-    await control.clearFaults();
-    assert.equal(failure(1, result).code, "AwsAccessDenied", result.stderr);
-    assert.deepEqual(await control.resources(), before);
-  });
+for (const [step, faults] of Object.entries(HALF_MADE)) {
+  rootTest(
+    `what ${step} has made and EC2 does not show yet is removed when it fails`,
+    fullDepthOnly,
+    async () => {
+      const { stage, before } = await stageAsItWas();
+      const { control } = stage.lab;
+      for (const fault of faults) await control.addFault(during({ step, next: undefined }, fault));
+      await control.change({ invisibleMs: INVISIBLE_MS });
+      const result = await startBackup(stage, undefined, WINDOW).result;
+      await control.change({ invisibleMs: 0 });
+      await control.clearFaults();
+      assert.equal(failure(1, result).code, "AwsAccessDenied", result.stderr);
+      assert.deepEqual(await control.resources(), before);
+    },
+  );
 }
 
-rootTest("a backup gets over what EC2 does not show for a moment, or shows and then does not", async () => {
-  const { stage, before } = await stageAsItWas();
-  const { control } = stage.lab;
-  await control.change({ invisibleMs: INVISIBLE_MS });
-  const flaps = [
-    ["create-snapshots", "DescribeSnapshots", 3],
-    ["copy-shared-snapshots", "DescribeSnapshots", 3],
-    ["create-volumes", "DescribeVolumes", 3],
-    ["attach-volumes", "DescribeInstances", 1],
-    ["run-job", "DescribeInstances", 2],
-  ] as const;
-  for (const [step, action, passing] of flaps)
-    await control.addFault(
-      during({ step, next: undefined }, { action, after: passing, effect: "list-nothing" }),
-    );
-  const { code, stdout, stderr } = await startBackup(stage, undefined, WINDOW).result;
-  await control.change({ invisibleMs: 0 });
-  await control.clearFaults();
-  assert.equal(code, 0, stdout + stderr);
-  assert.deepEqual(await control.resources(), before);
-});
+rootTest(
+  "a backup gets over what EC2 does not show for a moment, or shows and then does not",
+  fullDepthOnly,
+  async () => {
+    const { stage, before } = await stageAsItWas();
+    const { control } = stage.lab;
+    await control.change({ invisibleMs: INVISIBLE_MS });
+    const flaps = [
+      ["create-snapshots", "DescribeSnapshots", 3],
+      ["copy-shared-snapshots", "DescribeSnapshots", 3],
+      ["create-volumes", "DescribeVolumes", 3],
+      ["attach-volumes", "DescribeInstances", 1],
+      ["run-job", "DescribeInstances", 2],
+    ] as const;
+    for (const [step, action, passing] of flaps)
+      await control.addFault(
+        during({ step, next: undefined }, { action, after: passing, effect: "list-nothing" }),
+      );
+    const { code, stdout, stderr } = await startBackup(stage, undefined, WINDOW).result;
+    await control.change({ invisibleMs: 0 });
+    await control.clearFaults();
+    assert.equal(code, 0, stdout + stderr);
+    assert.deepEqual(await control.resources(), before);
+  },
+);
 
 rootTest("resume takes snapshots anew when EC2 shows not all that were taken", fullDepthOnly, async () => {
   const { stage, before } = await stageAsItWas();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { fullDepthOnly } from "../support/depth.js";
 import { tempFolder } from "../support/temp-folder.js";
 import type { FuzzReport } from "./fuzz-process.js";
 import { LIMITS } from "./limits.js";
@@ -57,7 +58,7 @@ describe("the fuzzer", async () => {
     return reports;
   }
 
-  test("finds every kind of fault, and with which input it came", async () => {
+  test("finds every kind of fault, and with which input it came", fullDepthOnly, async () => {
     const names = plantedTargets().map(({ name }) => name);
     const faults = names.filter((name) => name !== "nothing");
     const reports = await fuzzPlanted(faults, MOST_SECONDS);

@@ -7,6 +7,7 @@ import {
   DetachVolumeCommand,
   TerminateInstancesCommand,
 } from "@aws-sdk/client-ec2";
+import { fullDepthOnly } from "../support/depth.js";
 import { SeededRandom } from "../support/random.js";
 import { overwriteAtRandom } from "../support/random-files.js";
 import { rootTest } from "../support/root-test.js";
@@ -26,26 +27,30 @@ await makeRepository(lab);
 const emptyInstance = (InstanceType: "m5.large" | "t2.micro" = "m5.large") =>
   launch(worker, { InstanceType, ImageId: "ami-1" });
 
-rootTest("an attached volume is a block device with the disk at the snapshot's moment", async () => {
-  const random = SeededRandom.fresh();
-  const { instanceId, volumes } = await launchSource(source, folder, "none", random);
-  const { disk } = volumes[1] as { disk: string };
-  const { InstanceId = "" } = await emptyInstance();
-  const [, snapshot = ""] = await snapshotInstance(source, instanceId);
-  await share(source, snapshot, worker.accountId);
-  const volume = await createVolume(worker, { SnapshotId: snapshot, VolumeInitializationRate: 100 });
-  await attach(worker, volume, InstanceId, "/dev/sdf");
-  const device = await deviceOf(folder, InstanceId, volume);
-  assert.match(device ?? "", /^\/dev\/loop\d+$/);
-  await runTool("cmp", device ?? "", disk);
-  await overwriteAtRandom(disk, 4096, 65536, random);
-  await assert.rejects(runTool("cmp", device ?? "", disk), "a later write reached the snapshot");
-  await worker.ec2.send(new DetachVolumeCommand({ VolumeId: volume }));
-  await volumeReaches(worker, volume, "available");
-  assert.equal(await deviceOf(folder, InstanceId, volume), undefined);
-  await worker.ec2.send(new DeleteVolumeCommand({ VolumeId: volume }));
-  await assert.rejects(access(`${folder}/disks/${volume}.img`));
-});
+rootTest(
+  "an attached volume is a block device with the disk at the snapshot's moment",
+  fullDepthOnly,
+  async () => {
+    const random = SeededRandom.fresh();
+    const { instanceId, volumes } = await launchSource(source, folder, "none", random);
+    const { disk } = volumes[1] as { disk: string };
+    const { InstanceId = "" } = await emptyInstance();
+    const [, snapshot = ""] = await snapshotInstance(source, instanceId);
+    await share(source, snapshot, worker.accountId);
+    const volume = await createVolume(worker, { SnapshotId: snapshot, VolumeInitializationRate: 100 });
+    await attach(worker, volume, InstanceId, "/dev/sdf");
+    const device = await deviceOf(folder, InstanceId, volume);
+    assert.match(device ?? "", /^\/dev\/loop\d+$/);
+    await runTool("cmp", device ?? "", disk);
+    await overwriteAtRandom(disk, 4096, 65536, random);
+    await assert.rejects(runTool("cmp", device ?? "", disk), "a later write reached the snapshot");
+    await worker.ec2.send(new DetachVolumeCommand({ VolumeId: volume }));
+    await volumeReaches(worker, volume, "available");
+    assert.equal(await deviceOf(folder, InstanceId, volume), undefined);
+    await worker.ec2.send(new DeleteVolumeCommand({ VolumeId: volume }));
+    await assert.rejects(access(`${folder}/disks/${volume}.img`));
+  },
+);
 
 // "The maximum number of Amazon EBS volumes that you can attach to an instance depends on the instance type.
 // If you exceed the volume attachment limit for an instance type, the attachment request fails with the

@@ -14,6 +14,7 @@ import {
   EnableKeyCommand,
   PutKeyPolicyCommand,
 } from "@aws-sdk/client-kms";
+import { fullDepthOnly } from "../support/depth.js";
 import { SeededRandom } from "../support/random.js";
 import { rootTest } from "../support/root-test.js";
 import { waitUntil } from "../support/wait-until.js";
@@ -37,24 +38,28 @@ async function sharedSnapshot(keyArn: string): Promise<string> {
 // "Amazon Web Services authenticates the KMS key asynchronously. Therefore, if you specify an ID, alias, or
 // ARN that is not valid, the action can appear to complete, but eventually fails."
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
-rootTest("a volume whose key can't be used is made, and turns to error or vanishes", async () => {
-  const snapshot = await sharedSnapshot(await createKey(source));
-  await control.change({ latencyMs: 3000 });
-  const failing = await createVolume(worker, { SnapshotId: snapshot });
-  assert.equal((await describeVolume(worker, failing))?.State, "creating");
-  await control.change({ latencyMs: 100 });
-  await volumeReaches(worker, failing, "error");
-  const entry = (await control.resources()).volumes.find(({ id }) => id === failing);
-  assert.match(entry?.whyFailed ?? "", /lacks .*CreateGrant/);
-  await control.change({ unusableKey: "vanish" });
-  const vanishing = await createVolume(worker, { SnapshotId: snapshot });
-  await waitUntil("the volume to vanish", async () => {
-    const { volumes } = await control.resources();
-    return volumes.every(({ id }) => id !== vanishing);
-  });
-  await refused(describeVolume(worker, vanishing), "InvalidVolume.NotFound");
-  await control.change({ unusableKey: "error" });
-});
+rootTest(
+  "a volume whose key can't be used is made, and turns to error or vanishes",
+  fullDepthOnly,
+  async () => {
+    const snapshot = await sharedSnapshot(await createKey(source));
+    await control.change({ latencyMs: 3000 });
+    const failing = await createVolume(worker, { SnapshotId: snapshot });
+    assert.equal((await describeVolume(worker, failing))?.State, "creating");
+    await control.change({ latencyMs: 100 });
+    await volumeReaches(worker, failing, "error");
+    const entry = (await control.resources()).volumes.find(({ id }) => id === failing);
+    assert.match(entry?.whyFailed ?? "", /lacks .*CreateGrant/);
+    await control.change({ unusableKey: "vanish" });
+    const vanishing = await createVolume(worker, { SnapshotId: snapshot });
+    await waitUntil("the volume to vanish", async () => {
+      const { volumes } = await control.resources();
+      return volumes.every(({ id }) => id !== vanishing);
+    });
+    await refused(describeVolume(worker, vanishing), "InvalidVolume.NotFound");
+    await control.change({ unusableKey: "error" });
+  },
+);
 
 rootTest("a key that does not exist, is disabled or of another Region fails just so", async () => {
   const unknown = `arn:aws:kms:us-east-1:${worker.accountId}:key/11111111-2222-3333-4444-555555555555`;

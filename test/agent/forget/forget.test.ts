@@ -6,6 +6,7 @@ import { pointKey, type RecoveryPoint } from "../../../repository/format/recover
 import { openRepository } from "../../../repository/open/repository.js";
 import { writePoint } from "../../../repository/points/points.js";
 import { agent, agentJson } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { INSTANCE } from "../../support/jobs.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
@@ -40,22 +41,26 @@ async function monthOfPoints(days: number, more: Partial<RecoveryPoint> = {}): P
 
 const idOf = (day: number) => `202610${String(day).padStart(2, "0")}T120000Z-00000000`;
 
-test("a dry run tells which rule keeps which point and changes nothing; a real one forgets the others", async () => {
-  const repo = await monthOfPoints(5);
-  const args = ["forget", "--repo", repo, "--keep-last", "1", "--keep-daily", "2"];
-  const planned = await agentJson<ForgetOutput>(...args, "--dry-run");
-  assert.deepEqual(planned.forgotten, [idOf(3), idOf(2), idOf(1)]);
-  assert.deepEqual(
-    planned.groups[0]?.points.map(({ keptBy }) => keptBy),
-    [["last", "daily"], ["daily"], [], [], []],
-  );
-  assert.equal((await pointIds(repo)).length, 5);
-  const { stdout } = await agent(...args, "--dry-run");
-  assert.match(stdout, /kept: last, daily\n.*kept: daily\n.*forgotten/);
-  const done = await agentJson<ForgetOutput>(...args, "--yes");
-  assert.deepEqual(done.forgotten, planned.forgotten);
-  assert.deepEqual(await pointIds(repo), [idOf(4), idOf(5)]);
-});
+test(
+  "a dry run tells which rule keeps which point and changes nothing; a real one forgets the others",
+  fullDepthOnly,
+  async () => {
+    const repo = await monthOfPoints(5);
+    const args = ["forget", "--repo", repo, "--keep-last", "1", "--keep-daily", "2"];
+    const planned = await agentJson<ForgetOutput>(...args, "--dry-run");
+    assert.deepEqual(planned.forgotten, [idOf(3), idOf(2), idOf(1)]);
+    assert.deepEqual(
+      planned.groups[0]?.points.map(({ keptBy }) => keptBy),
+      [["last", "daily"], ["daily"], [], [], []],
+    );
+    assert.equal((await pointIds(repo)).length, 5);
+    const { stdout } = await agent(...args, "--dry-run");
+    assert.match(stdout, /kept: last, daily\n.*kept: daily\n.*forgotten/);
+    const done = await agentJson<ForgetOutput>(...args, "--yes");
+    assert.deepEqual(done.forgotten, planned.forgotten);
+    assert.deepEqual(await pointIds(repo), [idOf(4), idOf(5)]);
+  },
+);
 
 test("points are forgotten by their ids, and one that is not there stops it before anything is", async () => {
   const repo = await monthOfPoints(3);
@@ -90,7 +95,7 @@ test("a damaged point stops the rules, and can be forgotten by its id", async ()
   assert.deepEqual(await pointIds(repo), [idOf(1), idOf(3)]);
 });
 
-test("wrong usage forgets nothing", async () => {
+test("wrong usage forgets nothing", fullDepthOnly, async () => {
   const repo = await monthOfPoints(1);
   const wrong = [
     [],

@@ -13,6 +13,7 @@ import { forgetPoint, type TombstoneKey, tombstoneKey } from "../../../repositor
 import { parseStorageLocation } from "../../../repository/storage/open-storage.js";
 import { FIXTURE_PASSPHRASE, FIXTURES } from "../../fixtures/fixtures.js";
 import { agent, agentJson, startAgent } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { initEncrypted, openWithPassphrase } from "../../support/encryption.js";
 import { startFaultProxy } from "../../support/fault-proxy.js";
 import { verifyInProcess } from "../../support/in-process.js";
@@ -250,30 +251,34 @@ test("a key that cannot sign ends forget before anything is written or removed",
   assert.equal(usage.code, "Usage");
 });
 
-test("a copy with the key leaves out what was forgotten there, and not what somebody says was", async () => {
-  const { repo: from, storage, repository, config, ids } = await threePoints();
-  const [first, second, third] = ids;
-  const to = await newRepository(await tempFolder(), "to");
-  const copy = (...more: string[]) => agentJson<CopyReport>("copy", "--from", from, "--to", to, ...more);
-  await copy();
-  await agentJson("forget", first, "--repo", to, "--tombstone-key", key);
-  const target = await openRepository(to);
-  await forgetPoint(target.storage, target.config, second);
-  const tombstones = await Promise.all([first, second].map((id) => target.storage.get(tombstoneKey(id))));
-  assert.deepEqual((await copy()).forgotten, [first, second]);
-  const { copied, forgotten } = await copy("--tombstone-key", key);
-  assert.deepEqual([copied, forgotten], [[second], [first]]);
+test(
+  "a copy with the key leaves out what was forgotten there, and not what somebody says was",
+  fullDepthOnly,
+  async () => {
+    const { repo: from, storage, repository, config, ids } = await threePoints();
+    const [first, second, third] = ids;
+    const to = await newRepository(await tempFolder(), "to");
+    const copy = (...more: string[]) => agentJson<CopyReport>("copy", "--from", from, "--to", to, ...more);
+    await copy();
+    await agentJson("forget", first, "--repo", to, "--tombstone-key", key);
+    const target = await openRepository(to);
+    await forgetPoint(target.storage, target.config, second);
+    const tombstones = await Promise.all([first, second].map((id) => target.storage.get(tombstoneKey(id))));
+    assert.deepEqual((await copy()).forgotten, [first, second]);
+    const { copied, forgotten } = await copy("--tombstone-key", key);
+    assert.deepEqual([copied, forgotten], [[second], [first]]);
 
-  // Neither copy nor prune touches a tombstone.
-  await forgetPoint(storage, config, third, keyOf(config.id));
-  const signed = await storage.get(tombstoneKey(third));
-  await agentJson("prune", "--repo", from, "--grace-period", "0s");
-  await agentJson("copy", "--from", to, "--to", from, third);
-  assert.deepEqual(await storage.get(tombstoneKey(third)), signed);
-  assert.deepEqual(await problemsOf(repository, keyOf(config.id)), [`PointReturned ${pointKey(third)}`]);
-  const kept = await Promise.all([first, second].map((id) => target.storage.get(tombstoneKey(id))));
-  assert.deepEqual(kept, tombstones);
-});
+    // Neither copy nor prune touches a tombstone.
+    await forgetPoint(storage, config, third, keyOf(config.id));
+    const signed = await storage.get(tombstoneKey(third));
+    await agentJson("prune", "--repo", from, "--grace-period", "0s");
+    await agentJson("copy", "--from", to, "--to", from, third);
+    assert.deepEqual(await storage.get(tombstoneKey(third)), signed);
+    assert.deepEqual(await problemsOf(repository, keyOf(config.id)), [`PointReturned ${pointKey(third)}`]);
+    const kept = await Promise.all([first, second].map((id) => target.storage.get(tombstoneKey(id))));
+    assert.deepEqual(kept, tombstones);
+  },
+);
 
 for (const format of ["format-1", "format-2"]) {
   test(`a repository of ${format} has no tombstones, and the option is refused there`, async () => {

@@ -7,6 +7,7 @@ import { pointKey } from "../../../repository/format/recovery-point.js";
 import { sealJson, unsealText } from "../../../repository/format/sealed-json.js";
 import { removePoint } from "../../../repository/points/points.js";
 import { agent, agentJson } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { initEncrypted, openWithPassphrase } from "../../support/encryption.js";
 import { verifyInProcess } from "../../support/in-process.js";
 import { SeededRandom } from "../../support/random.js";
@@ -77,35 +78,43 @@ test("verify names a point that was replaced by another one with its id", async 
   assert.deepEqual(await problemsOf(repo), { code: 3, found: [`PointReplaced ${pointKey(ids[1])}`] });
 });
 
-test("verify names a tombstone that is damaged, and forget, prune and backup go on", async () => {
-  const { repo, image, ids } = await threePoints();
-  await agentJson("forget", ids[0], ids[1], "--repo", repo);
-  const damaged = join(repo, "forgotten", `${ids[1]}.json`);
-  const bytes = await readFile(damaged);
-  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
-  await writeFile(damaged, bytes);
-  assert.deepEqual(await problemsOf(repo), { code: 3, found: [`ObjectCorrupt forgotten/${ids[1]}.json`] });
-  const { point } = await backUp(repo, image);
-  await agentJson("forget", ids[2], "--repo", repo);
-  await agentJson("prune", "--repo", repo);
-  assert.deepEqual(await pointIds(repo), [point]);
-});
+test(
+  "verify names a tombstone that is damaged, and forget, prune and backup go on",
+  fullDepthOnly,
+  async () => {
+    const { repo, image, ids } = await threePoints();
+    await agentJson("forget", ids[0], ids[1], "--repo", repo);
+    const damaged = join(repo, "forgotten", `${ids[1]}.json`);
+    const bytes = await readFile(damaged);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    await writeFile(damaged, bytes);
+    assert.deepEqual(await problemsOf(repo), { code: 3, found: [`ObjectCorrupt forgotten/${ids[1]}.json`] });
+    const { point } = await backUp(repo, image);
+    await agentJson("forget", ids[2], "--repo", repo);
+    await agentJson("prune", "--repo", repo);
+    assert.deepEqual(await pointIds(repo), [point]);
+  },
+);
 
-test("copy leaves out points that were forgotten in the other repository, unless one is named by its id", async () => {
-  const { folder, repo: from, ids } = await threePoints();
-  const to = await newRepository(folder, "to");
-  const copy = (...more: string[]) => agentJson<CopyReport>("copy", "--from", from, "--to", to, ...more);
-  await copy();
-  await agentJson("forget", ids[0], ids[2], "--repo", to);
-  for (const chosen of [[], ["latest"]]) {
-    const { copied, forgotten } = await copy(...chosen);
-    assert.deepEqual([copied, forgotten], [[], chosen.length === 0 ? [ids[0], ids[2]] : [ids[2]]]);
-  }
-  assert.deepEqual(await problemsOf(to), { code: 0, found: [] });
-  const { stdout } = await agent("copy", "--from", from, "--to", to);
-  assert.match(stdout, new RegExp(`2 were forgotten there.*\\n  ${ids[0]}\\n  ${ids[2]}\\n`));
+test(
+  "copy leaves out points that were forgotten in the other repository, unless one is named by its id",
+  fullDepthOnly,
+  async () => {
+    const { folder, repo: from, ids } = await threePoints();
+    const to = await newRepository(folder, "to");
+    const copy = (...more: string[]) => agentJson<CopyReport>("copy", "--from", from, "--to", to, ...more);
+    await copy();
+    await agentJson("forget", ids[0], ids[2], "--repo", to);
+    for (const chosen of [[], ["latest"]]) {
+      const { copied, forgotten } = await copy(...chosen);
+      assert.deepEqual([copied, forgotten], [[], chosen.length === 0 ? [ids[0], ids[2]] : [ids[2]]]);
+    }
+    assert.deepEqual(await problemsOf(to), { code: 0, found: [] });
+    const { stdout } = await agent("copy", "--from", from, "--to", to);
+    assert.match(stdout, new RegExp(`2 were forgotten there.*\\n  ${ids[0]}\\n  ${ids[2]}\\n`));
 
-  const byId = await copy(ids[0]);
-  assert.deepEqual([byId.copied, byId.forgotten], [[ids[0]], []]);
-  assert.deepEqual(await pointIds(to), [ids[0], ids[1]]);
-});
+    const byId = await copy(ids[0]);
+    assert.deepEqual([byId.copied, byId.forgotten], [[ids[0]], []]);
+    assert.deepEqual(await pointIds(to), [ids[0], ids[1]]);
+  },
+);

@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import type { CopyReport } from "../../../agent/maintenance/copy.js";
 import { CHUNK_BYTES } from "../../../repository/format/chunk.js";
 import { agent, agentJson, startAgent } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { SeededRandom } from "../../support/random.js";
 import { overwriteAtRandom, writeRandomFile } from "../../support/random-files.js";
 import {
@@ -64,6 +65,7 @@ test(
 
 test(
   "a copy that is killed leaves no half point, and the next one does not store again what it has stored",
+  fullDepthOnly,
   seeded(async (random) => {
     const { folder, from, now, second } = await twoPoints(random);
     const to = await newRepository(folder, "to");

@@ -6,6 +6,7 @@ import { groupByChunks, type LostRange, restore } from "../../../agent/restore/r
 import type { WatchedRun } from "../../../agent/threads/shared-memory.js";
 import { BlockferryError } from "../../../foundation/errors.js";
 import { findPoint } from "../../../repository/points/find-point.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { openWithPassphrase } from "../../support/encryption.js";
 import { QUIET } from "../../support/in-process.js";
 import type { SeededRandom } from "../../support/random.js";
@@ -72,6 +73,7 @@ async function loseLastVolume(later: string[]): Promise<void> {
 
 test(
   "volumes whose block maps are not in memory together are restored bit for bit, as one run",
+  fullDepthOnly,
   seeded(async (random) => {
     const { image, target, restore, runs } = await backUpVolumes(random);
     assert.deepEqual(await restore("refuse"), []);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ErrorCode } from "../../../foundation/errors.js";
 import { startAgent } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { errorBody, type OwnAnswer, startFaultProxy } from "../../support/fault-proxy.js";
 import { failure } from "../../support/repositories.js";
 import { S3Objects } from "../../support/s3-objects.js";
@@ -26,7 +27,7 @@ const PERMANENT: { answer: OwnAnswer; code: ErrorCode; remedy: RegExp }[] = [
   { answer: answer(501, "NotImplemented"), code: "StorageFailed", remedy: /If-None-Match/ },
 ];
 
-test("what is permanent fails at once, with a remedy, and shows no credential", async () => {
+test("what is permanent fails at once, with a remedy, and shows no credential", fullDepthOnly, async () => {
   const server = await startS3Server("moto");
   const proxy = await startFaultProxy(server.endpointUrl);
   for (const { answer, code, remedy } of PERMANENT) {
@@ -45,37 +46,45 @@ test("what is permanent fails at once, with a remedy, and shows no credential", 
   }
 });
 
-test("a server that ignores If-None-Match gets no repository, and nothing stays there", async () => {
-  const server = await startS3Server("moto");
-  const proxy = await startFaultProxy(server.endpointUrl);
-  proxy.changeHeaders = (headers) => {
-    delete headers["if-none-match"];
-  };
-  const repo = `s3://${BUCKET}/ignorant`;
-  const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
-  const error = failure(1, await startAgent(["init", "--repo", repo, "--json"], env).result);
-  assert.equal(error.code, "ConditionalWritesUnsupported");
-  proxy.changeHeaders = () => undefined;
-  const again = await startAgent(["init", "--repo", repo, "--json"], env).result;
-  assert.equal(again.code, 0, again.stdout);
-});
+test(
+  "a server that ignores If-None-Match gets no repository, and nothing stays there",
+  fullDepthOnly,
+  async () => {
+    const server = await startS3Server("moto");
+    const proxy = await startFaultProxy(server.endpointUrl);
+    proxy.changeHeaders = (headers) => {
+      delete headers["if-none-match"];
+    };
+    const repo = `s3://${BUCKET}/ignorant`;
+    const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+    const error = failure(1, await startAgent(["init", "--repo", repo, "--json"], env).result);
+    assert.equal(error.code, "ConditionalWritesUnsupported");
+    proxy.changeHeaders = () => undefined;
+    const again = await startAgent(["init", "--repo", repo, "--json"], env).result;
+    assert.equal(again.code, 0, again.stdout);
+  },
+);
 
-test("a server that comes to ignore If-None-Match does not lose a repository to a second init", async () => {
-  const server = await startS3Server("moto");
-  const proxy = await startFaultProxy(server.endpointUrl);
-  const objects = new S3Objects(server.endpointUrl);
-  const init = ["init", "--repo", `s3://${BUCKET}/moved`, "--json"];
-  const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
-  const made = await startAgent(init, env).result;
-  assert.equal(made.code, 0, made.stdout);
-  const config = await objects.get("moved/config.json");
-  proxy.changeHeaders = (headers) => {
-    delete headers["if-none-match"];
-  };
-  assert.equal(failure(1, await startAgent(init, env).result).code, "RepositoryExists");
-  assert.deepEqual(await objects.keys("moved/"), ["moved/config.json"]);
-  assert.ok((await objects.get("moved/config.json")).equals(config));
-});
+test(
+  "a server that comes to ignore If-None-Match does not lose a repository to a second init",
+  fullDepthOnly,
+  async () => {
+    const server = await startS3Server("moto");
+    const proxy = await startFaultProxy(server.endpointUrl);
+    const objects = new S3Objects(server.endpointUrl);
+    const init = ["init", "--repo", `s3://${BUCKET}/moved`, "--json"];
+    const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+    const made = await startAgent(init, env).result;
+    assert.equal(made.code, 0, made.stdout);
+    const config = await objects.get("moved/config.json");
+    proxy.changeHeaders = (headers) => {
+      delete headers["if-none-match"];
+    };
+    assert.equal(failure(1, await startAgent(init, env).result).code, "RepositoryExists");
+    assert.deepEqual(await objects.keys("moved/"), ["moved/config.json"]);
+    assert.ok((await objects.get("moved/config.json")).equals(config));
+  },
+);
 
 function answer(status: number, code: string): OwnAnswer {
   return { status, headers: { "content-type": "application/xml" }, body: errorBody(code) };

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { initRepository } from "../../../repository/open/repository.js";
 import { startAgent } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { FAULTS, type Fault, type FaultProxy, startFaultProxy } from "../../support/fault-proxy.js";
 import { writeMixedImage } from "../../support/images.js";
 import { SeededRandom } from "../../support/random.js";
@@ -28,6 +29,9 @@ interface FaultSuiteOptions {
   mixedRounds: number;
 }
 
+/** A refusal and a lost answer: the faults that quick depth tries. */
+const QUICK_FAULTS: readonly string[] = ["error-500", "lose-response"];
+
 /**
  * Under any fault, a backup commits and restores bit for bit; or it fails, reports the cause, and leaves an
  * intact repository.
@@ -44,7 +48,8 @@ export function testFaults({ server: name, faults, mixedRounds }: FaultSuiteOpti
     before(() => writeMixedImage(image, 24 * MIB + 99, random));
 
     for (const fault of faults) {
-      test(`${fault}, every fifth time, holds up nothing`, async () => {
+      const options = QUICK_FAULTS.includes(fault) ? {} : fullDepthOnly;
+      test(`${fault}, every fifth time, holds up nothing`, options, async () => {
         const proxy = await startFaultProxy(server.endpointUrl);
         let count = 0;
         const choose = () => (++count % 5 === 0 ? fault : undefined);

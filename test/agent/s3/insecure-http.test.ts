@@ -7,7 +7,7 @@ import { before, beforeEach, describe, test } from "node:test";
 import { isProtected } from "../../../repository/storage/s3/s3-client.js";
 import { agent, startAgent } from "../../support/agent.js";
 import { controller } from "../../support/controller.js";
-import { byDepth } from "../../support/depth.js";
+import { byDepth, fullDepthOnly } from "../../support/depth.js";
 import { type ProxiedRequest, startFaultProxy } from "../../support/fault-proxy.js";
 import { WORKER } from "../../support/jobs.js";
 import { startMetadataServer } from "../../support/metadata-server.js";
@@ -81,7 +81,7 @@ describe("an S3 server over http on another machine's kind of address", { skip }
     });
   }
 
-  test("is refused for either repository of a copy", async () => {
+  test("is refused for either repository of a copy", fullDepthOnly, async () => {
     const other = join(await tempFolder(), "repo");
     assert.equal((await agent("init", "--repo", other)).code, 0);
     for (const ways of [
@@ -94,7 +94,7 @@ describe("an S3 server over http on another machine's kind of address", { skip }
     assert.deepEqual(proxy.requests, []);
   });
 
-  test("gets the hash of every part in its signature where http is allowed", async () => {
+  test("gets the hash of every part in its signature where http is allowed", fullDepthOnly, async () => {
     for (const [options, env] of [
       [["--allow-insecure-http"], {}],
       [[], ALLOWED],
@@ -118,7 +118,7 @@ describe("an S3 server over http on another machine's kind of address", { skip }
     }
   });
 
-  test("is served by a worker only where its image or its user data allow http", async () => {
+  test("is served by a worker only where its image or its user data allow http", fullDepthOnly, async () => {
     const serveWith = async (allowed: object, env: NodeJS.ProcessEnv = {}) => {
       const said = { repo, endpointUrl: proxy.endpointUrl, forcePathStyle: true, ...allowed };
       const userData = JSON.stringify({ blockferry: said });
@@ -132,12 +132,16 @@ describe("an S3 server over http on another machine's kind of address", { skip }
     }
   });
 
-  test("on the loopback device needs no permission, and gets parts without a hash", async () => {
-    const { code, stdout } = await startAgent(backup, { AWS_ENDPOINT_URL: local.endpointUrl }).result;
-    assert.equal(code, 0, stdout);
-    const hashes = local.requests.filter(isPart).map(({ headers }) => headers["x-amz-content-sha256"]);
-    assert.deepEqual(new Set(hashes), new Set(["UNSIGNED-PAYLOAD"]));
-  });
+  test(
+    "on the loopback device needs no permission, and gets parts without a hash",
+    fullDepthOnly,
+    async () => {
+      const { code, stdout } = await startAgent(backup, { AWS_ENDPOINT_URL: local.endpointUrl }).result;
+      assert.equal(code, 0, stdout);
+      const hashes = local.requests.filter(isPart).map(({ headers }) => headers["x-amz-content-sha256"]);
+      assert.deepEqual(new Set(hashes), new Set(["UNSIGNED-PAYLOAD"]));
+    },
+  );
 });
 
 test("http is taken for protected on the loopback device alone, however its address is written", () => {

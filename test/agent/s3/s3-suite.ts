@@ -40,7 +40,7 @@ export function testRepositoryIn(name: S3ServerName): void {
       return repo;
     }
 
-    test("is reached with options as well as with the environment", async () => {
+    test("is reached with options as well as with the environment", fullDepthOnly, async () => {
       const options = ["--endpoint-url", server.endpointUrl, "--force-path-style", "--region", "us-east-1"];
       const repo = `s3://${BUCKET}/options`;
       await agentJson("init", "--repo", repo, ...options);
@@ -55,7 +55,7 @@ export function testRepositoryIn(name: S3ServerName): void {
       assert.equal(code, 0, stdout);
     });
 
-    test("after Ctrl-C has no unfinished upload, and the next backup goes on", async () => {
+    test("after Ctrl-C has no unfinished upload, and the next backup goes on", fullDepthOnly, async () => {
       const proxy = await startFaultProxy(server.endpointUrl);
       const repo = await newRepository("interrupted");
       const isPart = (url: string) => /partNumber=/i.test(url);
@@ -113,28 +113,32 @@ export function testRepositoryIn(name: S3ServerName): void {
       },
     );
 
-    test("loses the unfinished uploads of a killed run by prune, and nothing else", async () => {
-      const proxy = await startFaultProxy(server.endpointUrl);
-      const repo = await newRepository("pruned");
-      await backUp(repo, image);
-      const keys = await objects.keys("pruned/");
-      proxy.chooseFault = ({ url }) => (/partNumber=/i.test(url) ? "stall-request" : undefined);
-      const changed = join(folder, "changed.img");
-      await writeRandomFile(changed, 20 * MIB, random);
-      const run = startAgent(["backup", "--repo", repo, "--device", changed, "--threads=1", "--json"], {
-        AWS_ENDPOINT_URL: proxy.endpointUrl,
-      });
-      await waitUntil("a part that stalls", () => proxy.requests.some(({ fault }) => fault !== undefined));
-      run.process.kill("SIGKILL");
-      await run.result;
-      const unfinished = await objects.uploads("pruned/");
-      assert.ok(unfinished.length > 0);
-      const report = await agentJson<PruneReport>("prune", "--repo", repo);
-      assert.equal(report.unfinishedRemoved, unfinished.length);
-      assert.deepEqual(await objects.uploads("pruned/"), []);
-      assert.deepEqual(await objects.keys("pruned/"), keys);
-      await assertWhole(repo);
-    });
+    test(
+      "loses the unfinished uploads of a killed run by prune, and nothing else",
+      fullDepthOnly,
+      async () => {
+        const proxy = await startFaultProxy(server.endpointUrl);
+        const repo = await newRepository("pruned");
+        await backUp(repo, image);
+        const keys = await objects.keys("pruned/");
+        proxy.chooseFault = ({ url }) => (/partNumber=/i.test(url) ? "stall-request" : undefined);
+        const changed = join(folder, "changed.img");
+        await writeRandomFile(changed, 20 * MIB, random);
+        const run = startAgent(["backup", "--repo", repo, "--device", changed, "--threads=1", "--json"], {
+          AWS_ENDPOINT_URL: proxy.endpointUrl,
+        });
+        await waitUntil("a part that stalls", () => proxy.requests.some(({ fault }) => fault !== undefined));
+        run.process.kill("SIGKILL");
+        await run.result;
+        const unfinished = await objects.uploads("pruned/");
+        assert.ok(unfinished.length > 0);
+        const report = await agentJson<PruneReport>("prune", "--repo", repo);
+        assert.equal(report.unfinishedRemoved, unfinished.length);
+        assert.deepEqual(await objects.uploads("pruned/"), []);
+        assert.deepEqual(await objects.keys("pruned/"), keys);
+        await assertWhole(repo);
+      },
+    );
 
     test(
       "keeps foreign objects below tmp/ and foreign uploads, whichever command cleans up",
@@ -255,24 +259,28 @@ export function testRepositoryIn(name: S3ServerName): void {
       return program;
     }
 
-    test("gets signed requests alone, and only the payload of a part goes unsigned", async () => {
-      const proxy = await startFaultProxy(server.endpointUrl);
-      const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
-      const repo = `s3://${BUCKET}/signed`;
-      for (const args of [["init"], ["backup", "--device", image], ["list"], ["verify", "--read-data"]]) {
-        const { code, stderr } = await startAgent([...args, "--repo", repo, "--verbose"], env).result;
-        assert.equal(code, 0, stderr);
-      }
-      assert.ok(proxy.requests.length > 10);
-      for (const { method, url, headers, bodyBytes } of proxy.requests) {
-        const said = `${method} ${url}`;
-        assert.match(String(headers.authorization), /^AWS4-HMAC-SHA256 .*SignedHeaders=[^,]*host/, said);
-        const isPart = /partNumber=/i.test(url);
-        assert.equal(headers["x-amz-content-sha256"] === "UNSIGNED-PAYLOAD", isPart, said);
-        if (isPart || (method === "PUT" && bodyBytes > 0)) {
-          assert.match(String(headers.authorization), /SignedHeaders=[^,]*x-amz-checksum-crc32/, said);
+    test(
+      "gets signed requests alone, and only the payload of a part goes unsigned",
+      fullDepthOnly,
+      async () => {
+        const proxy = await startFaultProxy(server.endpointUrl);
+        const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+        const repo = `s3://${BUCKET}/signed`;
+        for (const args of [["init"], ["backup", "--device", image], ["list"], ["verify", "--read-data"]]) {
+          const { code, stderr } = await startAgent([...args, "--repo", repo, "--verbose"], env).result;
+          assert.equal(code, 0, stderr);
         }
-      }
-    });
+        assert.ok(proxy.requests.length > 10);
+        for (const { method, url, headers, bodyBytes } of proxy.requests) {
+          const said = `${method} ${url}`;
+          assert.match(String(headers.authorization), /^AWS4-HMAC-SHA256 .*SignedHeaders=[^,]*host/, said);
+          const isPart = /partNumber=/i.test(url);
+          assert.equal(headers["x-amz-content-sha256"] === "UNSIGNED-PAYLOAD", isPart, said);
+          if (isPart || (method === "PUT" && bodyBytes > 0)) {
+            assert.match(String(headers.authorization), /SignedHeaders=[^,]*x-amz-checksum-crc32/, said);
+          }
+        }
+      },
+    );
   });
 }

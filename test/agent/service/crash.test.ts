@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe } from "node:test";
 import { listPoints } from "../../../repository/points/points.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { jobVolume } from "../../support/jobs.js";
 import { writeRandomFile } from "../../support/random-files.js";
@@ -26,6 +27,7 @@ const SIZE_BYTES = 384 * MIB;
 describe("a service that is killed outright", () => {
   rootTest(
     "in a job is followed by one that does the job, and stores only what is missing",
+    fullDepthOnly,
     seeded(async (random) => {
       const folder = await tempFolder();
       const served = await ServedRepository.open(await newRepository(folder));

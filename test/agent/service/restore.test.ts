@@ -6,6 +6,7 @@ import { newJobId, type RestoreJob, writeJob } from "../../../repository/jobs/jo
 import { writeStatus } from "../../../repository/jobs/job-replies.js";
 import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
 import { agentJson } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { writeMixedImage } from "../../support/images.js";
 import { WORKER } from "../../support/jobs.js";
@@ -116,6 +117,7 @@ describe("a service that is to restore", () => {
 
   rootTest(
     "refuses a device of another size, a volume that the point has not, and what is no point",
+    fullDepthOnly,
     seeded(async (random) => {
       const { served, devices, point } = await scene(random, 32 * MIB);
       const jobs: [Partial<RestoreJob>, string][] = [

@@ -50,25 +50,29 @@ describe("a service with its repository in S3", async () => {
     return devices;
   }
 
-  rootTest("does a job although its heartbeats fail, and shows no credential anywhere", async () => {
-    const served = await newRepository("heartbeats");
-    const devices = await attachedDevices();
-    const job = await served.addJob([volume]);
-    proxy.chooseFault = (request) => (isHeartbeat(request) ? "error-500" : undefined);
-    const service = served.serve(devices.options, env);
-    const point = await served.pointOf(job.id);
-    const { stdout, stderr } = await stopService(service);
-    assert.match(stdout, /A heartbeat failed; the job goes on/);
-    assert.equal(await served.status(job.id), undefined);
-    await assertRestores(served.repo, point, image, join(folder, "heartbeats.img"));
-    const documents = await Promise.all(
-      (await objects.keys("heartbeats/jobs/")).map((key) => objects.get(key)),
-    );
-    for (const text of [stdout, stderr, ...documents.map(String)]) {
-      assert.ok(!text.includes(S3_ENVIRONMENT.AWS_SECRET_ACCESS_KEY), text);
-      assert.ok(!text.includes(S3_ENVIRONMENT.AWS_ACCESS_KEY_ID), text);
-    }
-  });
+  rootTest(
+    "does a job although its heartbeats fail, and shows no credential anywhere",
+    fullDepthOnly,
+    async () => {
+      const served = await newRepository("heartbeats");
+      const devices = await attachedDevices();
+      const job = await served.addJob([volume]);
+      proxy.chooseFault = (request) => (isHeartbeat(request) ? "error-500" : undefined);
+      const service = served.serve(devices.options, env);
+      const point = await served.pointOf(job.id);
+      const { stdout, stderr } = await stopService(service);
+      assert.match(stdout, /A heartbeat failed; the job goes on/);
+      assert.equal(await served.status(job.id), undefined);
+      await assertRestores(served.repo, point, image, join(folder, "heartbeats.img"));
+      const documents = await Promise.all(
+        (await objects.keys("heartbeats/jobs/")).map((key) => objects.get(key)),
+      );
+      for (const text of [stdout, stderr, ...documents.map(String)]) {
+        assert.ok(!text.includes(S3_ENVIRONMENT.AWS_SECRET_ACCESS_KEY), text);
+        assert.ok(!text.includes(S3_ENVIRONMENT.AWS_ACCESS_KEY_ID), text);
+      }
+    },
+  );
 
   rootTest("waits out an outage, whether it begins in it or meets it later", fullDepthOnly, async () => {
     const served = await newRepository("outage");
@@ -108,6 +112,7 @@ describe("a service with its repository in S3", async () => {
 
   rootTest(
     "goes on with its heartbeat while uploads stall, and a cancellation ends the job even then",
+    fullDepthOnly,
     async () => {
       const served = await newRepository("stalled");
       const devices = await attachedDevices();
@@ -164,7 +169,7 @@ describe("a service with its repository in S3", async () => {
     },
   );
 
-  rootTest("killed outright in a job is followed by one that does the job", async () => {
+  rootTest("killed outright in a job is followed by one that does the job", fullDepthOnly, async () => {
     const served = await newRepository("killed");
     const devices = await attachedDevices();
     const job = await served.addJob([volume], {

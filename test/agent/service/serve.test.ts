@@ -13,6 +13,7 @@ import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
 import { requestCancel } from "../../../repository/jobs/job-replies.js";
 import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
 import { agent, agentJson, startAgent } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { initEncrypted } from "../../support/encryption.js";
 import { writeMixedImage } from "../../support/images.js";
@@ -98,6 +99,7 @@ describe("a service", () => {
 
   rootTest(
     "a job's result says how much its point relies on packs never read, and what is wrong there",
+    fullDepthOnly,
     seeded(async (random) => {
       const folder = await tempFolder();
       const image = join(folder, "disk.img");
@@ -192,26 +194,30 @@ describe("a service", () => {
     assert.equal((await pointIds(served.repo)).length, 3);
   });
 
-  rootTest("measures first where it or a job says so, and not where the job names a number", async () => {
-    const served = await emptyRepository();
-    const devices = await TestDevices.create();
-    const image = join(await tempFolder(), "disk.img");
-    await writeRandomFile(image, MIB, SeededRandom.fresh());
-    const volume = jobVolume(0, MIB);
-    await devices.attachNvme("nvme1n1", serial(volume), image);
-    const jobs: [BackupJob["options"]["threads"], string[], string[]][] = [
-      [null, ["--threads", "auto"], ["--threads auto: threads"]],
-      [1, ["--threads", "auto"], []],
-      ["auto", ["--threads", "1"], ["--threads auto: threads"]],
-    ];
-    for (const [threads, options, expected] of jobs) {
-      const fields = { compression: "lz4", queueDepth: null, badBlocks: "fail" } as const;
-      const job = await served.addJob([volume], { options: { ...fields, threads } });
-      const { stdout } = await served.serveOnce([...devices.options, ...options]);
-      await served.pointOf(job.id);
-      assert.deepEqual(stdout.match(/--threads auto: threads/g) ?? [], expected, stdout);
-    }
-  });
+  rootTest(
+    "measures first where it or a job says so, and not where the job names a number",
+    fullDepthOnly,
+    async () => {
+      const served = await emptyRepository();
+      const devices = await TestDevices.create();
+      const image = join(await tempFolder(), "disk.img");
+      await writeRandomFile(image, MIB, SeededRandom.fresh());
+      const volume = jobVolume(0, MIB);
+      await devices.attachNvme("nvme1n1", serial(volume), image);
+      const jobs: [BackupJob["options"]["threads"], string[], string[]][] = [
+        [null, ["--threads", "auto"], ["--threads auto: threads"]],
+        [1, ["--threads", "auto"], []],
+        ["auto", ["--threads", "1"], ["--threads auto: threads"]],
+      ];
+      for (const [threads, options, expected] of jobs) {
+        const fields = { compression: "lz4", queueDepth: null, badBlocks: "fail" } as const;
+        const job = await served.addJob([volume], { options: { ...fields, threads } });
+        const { stdout } = await served.serveOnce([...devices.options, ...options]);
+        await served.pointOf(job.id);
+        assert.deepEqual(stdout.match(/--threads auto: threads/g) ?? [], expected, stdout);
+      }
+    },
+  );
 
   rootTest("waits for a device that is attached late, with a heartbeat meanwhile", async () => {
     const served = await emptyRepository();
@@ -340,6 +346,7 @@ describe("a service", () => {
 
   rootTest(
     "cancelled while it reads keeps what is stored, makes no point, and does the next job",
+    fullDepthOnly,
     seeded(async (random) => {
       const served = await emptyRepository();
       const devices = await TestDevices.create();

@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import type { BackupJob } from "../../../repository/jobs/job.js";
 import { type JobStatus, writeStatus } from "../../../repository/jobs/job-replies.js";
 import { UNSIGNED_REPLIES } from "../../../repository/jobs/signed-document.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { TestDevices } from "../../support/device-tree.js";
 import { jobVolume, WORKER } from "../../support/jobs.js";
 import { hidePacks, withOtherIds } from "../../support/plant-pack.js";
@@ -59,51 +60,63 @@ describe("a job whose agent was killed", () => {
     assert.deepEqual(await pointIds(served.repo), [await served.pointOf(job.id)]);
   });
 
-  rootTest("is done again when the point that the agent made has lost chunks meanwhile", async () => {
-    const { folder, served, options, image, volume } = await workshop();
-    const job = await served.addJob([volume]);
-    await served.serveOnce(options);
-    const hollow = await served.pointOf(job.id);
-    await rm(join(served.repo, "jobs", job.id, "result.json"));
-    const [pack = ""] = await filesBelow(join(served.repo, "packs"));
-    await rm(pack);
-    const { code, stdout } = await served.serveOnce(options);
-    assert.equal(code, 0, stdout);
-    const point = await served.pointOf(job.id);
-    assert.notEqual(point, hollow);
-    assert.deepEqual(await pointIds(served.repo), [point], "the one that lacks data is taken back");
-    await assertRestores(served.repo, point, image, join(folder, "restored.img"));
-    await assertWhole(served.repo);
-  });
+  rootTest(
+    "is done again when the point that the agent made has lost chunks meanwhile",
+    fullDepthOnly,
+    async () => {
+      const { folder, served, options, image, volume } = await workshop();
+      const job = await served.addJob([volume]);
+      await served.serveOnce(options);
+      const hollow = await served.pointOf(job.id);
+      await rm(join(served.repo, "jobs", job.id, "result.json"));
+      const [pack = ""] = await filesBelow(join(served.repo, "packs"));
+      await rm(pack);
+      const { code, stdout } = await served.serveOnce(options);
+      assert.equal(code, 0, stdout);
+      const point = await served.pointOf(job.id);
+      assert.notEqual(point, hollow);
+      assert.deepEqual(await pointIds(served.repo), [point], "the one that lacks data is taken back");
+      await assertRestores(served.repo, point, image, join(folder, "restored.img"));
+      await assertWhole(served.repo);
+    },
+  );
 
-  rootTest("keeps the point that the agent made when index segments hide its chunks", async () => {
-    const { folder, served, options, image, volume } = await workshop();
-    const job = await served.addJob([volume]);
-    await served.serveOnce(options);
-    const hidden = await served.pointOf(job.id);
-    await rm(join(served.repo, "jobs", job.id, "result.json"));
-    const [segment = ""] = await hidePacks(served.repository.storage, withOtherIds);
-    const { code, stdout } = await served.serveOnce(options);
-    assert.equal(code, 0, stdout);
-    assert.match(stdout, new RegExp(`${segment} does not list all chunks`));
-    const point = await served.pointOf(job.id);
-    assert.deepEqual(new Set(await pointIds(served.repo)), new Set([hidden, point]));
-    await assertRestores(served.repo, hidden, image, join(folder, "restored.img"));
-  });
+  rootTest(
+    "keeps the point that the agent made when index segments hide its chunks",
+    fullDepthOnly,
+    async () => {
+      const { folder, served, options, image, volume } = await workshop();
+      const job = await served.addJob([volume]);
+      await served.serveOnce(options);
+      const hidden = await served.pointOf(job.id);
+      await rm(join(served.repo, "jobs", job.id, "result.json"));
+      const [segment = ""] = await hidePacks(served.repository.storage, withOtherIds);
+      const { code, stdout } = await served.serveOnce(options);
+      assert.equal(code, 0, stdout);
+      assert.match(stdout, new RegExp(`${segment} does not list all chunks`));
+      const point = await served.pointOf(job.id);
+      assert.deepEqual(new Set(await pointIds(served.repo)), new Set([hidden, point]));
+      await assertRestores(served.repo, hidden, image, join(folder, "restored.img"));
+    },
+  );
 
-  test("three times is given up with a result that says so, and the jobs behind it are done", async () => {
-    const { served, options } = await nothingAttached();
-    const job = await served.addJob([jobVolume(0, SIZE_BYTES)]);
-    for (let starts = 1; starts <= 3; starts++) await killIn(served, job, options, starts);
-    const next = await served.addJob([jobVolume(1, SIZE_BYTES)]);
-    const { stdout } = await served.serveOnce([...options, "--device-timeout=0.1"]);
-    const error = await served.errorOf(job.id);
-    assert.deepEqual([error.code, error.object], ["JobGivenUp", job.id], stdout);
-    assert.match(error.message, /the last 3 starts/);
-    assert.equal((await served.errorOf(next.id)).code, "DeviceNotFound", "it has begun");
-  });
+  test(
+    "three times is given up with a result that says so, and the jobs behind it are done",
+    fullDepthOnly,
+    async () => {
+      const { served, options } = await nothingAttached();
+      const job = await served.addJob([jobVolume(0, SIZE_BYTES)]);
+      for (let starts = 1; starts <= 3; starts++) await killIn(served, job, options, starts);
+      const next = await served.addJob([jobVolume(1, SIZE_BYTES)]);
+      const { stdout } = await served.serveOnce([...options, "--device-timeout=0.1"]);
+      const error = await served.errorOf(job.id);
+      assert.deepEqual([error.code, error.object], ["JobGivenUp", job.id], stdout);
+      assert.match(error.message, /the last 3 starts/);
+      assert.equal((await served.errorOf(next.id)).code, "DeviceNotFound", "it has begun");
+    },
+  );
 
-  test("twice is not given up for services that were stopped, however many", async () => {
+  test("twice is not given up for services that were stopped, however many", fullDepthOnly, async () => {
     const { served, options } = await nothingAttached();
     const job = await served.addJob([jobVolume(0, SIZE_BYTES)]);
     for (let starts = 1; starts <= 2; starts++) await killIn(served, job, options, starts);
@@ -116,7 +129,7 @@ describe("a job whose agent was killed", () => {
     assert.equal(await served.result(job.id), undefined);
   });
 
-  rootTest("has all its starts again once it got further than ever before", async () => {
+  rootTest("has all its starts again once it got further than ever before", fullDepthOnly, async () => {
     const { served, options, volume } = await workshop(SLOW_BYTES);
     const job = await served.addJob([volume], { options: SLOW });
     const furthestBytes = SIZE_BYTES;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { instanceId, repositoryFromUserData } from "../../../agent/service/worker-identity.js";
 import { startAgent } from "../../support/agent.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { jobVolume, WORKER } from "../../support/jobs.js";
 import { startMetadataServer } from "../../support/metadata-server.js";
 import { failure, newRepository } from "../../support/repositories.js";
@@ -41,7 +42,7 @@ describe("a worker launched with a repository in its user data", () => {
     assert.ok(!requests.includes("GET /latest/user-data"));
   });
 
-  test("ends, and says why, when the user data are not ours", async () => {
+  test("ends, and says why, when the user data are not ours", fullDepthOnly, async () => {
     const refused: Record<string, string | undefined> = {
       "there are none": undefined,
       "a shell script": "#!/bin/sh\necho hello\n",

@@ -6,6 +6,7 @@ import { ReadRecord } from "../../../agent/verify/read-record.js";
 import { type VerifyOptions, verify } from "../../../agent/verify/verify.js";
 import { sealJson } from "../../../repository/format/sealed-json.js";
 import { openRepository, type Repository } from "../../../repository/open/repository.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { SeededRandom } from "../../support/random.js";
 import { writeRandomFile } from "../../support/random-files.js";
 import { agentFails, backUp, filesBelow, newRepository } from "../../support/repositories.js";
@@ -83,39 +84,43 @@ describe("the cursor of samples", async () => {
     assert.notEqual(cursor?.readSince, null, "two runs of a half each have read all");
   });
 
-  test("is kept where nobody who writes to the repository can move it past a damaged pack", async () => {
-    const planted = join(folder, "planted");
-    const other = await newRepository(folder, "planted");
-    for (let backups = 0; backups < 6; backups++) {
-      await writeRandomFile(image, 2 * MIB, new SeededRandom(`planted ${backups}`));
-      await backUp(other, image);
-    }
-    const packs = await filesBelow(join(other, "packs"));
-    const sizes = await Promise.all(packs.map(async (path) => (await stat(path)).size));
-    const pack = packs[sizes.findIndex((size) => size > MIB)] as string;
-    await flipByteAt(pack, 1000);
-    const next = (BigInt(`0x${basename(pack)}`) + 1n).toString(16).padStart(32, "0");
-    const { storage } = await openRepository(other);
-    const now = new Date().toISOString();
-    let found = 0;
-    for (let run = 0; run < 5; run++) {
-      await storage.put(
-        "verify/cursor.json",
-        sealJson({ version: 1, next, lapBeganAt: now, readSince: now }),
-      );
-      const { problems, readSince } = await sampleHalf(await openRepository(other), { readPercent: 20 });
-      assert.notEqual(readSince, now, "what the repository says of itself does not count");
-      found = Math.max(found, problems.length);
-    }
-    assert.ok(found > 0, `the damage in ${planted} was found by the samples`);
-    const plain = await sampleHalf(await openRepository(other), { readPercent: 0 });
-    assert.ok(plain.problems.length > 0, "known damage is reported by every later run");
-    await flipByteAt(pack, 1000);
-    const mended = await sampleHalf(await openRepository(other), { readPercent: 0 });
-    assert.deepEqual(mended.problems, [], "until the pack proves");
-    const after = await sampleHalf(await openRepository(other), { readPercent: 0 });
-    assert.equal(after.packsRead, 0);
-  });
+  test(
+    "is kept where nobody who writes to the repository can move it past a damaged pack",
+    fullDepthOnly,
+    async () => {
+      const planted = join(folder, "planted");
+      const other = await newRepository(folder, "planted");
+      for (let backups = 0; backups < 6; backups++) {
+        await writeRandomFile(image, 2 * MIB, new SeededRandom(`planted ${backups}`));
+        await backUp(other, image);
+      }
+      const packs = await filesBelow(join(other, "packs"));
+      const sizes = await Promise.all(packs.map(async (path) => (await stat(path)).size));
+      const pack = packs[sizes.findIndex((size) => size > MIB)] as string;
+      await flipByteAt(pack, 1000);
+      const next = (BigInt(`0x${basename(pack)}`) + 1n).toString(16).padStart(32, "0");
+      const { storage } = await openRepository(other);
+      const now = new Date().toISOString();
+      let found = 0;
+      for (let run = 0; run < 5; run++) {
+        await storage.put(
+          "verify/cursor.json",
+          sealJson({ version: 1, next, lapBeganAt: now, readSince: now }),
+        );
+        const { problems, readSince } = await sampleHalf(await openRepository(other), { readPercent: 20 });
+        assert.notEqual(readSince, now, "what the repository says of itself does not count");
+        found = Math.max(found, problems.length);
+      }
+      assert.ok(found > 0, `the damage in ${planted} was found by the samples`);
+      const plain = await sampleHalf(await openRepository(other), { readPercent: 0 });
+      assert.ok(plain.problems.length > 0, "known damage is reported by every later run");
+      await flipByteAt(pack, 1000);
+      const mended = await sampleHalf(await openRepository(other), { readPercent: 0 });
+      assert.deepEqual(mended.problems, [], "until the pack proves");
+      const after = await sampleHalf(await openRepository(other), { readPercent: 0 });
+      assert.equal(after.packsRead, 0);
+    },
+  );
 
   test("is not for samples of one point", async () => {
     const error = await agentFails(2, "verify", "--repo", repo, "--point=latest", "--read-data=50");

@@ -8,6 +8,7 @@ import { populate, REPOSITORY, startLab } from "../../lab/lab.js";
 import { REGION } from "../../lab/lab-environment.js";
 import { createJobKey } from "../../lab/lab-keys.js";
 import { controller } from "../../support/controller.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { failure } from "../../support/repositories.js";
 import { rootTest } from "../../support/root-test.js";
 
@@ -70,22 +71,28 @@ rootTest("what `iam-policy --for key-policy` prints puts it right", async () => 
   assert.deepEqual(await check(), { ok: true, problems: [], notes: [] });
 });
 
-rootTest("policies name the tombstone key of the command line alone, and none that signs jobs", async () => {
-  const key = await createJobKey(lab.worker);
-  const print = (env: Record<string, string>, ...options: string[]) =>
-    controller(["iam-policy", "--for", "maintenance", ...BACKUP, ...options, "--json"], {
-      ...lab.env,
-      ...env,
-    });
-  const { stdout } = await print({}, "--tombstone-key", key);
-  const keysOf = ({ Statement }: Policy) =>
-    Statement.filter(({ Action }) => Action.includes("kms:GenerateMac")).flatMap(({ Resource }) => Resource);
-  assert.deepEqual(keysOf(JSON.parse(stdout)), [key], stdout);
-  const byVariable = await print({ BLOCKFERRY_TOMBSTONE_KEY: key });
-  assert.deepEqual(keysOf(JSON.parse(byVariable.stdout)), [], byVariable.stdout);
-  const error = failure(2, await print({}, "--tombstone-key", key, "--job-key", key));
-  assert.match(error.message, /whoever forgets points could sign these/);
-});
+rootTest(
+  "policies name the tombstone key of the command line alone, and none that signs jobs",
+  fullDepthOnly,
+  async () => {
+    const key = await createJobKey(lab.worker);
+    const print = (env: Record<string, string>, ...options: string[]) =>
+      controller(["iam-policy", "--for", "maintenance", ...BACKUP, ...options, "--json"], {
+        ...lab.env,
+        ...env,
+      });
+    const { stdout } = await print({}, "--tombstone-key", key);
+    const keysOf = ({ Statement }: Policy) =>
+      Statement.filter(({ Action }) => Action.includes("kms:GenerateMac")).flatMap(
+        ({ Resource }) => Resource,
+      );
+    assert.deepEqual(keysOf(JSON.parse(stdout)), [key], stdout);
+    const byVariable = await print({ BLOCKFERRY_TOMBSTONE_KEY: key });
+    assert.deepEqual(keysOf(JSON.parse(byVariable.stdout)), [], byVariable.stdout);
+    const error = failure(2, await print({}, "--tombstone-key", key, "--job-key", key));
+    assert.match(error.message, /whoever forgets points could sign these/);
+  },
+);
 
 rootTest("a policy that may not be read is a note, and no problem", async () => {
   const error = { code: "AccessDeniedException", message: "Not for you", status: 400 };
@@ -129,7 +136,7 @@ describe("a worker's role with a path", () => {
     role = await roleWithPath("/backups/nightly/");
   });
 
-  rootTest("is named with it in a key's policy, by --worker-role or by IAM", async () => {
+  rootTest("is named with it in a key's policy, by --worker-role or by IAM", fullDepthOnly, async () => {
     await lab.control.clearRequests();
     assert.deepEqual((await printed("--worker-role", role)).principals, named(role));
     const calls = (await lab.control.requests()).map(({ action }) => action);

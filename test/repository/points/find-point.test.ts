@@ -6,6 +6,7 @@ import { machineName, pointKey, type RecoveryPoint } from "../../../repository/f
 import { findPoint, meetsFilter, type PointFilter } from "../../../repository/points/find-point.js";
 import { writePoint } from "../../../repository/points/points.js";
 import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
+import { fullDepthOnly } from "../../support/depth.js";
 import { jobVolume } from "../../support/jobs.js";
 import { instanceOf, pointOf } from "../../support/machines.js";
 import { seeded } from "../../support/seeded.js";
@@ -181,6 +182,7 @@ test("points that cannot be read and are newer are named, also where no other po
 
 test(
   "of random points latest is the newest that fits, or as many machines fit as the error says",
+  fullDepthOnly,
   seeded(async (random) => {
     const pick = <T>(items: readonly T[]) => random.pick(items);
     for (let run = 0; run < 30; run++) {

@@ -8,6 +8,7 @@ import { sealJson } from "../../../../repository/format/sealed-json.js";
 import { openRepository } from "../../../../repository/open/repository.js";
 import { Lease } from "../../../../repository/protocol/lease.js";
 import { agent, startAgent } from "../../../support/agent.js";
+import { fullDepthOnly } from "../../../support/depth.js";
 import { SeededRandom } from "../../../support/random.js";
 import { agentFails, backUp, filesBelow, pointIds } from "../../../support/repositories.js";
 import { seeded } from "../../../support/seeded.js";
@@ -45,6 +46,7 @@ test(
 
 test(
   "a backup that begins after packs were condemned does not rely on them",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.forget(await fixture.backUp());
@@ -84,6 +86,7 @@ test(
 
 test(
   "a damaged condemnation stops no backup, prune or restore, and verify names it",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     const first = await fixture.backUp();
@@ -103,6 +106,7 @@ test(
 
 test(
   "a backup that was taken for dead makes no point, and the next one is whole",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.forget(await fixture.backUp());
@@ -120,6 +124,7 @@ test(
 
 test(
   "what a reader relies on stays until it has ended, and a dead reader is not waited for",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.forget(await fixture.backUp());

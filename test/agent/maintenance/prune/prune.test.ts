@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { PrunePlan } from "../../../../agent/maintenance/prune.js";
 import { agentJson } from "../../../support/agent.js";
+import { fullDepthOnly } from "../../../support/depth.js";
 import { agentFails, assertWhole, backUp, filesBelow, pointIds } from "../../../support/repositories.js";
 import { seeded } from "../../../support/seeded.js";
 import { Fixture, NOW } from "./fixture.js";
@@ -36,6 +37,7 @@ test(
 
 test(
   "until the grace period is over, backups rely on what is noticed, as after one that was interrupted",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.forget(await fixture.backUp());
@@ -51,6 +53,7 @@ test(
 
 test(
   "with no grace period, and no run under way, the space is free at once",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.forget(await fixture.backUp());
@@ -64,6 +67,7 @@ test(
 
 test(
   "a pack of which little is needed is rewritten, within the limit, and its points stay whole",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     const first = await fixture.backUp();
@@ -102,6 +106,7 @@ test(
 
 test(
   "a damaged repository is not pruned, and loses nothing more",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     const first = await fixture.backUp();
@@ -126,6 +131,7 @@ test(
 
 test(
   "a pack that is missing and needed by no point any more is forgotten by the index",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.backUp();
@@ -140,6 +146,7 @@ test(
 
 test(
   "small index segments are merged once they are many",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     for (let round = 0; round < 34; round++) {

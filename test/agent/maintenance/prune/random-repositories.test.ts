@@ -12,7 +12,7 @@ import { SeededRandom } from "../../../support/random.js";
 import { memoryFolder } from "../../../support/temp-folder.js";
 import { RandomRepository } from "./random-repository.js";
 
-const REPOSITORIES = byDepth({ quick: 30, full: 1000 });
+const REPOSITORIES = byDepth({ quick: 10, full: 1000 });
 
 /** Repositories that are tested in parallel: half of their time they wait for files. */
 const LANES = 3;

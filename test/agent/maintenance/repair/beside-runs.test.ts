@@ -6,6 +6,7 @@ import { repairIndex } from "../../../../agent/maintenance/repair-index.js";
 import { openRepository } from "../../../../repository/open/repository.js";
 import { Lease } from "../../../../repository/protocol/lease.js";
 import { agentJson } from "../../../support/agent.js";
+import { fullDepthOnly } from "../../../support/depth.js";
 import { agentFails, assertWhole, filesBelow, newRepository } from "../../../support/repositories.js";
 import { seeded } from "../../../support/seeded.js";
 import { tempFolder } from "../../../support/temp-folder.js";
@@ -20,6 +21,7 @@ const segmentsOf = ({ repo }: Fixture) => readdir(join(repo, "index"));
 
 test(
   "an index that is repaired while a backup runs lists what that backup stores, and what it relies on",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.backUp();
@@ -84,6 +86,7 @@ test(
 
 test(
   "a pack that is replaced while a backup relies on it costs that backup nothing",
+  fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.backUp();

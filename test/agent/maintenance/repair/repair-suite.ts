@@ -5,6 +5,7 @@ import { before, describe, test } from "node:test";
 import type { ErrorRecord } from "../../../../foundation/errors.js";
 import { CHUNK_BYTES } from "../../../../repository/format/chunk.js";
 import { agent, agentJson } from "../../../support/agent.js";
+import { fullDepthOnly } from "../../../support/depth.js";
 import { SeededRandom } from "../../../support/random.js";
 import { overwriteAtRandom, writeRandomFile } from "../../../support/random-files.js";
 import {
@@ -108,48 +109,60 @@ export function testRepair(place: RepositoryPlace): void {
       assert.ok((await readFile(target)).equals(expected), "what is left came back as it was");
     }
 
-    test("that lost a pack names each lost byte, restores the rest, and is healed by the next backup", async () => {
-      const { name, repo, points, data } = await makeRepository("lost-data");
-      await place.remove(name, data);
-      const losses = await pointLosses(repo);
-      assert.deepEqual(losses.whole, [points[0]]);
-      assert.deepEqual(
-        losses.incomplete.map(({ id, volumes }) => ({ id, lost: volumes.map(({ lost }) => lost) })),
-        [{ id: points[1], lost: [CHANGED] }],
-      );
-      const affects = CHANGED.map((range) => ({ point: points[1], volume: "disk", ...range }));
-      const verified = await agent("verify", "--repo", repo, "--json");
-      assert.equal(verified.code, 3);
-      const { problems } = JSON.parse(verified.stdout) as VerifyOutput;
-      assert.deepEqual(
-        problems.map(({ code, object, affects: ranges }) => ({ code, object, affects: ranges })),
-        [{ code: "PackMissing", object: data, affects }],
-      );
-      await assertRestores(repo, points[0], first, join(folder, "whole.img"));
-      const refused = join(folder, "refused.img");
-      const { code } = await agentFails(3, "restore", "--repo", repo, "--point=latest", "--target", refused);
-      assert.equal(code, "ChunkMissing");
-      await assertRestoresAllBut(repo, points[1], second, CHANGED);
+    test(
+      "that lost a pack names each lost byte, restores the rest, and is healed by the next backup",
+      fullDepthOnly,
+      async () => {
+        const { name, repo, points, data } = await makeRepository("lost-data");
+        await place.remove(name, data);
+        const losses = await pointLosses(repo);
+        assert.deepEqual(losses.whole, [points[0]]);
+        assert.deepEqual(
+          losses.incomplete.map(({ id, volumes }) => ({ id, lost: volumes.map(({ lost }) => lost) })),
+          [{ id: points[1], lost: [CHANGED] }],
+        );
+        const affects = CHANGED.map((range) => ({ point: points[1], volume: "disk", ...range }));
+        const verified = await agent("verify", "--repo", repo, "--json");
+        assert.equal(verified.code, 3);
+        const { problems } = JSON.parse(verified.stdout) as VerifyOutput;
+        assert.deepEqual(
+          problems.map(({ code, object, affects: ranges }) => ({ code, object, affects: ranges })),
+          [{ code: "PackMissing", object: data, affects }],
+        );
+        await assertRestores(repo, points[0], first, join(folder, "whole.img"));
+        const refused = join(folder, "refused.img");
+        const { code } = await agentFails(
+          3,
+          "restore",
+          "--repo",
+          repo,
+          "--point=latest",
+          "--target",
+          refused,
+        );
+        assert.equal(code, "ChunkMissing");
+        await assertRestoresAllBut(repo, points[1], second, CHANGED);
 
-      const { stats } = await backUp(repo, `${second}=disk`);
-      assert.equal(stats.newBytes, 2 * CHUNK_BYTES + 777);
-      for (const [point, image] of [
-        [points[0], first],
-        [points[1], second],
-      ] as const) {
-        await agentJson("restore", "--repo", repo, "--point", point, "--target", target, "--force");
-        await assertSameContent(target, image);
-      }
-      assert.deepEqual((await pointLosses(repo)).incomplete, []);
+        const { stats } = await backUp(repo, `${second}=disk`);
+        assert.equal(stats.newBytes, 2 * CHUNK_BYTES + 777);
+        for (const [point, image] of [
+          [points[0], first],
+          [points[1], second],
+        ] as const) {
+          await agentJson("restore", "--repo", repo, "--point", point, "--target", target, "--force");
+          await assertSameContent(target, image);
+        }
+        assert.deepEqual((await pointLosses(repo)).incomplete, []);
 
-      const noticed = await agent("backup", "--repo", repo, "--device", `${second}=disk`, "--json");
-      assert.match(noticed.stderr, new RegExp(data));
-      const repaired = await agentJson<IndexRepairOutput>("repair", "index", "--repo", repo);
-      assert.deepEqual(repaired.missing, [data.slice(-32)]);
-      const quiet = await agent("backup", "--repo", repo, "--device", `${second}=disk`, "--json");
-      assert.equal(quiet.stderr, "", "the index has forgotten the pack");
-      assert.deepEqual((await assertWhole(repo)).notes, []);
-    });
+        const noticed = await agent("backup", "--repo", repo, "--device", `${second}=disk`, "--json");
+        assert.match(noticed.stderr, new RegExp(data));
+        const repaired = await agentJson<IndexRepairOutput>("repair", "index", "--repo", repo);
+        assert.deepEqual(repaired.missing, [data.slice(-32)]);
+        const quiet = await agent("backup", "--repo", repo, "--device", `${second}=disk`, "--json");
+        assert.equal(quiet.stderr, "", "the index has forgotten the pack");
+        assert.deepEqual((await assertWhole(repo)).notes, []);
+      },
+    );
 
     test("that lost a block-map node names all that was below it, and the other point stays whole", async () => {
       const { name, repo, points, maps } = await makeRepository("lost-map");
@@ -226,36 +239,40 @@ export function testRepair(place: RepositoryPlace): void {
       assert.deepEqual(await place.keys(name, "locks/"), []);
     });
 
-    test("with a pack cut short keeps listing the chunks of it that prove, and names the pack", async () => {
-      const { name, repo, points, data } = await makeRepository("cut");
-      await damage(name, data, (bytes) => bytes.subarray(0, 32 + CHUNK_BYTES + 10));
-      assert.deepEqual((await pointLosses(repo)).incomplete[0]?.volumes[0]?.lost, CHANGED);
-      const { code, stdout } = await agent("repair", "index", "--repo", repo, "--json");
-      assert.equal(code, 3, stdout);
-      const { damaged } = JSON.parse(stdout) as IndexRepairOutput;
-      assert.deepEqual(
-        damaged.map(({ object, chunksKept, chunksLost }) => [object, chunksKept, chunksLost]),
-        [[data, 1, 2]],
-      );
-      const lost = (await pointLosses(repo)).incomplete[0]?.volumes[0]?.lost ?? [];
-      assert.equal(
-        lost.reduce((sum, { length }) => sum + length, 0),
-        CHUNK_BYTES + 777,
-      );
-      await assertRestoresAllBut(repo, points[1], second, lost);
-      const { stats } = await backUp(repo, `${second}=disk`);
-      assert.equal(stats.newBytes, CHUNK_BYTES + 777, "the next backup stores what is lost, and no more");
-      await assertRestores(repo, points[1], second, join(folder, "healed.img"));
-      const healed = await agent("verify", "--read-data", "--repo", repo, "--json");
-      const { problems, damaged: costs } = JSON.parse(healed.stdout) as VerifyOutput;
-      assert.deepEqual(
-        problems.map(({ code, object }) => [code, object]),
-        [["PackCorrupt", data]],
-      );
-      assert.deepEqual(costs, [], "the pack is still damaged, and costs nothing");
-    });
+    test(
+      "with a pack cut short keeps listing the chunks of it that prove, and names the pack",
+      fullDepthOnly,
+      async () => {
+        const { name, repo, points, data } = await makeRepository("cut");
+        await damage(name, data, (bytes) => bytes.subarray(0, 32 + CHUNK_BYTES + 10));
+        assert.deepEqual((await pointLosses(repo)).incomplete[0]?.volumes[0]?.lost, CHANGED);
+        const { code, stdout } = await agent("repair", "index", "--repo", repo, "--json");
+        assert.equal(code, 3, stdout);
+        const { damaged } = JSON.parse(stdout) as IndexRepairOutput;
+        assert.deepEqual(
+          damaged.map(({ object, chunksKept, chunksLost }) => [object, chunksKept, chunksLost]),
+          [[data, 1, 2]],
+        );
+        const lost = (await pointLosses(repo)).incomplete[0]?.volumes[0]?.lost ?? [];
+        assert.equal(
+          lost.reduce((sum, { length }) => sum + length, 0),
+          CHUNK_BYTES + 777,
+        );
+        await assertRestoresAllBut(repo, points[1], second, lost);
+        const { stats } = await backUp(repo, `${second}=disk`);
+        assert.equal(stats.newBytes, CHUNK_BYTES + 777, "the next backup stores what is lost, and no more");
+        await assertRestores(repo, points[1], second, join(folder, "healed.img"));
+        const healed = await agent("verify", "--read-data", "--repo", repo, "--json");
+        const { problems, damaged: costs } = JSON.parse(healed.stdout) as VerifyOutput;
+        assert.deepEqual(
+          problems.map(({ code, object }) => [code, object]),
+          [["PackCorrupt", data]],
+        );
+        assert.deepEqual(costs, [], "the pack is still damaged, and costs nothing");
+      },
+    );
 
-    test("is read by samples that move on", async () => {
+    test("is read by samples that move on", fullDepthOnly, async () => {
       const { repo } = await makeRepository("samples");
       const sample = () => agentJson<VerifyOutput>("verify", "--repo", repo, "--read-data=25");
       const read: VerifyOutput[] = [];
