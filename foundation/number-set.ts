@@ -33,10 +33,21 @@ export class NumberSet implements Iterable<number> {
     this.bits[byte] = (this.bits[byte] as number) | (1 << (number % 8));
   }
 
+  /** Adds the numbers from `start` up to `start + length`, whole bytes at once. */
+  addRange(start: number, length: number): void {
+    const end = start + length;
+    let number = start;
+    for (; number < end && number % 8 !== 0; number++) this.add(number);
+    const bytes = Math.floor((end - number) / 8);
+    this.bits.fill(0xff, number / 8, number / 8 + bytes);
+    for (number += bytes * 8; number < end; number++) this.add(number);
+  }
+
   /** Yields the numbers in ascending order. */
   *[Symbol.iterator](): Iterator<number> {
-    for (let number = 0; number < this.bits.length * 8; number++) {
-      if (this.has(number)) yield number;
+    for (let byte = 0; byte < this.bits.length; byte++) {
+      if (this.bits[byte] === 0) continue;
+      for (let number = byte * 8; number < byte * 8 + 8; number++) if (this.has(number)) yield number;
     }
   }
 }

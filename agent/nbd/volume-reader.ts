@@ -67,7 +67,7 @@ async function openWith(
     onMissingNode: (start, length, error) => {
       if (!(error instanceof BlockferryError) || saysNothing(error)) throw error;
       problems.push(error);
-      for (let position = start; position < start + length; position++) missing.add(position);
+      missing.addRange(start, length);
     },
   });
   return {

@@ -21,3 +21,23 @@ test("a number set behaves as a set that is read in order, also through shared m
     }),
   );
 });
+
+test("a range is added as its numbers are, whatever its ends", () => {
+  const range = fc
+    .tuple(fc.nat(LIMIT), fc.nat(LIMIT))
+    .map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
+  fc.assert(
+    fc.property(fc.array(range, { maxLength: 4 }), (ranges) => {
+      const set = NumberSet.below(LIMIT);
+      const model = new Set<number>();
+      for (const [start, end] of ranges) {
+        set.addRange(start, end - start);
+        for (let number = start; number < end; number++) model.add(number);
+      }
+      assert.deepEqual(
+        [...set],
+        [...model].sort((a, b) => a - b),
+      );
+    }),
+  );
+});

@@ -7,6 +7,6 @@ export const LIMITS = {
   /** Peak resident memory of the process, including all targets and their samples. */
   residentBytes: 512 * 2 ** 20,
   /** Part of it that V8 may use for objects. */
-  heapMebibytes: 256,
+  heapMebibytes: 128,
 };
 export type Limits = typeof LIMITS;

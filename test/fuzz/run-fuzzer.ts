@@ -87,7 +87,8 @@ class Watch {
       this.count = count;
       this.since = now;
     }
-    const cpuSeconds = now.cpuSeconds - this.since.cpuSeconds;
+    // Start-up is not an input: it may take any CPU time, as on a busy machine.
+    const cpuSeconds = count === 0 ? 0 : now.cpuSeconds - this.since.cpuSeconds;
     const seconds = (now.at - this.since.at) / 1000;
     if (cpuSeconds < this.limits.cpuSeconds && seconds < this.limits.silentSeconds) return;
     this.verdict = `It hangs: ${cpuSeconds} s of CPU time, ${seconds} s in all.`;
