@@ -15,7 +15,7 @@ import {
   versionFields,
 } from "../../repository/format/recovery-point.js";
 import type { ChunkIndex } from "../../repository/index/chunk-index.js";
-import { loadIndex } from "../../repository/index/load-index.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Reliance } from "../../repository/jobs/job-replies.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { CLOCK_TOLERANCE_MS } from "../../repository/points/point-dates.js";
@@ -143,18 +143,18 @@ async function storeSources(
   const { storage } = repository;
   const { recorder = NO_RECORDER } = options;
   recorder.begin("index");
-  const loaded = await loadIndex(storage, { condemned: "exclude" });
-  for (const { message, remedy } of [...loaded.problems, ...loaded.unreadable])
+  const known = await StoredChunks.load(storage, { condemned: "exclude" });
+  for (const { message, remedy } of [...known.problems, ...known.unreadable])
     options.watcher.notice(`${message} ${remedy}`);
   recorder.begin("holes");
   const volumes = await planVolumes(sources);
-  const knownEntries = loaded.index.size;
-  const index = roomForVolumes(loaded.index, volumes, pool.threads);
+  const knownEntries = known.index.size;
+  const index = roomForVolumes(known.index, volumes, pool.threads);
   const failed = new AbortController();
   const working = AbortSignal.any([options.signal, failed.signal]);
   const checkpoints = new IndexCheckpoints(storage.until(working));
-  await storage.makeDurable(loaded.unindexedPacks.map(({ id }) => packKey(id)));
-  for (const pack of loaded.unindexedPacks) checkpoints.add(pack);
+  await storage.makeDurable(known.unindexedPacks.map(({ id }) => packKey(id)));
+  for (const pack of known.unindexedPacks) checkpoints.add(pack);
   const counters = Counters.create(pool.threads + 1);
   const target = { storage, index, checkpoints, compression: options.compression };
   try {
@@ -165,7 +165,7 @@ async function storeSources(
     recorder.begin("maps");
     const row = counters.row(pool.threads);
     const check = new RelianceCheck({
-      ...{ storage, loaded, knownEntries, checkpoints, counters: row, prove: options.proveKnown },
+      ...{ known, knownEntries, checkpoints, counters: row, prove: options.proveKnown },
       ...{ compression: options.compression, badBlocks: options.badBlocks, signal: options.signal },
       hasRead: options.hasRead ?? (() => false),
     });
@@ -185,7 +185,7 @@ async function storeSources(
     });
     await lockAndCommit(storage, point, options);
     const { reliance, storedAgain } = check;
-    await recorder.stored({ point, storage, loaded, knownEntries, storedAgain, index, volumes });
+    await recorder.stored({ point, known, knownEntries, storedAgain, index, volumes });
     return { point, reliance };
   } catch (error) {
     failed.abort();

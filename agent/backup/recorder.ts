@@ -3,16 +3,14 @@ import type { BackupStep, StageSeconds } from "../../report/backup-figures.js";
 import type { VolumeChunks } from "../../repository/format/block-map.js";
 import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
 import type { ChunkIndex } from "../../repository/index/chunk-index.js";
-import type { LoadedIndex } from "../../repository/index/load-index.js";
-import type { Storage } from "../../repository/storage/storage.js";
+import type { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { CounterTotals } from "../threads/shared-memory.js";
 
 /** A backup whose recovery point is committed. */
 export interface StoredBackup {
   point: RecoveryPoint;
-  storage: Storage;
-  /** The index as loaded before the backup. */
-  loaded: LoadedIndex;
+  /** The chunks stored before the backup, without those of this run. */
+  known: StoredChunks;
   /** Number of entries at that time; entries from this number on belong to this run. */
   knownEntries: number;
   /** The known entries whose chunks proved wrong and were stored again by this run. */

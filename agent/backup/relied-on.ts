@@ -5,11 +5,9 @@ import { allocateAligned } from "../../native-free-io/block-source.js";
 import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import type { Compression } from "../../repository/format/chunk-codec.js";
 import { type HashKey, keyedHash } from "../../repository/index/chunk-index-memory.js";
-import type { LoadedIndex } from "../../repository/index/load-index.js";
+import type { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { MAX_ALARM_LENGTH, MAX_ALARMS, type Reliance } from "../../repository/jobs/job-replies.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
 import { saysLost } from "../../repository/storage/read-object.js";
-import type { Storage } from "../../repository/storage/storage.js";
 import { readInOrder } from "../restore/pack-runs.js";
 import type { CounterRow } from "../threads/shared-memory.js";
 import type { IndexCheckpoints } from "./index-checkpoints.js";
@@ -24,8 +22,8 @@ import { withPackWriter } from "./store-block-maps.js";
 export type ProveKnown = number | "new-packs";
 
 interface RelianceOptions {
-  storage: Storage;
-  loaded: LoadedIndex;
+  /** The chunks stored before the run. */
+  known: StoredChunks;
   /** Number of index entries before the run. */
   knownEntries: number;
   compression: Compression;
@@ -55,14 +53,14 @@ export class RelianceCheck {
   private readonly unreadPacks: NumberSet;
 
   constructor(private readonly options: RelianceOptions) {
-    const { knownEntries, loaded, hasRead } = options;
+    const { knownEntries, known, hasRead } = options;
     this.seen = NumberSet.below(knownEntries);
     this.storedAgain = NumberSet.below(knownEntries);
     const bytes = randomBytes(8);
     this.sampleKey = [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
-    this.unreadPacks = NumberSet.below(loaded.packs.count);
-    for (let pack = 0; pack < loaded.packs.count; pack++) {
-      if (!hasRead(loaded.packs.id(pack))) this.unreadPacks.add(pack);
+    this.unreadPacks = NumberSet.below(known.packs.count);
+    for (let pack = 0; pack < known.packs.count; pack++) {
+      if (!hasRead(known.packs.id(pack))) this.unreadPacks.add(pack);
     }
   }
 
@@ -81,9 +79,9 @@ export class RelianceCheck {
         else if (this.isChosen(entry)) chosen.push(entry);
       });
     }
-    const { storage, loaded, signal } = this.options;
+    const { known, signal } = this.options;
     const proofs = readInOrder(chosen, {
-      ...{ from: storage, loaded, signal },
+      ...{ from: known, signal },
       onBadPlace: (error) => this.alarm(error),
       onLost: (entry, error) => {
         this.alarm(error);
@@ -100,11 +98,10 @@ export class RelianceCheck {
    */
   async isGoodNode(entry: number, lengthBytes: number): Promise<boolean> {
     if (!this.isFirst(entry)) return true;
-    const { storage, loaded } = this.options;
     if (this.isPossible(entry, lengthBytes)) {
       if (!this.isChosen(entry)) return true;
       try {
-        await readChunk(storage, loaded.index, loaded.packs, entry, (error) => this.alarm(error));
+        await this.options.known.read(entry, (error) => this.alarm(error));
         this.reliance.provenBytes += lengthBytes;
         return true;
       } catch (error) {
@@ -123,11 +120,10 @@ export class RelianceCheck {
   }
 
   private isPossible(entry: number, lengthBytes: number): boolean {
-    const { index, packs } = this.options.loaded;
+    const { known } = this.options;
     const { reliance } = this;
-    if (!index.hasLength(entry, lengthBytes)) {
-      const place = packs.id(index.packNumber(entry));
-      this.alarm(`Pack ${place} lists a chunk of ${lengthBytes} bytes with another length.`);
+    if (!known.index.hasLength(entry, lengthBytes)) {
+      this.alarm(`Pack ${known.packOf(entry)} lists a chunk of ${lengthBytes} bytes with another length.`);
       return false;
     }
     reliance.knownBytes += lengthBytes;
@@ -136,7 +132,7 @@ export class RelianceCheck {
   }
 
   private isUnread(entry: number): boolean {
-    const { index } = this.options.loaded;
+    const { index } = this.options.known;
     for (const place of index.places(entry)) if (!this.unreadPacks.has(index.packNumber(place))) return false;
     return true;
   }
@@ -149,7 +145,8 @@ export class RelianceCheck {
   }
 
   private async storeAgain(volumes: VolumePlan[], wrong: Set<number>): Promise<void> {
-    const { storage, loaded, compression, checkpoints, counters, badBlocks } = this.options;
+    const { known, compression, checkpoints, counters, badBlocks } = this.options;
+    const { storage } = known;
     const into = allocateAligned(CHUNK_BYTES);
     const places: { volume: VolumePlan; position: number; entry: number }[] = [];
     const missing = new Set(wrong);
@@ -166,7 +163,7 @@ export class RelianceCheck {
         const length = Math.min(CHUNK_BYTES, sizeBytes - offset);
         await salvageChunk({ path, fd, sizeBytes, offset, length, into, badBlocks });
         const payload = into.subarray(0, length);
-        const id = loaded.index.id(entry);
+        const id = known.index.id(entry);
         if (!storage.cipher.chunkId(payload).equals(id)) throw sourceChanged(path, offset);
         await room();
         counters.add("storedBytes", writer.append(id, payload));

@@ -1,14 +1,11 @@
 import type { BlockferryError } from "../../foundation/errors.js";
-import { loadBlockMap, mapNodeCount, VolumeChunks } from "../../repository/format/block-map.js";
-import { chunkCount } from "../../repository/format/chunk.js";
+import { mapNodeCount, VolumeChunks } from "../../repository/format/block-map.js";
 import type { Compression } from "../../repository/format/chunk-codec.js";
 import type { IndexedPack } from "../../repository/format/index-segment.js";
-import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
+import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/format/recovery-point.js";
 import type { ChunkIndex } from "../../repository/index/chunk-index.js";
 import { chunkMissing } from "../../repository/index/chunk-owners.js";
-import { withHiddenChunks } from "../../repository/index/hidden-chunks.js";
-import type { LoadedIndex } from "../../repository/index/load-index.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
+import type { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { ChunkStore } from "../backup/chunk-pipeline.js";
 import { IndexCheckpoints } from "../backup/index-checkpoints.js";
@@ -18,11 +15,6 @@ import { Counters } from "../threads/shared-memory.js";
 
 const COMPRESSION = "lz4";
 const UNKNOWN = -1;
-
-interface Side {
-  storage: Storage;
-  loaded: LoadedIndex;
-}
 
 /** The result of copying a point. */
 interface CopiedPoint {
@@ -45,14 +37,14 @@ export class RenamingCopy {
   private readonly checkpoints: IndexCheckpoints;
 
   constructor(
-    private readonly from: Side,
-    private readonly to: Side,
+    private readonly from: StoredChunks,
+    private readonly to: StoredChunks,
     private readonly options: { signal: AbortSignal; onFalseSegment(problem: BlockferryError): void },
   ) {
-    this.renamed = new Int32Array(from.loaded.index.size).fill(UNKNOWN);
-    this.index = to.loaded.index;
+    this.renamed = new Int32Array(from.index.size).fill(UNKNOWN);
+    this.index = to.index;
     this.checkpoints = new IndexCheckpoints(to.storage);
-    for (const pack of to.loaded.unindexedPacks) this.checkpoints.add(pack);
+    for (const pack of to.unindexedPacks) this.checkpoints.add(pack);
   }
 
   /**
@@ -60,11 +52,11 @@ export class RenamingCopy {
    * Chunks at the same position are the same chunk, and need not be read again.
    */
   async learn(here: RecoveryPoint, there: RecoveryPoint): Promise<void> {
-    for (const [number, { root, sizeBytes }] of here.volumes.entries()) {
+    for (const [number, volume] of here.volumes.entries()) {
       const other = there.volumes[number];
-      if (other?.sizeBytes !== sizeBytes) continue;
-      const known = await loadMap(this.to, other.root, sizeBytes, () => undefined);
-      const chunks = await loadMap(this.from, root, sizeBytes, () => undefined);
+      if (other?.sizeBytes !== volume.sizeBytes) continue;
+      const known = await loadMap(this.to, other, () => undefined);
+      const chunks = await loadMap(this.from, volume, () => undefined);
       for (let position = 0; position < chunks.count; position++) {
         const entry = chunks.get(position);
         if (entry >= 0 && known.get(position) >= 0) this.renamed[entry] = known.get(position);
@@ -78,10 +70,8 @@ export class RenamingCopy {
    * @throws ChunkMissing, ChunkCorrupt, Interrupted
    */
   async copy(point: RecoveryPoint): Promise<CopiedPoint> {
-    const { storage: source, loaded } = this.from;
-    const maps = await withHiddenChunks(source, loaded, {
+    const maps = await this.from.search({
       attempt: () => this.loadMaps(point),
-      isComplete: () => true,
       onFalseSegment: this.options.onFalseSegment,
     });
     this.makeRoomForNames();
@@ -95,10 +85,8 @@ export class RenamingCopy {
     const onPack = (pack: IndexedPack) => this.checkpoints.add(pack);
     await withPackWriter({ storage, compression: COMPRESSION, onPack }, async (writer, room) => {
       const store = new ChunkStore(this.index, writer, row, storage.cipher);
-      for await (const { entry, payload } of readInOrder(wanted, {
-        ...this.source,
-        signal: this.options.signal,
-      })) {
+      const { from, options } = this;
+      for await (const { entry, payload } of readInOrder(wanted, { from, signal: options.signal })) {
         await room();
         this.renamed[entry] = store.store(payload);
       }
@@ -126,9 +114,9 @@ export class RenamingCopy {
 
   private async loadMaps({ volumes }: RecoveryPoint): Promise<VolumeChunks[]> {
     const maps: VolumeChunks[] = [];
-    for (const { root, sizeBytes } of volumes) {
+    for (const volume of volumes) {
       maps.push(
-        await loadMap(this.from, root, sizeBytes, (error) => {
+        await loadMap(this.from, volume, (error) => {
           throw error;
         }),
       );
@@ -138,15 +126,11 @@ export class RenamingCopy {
 
   /** The source's index may have grown. */
   private makeRoomForNames(): void {
-    const { size } = this.from.loaded.index;
+    const { size } = this.from.index;
     if (size <= this.renamed.length) return;
     const known = this.renamed;
     this.renamed = new Int32Array(size).fill(UNKNOWN);
     this.renamed.set(known);
-  }
-
-  private get source() {
-    return { from: this.from.storage, loaded: this.from.loaded };
   }
 
   /** Returns the entries whose new id is not known yet. */
@@ -175,22 +159,18 @@ export class RenamingCopy {
  * @param onMissing called with the error of each chunk or node of the map that is missing or cannot be read
  */
 function loadMap(
-  { storage, loaded: { index, packs } }: Side,
-  root: string,
-  sizeBytes: number,
+  stored: StoredChunks,
+  volume: RecoveryPointVolume,
   onMissing: (error: unknown) => void,
 ): Promise<VolumeChunks> {
-  return loadBlockMap(Buffer.from(root, "hex"), chunkCount(sizeBytes), {
-    index,
-    readChunk: (entry) => readChunk(storage, index, packs, entry),
+  return stored.loadMap(volume, {
     onMissingChunk: (_position, id) => onMissing(chunkMissing(id)),
     onMissingNode: (_position, _length, error) => onMissing(error),
   });
 }
 
 interface CopyOptions {
-  from: Storage;
-  loaded: Pick<LoadedIndex, "index" | "packs">;
+  from: StoredChunks;
   to: Storage;
   /**
    * Packs in `to` that no segment lists and that the points will need; they are indexed together with the new
@@ -205,12 +185,12 @@ interface CopyOptions {
 
 /**
  * Copies and proves chunks into new packs under the same ids.
- * @param entries entries of the index that `from` was loaded into
+ * @param entries entries of the index of `from`
  * @returns the bytes of the chunks in the new packs, which are then durable and indexed
  * @throws ChunkCorrupt, ObjectNotFound; StorageFull, StorageDenied, StorageFailed; Interrupted
  */
 export async function copyChunks(entries: Iterable<number>, options: CopyOptions): Promise<number> {
-  const { loaded, to, unindexed, compression } = options;
+  const { from, to, unindexed, compression } = options;
   const checkpoints = new IndexCheckpoints(to);
   for (const pack of unindexed) checkpoints.add(pack);
   const onPack = (pack: IndexedPack) => {
@@ -221,7 +201,7 @@ export async function copyChunks(entries: Iterable<number>, options: CopyOptions
     let bytes = 0;
     for await (const { entry, payload } of readInOrder(entries, options)) {
       await room();
-      bytes += writer.append(loaded.index.id(entry), payload);
+      bytes += writer.append(from.index.id(entry), payload);
     }
     return bytes;
   });

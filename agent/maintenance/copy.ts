@@ -1,13 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
-import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
-import { chunkCount } from "../../repository/format/chunk.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import { packKey } from "../../repository/format/pack.js";
 import { type RecoveryPoint, versionFields } from "../../repository/format/recovery-point.js";
-import { ChunkOwners } from "../../repository/index/chunk-owners.js";
-import { withHiddenChunks } from "../../repository/index/hidden-chunks.js";
-import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
+import { findOwners } from "../../repository/index/chunk-owners.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
 import { listPoints } from "../../repository/points/points.js";
 import { findPredecessor } from "../../repository/points/predecessor.js";
 import { applyPolicy } from "../../repository/points/retention.js";
@@ -88,12 +85,12 @@ async function copyLeased(
   const isForgotten = ({ id }: RecoveryPoint) => tombstones.has(id) && !isNamedById(id);
   const absent = points.filter((point) => !isThere(point));
   const missing = absent.filter((point) => !isForgotten(point));
-  const loaded = await loadIndex(from.storage, { condemned: "last" });
-  const target = await loadIndex(to.storage, { condemned: "exclude" });
+  const source = await StoredChunks.load(from.storage, { condemned: "last" });
+  const target = await StoredChunks.load(to.storage, { condemned: "exclude" });
   await to.storage.makeDurable(target.unindexedPacks.map(({ id }) => packKey(id)));
   const present = points.filter(isThere);
   const onFalseSegment = ({ message, remedy }: BlockferryError) => watcher.notice(`${message} ${remedy}`);
-  const job = { from, loaded, to, target, lease, signal, onFalseSegment };
+  const job = { source, to, target, lease, signal, onFalseSegment };
   const copied = namesAgree(from, to)
     ? await copyAsNamed(missing, job)
     : await copyRenamed(missing, present, job);
@@ -103,13 +100,12 @@ async function copyLeased(
 }
 
 interface CopyJob {
-  from: Repository;
-  loaded: LoadedIndex;
+  source: StoredChunks;
   to: Repository;
-  target: LoadedIndex;
+  target: StoredChunks;
   lease: Lease;
   signal: AbortSignal;
-  /** Called with each index segment of `from` that hid chunks. */
+  /** Called with each index segment of the source that hid chunks. */
   onFalseSegment(problem: BlockferryError): void;
 }
 
@@ -119,14 +115,13 @@ function namesAgree(from: Repository, to: Repository): boolean {
 }
 
 async function copyAsNamed(missing: RecoveryPoint[], job: CopyJob) {
-  const { from, loaded, to, target, lease, signal, onFalseSegment } = job;
-  const entries = await withHiddenChunks(from.storage, loaded, {
-    attempt: () => missingEntries(missing, { storage: from.storage, loaded, target, signal }),
-    isComplete: () => true,
+  const { source, to, target, lease, signal, onFalseSegment } = job;
+  const entries = await source.search({
+    attempt: () => missingEntries(missing, source, target, signal),
     onFalseSegment,
   });
   const storedBytes = await copyChunks(entries, {
-    ...{ from: from.storage, loaded, to: to.storage, unindexed: target.unindexedPacks },
+    ...{ from: source, to: to.storage, unindexed: target.unindexedPacks },
     ...{ compression: "lz4", signal },
   });
   for (const point of missing) await commitUnlessThere(to, point, lease);
@@ -134,12 +129,8 @@ async function copyAsNamed(missing: RecoveryPoint[], job: CopyJob) {
 }
 
 async function copyRenamed(missing: RecoveryPoint[], present: RecoveryPoint[], job: CopyJob) {
-  const { from, loaded, to, target, lease, signal, onFalseSegment } = job;
-  const renaming = new RenamingCopy(
-    { storage: from.storage, loaded },
-    { storage: to.storage, loaded: target },
-    { signal, onFalseSegment },
-  );
+  const { source, to, target, lease, signal, onFalseSegment } = job;
+  const renaming = new RenamingCopy(source, target, { signal, onFalseSegment });
   if (missing.length > 0) await learnNames(renaming, present, to.storage);
   const total = { chunks: 0, storedBytes: 0 };
   for (const original of missing) {
@@ -201,32 +192,20 @@ async function commitUnlessThere(
   }
 }
 
-interface Search {
-  storage: Storage;
-  loaded: LoadedIndex;
-  target: LoadedIndex;
-  signal: AbortSignal;
-}
-
 /** Returns the index entries of the chunks that the points need and the target lacks. */
-async function missingEntries(points: RecoveryPoint[], search: Search): Promise<number[]> {
-  const { storage, loaded, target, signal } = search;
-  const owners = new ChunkOwners({
-    index: loaded.index,
-    readChunk: (entry) => {
-      throwIfInterrupted(signal);
-      return readChunk(storage, loaded.index, loaded.packs, entry);
-    },
-  });
-  for (const { volumes } of points) {
-    for (const { root, sizeBytes } of volumes) {
-      await owners.add(Buffer.from(root, "hex"), chunkCount(sizeBytes), 0);
-    }
-  }
+async function missingEntries(
+  points: RecoveryPoint[],
+  source: StoredChunks,
+  target: StoredChunks,
+  signal: AbortSignal,
+): Promise<number[]> {
+  const together = { volumes: points.flatMap(({ volumes }) => volumes) };
+  const owners = await findOwners(source, [together], signal);
+  const { index } = source;
   const entries: number[] = [];
-  for (let entry = 0; entry < loaded.index.size; entry++) {
+  for (let entry = 0; entry < index.size; entry++) {
     if (!owners.isNeeded(entry)) continue;
-    const { id, rawBytes } = loaded.index.record(entry);
+    const { id, rawBytes } = index.record(entry);
     const known = target.index.find(id);
     if (known < 0 || !target.index.hasLength(known, rawBytes)) entries.push(entry);
   }

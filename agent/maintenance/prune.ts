@@ -92,9 +92,9 @@ export async function planPrune(repository: Repository, options: PruneOptions): 
   const choice = await chooseUnlocked(storage, found, { ...options, since });
   const { ripe, rewrite } = choice;
   const condemned = found.packs.filter((pack) => pack.isKnown && pack.isCondemned && pack.liveBytes === 0);
-  const unneeded = await provenToGo(storage, found, [...condemned, ...ripe], options.signal);
+  const unneeded = await provenToGo(found, [...condemned, ...ripe], options.signal);
   const { unreadable: leases } = await listLeases(storage);
-  unreadable.push(...leases, ...found.loaded.unreadable);
+  unreadable.push(...leases, ...found.stored.unreadable);
   const removed = leases.length > 0 ? [] : [...unneeded.removed, ...rewrite];
   return describe(found, { ...choice, ...unneeded, removed, unreadable });
 }
@@ -107,8 +107,7 @@ async function pruneAlone(storage: Storage, lease: Lease, options: PruneOptions)
   const choice = await chooseUnlocked(storage, first.found, { ...options, since });
   const { ripe, rewrite } = choice;
   await copyChunks(neededIn(rewrite, first.found), {
-    from: storage,
-    loaded: first.found.loaded,
+    from: first.found.stored,
     to: storage,
     unindexed: [],
     ...options,
@@ -187,11 +186,12 @@ function choose({ packs }: Survey, since: Record<string, string>, options: Prune
 }
 
 /** Yields index entries of the needed chunks that are read from these packs. */
-function* neededIn(packs: PackUsage[], { loaded, owners }: Survey): Iterable<number> {
+function* neededIn(packs: PackUsage[], { stored, owners }: Survey): Iterable<number> {
+  const { index, packs: table } = stored;
   const ids = new Set(packs.map(({ id }) => id));
-  const isOneOf = Array.from({ length: loaded.packs.count }, (_, number) => ids.has(loaded.packs.id(number)));
-  for (let entry = 0; entry < loaded.index.size; entry++) {
-    if (isOneOf[loaded.index.packNumber(entry)] && owners.isNeeded(entry)) yield entry;
+  const isOneOf = Array.from({ length: table.count }, (_, number) => ids.has(table.id(number)));
+  for (let entry = 0; entry < index.size; entry++) {
+    if (isOneOf[index.packNumber(entry)] && owners.isNeeded(entry)) yield entry;
   }
 }
 

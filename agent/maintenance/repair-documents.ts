@@ -3,7 +3,7 @@ import { type BlockferryError, throwIfInterrupted } from "../../foundation/error
 import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js";
 import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
 import { unsealText } from "../../repository/format/sealed-json.js";
-import { loadIndex } from "../../repository/index/load-index.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { listPoints } from "../../repository/points/points.js";
 import { findUnreadable, whyUnreadable } from "../../repository/protocol/condemnation.js";
@@ -166,11 +166,11 @@ export function findPointLosses(
   return withReadLease(repository.storage, options, async () => {
     const storage = repository.storage.until(options.signal);
     const { points, damaged: unreadable } = await listPoints(storage);
-    const loaded = await loadIndex(storage, { condemned: "last" });
+    const stored = await StoredChunks.load(storage, { condemned: "last" });
     const onFalseSegment = ({ message, remedy }: BlockferryError) =>
       options.watcher.notice(`${message} ${remedy}`);
-    const { damaged, problems } = await walkPointsInPacks(points, { storage, loaded, onFalseSegment });
-    const refused = [...loaded.problems, ...problems].find(saysNothing);
+    const { damaged, problems } = await walkPointsInPacks(points, stored, onFalseSegment);
+    const refused = [...stored.problems, ...problems].find(saysNothing);
     if (refused !== undefined) throw refused;
     const judged = points.map((point) => ({ id: point.id, volumes: incompleteVolumes(point, damaged) }));
     return {

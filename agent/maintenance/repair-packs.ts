@@ -1,8 +1,8 @@
 import { BlockferryError } from "../../foundation/errors.js";
 import { CHUNK_RECORD_BYTES } from "../../repository/format/chunk.js";
-import { entriesOf, type IndexedPack } from "../../repository/format/index-segment.js";
-import { PackTable, packIdOf, packKey } from "../../repository/format/pack.js";
-import { ChunkIndex } from "../../repository/index/chunk-index.js";
+import type { IndexedPack } from "../../repository/format/index-segment.js";
+import { packIdOf, packKey } from "../../repository/format/pack.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { readPackFooter, readRecord, recordsOf } from "../../repository/packs/pack-reader.js";
 import { acquireExclusive, type Lease } from "../../repository/protocol/lease.js";
@@ -122,13 +122,11 @@ async function replacePack(
   salvaged: IndexedPack,
   signal: AbortSignal,
 ): Promise<void> {
-  const index = ChunkIndex.create(chunksIn(salvaged) + 1);
-  index.insertAll(entriesOf(salvaged, 0));
-  const loaded = { index, packs: PackTable.of([salvaged.id]) };
-  const entries = Array.from({ length: index.size }, (_, entry) => entry);
+  const stored = StoredChunks.ofPack(storage, salvaged);
+  const entries = Array.from({ length: stored.index.size }, (_, entry) => entry);
   const copies: IndexedPack[] = [];
   await copyChunks(entries, {
-    ...{ from: storage, loaded, to: storage, unindexed: [], compression: "lz4", signal },
+    ...{ from: stored, to: storage, unindexed: [], compression: "lz4", signal },
     onPack: (pack) => copies.push(pack),
   });
   for (const { id, footer } of copies) {

@@ -1,13 +1,11 @@
-import { type BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
+import type { BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
-import { CHUNK_RECORD_BYTES, chunkCount, PACK_HEADER_BYTES } from "../../repository/format/chunk.js";
-import { PACK_TRAILER_BYTES, type PackLayout } from "../../repository/format/pack.js";
+import { CHUNK_RECORD_BYTES, PACK_HEADER_BYTES } from "../../repository/format/chunk.js";
+import { PACK_TRAILER_BYTES } from "../../repository/format/pack.js";
 import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
-import { ChunkOwners } from "../../repository/index/chunk-owners.js";
-import { withHiddenChunks } from "../../repository/index/hidden-chunks.js";
-import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
+import { type ChunkOwners, findOwners } from "../../repository/index/chunk-owners.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
 import { listPoints } from "../../repository/points/points.js";
 import type { Storage } from "../../repository/storage/storage.js";
 
@@ -27,7 +25,7 @@ export interface PackUsage {
 
 /** The contents of a repository, and the chunks that points need. */
 export interface Survey {
-  loaded: LoadedIndex;
+  stored: StoredChunks;
   points: RecoveryPoint[];
   /** Every pack that exists. */
   packs: PackUsage[];
@@ -54,42 +52,16 @@ export async function survey(
   const { points, damaged } = await listPoints(storage);
   const [unreadable] = damaged;
   if (unreadable !== undefined) throw unreadable;
-  const loaded = await loadIndex(storage, { condemned: "last" });
-  const owners = await withHiddenChunks(storage, loaded, {
-    attempt: () => findOwners(storage, loaded, points, signal),
-    isComplete: () => true,
+  const stored = await StoredChunks.load(storage, { condemned: "last" });
+  const owners = await stored.search({
+    attempt: () => findOwners(stored, points, signal),
     onFalseSegment: (problem) => {
       throw problem;
     },
   });
-  chooseKeepers(loaded, owners, leaving);
-  const problems = loaded.problems.filter(({ code }) => code !== "PackMissing");
-  return { loaded, points, packs: usageOf(loaded, owners, storage.cipher.layout), owners, problems };
-}
-
-/**
- * Finds the owners of each chunk, by the numbers of the points.
- * @throws ChunkMissing, ChunkCorrupt, Interrupted
- */
-async function findOwners(
-  storage: Storage,
-  { index, packs }: LoadedIndex,
-  points: RecoveryPoint[],
-  signal: AbortSignal,
-): Promise<ChunkOwners> {
-  const owners = new ChunkOwners({
-    index,
-    readChunk: (entry) => {
-      throwIfInterrupted(signal);
-      return readChunk(storage, index, packs, entry);
-    },
-  });
-  for (const [owner, { volumes }] of points.entries()) {
-    for (const { root, sizeBytes } of volumes) {
-      await owners.add(Buffer.from(root, "hex"), chunkCount(sizeBytes), owner);
-    }
-  }
-  return owners;
+  chooseKeepers(stored, owners, leaving);
+  const problems = stored.problems.filter(({ code }) => code !== "PackMissing");
+  return { stored, points, packs: usageOf(stored, owners), owners, problems };
 }
 
 /**
@@ -99,7 +71,7 @@ async function findOwners(
  * before a pack is removed.
  */
 function chooseKeepers(
-  { index, packs, condemnedPacks }: LoadedIndex,
+  { index, packs, condemnedPacks }: StoredChunks,
   owners: ChunkOwners,
   leaving: ReadonlySet<string>,
 ): void {
@@ -138,8 +110,9 @@ function ranksOf(count: number, compare: (a: number, b: number) => number): Uint
   return ranks;
 }
 
-function usageOf(loaded: LoadedIndex, owners: ChunkOwners, { tagBytes }: PackLayout): PackUsage[] {
-  const { index, packs, packBytes, condemnedPacks } = loaded;
+function usageOf(stored: StoredChunks, owners: ChunkOwners): PackUsage[] {
+  const { index, packs, packBytes, condemnedPacks } = stored;
+  const { tagBytes } = stored.storage.cipher.layout;
   const frameBytes = PACK_HEADER_BYTES + PACK_TRAILER_BYTES + tagBytes;
   const liveBytes = new Float64Array(packs.count);
   const entryCounts = new Uint32Array(packs.count);
@@ -215,7 +188,7 @@ export async function repositoryStats(
   };
 }
 
-function addUpChunks({ loaded: { index }, owners, points }: Survey) {
+function addUpChunks({ stored: { index }, owners, points }: Survey) {
   const freedBytes = new Float64Array(points.length);
   let chunks = 0;
   let uniqueBytes = 0;

@@ -67,8 +67,8 @@ export async function sweep(
     if (await haveEnded("readers", condemnation)) due.push(condemnation);
   }
   const candidates = await unlocked(storage, condemnedBy(found, due));
-  const { removed, problems } = await provenToGo(storage, found, candidates, signal);
-  await storage.makeDurable(found.loaded.unindexedPacks.map(({ id }) => packKey(id)));
+  const { removed, problems } = await provenToGo(found, candidates, signal);
+  await storage.makeDurable(found.stored.unindexedPacks.map(({ id }) => packKey(id)));
   await lease.assertHeld();
   await mergeIndex(storage, new Set([...removed.map(({ id }) => id), ...missingPacks(found)]));
   await lease.assertHeld();
@@ -100,14 +100,13 @@ async function removeCondemned(
  * ends with this run.
  */
 export async function provenToGo(
-  storage: Storage,
-  { loaded, owners }: Survey,
+  { stored, owners }: Survey,
   candidates: PackUsage[],
   signal: AbortSignal,
 ): Promise<ProvenToGo> {
   const { mustStay, problems } = await proveElsewhere(
     candidates.map(({ id }) => id),
-    { storage, loaded, isNeeded: (entry) => owners.isNeeded(entry), signal },
+    { stored, isNeeded: (entry) => owners.isNeeded(entry), signal },
   );
   for (const pack of candidates) if (mustStay.has(pack.id)) pack.isCondemned = false;
   return { removed: candidates.filter(({ id }) => !mustStay.has(id)), problems };
@@ -154,8 +153,8 @@ async function removeDeadLeases(storage: Storage): Promise<BlockferryError[]> {
 }
 
 /** Returns listed packs that are gone and not needed; the index drops them. */
-function missingPacks({ loaded }: Survey): string[] {
-  return loaded.problems
+function missingPacks({ stored }: Survey): string[] {
+  return stored.problems
     .filter(({ code }) => code === "PackMissing")
     .map(({ object }) => packIdOf(object ?? ""))
     .filter((id) => id !== undefined);

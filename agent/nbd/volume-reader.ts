@@ -1,13 +1,11 @@
 import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import type { ByteRange } from "../../native-free-io/data-ranges.js";
-import { loadBlockMap, type VolumeChunks } from "../../repository/format/block-map.js";
+import type { VolumeChunks } from "../../repository/format/block-map.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
 import { packKey } from "../../repository/format/pack.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/format/recovery-point.js";
-import { withHiddenChunks } from "../../repository/index/hidden-chunks.js";
-import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { saysNothing } from "../../repository/storage/storage-errors.js";
 import { wrongChunkLength } from "../restore/decode-group.js";
@@ -41,10 +39,10 @@ export async function openVolume(
   point: RecoveryPoint,
   volume: RecoveryPointVolume,
 ): Promise<ReadableVolume> {
-  const loaded = await loadIndex(storage, { condemned: "last" });
+  const stored = await StoredChunks.load(storage, { condemned: "last" });
   const falseSegments: BlockferryError[] = [];
-  const open = await withHiddenChunks(storage, loaded, {
-    attempt: () => openWith(storage, loaded, point, volume),
+  const open = await stored.search({
+    attempt: () => openWith(stored, point, volume),
     isComplete: ({ missing }) => missing[Symbol.iterator]().next().done === true,
     onFalseSegment: (problem) => falseSegments.push(problem),
   });
@@ -52,17 +50,14 @@ export async function openVolume(
 }
 
 async function openWith(
-  storage: Storage,
-  { index, packs, problems: found }: LoadedIndex,
+  stored: StoredChunks,
   point: RecoveryPoint,
-  { name, sizeBytes, root }: RecoveryPointVolume,
+  volume: RecoveryPointVolume,
 ): Promise<Omit<ReadableVolume, "falseSegments">> {
-  const problems = [...found];
-  const count = chunkCount(sizeBytes);
-  const missing = NumberSet.below(count);
-  const chunks = await loadBlockMap(Buffer.from(root, "hex"), count, {
-    index,
-    readChunk: (entry) => readChunk(storage, index, packs, entry),
+  const { name, sizeBytes } = volume;
+  const problems = [...stored.problems];
+  const missing = NumberSet.below(chunkCount(sizeBytes));
+  const chunks = await stored.loadMap(volume, {
     onMissingChunk: (position) => missing.add(position),
     onMissingNode: (start, length, error) => {
       if (!(error instanceof BlockferryError) || saysNothing(error)) throw error;
@@ -72,9 +67,9 @@ async function openWith(
   });
   return {
     ...{ name, point: point.id, sizeBytes, chunks, missing, problems },
-    readChunk: (entry) => readChunk(storage, index, packs, entry),
-    idOf: (entry) => index.id(entry),
-    placeOf: (entry) => `${packKey(packs.id(index.packNumber(entry)))} at byte ${index.record(entry).offset}`,
+    readChunk: (entry) => stored.read(entry),
+    idOf: (entry) => stored.index.id(entry),
+    placeOf: (entry) => `${packKey(stored.packOf(entry))} at byte ${stored.index.record(entry).offset}`,
   };
 }
 

@@ -1,17 +1,15 @@
 import { asBlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { OUTCOMES, type Outcome } from "../../report/backup-figures.js";
-import { loadBlockMap, type VolumeChunks } from "../../repository/format/block-map.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import type { VolumeChunks } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import {
   machineName,
   type RecoveryPoint,
   type RecoveryPointVolume,
 } from "../../repository/format/recovery-point.js";
-import type { LoadedIndex } from "../../repository/index/load-index.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
+import type { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { pointsNewestFirst } from "../../repository/points/points.js";
-import type { Storage } from "../../repository/storage/storage.js";
 import { saysNothing } from "../../repository/storage/storage-errors.js";
 import { chunksOfRanges } from "../backup/plan-volumes.js";
 import type { BackupRecorder, StoredBackup } from "../backup/recorder.js";
@@ -45,9 +43,9 @@ export class OutcomeRecorder implements BackupRecorder {
     return { unchangedBytes, deduplicatedBytes: stats.duplicateBytes - unchangedBytes };
   }
 
-  private async parentsOf({ storage, loaded, point }: StoredBackup) {
+  private async parentsOf({ known, point }: StoredBackup) {
     try {
-      return await loadParents(storage, loaded, point);
+      return await loadParents(known, point);
     } catch (error) {
       this.notice(
         `The backup is stored, but could not be compared with the one before: ${asBlockferryError(error).message} What is unchanged is told as deduplicated.`,
@@ -126,16 +124,12 @@ interface Parent {
 /**
  * Loads the previous backup of each volume of a point.
  * That is the newest earlier point of the same instance, or of the same host, that has a volume of this name.
- * @param loaded the index before the backup, without the chunks of this run
+ * @param known the chunks stored before the backup
  * @throws StorageUnavailable, StorageDenied, Interrupted
  */
-async function loadParents(
-  storage: Storage,
-  loaded: LoadedIndex,
-  point: RecoveryPoint,
-): Promise<(Parent | undefined)[]> {
+async function loadParents(known: StoredChunks, point: RecoveryPoint): Promise<(Parent | undefined)[]> {
   const found = new Map<string, { point: string; volume: RecoveryPointVolume }>();
-  for await (const earlier of pointsNewestFirst(storage)) {
+  for await (const earlier of pointsNewestFirst(known.storage)) {
     if (found.size === point.volumes.length) break;
     const isBefore = earlier.id !== point.id && earlier.createdAt <= point.createdAt;
     if (!isBefore || machineName(earlier) !== machineName(point)) continue;
@@ -147,20 +141,14 @@ async function loadParents(
   const parents: (Parent | undefined)[] = [];
   for (const { name } of point.volumes) {
     const parent = found.get(name);
-    parents.push(parent && { point: parent.point, chunks: await loadChunks(storage, loaded, parent.volume) });
+    parents.push(parent && { point: parent.point, chunks: await loadChunks(known, parent.volume) });
   }
   return parents;
 }
 
 /** Loads the chunks of a volume. Lost chunks are left out, as they cannot equal anything. */
-function loadChunks(
-  storage: Storage,
-  { index, packs }: LoadedIndex,
-  { root, sizeBytes }: RecoveryPointVolume,
-): Promise<VolumeChunks> {
-  return loadBlockMap(Buffer.from(root, "hex"), chunkCount(sizeBytes), {
-    index,
-    readChunk: (entry) => readChunk(storage, index, packs, entry),
+function loadChunks(known: StoredChunks, volume: RecoveryPointVolume): Promise<VolumeChunks> {
+  return known.loadMap(volume, {
     onMissingChunk: () => undefined,
     onMissingNode: (_position, _length, error) => {
       if (saysNothing(error)) throw error;

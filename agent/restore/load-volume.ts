@@ -1,13 +1,12 @@
 import { BlockferryError } from "../../foundation/errors.js";
 import type { TargetDescription } from "../../native-free-io/block-target.js";
 import type { ByteRange } from "../../native-free-io/data-ranges.js";
-import { loadBlockMap, type VolumeChunks } from "../../repository/format/block-map.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import type { VolumeChunks } from "../../repository/format/block-map.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import type { RecoveryPointVolume } from "../../repository/format/recovery-point.js";
 import type { ChunkIndexMemory } from "../../repository/index/chunk-index-memory.js";
-import type { LoadedIndex } from "../../repository/index/load-index.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
-import type { Storage, StorageLocation } from "../../repository/storage/storage.js";
+import type { StoredChunks } from "../../repository/index/stored-chunks.js";
+import type { StorageLocation } from "../../repository/storage/storage.js";
 import { saysNothing } from "../../repository/storage/storage-errors.js";
 import type { ExtentQueueMemory } from "../threads/shared-memory.js";
 
@@ -26,8 +25,7 @@ export interface LoadedVolume {
  * @throws ChunkMissing, or the error of the block map, if missing data are refused
  */
 export async function loadVolume(
-  storage: Storage,
-  { index, packs, problems }: LoadedIndex,
+  stored: StoredChunks,
   volume: RecoveryPointVolume,
   missing: MissingData,
 ): Promise<LoadedVolume> {
@@ -36,11 +34,9 @@ export async function loadVolume(
     const offset = position * CHUNK_BYTES;
     lost.push({ offset, length: Math.min(volume.sizeBytes - offset, length * CHUNK_BYTES) });
   };
-  const chunks = await loadBlockMap(Buffer.from(volume.root, "hex"), chunkCount(volume.sizeBytes), {
-    index,
-    readChunk: (entry) => readChunk(storage, index, packs, entry),
+  const chunks = await stored.loadMap(volume, {
     onMissingChunk: (position) => {
-      if (missing === "refuse") throw dataMissing(volume, position, problems);
+      if (missing === "refuse") throw dataMissing(volume, position, stored.problems);
       lose(position, 1);
     },
     onMissingNode: (position, length, error) => {

@@ -3,10 +3,8 @@ import { CHUNK_BYTES, type ChunkRecord, rowOrder } from "../../repository/format
 import { decodeChunk } from "../../repository/format/chunk-codec.js";
 import { packKey } from "../../repository/format/pack.js";
 import type { ChunkIndex } from "../../repository/index/chunk-index.js";
-import type { LoadedIndex } from "../../repository/index/load-index.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
+import type { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { saysLost } from "../../repository/storage/read-object.js";
-import type { Storage } from "../../repository/storage/storage.js";
 
 /** The most bytes of one read of a pack. */
 export const RUN_BYTES = 4 * 1024 * 1024;
@@ -92,8 +90,7 @@ export function coalesce(chunks: WantedChunk[]): PackRun[] {
 const RUNS_AHEAD = 4;
 
 interface ReadInOrderOptions {
-  from: Storage;
-  loaded: Pick<LoadedIndex, "index" | "packs">;
+  from: StoredChunks;
   /** Called with the error of a bad place, if another place has the chunk. */
   onBadPlace?: (error: unknown) => void;
   /**
@@ -113,7 +110,7 @@ export async function* readInOrder(
   entries: Iterable<number>,
   options: ReadInOrderOptions,
 ): AsyncIterable<{ entry: number; payload: Buffer }> {
-  const runs = runsOf(entries, options.loaded.index);
+  const runs = runsOf(entries, options.from.index);
   const coming: Promise<{ run: PackRun; bytes: Buffer }>[] = [];
   try {
     for (;;) {
@@ -134,11 +131,11 @@ export async function* readInOrder(
 }
 
 /** @returns no bytes if the run is lost: other packs may hold the chunks */
-async function readRun(run: PackRun, { from, loaded, signal }: ReadInOrderOptions) {
+async function readRun(run: PackRun, { from, signal }: ReadInOrderOptions) {
   throwIfInterrupted(signal);
   const range = { offset: run.offset, length: run.length };
   try {
-    return { run, bytes: await from.get(packKey(loaded.packs.id(run.packNumber)), { range }) };
+    return { run, bytes: await from.storage.get(packKey(from.packs.id(run.packNumber)), { range }) };
   } catch (error) {
     if (!saysLost(error)) throw error;
     return { run, bytes: Buffer.alloc(0) };
@@ -147,10 +144,9 @@ async function readRun(run: PackRun, { from, loaded, signal }: ReadInOrderOption
 
 async function* chunksOf(
   { run, bytes }: { run: PackRun; bytes: Buffer },
-  { from, loaded, onBadPlace, onLost, signal }: ReadInOrderOptions,
+  { from, onBadPlace, onLost, signal }: ReadInOrderOptions,
 ): AsyncIterable<{ entry: number; payload: Buffer }> {
-  const { index, packs } = loaded;
-  const packId = packs.id(run.packNumber);
+  const packId = from.packs.id(run.packNumber);
   const into = Buffer.allocUnsafe(CHUNK_BYTES);
   for (const { entry, record } of run.chunks) {
     throwIfInterrupted(signal);
@@ -158,11 +154,11 @@ async function* chunksOf(
     const stored = bytes.subarray(start, start + record.storedBytes);
     let payload: Buffer;
     try {
-      payload = decodeChunk(record, packId, stored, into, from.cipher);
+      payload = decodeChunk(record, packId, stored, into, from.storage.cipher);
     } catch {
       // It may only have been damaged in transfer, and other packs may hold it.
       try {
-        payload = await readChunk(from, index, packs, index.find(record.id), onBadPlace);
+        payload = await from.read(from.index.find(record.id), onBadPlace);
       } catch (error) {
         if (onLost === undefined || !saysLost(error)) throw error;
         onLost(entry, error);

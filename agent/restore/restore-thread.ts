@@ -4,7 +4,7 @@ import { VolumeChunks } from "../../repository/format/block-map.js";
 import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import { PackTable, packKey } from "../../repository/format/pack.js";
 import { ChunkIndex } from "../../repository/index/chunk-index.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
 import { againIfDamaged, saysLost } from "../../repository/storage/read-object.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
@@ -77,7 +77,7 @@ interface RunSource {
 class ExtentRestorer {
   private readonly targets: OpenTarget[] = [];
   private readonly index: ChunkIndex;
-  private readonly packs: PackTable;
+  private readonly stored: StoredChunks;
   private readonly extents: ExtentQueue;
   private readonly counters: CounterRow;
   private readonly slots: BufferPool;
@@ -92,7 +92,7 @@ class ExtentRestorer {
     private readonly stop: StopFlag,
   ) {
     this.index = ChunkIndex.attach(task.index);
-    this.packs = PackTable.attach(task.packs);
+    this.stored = StoredChunks.of(storage, this.index, PackTable.attach(task.packs));
     this.extents = ExtentQueue.attach(task.extents, task.thread);
     this.counters = Counters.attach(task.counters).row(task.thread);
     this.slots = new BufferPool(Array.from({ length: WRITES_IN_FLIGHT }, () => allocateAligned(GROUP_BYTES)));
@@ -179,7 +179,7 @@ class ExtentRestorer {
   }
 
   private async copyRun(target: OpenTarget, run: PackRun, buffer: Buffer): Promise<void> {
-    const packId = this.packs.id(run.packNumber);
+    const packId = this.stored.packs.id(run.packNumber);
     const range = { offset: run.offset, length: run.length };
     const read = () => this.storage.get(packKey(packId), { range, into: buffer });
     const groups = groupWrites(run.chunks);
@@ -226,7 +226,7 @@ class ExtentRestorer {
     const entry = this.index.find(record.id);
     try {
       if (this.index.nextPlace(entry) < 0) throw failure;
-      const data = await readChunk(this.storage, this.index, this.packs, entry);
+      const data = await this.stored.read(entry);
       for (const start of single.starts) {
         if (data.length !== chunkLength(target.sizeBytes, start))
           throw wrongChunkLength(record.id, data.length, start);

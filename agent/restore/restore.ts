@@ -4,8 +4,7 @@ import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js
 import type { ClaimedDevice } from "../../native-free-io/devices.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
 import type { RecoveryPointVolume } from "../../repository/format/recovery-point.js";
-import { withHiddenChunks } from "../../repository/index/hidden-chunks.js";
-import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { Counters, ExtentQueue, type RunWatcher } from "../threads/shared-memory.js";
 import { ThreadPool } from "../threads/thread-pool.js";
@@ -89,10 +88,10 @@ async function restoreWith(
   options: RestoreOptions,
 ): Promise<LostRange[]> {
   const { targets, missing, maxMappedChunks = MAX_MAPPED_CHUNKS } = options;
-  const loaded = await loadIndex(repository.storage, { condemned: "last" });
+  const stored = await StoredChunks.load(repository.storage, { condemned: "last" });
   const load = (volume: RecoveryPointVolume) =>
-    withHiddenChunks(repository.storage, loaded, {
-      attempt: () => loadVolume(repository.storage, loaded, volume, missing),
+    stored.search({
+      attempt: () => loadVolume(stored, volume, missing),
       isComplete: ({ lost }) => lost.length === 0,
       onFalseSegment: ({ message, remedy }) => options.watcher.notice(`${message} ${remedy}`),
     });
@@ -122,7 +121,7 @@ async function restoreWith(
         // A thread would keep the maps of the previous group until V8 collects them.
         if (number > 0) await pool.restart();
         const maps = allMaps ?? (await loadAll(group, load));
-        await copyChunks(pool, repository, loaded, { restores: group, maps, counters }, options);
+        await copyChunks(pool, repository, stored, { restores: group, maps, counters }, options);
       }
     } finally {
       options.watcher.stop();
@@ -159,7 +158,7 @@ interface VolumeGroup {
 async function copyChunks(
   pool: RestorePool,
   repository: Repository,
-  { index, packs }: LoadedIndex,
+  { index, packs }: StoredChunks,
   { restores, maps, counters }: VolumeGroup,
   { missing, signal }: RestoreOptions,
 ): Promise<void> {

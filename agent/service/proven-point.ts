@@ -1,6 +1,6 @@
 import { BlockferryError } from "../../foundation/errors.js";
 import { type ObjectLock, pointKey, type RecoveryPoint } from "../../repository/format/recovery-point.js";
-import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { listPoints } from "../../repository/points/points.js";
 import { forgetPoint } from "../../repository/points/tombstone.js";
 import { Lease } from "../../repository/protocol/lease.js";
@@ -53,25 +53,23 @@ async function firstWhole(
   { log }: ProofOptions,
 ): Promise<RecoveryPoint | undefined> {
   const points = await pointsOf(storage, job);
-  const reliable = await loadIndex(storage, { condemned: "exclude" });
+  const reliable = await StoredChunks.load(storage, { condemned: "exclude" });
   for (const point of points) {
-    const options = { storage, loaded: reliable, causeOf: () => undefined };
-    if (isWhole(reliable, await walkPoints([point], options))) return point;
+    if (isWhole(reliable, await walkPoints([point], reliable))) return point;
   }
-  const readable = await loadIndex(storage, { condemned: "last" });
+  const readable = await StoredChunks.load(storage, { condemned: "last" });
   const onFalseSegment = ({ message, remedy }: BlockferryError) => log.warn(`${message} ${remedy}`, { job });
   for (const point of points) {
-    const options = { storage, loaded: readable, onFalseSegment };
-    if (!isWhole(readable, await walkPointsInPacks([point], options)))
+    if (!isWhole(readable, await walkPointsInPacks([point], readable, onFalseSegment)))
       await takeBack(storage, point, job, log);
   }
   return undefined;
 }
 
 /** @throws an error that proves no loss: a failed request must not remove a point */
-function isWhole(loaded: LoadedIndex, { damaged, problems }: Findings): boolean {
+function isWhole(stored: StoredChunks, { damaged, problems }: Findings): boolean {
   if (damaged.length === 0 && problems.length === 0) return true;
-  const unclear = [...loaded.problems, ...problems].find((problem) => !tellsOfLoss(problem));
+  const unclear = [...stored.problems, ...problems].find((problem) => !tellsOfLoss(problem));
   if (unclear !== undefined) throw unclear;
   return false;
 }

@@ -1,15 +1,13 @@
 import { BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { packKey } from "../../repository/format/pack.js";
-import type { LoadedIndex } from "../../repository/index/load-index.js";
-import { readPlace } from "../../repository/packs/pack-reader.js";
+import type { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { saysLost } from "../../repository/storage/read-object.js";
-import type { Storage } from "../../repository/storage/storage.js";
 import type { PackToRead } from "./messages.js";
 import { causeKey, type LossCause } from "./walk-points.js";
 
 /** Returns the places in the packs read at which no chunk was proven. */
-export function badPlaces({ index }: LoadedIndex, selection: PackToRead[], proven: Uint8Array): NumberSet {
+export function badPlaces({ index }: StoredChunks, selection: PackToRead[], proven: Uint8Array): NumberSet {
   const read = new Set(selection.map(({ packNumber }) => packNumber));
   const bad = NumberSet.below(index.size);
   if (read.size === 0) return bad;
@@ -20,7 +18,6 @@ export function badPlaces({ index }: LoadedIndex, selection: PackToRead[], prove
 }
 
 interface SearchOptions {
-  storage: Storage;
   /** Chunks that recovery points need, by their first entries. */
   needed: NumberSet;
   /** One byte per place, 1 if its chunk was proven. */
@@ -33,15 +30,16 @@ interface SearchOptions {
  * @returns a bad place for the first entry of each lost chunk
  */
 export async function lostChunks(
-  { index, packs }: LoadedIndex,
+  stored: StoredChunks,
   bad: NumberSet,
-  { storage, needed, proven }: SearchOptions,
+  { needed, proven }: SearchOptions,
 ): Promise<Map<number, number>> {
+  const { index } = stored;
   const isGood = async (place: number) => {
     if (proven[place] === 1) return true;
     if (bad.has(place)) return false;
     try {
-      await readPlace(storage, index, packs, place);
+      await stored.readPlace(place);
       return true;
     } catch (error) {
       if (saysLost(error)) return false;
@@ -66,21 +64,21 @@ export async function lostChunks(
  * Returns one problem per pack with bad places but no fault of its own. The index has a wrong place there.
  */
 export function misplacedChunks(
-  { index, packs }: LoadedIndex,
+  stored: StoredChunks,
   bad: NumberSet,
   problems: BlockferryError[],
 ): BlockferryError[] {
   const explained = new Set(problems.map(({ object }) => object));
   const misplaced = new Map<string, { count: number; first: number }>();
   for (const place of bad) {
-    const key = packKey(packs.id(index.packNumber(place)));
+    const key = packKey(stored.packOf(place));
     if (explained.has(key)) continue;
     const known = misplaced.get(key);
     if (known === undefined) misplaced.set(key, { count: 1, first: place });
     else known.count++;
   }
   return [...misplaced].map(([key, { count, first }]) => {
-    const { id, offset } = index.record(first);
+    const { id, offset } = stored.index.record(first);
     const others = count === 1 ? "" : `, and ${count - 1} more chunks that it does not have there`;
     return new BlockferryError({
       code: "ChunkMissing",
@@ -97,11 +95,7 @@ export function misplacedChunks(
  * Returns the cause of each loss: the damaged place of the chunk, or the whole pack if it could not be read
  * through.
  */
-export function causesOf(
-  { index, packs }: LoadedIndex,
-  lost: Map<number, number>,
-  problems: BlockferryError[],
-) {
+export function causesOf(stored: StoredChunks, lost: Map<number, number>, problems: BlockferryError[]) {
   const chunkProblems = problems.filter(({ code }) => code === "ChunkCorrupt");
   const damagedChunks = new Set(
     chunkProblems.map(({ object = "", offset }) => causeKey({ object, objectOffset: offset })),
@@ -109,8 +103,8 @@ export function causesOf(
   return (entry: number): LossCause | undefined => {
     const place = lost.get(entry);
     if (place === undefined) return undefined;
-    const object = packKey(packs.id(index.packNumber(place)));
-    const cause = { object, objectOffset: index.record(place).offset };
+    const object = packKey(stored.packOf(place));
+    const cause = { object, objectOffset: stored.index.record(place).offset };
     return damagedChunks.has(causeKey(cause)) ? cause : { object };
   };
 }

@@ -1,13 +1,12 @@
 import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import { CHUNK_BYTES } from "../../repository/format/chunk.js";
 import { decodeChunk } from "../../repository/format/chunk-codec.js";
-import { packKey } from "../../repository/format/pack.js";
+import { type PackTable, packKey } from "../../repository/format/pack.js";
 import type { ObjectLock, RecoveryPoint } from "../../repository/format/recovery-point.js";
 import type { ChunkIndex } from "../../repository/index/chunk-index.js";
-import { ChunkOwners } from "../../repository/index/chunk-owners.js";
-import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
-import { readChunk, readPlace } from "../../repository/packs/pack-reader.js";
+import { findOwners } from "../../repository/index/chunk-owners.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { saysLost } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { type PackRun, runsOf } from "../restore/pack-runs.js";
@@ -20,8 +19,7 @@ const BATCH_CHUNKS = 2 ** 16;
 const MAX_PROBLEMS = 100;
 
 interface PlaceProofOptions {
-  storage: Storage;
-  loaded: Pick<LoadedIndex, "index" | "packs">;
+  stored: StoredChunks;
   /** Whether a recovery point needs the chunk of this entry, which `find` returned. */
   isNeeded(entry: number): boolean;
   signal: AbortSignal;
@@ -43,10 +41,10 @@ interface Proof {
  * @throws Interrupted, StorageUnavailable and the like: nothing is proven then
  */
 export async function proveElsewhere(going: Iterable<string>, options: PlaceProofOptions): Promise<Proof> {
-  const { loaded } = options;
-  const goes = numbersOf(going, loaded);
+  const { index, packs } = options.stored;
+  const goes = numbersOf(going, packs);
   const proof: Proof = { mustStay: new Set(), problems: [] };
-  const isOpen = (entry: number) => someGoes(loaded.index, entry, goes);
+  const isOpen = (entry: number) => someGoes(index, entry, goes);
   for await (const entry of unprovenAmong(isOpen, goes, options, proof)) {
     await keepOne(entry, goes, options, proof);
   }
@@ -59,11 +57,11 @@ export async function proveElsewhere(going: Iterable<string>, options: PlaceProo
  * @throws the error of a chunk that proves at no place; Interrupted, StorageUnavailable and the like
  */
 async function preferProven(options: PlaceProofOptions): Promise<void> {
-  const { index, packs } = options.loaded;
+  const { index, packs } = options.stored;
   const proof: Proof = { mustStay: new Set(), problems: [] };
   const isOpen = (entry: number) => index.nextPlace(entry) >= 0;
   for await (const entry of unprovenAmong(isOpen, new Uint8Array(packs.count), options, proof)) {
-    const error = await lossAt(entry, options);
+    const error = await lossAt(entry, options.stored);
     if (error !== undefined) throw error;
   }
 }
@@ -75,10 +73,11 @@ async function* unprovenAmong(
   options: PlaceProofOptions,
   proof: Proof,
 ): AsyncGenerator<number> {
-  const { loaded, isNeeded, signal } = options;
+  const { stored, isNeeded, signal } = options;
+  const { index } = stored;
   // Proving changes the order of places, so the chunks are selected first.
-  const open = NumberSet.below(loaded.index.size);
-  for (let entry = 0; entry < loaded.index.size; entry++) {
+  const open = NumberSet.below(index.size);
+  for (let entry = 0; entry < index.size; entry++) {
     if (isNeeded(entry) && isOpen(entry)) open.add(entry);
   }
   let batch: number[] = [];
@@ -91,7 +90,7 @@ async function* unprovenAmong(
   yield* await proveSurvivors(batch, goes, options, proof);
 }
 
-function numbersOf(ids: Iterable<string>, { packs }: PlaceProofOptions["loaded"]): Uint8Array {
+function numbersOf(ids: Iterable<string>, packs: PackTable): Uint8Array {
   const wanted = new Set(ids);
   return Uint8Array.from({ length: packs.count }, (_, number) => (wanted.has(packs.id(number)) ? 1 : 0));
 }
@@ -113,7 +112,7 @@ async function proveSurvivors(
   options: PlaceProofOptions,
   proof: Proof,
 ): Promise<number[]> {
-  const { index } = options.loaded;
+  const { index } = options.stored;
   const unproven: number[] = [];
   /** The chunk of each place to try. */
   let open = new Map<number, number>();
@@ -155,19 +154,19 @@ async function keepOne(
   options: PlaceProofOptions,
   proof: Proof,
 ): Promise<void> {
-  const { index, packs } = options.loaded;
-  const idOf = (place: number) => packs.id(index.packNumber(place));
+  const { stored } = options;
+  const { index } = stored;
   const places = [...index.places(entry)].filter((place) => goes[index.packNumber(place)] === 1);
-  const staying = places.filter((place) => proof.mustStay.has(idOf(place)));
+  const staying = places.filter((place) => proof.mustStay.has(stored.packOf(place)));
   for (const place of [...staying, ...places.filter((other) => !staying.includes(other))]) {
-    const error = await lossAt(place, options);
+    const error = await lossAt(place, options.stored);
     if (error === undefined) {
-      proof.mustStay.add(idOf(place));
+      proof.mustStay.add(stored.packOf(place));
       return;
     }
     note(error, proof);
   }
-  for (const place of places) proof.mustStay.add(idOf(place));
+  for (const place of places) proof.mustStay.add(stored.packOf(place));
 }
 
 function note(error: BlockferryError, { problems }: Proof): void {
@@ -182,11 +181,11 @@ async function* provePlaces(
   let runs: PackRun[] = [];
   const proveAll = async () => {
     throwIfInterrupted(options.signal);
-    const results = await Promise.all(runs.map((run) => proveRun(run, options)));
+    const results = await Promise.all(runs.map((run) => proveRun(run, options.stored)));
     runs = [];
     return results.flat();
   };
-  for (const run of runsOf(places, options.loaded.index)) {
+  for (const run of runsOf(places, options.stored.index)) {
     if (runs.push(run) === RUNS_AT_ONCE) yield* await proveAll();
   }
   yield* await proveAll();
@@ -194,19 +193,19 @@ async function* provePlaces(
 
 async function proveRun(
   run: PackRun,
-  options: PlaceProofOptions,
+  stored: StoredChunks,
 ): Promise<{ place: number; error: BlockferryError | undefined }[]> {
-  const { storage, loaded } = options;
-  const packId = loaded.packs.id(run.packNumber);
+  const { storage } = stored;
+  const packId = stored.packs.id(run.packNumber);
   const bytes = await bytesOf(run, storage, packId);
   const into = Buffer.allocUnsafe(CHUNK_BYTES);
   const results: { place: number; error: BlockferryError | undefined }[] = [];
   for (const { entry: place, record } of run.chunks) {
     const start = record.offset - run.offset;
-    const stored = bytes.subarray(start, start + record.storedBytes);
+    const storedBytes = bytes.subarray(start, start + record.storedBytes);
     // A chunk that was damaged in transfer is read again by itself.
-    const isProven = decodes(() => decodeChunk(record, packId, stored, into, storage.cipher));
-    results.push({ place, error: isProven ? undefined : await lossAt(place, options) });
+    const isProven = decodes(() => decodeChunk(record, packId, storedBytes, into, storage.cipher));
+    results.push({ place, error: isProven ? undefined : await lossAt(place, stored) });
   }
   return results;
 }
@@ -233,12 +232,9 @@ async function bytesOf({ offset, length }: PackRun, storage: Storage, packId: st
   }
 }
 
-async function lossAt(
-  place: number,
-  { storage, loaded: { index, packs } }: PlaceProofOptions,
-): Promise<BlockferryError | undefined> {
+async function lossAt(place: number, stored: StoredChunks): Promise<BlockferryError | undefined> {
   try {
-    await readPlace(storage, index, packs, place);
+    await stored.readPlace(place);
     return undefined;
   } catch (error) {
     if (!(error instanceof BlockferryError) || !saysLost(error)) throw error;
@@ -261,18 +257,10 @@ export async function lockNeeds(
   signal: AbortSignal,
 ): Promise<void> {
   // `prune` keeps packs condemned during this run if the point will need them.
-  const loaded = await loadIndex(storage, { condemned: "last" });
-  const { index, packs } = loaded;
-  const owners = new ChunkOwners({
-    index,
-    readChunk: (entry) => {
-      throwIfInterrupted(signal);
-      return readChunk(storage, index, packs, entry);
-    },
-  });
-  for (const { root, sizeBytes } of volumes)
-    await owners.add(Buffer.from(root, "hex"), chunkCount(sizeBytes), 0);
-  await preferProven({ storage, loaded, isNeeded: (entry) => owners.isNeeded(entry), signal });
+  const stored = await StoredChunks.load(storage, { condemned: "last" });
+  const { index, packs } = stored;
+  const owners = await findOwners(stored, [{ volumes }], signal);
+  await preferProven({ stored, isNeeded: (entry) => owners.isNeeded(entry), signal });
   const needed = new Set<number>();
   for (let entry = 0; entry < index.size; entry++) {
     if (owners.isNeeded(entry)) needed.add(index.packNumber(entry));

@@ -1,6 +1,6 @@
 import { BlockferryError } from "../../foundation/errors.js";
 import type { NumberSet } from "../../foundation/number-set.js";
-import type { LoadedIndex } from "../../repository/index/load-index.js";
+import type { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { Counters, type RunWatcher } from "../threads/shared-memory.js";
 import { ThreadPool } from "../threads/thread-pool.js";
@@ -111,14 +111,14 @@ interface SelectOptions {
  * For one point they are the packs it needs, or none at 0 percent. Condemned packs are left out, because
  * `prune` may remove them meanwhile, unless no other pack holds a needed chunk.
  */
-export function selectPacks(loaded: LoadedIndex, options: SelectOptions): Selection {
+export function selectPacks(stored: StoredChunks, options: SelectOptions): Selection {
   const { point, readPercent, record } = options;
-  const known = point === undefined ? packsWhere(loaded, (id) => record.damaged.has(id)) : [];
+  const known = point === undefined ? packsWhere(stored, (id) => record.damaged.has(id)) : [];
   if (readPercent === 0) return { packs: known, cursor: undefined };
-  if (point !== undefined) return { packs: packsOfChunks(loaded, options.needed), cursor: undefined };
-  const { condemnedPacks } = loaded;
-  const all = new Map(packsOfChunks(loaded, options.needed).map((pack) => [pack.id, pack]));
-  for (const pack of packsWhere(loaded, (id) => !condemnedPacks.has(id))) all.set(pack.id, pack);
+  if (point !== undefined) return { packs: packsOfChunks(stored, options.needed), cursor: undefined };
+  const { condemnedPacks } = stored;
+  const all = new Map(packsOfChunks(stored, options.needed).map((pack) => [pack.id, pack]));
+  for (const pack of packsWhere(stored, (id) => !condemnedPacks.has(id))) all.set(pack.id, pack);
   const { cursor, packs } = nextSample([...all.values()], readPercent, {
     ...{ cursor: record.cursor, startedAt: options.startedAt },
     rankOf: (id) => record.rank(id),
@@ -127,16 +127,16 @@ export function selectPacks(loaded: LoadedIndex, options: SelectOptions): Select
   return { packs: [...known.filter(({ id }) => !chosen.has(id)), ...packs], cursor };
 }
 
-function packsWhere(loaded: LoadedIndex, isWanted: (id: string) => boolean): PackToRead[] {
+function packsWhere(stored: StoredChunks, isWanted: (id: string) => boolean): PackToRead[] {
   const packs: PackToRead[] = [];
-  for (let number = 0; number < loaded.packs.count; number++) {
-    if (isWanted(loaded.packs.id(number))) packs.push(packToRead(loaded, number));
+  for (let number = 0; number < stored.packs.count; number++) {
+    if (isWanted(stored.packs.id(number))) packs.push(packToRead(stored, number));
   }
   return packs;
 }
 
-function packsOfChunks(loaded: LoadedIndex, chunks: NumberSet): PackToRead[] {
-  const { index, packs, condemnedPacks } = loaded;
+function packsOfChunks(stored: StoredChunks, chunks: NumberSet): PackToRead[] {
+  const { index, packs, condemnedPacks } = stored;
   const numbers = new Set<number>();
   for (const chunk of chunks) {
     const first = index.packNumber(chunk);
@@ -146,10 +146,10 @@ function packsOfChunks(loaded: LoadedIndex, chunks: NumberSet): PackToRead[] {
       if (isOnlyCondemned || !condemnedPacks.has(packs.id(number))) numbers.add(number);
     }
   }
-  return [...numbers].map((number) => packToRead(loaded, number));
+  return [...numbers].map((number) => packToRead(stored, number));
 }
 
-function packToRead({ packs, packBytes }: LoadedIndex, packNumber: number): PackToRead {
+function packToRead({ packs, packBytes }: StoredChunks, packNumber: number): PackToRead {
   const id = packs.id(packNumber);
   return { id, packNumber, sizeBytes: packBytes.get(id) ?? 0 };
 }
@@ -169,7 +169,7 @@ interface ReadPacksOptions {
  */
 export async function readPacks(
   repository: Repository,
-  loaded: LoadedIndex,
+  stored: StoredChunks,
   { selection, proven, watcher, signal, ...options }: ReadPacksOptions,
 ): Promise<BlockferryError[]> {
   if (selection.length === 0) return [];
@@ -177,8 +177,8 @@ export async function readPacks(
   const counters = Counters.create(threads);
   const task: VerifyTask = {
     storage: repository.location,
-    index: loaded.index.memory,
-    packEntries: PackEntries.of(loaded.index, loaded.packs.count).memory,
+    index: stored.index.memory,
+    packEntries: PackEntries.of(stored.index, stored.packs.count).memory,
     selection,
     taken: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
     proven,

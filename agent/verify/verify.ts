@@ -4,7 +4,7 @@ import type { NumberSet } from "../../foundation/number-set.js";
 import { listKeys } from "../../repository/encryption/key-record.js";
 import { packKey } from "../../repository/format/pack.js";
 import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
-import { type LoadedIndex, loadIndex } from "../../repository/index/load-index.js";
+import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { listPoints } from "../../repository/points/points.js";
 import type { TombstoneKey } from "../../repository/points/tombstone.js";
@@ -89,39 +89,37 @@ async function verifyLeased(
   const list = await listPoints(storage);
   const point = await options.findPoint?.(storage);
   const { points, damaged: damagedPoints } = point === undefined ? list : { points: [point], damaged: [] };
-  const loaded = await loadIndex(storage, { condemned: "last" });
+  const stored = await StoredChunks.load(storage, { condemned: "last" });
   const { damaged: damagedKeys } = await listKeys(storage, repository.config.id);
   const unreadable = point === undefined ? await findUnreadable(storage, ["locks/", "prune/"]) : [];
-  const problems = [...damagedKeys, ...damagedPoints, ...unreadable, ...loaded.problems];
+  const problems = [...damagedKeys, ...damagedPoints, ...unreadable, ...stored.problems];
   const onFalseSegment = (problem: BlockferryError) => problems.push(problem);
-  const findings = await walkPointsInPacks(points, { storage, loaded, onFalseSegment });
+  const findings = await walkPointsInPacks(points, stored, onFalseSegment);
   const { problems: breaks, uncheckedTombstones } =
     point === undefined
       ? await verifyHistory(storage, list, options.tombstoneKey)
       : { problems: [], uncheckedTombstones: 0 };
-  problems.push(...breaks, ...findings.problems, ...lostSegments(loaded, findings.needed));
+  problems.push(...breaks, ...findings.problems, ...lostSegments(stored, findings.needed));
 
   const needed = findings.needed;
-  const selected = selectPacks(loaded, { ...options, point: point?.id, record, startedAt, needed });
+  const selected = selectPacks(stored, { ...options, point: point?.id, record, startedAt, needed });
   const selection = selected.packs;
-  const proven = new SharedArrayBuffer(loaded.index.size);
-  problems.push(...(await readPacks(repository, loaded, { ...options, selection, proven })));
+  const proven = new SharedArrayBuffer(stored.index.size);
+  problems.push(...(await readPacks(repository, stored, { ...options, selection, proven })));
 
   const provenPlaces = new Uint8Array(proven);
-  const bad = badPlaces(loaded, selection, provenPlaces);
-  problems.push(...misplacedChunks(loaded, bad, problems));
-  const lost = await lostChunks(loaded, bad, { storage, needed: findings.needed, proven: provenPlaces });
+  const bad = badPlaces(stored, selection, provenPlaces);
+  problems.push(...misplacedChunks(stored, bad, problems));
+  const lost = await lostChunks(stored, bad, { needed: findings.needed, proven: provenPlaces });
   const { damaged } =
-    lost.size === 0
-      ? findings
-      : await walkPoints(points, { storage, loaded, causeOf: causesOf(loaded, lost, problems) });
+    lost.size === 0 ? findings : await walkPoints(points, stored, causesOf(stored, lost, problems));
   const everyPointWhole = damaged.length === 0 && damagedPoints.length === 0;
   const isNote = ({ code }: BlockferryError) => everyPointWhole && code === "PackMissing";
-  const removed = removedMeanwhile(loaded);
+  const removed = removedMeanwhile(stored);
   const isExpected = (problem: BlockferryError) => everyPointWhole && removed(problem);
   const report: VerifyReport = {
     startedAt,
-    ...sizesOf(points, loaded, selection),
+    ...sizesOf(points, stored, selection),
     uncheckedTombstones,
     readSince: (selected.cursor ?? record.cursor)?.readSince ?? null,
     problems: withoutRepeats(problems.filter((problem) => !isNote(problem) && !isExpected(problem))),
@@ -130,19 +128,19 @@ async function verifyLeased(
     damaged,
   };
   record.cursor = selected.cursor ?? record.cursor;
-  record.keepOnly(loaded.packBytes.keys());
+  record.keepOnly(stored.packBytes.keys());
   const damagedObjects = new Set(problems.map(({ object }) => object));
   record.note(selection.map(({ id }) => ({ id, isDamaged: damagedObjects.has(packKey(id)) })));
   return report;
 }
 
 /** Whether a problem is only that `prune` removed a pack that it had condemned before this run started. */
-function removedMeanwhile({ condemnedPacks }: LoadedIndex): (problem: BlockferryError) => boolean {
+function removedMeanwhile({ condemnedPacks }: StoredChunks): (problem: BlockferryError) => boolean {
   const condemnedKeys = new Set([...condemnedPacks].map(packKey));
   return ({ code, object }) => code === "ObjectNotFound" && condemnedKeys.has(object ?? "");
 }
 
-function sizesOf(points: RecoveryPoint[], { packBytes }: LoadedIndex, selection: PackToRead[]) {
+function sizesOf(points: RecoveryPoint[], { packBytes }: StoredChunks, selection: PackToRead[]) {
   const volumes = points.flatMap((point) => point.volumes);
   return {
     points: points.length,
@@ -175,11 +173,11 @@ async function keepRecord(record: ReadRecord, watcher: RunWatcher): Promise<void
  * Returns a problem for each needed pack without a segment: a point is written after its index, so the
  * segment is lost.
  */
-function lostSegments({ index, packs, unindexedPacks }: LoadedIndex, needed: NumberSet): BlockferryError[] {
-  const unindexed = new Set(unindexedPacks.map(({ id }) => id));
+function lostSegments(stored: StoredChunks, needed: NumberSet): BlockferryError[] {
+  const unindexed = new Set(stored.unindexedPacks.map(({ id }) => id));
   const concerned = new Set<string>();
   for (const entry of needed) {
-    const id = packs.id(index.packNumber(entry));
+    const id = stored.packOf(entry);
     if (unindexed.has(id)) concerned.add(id);
   }
   return [...concerned].map(

@@ -1,7 +1,7 @@
 import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js";
-import { loadBlockMap } from "../../repository/format/block-map.js";
+import { type ChunkReader, loadBlockMap } from "../../repository/format/block-map.js";
 import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
 import { packKey } from "../../repository/format/pack.js";
 import {
@@ -10,10 +10,7 @@ import {
   type RecoveryPointVolume,
 } from "../../repository/format/recovery-point.js";
 import type { ChunkIndex } from "../../repository/index/chunk-index.js";
-import { type ChunkSearch, withHiddenChunks } from "../../repository/index/hidden-chunks.js";
-import type { LoadedIndex } from "../../repository/index/load-index.js";
-import { readChunk } from "../../repository/packs/pack-reader.js";
-import type { Storage } from "../../repository/storage/storage.js";
+import type { ChunkSearch, StoredChunks } from "../../repository/index/stored-chunks.js";
 import { wasNotAnswered } from "../../repository/storage/storage-errors.js";
 
 /** The cause of a loss: the object that lost or damaged the bytes. */
@@ -39,21 +36,19 @@ export interface Findings {
   problems: BlockferryError[];
 }
 
-interface WalkOptions {
-  storage: Storage;
-  loaded: LoadedIndex;
-  /** Returns the cause for an indexed chunk that is known to be lost; undefined for all others. */
-  causeOf(entry: number): LossCause | undefined;
-}
+/** Returns the cause for an indexed chunk that is known to be lost; undefined for all others. */
+type CauseOf = (entry: number) => LossCause | undefined;
+
+const NONE_LOST: CauseOf = () => undefined;
 
 /** Walks points, and searches the packs for chunks that the index lacks. */
 export function walkPointsInPacks(
   points: RecoveryPoint[],
-  options: Omit<WalkOptions, "causeOf"> & Pick<ChunkSearch<Findings>, "onFalseSegment">,
+  stored: StoredChunks,
+  onFalseSegment: ChunkSearch<Findings>["onFalseSegment"],
 ): Promise<Findings> {
-  const { storage, loaded, onFalseSegment } = options;
-  return withHiddenChunks(storage, loaded, {
-    attempt: () => walkPoints(points, { storage, loaded, causeOf: () => undefined }),
+  return stored.search({
+    attempt: () => walkPoints(points, stored),
     isComplete: ({ damaged }) => damaged.length === 0,
     onFalseSegment,
   });
@@ -63,14 +58,14 @@ export function walkPointsInPacks(
  * Walks the block maps of recovery points.
  * @returns the chunks that the points need, the lost ranges and the problems
  */
-export async function walkPoints(points: RecoveryPoint[], options: WalkOptions): Promise<Findings> {
-  const findings: Findings = {
-    needed: NumberSet.below(options.loaded.index.size),
-    damaged: [],
-    problems: [],
-  };
+export async function walkPoints(
+  points: RecoveryPoint[],
+  stored: StoredChunks,
+  causeOf: CauseOf = NONE_LOST,
+): Promise<Findings> {
+  const findings: Findings = { needed: NumberSet.below(stored.index.size), damaged: [], problems: [] };
   for (const point of points) {
-    for (const volume of point.volumes) await walkVolume(point, volume, options, findings);
+    for (const volume of point.volumes) await walkVolume(point, volume, { stored, causeOf }, findings);
     const unexplained = findings.damaged.filter(({ object }) => object === pointKey(point.id));
     if (unexplained.length > 0) findings.problems.push(dataMissing(point, unexplained));
   }
@@ -80,26 +75,26 @@ export async function walkPoints(points: RecoveryPoint[], options: WalkOptions):
 async function walkVolume(
   point: RecoveryPoint,
   volume: RecoveryPointVolume,
-  { storage, loaded, causeOf }: WalkOptions,
+  { stored, causeOf }: { stored: StoredChunks; causeOf: CauseOf },
   findings: Findings,
 ): Promise<void> {
-  const { index, packs } = loaded;
+  const { index } = stored;
   const count = chunkCount(volume.sizeBytes);
   const losses = new Losses(volume.sizeBytes);
   const unexplained = { object: pointKey(point.id) };
   const lostWith = (id: Buffer) => {
-    const pack = loaded.lost.packOf(id);
+    const pack = stored.lost.packOf(id);
     return pack === undefined ? unexplained : { object: packKey(pack) };
   };
   const hasLength = lengthTest(index);
-  const chunks = await loadBlockMap(Buffer.from(volume.root, "hex"), count, {
+  const nodes: ChunkReader = {
     index,
-    readChunk: (entry) => {
+    read: (entry) => {
       findings.needed.add(entry);
-      return readChunk(storage, index, packs, entry, (error) =>
-        findings.problems.push(asBlockferryError(error)),
-      );
+      return stored.read(entry, (error) => findings.problems.push(asBlockferryError(error)));
     },
+  };
+  const chunks = await loadBlockMap(Buffer.from(volume.root, "hex"), count, nodes, {
     onMissingChunk: (position, id) => losses.add(position, 1, lostWith(id)),
     onMissingNode: (position, length, thrown) => {
       if (wasNotAnswered(thrown)) throw thrown;

@@ -46,10 +46,15 @@ export function mapNodeCount(chunks: number): number {
   return nodes;
 }
 
-interface BlockMapReader {
-  index: ChunkIndex;
+/** Finds chunks by id, and reads them by index entry. */
+export interface ChunkReader {
+  readonly index: ChunkIndex;
   /** Reads and proves the chunk of an index entry. */
-  readChunk(entry: number): Promise<Buffer>;
+  read(entry: number): Promise<Buffer>;
+}
+
+/** Handles the parts of a block map that cannot be loaded. Either function may throw, which ends the load. */
+export interface BlockMapLosses {
   /** Called for a chunk that is in the map but not in the index: its data are missing. */
   onMissingChunk(position: number, id: Buffer): void;
   /** Called for a node that cannot be read: everything below it is unknown. `length` counts chunks. */
@@ -63,14 +68,15 @@ const NODE_READS = 16;
 export async function loadBlockMap(
   root: Buffer,
   count: number,
-  reader: BlockMapReader,
+  reader: ChunkReader,
+  losses: BlockMapLosses,
 ): Promise<VolumeChunks> {
   if (count === 0) return VolumeChunks.create(0);
   let level = VolumeChunks.create(1);
-  level.setIds(reader.index, 0, root, (_, id) => reader.onMissingNode(0, count, missingNode(id)));
+  level.setIds(reader.index, 0, root, (_, id) => losses.onMissingNode(0, count, missingNode(id)));
   for (const span of nodeSpans(count)) {
     const below = VolumeChunks.create(Math.ceil(count / (span / MAP_FANOUT)));
-    await loadLevel(level, below, span, count, reader);
+    await loadLevel({ level, below, span, count }, reader, losses);
     level = below;
   }
   return level;
@@ -83,12 +89,21 @@ export function nodeSpans(count: number): number[] {
   return spans;
 }
 
+/** A level of nodes to load. */
+interface LevelLoad {
+  level: VolumeChunks;
+  /** Receives the children of the nodes. */
+  below: VolumeChunks;
+  /** Chunks below one node. */
+  span: number;
+  /** Chunks in the volume. */
+  count: number;
+}
+
 async function loadLevel(
-  level: VolumeChunks,
-  below: VolumeChunks,
-  span: number,
-  count: number,
-  reader: BlockMapReader,
+  { level, below, span, count }: LevelLoad,
+  reader: ChunkReader,
+  losses: BlockMapLosses,
 ): Promise<void> {
   const childSpan = span / MAP_FANOUT;
   let next = 0;
@@ -102,22 +117,22 @@ async function loadLevel(
       try {
         const ids = await readNode(entry, Math.ceil(length / childSpan), reader);
         below.setIds(reader.index, node * MAP_FANOUT, ids, (child, id) => {
-          if (childSpan === 1) reader.onMissingChunk(child, id);
+          if (childSpan === 1) losses.onMissingChunk(child, id);
           else {
             const start = child * childSpan;
-            reader.onMissingNode(start, Math.min(childSpan, count - start), missingNode(id));
+            losses.onMissingNode(start, Math.min(childSpan, count - start), missingNode(id));
           }
         });
       } catch (error) {
-        reader.onMissingNode(firstChunk, length, error);
+        losses.onMissingNode(firstChunk, length, error);
       }
     }
   };
   await Promise.all(Array.from({ length: NODE_READS }, loadNodes));
 }
 
-async function readNode(entry: number, children: number, reader: BlockMapReader): Promise<Buffer> {
-  const ids = await reader.readChunk(entry);
+async function readNode(entry: number, children: number, reader: ChunkReader): Promise<Buffer> {
+  const ids = await reader.read(entry);
   if (ids.length !== children * CHUNK_ID_BYTES)
     throw malformedNode(reader.index.id(entry), ids.length, children);
   return ids;

@@ -1,7 +1,7 @@
-import { BlockferryError } from "../../foundation/errors.js";
-import { nodeSpans } from "../format/block-map.js";
-import { CHUNK_ID_BYTES, ZERO_CHUNK_ID } from "../format/chunk.js";
-import type { ChunkIndex } from "./chunk-index.js";
+import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
+import { type ChunkReader, nodeSpans } from "../format/block-map.js";
+import { CHUNK_ID_BYTES, chunkCount, ZERO_CHUNK_ID } from "../format/chunk.js";
+import type { RecoveryPoint } from "../format/recovery-point.js";
 
 /** Parallel reads of nodes, each of 64 KiB. */
 const NODE_READS = 16;
@@ -10,10 +10,29 @@ const NOBODY = 0;
 /** Marks a chunk with more than one owner. */
 const SEVERAL = 0xffff_ffff;
 
-interface ChunkOwnersOptions {
-  index: ChunkIndex;
-  /** Reads and proves the chunk of an index entry. */
-  readChunk(entry: number): Promise<Buffer>;
+/**
+ * Finds the owners of each chunk.
+ * @param owners the volumes of each owner; an owner is an index in this array
+ * @throws ChunkMissing, ChunkCorrupt when a block map cannot be read completely; Interrupted
+ */
+export async function findOwners(
+  chunks: ChunkReader,
+  owners: Pick<RecoveryPoint, "volumes">[],
+  signal: AbortSignal,
+): Promise<ChunkOwners> {
+  const found = new ChunkOwners({
+    index: chunks.index,
+    read: (entry) => {
+      throwIfInterrupted(signal);
+      return chunks.read(entry);
+    },
+  });
+  for (const [owner, { volumes }] of owners.entries()) {
+    for (const { root, sizeBytes } of volumes) {
+      await found.add(Buffer.from(root, "hex"), chunkCount(sizeBytes), owner);
+    }
+  }
+  return found;
 }
 
 /**
@@ -29,8 +48,8 @@ export class ChunkOwners {
    */
   private readonly nodeOwners: Uint32Array[] = [];
 
-  constructor(private readonly options: ChunkOwnersOptions) {
-    this.owners = new Uint32Array(options.index.size);
+  constructor(private readonly chunks: ChunkReader) {
+    this.owners = new Uint32Array(chunks.index.size);
   }
 
   /** Returns whether any owner needs the chunk or node of an index entry. */
@@ -67,7 +86,7 @@ export class ChunkOwners {
     const children: Children[] = [];
     const readNext = async () => {
       for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
-        children.push({ ids: await this.options.readChunk(node.entry), owner: node.owner });
+        children.push({ ids: await this.chunks.read(node.entry), owner: node.owner });
       }
     };
     await Promise.all(Array.from({ length: Math.min(NODE_READS, queue.length) }, readNext));
@@ -76,7 +95,7 @@ export class ChunkOwners {
 
   /** Returns the nodes whose children have not yet been added for this owner, or not for several owners. */
   private claimNodes(parents: Children[], level: number): ClaimedNode[] {
-    const owners = this.nodeOwners[level] ?? new Uint32Array(this.options.index.size);
+    const owners = this.nodeOwners[level] ?? new Uint32Array(this.chunks.index.size);
     this.nodeOwners[level] = owners;
     const claimed: ClaimedNode[] = [];
     for (const parent of parents) {
@@ -96,7 +115,7 @@ export class ChunkOwners {
     for (let at = 0; at < ids.length; at += CHUNK_ID_BYTES) {
       const id = ids.subarray(at, at + CHUNK_ID_BYTES);
       if (id.equals(ZERO_CHUNK_ID)) continue;
-      const entry = this.options.index.find(id);
+      const entry = this.chunks.index.find(id);
       if (entry < 0) throw chunkMissing(id);
       yield entry;
     }

@@ -28,15 +28,13 @@ export interface LoadedIndex {
   unreadable: BlockferryError[];
   /** Errors of damaged or missing objects. The chunks concerned are not in the index. */
   problems: BlockferryError[];
-  /** Whether the index also includes the chunks that only footers of packs list: see `withHiddenChunks`. */
-  hasAllFooters: boolean;
   /**
    * Chunks of listed packs that are gone. A chunk that another pack also has is in the index nevertheless.
    */
   lost: LostChunks;
 }
 
-interface LoadOptions {
+export interface LoadOptions {
   /**
    * Handling of condemned packs: `exclude` for a run that may start to rely on the chunks that it finds;
    * `last` for readers, which find a chunk there only if no other pack has it.
@@ -118,7 +116,6 @@ async function loadOnce(
     condemnedPacks,
     unindexedPacks,
     unreadable,
-    hasAllFooters: false,
     problems: loader.problems,
     lost,
   };
@@ -279,7 +276,7 @@ function asProblem(error: unknown): BlockferryError {
  * Chunks that were lost with their packs. Index segments list these packs, but they are gone, or have a
  * different size now.
  */
-class LostChunks {
+export class LostChunks {
   private readonly entries = new EntryList();
   private readonly packIds: string[] = [];
   private index: ChunkIndex | undefined;

@@ -10,62 +10,9 @@ import {
 } from "../format/chunk.js";
 import { decodeChunk } from "../format/chunk-codec.js";
 import type { IndexedPack } from "../format/index-segment.js";
-import {
-  checkFooter,
-  locateFooter,
-  PACK_TRAILER_BYTES,
-  type PackTable,
-  packCorrupt,
-  packKey,
-} from "../format/pack.js";
-import type { ChunkIndex } from "../index/chunk-index.js";
-import { againIfDamaged, saysLost } from "../storage/read-object.js";
+import { checkFooter, locateFooter, PACK_TRAILER_BYTES, packCorrupt, packKey } from "../format/pack.js";
+import { againIfDamaged } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
-
-/** For a chunk with more bad places than this, the other places are not reported. */
-const MAX_FAILURES = 100;
-
-/**
- * Reads and proves a chunk, from its first good place.
- * @param entry from `ChunkIndex.find`
- * @param onBadPlace called with the error of each bad place, if there is also a good one
- * @throws ChunkCorrupt, ObjectNotFound: the error of the first place, if no place is good
- */
-export async function readChunk(
-  storage: Storage,
-  index: ChunkIndex,
-  packs: PackTable,
-  entry: number,
-  onBadPlace: (error: unknown) => void = () => undefined,
-): Promise<Buffer> {
-  const failures: unknown[] = [];
-  for (const place of index.places(entry)) {
-    try {
-      const chunk = await readPlace(storage, index, packs, place);
-      index.noteProven(entry, place);
-      for (const failure of failures) onBadPlace(failure);
-      return chunk;
-    } catch (error) {
-      if (!saysLost(error)) throw error;
-      if (failures.length < MAX_FAILURES) failures.push(error);
-    }
-  }
-  throw failures[0];
-}
-
-/**
- * Reads and proves a chunk at one of its places.
- * @param place an entry of the index
- * @throws ChunkCorrupt, ObjectNotFound
- */
-export function readPlace(
-  storage: Storage,
-  index: ChunkIndex,
-  packs: PackTable,
-  place: number,
-): Promise<Buffer> {
-  return readRecord(storage, packs.id(index.packNumber(place)), index.record(place));
-}
 
 /** Reads and proves a chunk at the location in a record of this pack. @throws ChunkCorrupt, ObjectNotFound */
 export function readRecord(storage: Storage, packId: string, record: ChunkRecord): Promise<Buffer> {

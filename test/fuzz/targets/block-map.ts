@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { loadBlockMap } from "../../../repository/format/block-map.js";
+import { type BlockMapLosses, loadBlockMap } from "../../../repository/format/block-map.js";
 import { CHUNK_ID_BYTES, chunkCount, INDEX_ENTRY_BYTES } from "../../../repository/format/chunk.js";
 import { MAX_VOLUME_BYTES } from "../../../repository/format/recovery-point.js";
 import { ChunkIndex } from "../../../repository/index/chunk-index.js";
@@ -37,18 +37,18 @@ export async function blockMapTarget(folder: string): Promise<FuzzTarget> {
       if (sizeBytes > MAX_VOLUME_BYTES) return;
       const count = chunkCount(sizeBytes);
       const childAt = HEAD_BYTES + input.readUInt32LE(8);
-      const chunks = await loadBlockMap(ROOT, count, {
-        index,
-        readChunk: async (entry) => {
-          const isRoot = index.id(entry).equals(ROOT);
-          return isRoot ? input.subarray(HEAD_BYTES, childAt) : input.subarray(childAt);
-        },
+      const read = async (entry: number) => {
+        const isRoot = index.id(entry).equals(ROOT);
+        return isRoot ? input.subarray(HEAD_BYTES, childAt) : input.subarray(childAt);
+      };
+      const losses: BlockMapLosses = {
         onMissingChunk: (position) => assert.ok(position < count),
         onMissingNode: (position, length, error) => {
           assert.ok(isForeseen(error), String(error));
           assert.ok(position + length <= count && length > 0);
         },
-      });
+      };
+      const chunks = await loadBlockMap(ROOT, count, { index, read }, losses);
       assert.equal(chunks.count, count);
     },
   };

@@ -12,6 +12,7 @@ import { backupPage } from "../../../report/backup-page.js";
 import { pointKey } from "../../../repository/format/recovery-point.js";
 import { sealJson, unsealText } from "../../../repository/format/sealed-json.js";
 import { loadIndex } from "../../../repository/index/load-index.js";
+import { StoredChunks } from "../../../repository/index/stored-chunks.js";
 import { readJobWorker, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey, journalKey } from "../../../repository/jobs/job-key.js";
 import { readResult, readStatus, writeResult, writeStatus } from "../../../repository/jobs/job-replies.js";
@@ -296,7 +297,7 @@ async function readPoint({ storage }: Sample): Promise<void> {
   const [volume] = point.volumes;
   if (volume === undefined) return;
   await tolerate(async () =>
-    loadVolume(storage, await loadIndex(storage, { condemned: "last" }), volume, "zeros"),
+    loadVolume(await StoredChunks.load(storage, { condemned: "last" }), volume, "zeros"),
   );
   await tolerate(() => openVolume(storage, point, volume));
 }

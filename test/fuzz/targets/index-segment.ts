@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import { salvagePack } from "../../../agent/maintenance/salvage-pack.js";
 import { packsOf } from "../../../repository/format/index-segment.js";
-import { loadIndex } from "../../../repository/index/load-index.js";
 import { readIndexSegment } from "../../../repository/index/segments.js";
-import { readChunk } from "../../../repository/packs/pack-reader.js";
+import { StoredChunks } from "../../../repository/index/stored-chunks.js";
 import { copySample, type SampleKind } from "../sample.js";
 import { type FuzzTarget, tolerate } from "../target.js";
 
@@ -35,10 +34,11 @@ export async function indexTarget(folder: string, kind: SampleKind): Promise<Fuz
   };
 
   async function readAll(key: string): Promise<void> {
-    const { index, packs, lost } = await loadIndex(storage, { condemned: "last" });
+    const stored = await StoredChunks.load(storage, { condemned: "last" });
+    const { index, lost } = stored;
     for (let entry = 0; entry < Math.min(index.size, CHUNKS_READ); entry++) {
       lost.packOf(index.id(entry));
-      await tolerate(() => readChunk(storage, index, packs, entry));
+      await tolerate(() => stored.read(entry));
     }
     for (const pack of packsOf(await readIndexSegment(storage, key)).slice(0, 2)) {
       await tolerate(() => salvagePack(storage, pack, pack.sizeBytes));

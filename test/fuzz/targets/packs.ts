@@ -1,16 +1,10 @@
 import { createHash } from "node:crypto";
 import { CHUNK_RECORD_BYTES } from "../../../repository/format/chunk.js";
 import { checkStoredBytes } from "../../../repository/format/chunk-codec.js";
-import { entriesOf, type IndexedPack } from "../../../repository/format/index-segment.js";
-import {
-  PACK_TRAILER_BYTES,
-  PackTable,
-  packHeader,
-  packIdOf,
-  packKey,
-} from "../../../repository/format/pack.js";
-import { ChunkIndex } from "../../../repository/index/chunk-index.js";
-import { readChunk, readPackFooter } from "../../../repository/packs/pack-reader.js";
+import type { IndexedPack } from "../../../repository/format/index-segment.js";
+import { PACK_TRAILER_BYTES, packHeader, packIdOf, packKey } from "../../../repository/format/pack.js";
+import { StoredChunks } from "../../../repository/index/stored-chunks.js";
+import { readPackFooter } from "../../../repository/packs/pack-reader.js";
 import type { Storage } from "../../../repository/storage/storage.js";
 import type { SeededRandom } from "../../support/random.js";
 import { mutateBytes } from "../mutate-bytes.js";
@@ -75,13 +69,11 @@ async function smallestPack(storage: Storage): Promise<IndexedPack & { key: stri
 /** Reads a pack as backups, restores, verifications and repairs do. */
 async function readAll(storage: Storage, id: string, sizeBytes: number): Promise<void> {
   const pack = await readPackFooter(storage, id, sizeBytes);
-  const index = ChunkIndex.create(pack.footer.length / CHUNK_RECORD_BYTES + 1);
-  index.insertAll(entriesOf(pack, 0));
-  const packs = PackTable.of([id]);
-  for (let entry = 0; entry < index.size; entry++) {
-    const record = index.record(entry);
+  const stored = StoredChunks.ofPack(storage, pack);
+  for (let entry = 0; entry < stored.index.size; entry++) {
+    const record = stored.index.record(entry);
     const range = { offset: record.offset, length: record.storedBytes };
-    await tolerate(() => readChunk(storage, index, packs, entry));
+    await tolerate(() => stored.read(entry));
     await tolerate(async () =>
       checkStoredBytes(record, id, await storage.get(packKey(id), { range }), storage.cipher),
     );

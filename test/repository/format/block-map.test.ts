@@ -54,13 +54,13 @@ class MemoryStore {
 
   async load(root: Buffer, count: number): Promise<{ content: Content; loss: Loss }> {
     const loss: Loss = { chunks: [], nodes: [] };
-    const chunks = await loadBlockMap(root, count, {
-      index: this.index,
-      readChunk: async (entry) => {
-        const node = this.nodes.get(this.index.id(entry).toString("hex"));
-        if (node === undefined) throw new Error("this chunk is no node");
-        return node;
-      },
+    const read = async (entry: number) => {
+      const node = this.nodes.get(this.index.id(entry).toString("hex"));
+      if (node === undefined) throw new Error("this chunk is no node");
+      return node;
+    };
+    const reader = { index: this.index, read };
+    const chunks = await loadBlockMap(root, count, reader, {
       onMissingChunk: (position) => loss.chunks.push(position),
       onMissingNode: (position, length, error) => loss.nodes.push({ position, length, error }),
     });

@@ -7,7 +7,8 @@ import type { IndexedPack } from "../../../repository/format/index-segment.js";
 import { newPackId, packKey } from "../../../repository/format/pack.js";
 import { type LoadedIndex, loadIndex } from "../../../repository/index/load-index.js";
 import { writeIndexSegment } from "../../../repository/index/segments.js";
-import { readChunk, recordsOf } from "../../../repository/packs/pack-reader.js";
+import { StoredChunks } from "../../../repository/index/stored-chunks.js";
+import { recordsOf } from "../../../repository/packs/pack-reader.js";
 import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
 import { writePacks } from "../../support/packs.js";
 import { SeededRandom } from "../../support/random.js";
@@ -42,13 +43,14 @@ async function makeFixture(): Promise<Fixture> {
 
 /** Asserts that exactly the chunks of these packs are in the index, and that they can be read. */
 async function assertHolds({ storage, chunks, packs }: Fixture, loaded: LoadedIndex, ...held: number[]) {
+  const stored = StoredChunks.of(storage, loaded.index, loaded.packs);
   for (const [pack, payloads] of chunks.entries()) {
     for (const payload of payloads) {
       const entry = loaded.index.find(chunkId(payload));
       assert.equal(entry >= 0, held.includes(pack), `a chunk of pack ${pack}`);
       if (entry < 0) continue;
-      assert.equal(loaded.packs.id(loaded.index.packNumber(entry)), packs[pack]?.id);
-      assert.deepEqual(await readChunk(storage, loaded.index, loaded.packs, entry), payload);
+      assert.equal(stored.packOf(entry), packs[pack]?.id);
+      assert.deepEqual(await stored.read(entry), payload);
     }
   }
 }

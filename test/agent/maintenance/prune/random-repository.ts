@@ -2,7 +2,7 @@ import { prune } from "../../../../agent/maintenance/prune.js";
 import { repairIndex } from "../../../../agent/maintenance/repair-index.js";
 import { repairPacks } from "../../../../agent/maintenance/repair-packs.js";
 import { BlockferryError } from "../../../../foundation/errors.js";
-import { loadBlockMap, storeBlockMap, VolumeChunks } from "../../../../repository/format/block-map.js";
+import { storeBlockMap, VolumeChunks } from "../../../../repository/format/block-map.js";
 import { CHUNK_BYTES, CHUNK_RECORD_BYTES } from "../../../../repository/format/chunk.js";
 import type { IndexedPack } from "../../../../repository/format/index-segment.js";
 import { newPackId, packIdOf, packKey } from "../../../../repository/format/pack.js";
@@ -10,8 +10,9 @@ import { newPointId, type RecoveryPoint } from "../../../../repository/format/re
 import { ChunkIndex } from "../../../../repository/index/chunk-index.js";
 import { loadIndex } from "../../../../repository/index/load-index.js";
 import { writeIndexSegment } from "../../../../repository/index/segments.js";
+import { StoredChunks } from "../../../../repository/index/stored-chunks.js";
 import type { Repository } from "../../../../repository/open/repository.js";
-import { readChunk, readPackFooter } from "../../../../repository/packs/pack-reader.js";
+import { readPackFooter } from "../../../../repository/packs/pack-reader.js";
 import { listPoints, removePoint, writePoint } from "../../../../repository/points/points.js";
 import { saysLost } from "../../../../repository/storage/read-object.js";
 import type { Storage } from "../../../../repository/storage/storage.js";
@@ -119,21 +120,19 @@ export class RandomRepository {
   async restorable(): Promise<string[]> {
     const whole: string[] = [];
     const { points } = await listPoints(this.storage);
-    const { index, packs } = await loadIndex(this.storage, { condemned: "last" });
+    const stored = await StoredChunks.load(this.storage, { condemned: "last" });
     const throwIt = (error: unknown) => {
       throw error;
     };
     for (const { id, volumes } of points) {
       try {
-        for (const { root, sizeBytes } of volumes) {
-          const chunks = await loadBlockMap(Buffer.from(root, "hex"), sizeBytes / CHUNK_BYTES, {
-            index,
-            readChunk: (entry) => readChunk(this.storage, index, packs, entry),
+        for (const volume of volumes) {
+          const chunks = await stored.loadMap(volume, {
             onMissingChunk: (position) => throwIt(new MissingChunk(position)),
             onMissingNode: (_position, _length, error) => throwIt(error),
           });
           for (let position = 0; position < chunks.count; position++) {
-            await readChunk(this.storage, index, packs, chunks.get(position));
+            await stored.read(chunks.get(position));
           }
         }
         whole.push(id);

@@ -1,0 +1,237 @@
+import { BlockferryError } from "../../foundation/errors.js";
+import {
+  type BlockMapLosses,
+  type ChunkReader,
+  loadBlockMap,
+  type VolumeChunks,
+} from "../format/block-map.js";
+import { CHUNK_RECORD_BYTES, chunkCount, INDEX_ENTRY_BYTES } from "../format/chunk.js";
+import { entriesOf, type IndexedPack } from "../format/index-segment.js";
+import { PackTable, packKey } from "../format/pack.js";
+import type { RecoveryPointVolume } from "../format/recovery-point.js";
+import { readPackFooter, readRecord } from "../packs/pack-reader.js";
+import { saysLost } from "../storage/read-object.js";
+import type { Storage } from "../storage/storage.js";
+import { saysNothing } from "../storage/storage-errors.js";
+import { ChunkIndex } from "./chunk-index.js";
+import {
+  EntryList,
+  FOOTER_READS,
+  type LoadedIndex,
+  type LoadOptions,
+  LostChunks,
+  listSegments,
+  loadIndex,
+} from "./load-index.js";
+import { readIndexSegment } from "./segments.js";
+
+/** For a chunk with more bad places than this, the other places are not reported. */
+const MAX_FAILURES = 100;
+
+/** The chunks of a repository: finds them by id, and reads them by index entry from any pack that has them. */
+export class StoredChunks implements ChunkReader, LoadedIndex {
+  readonly packs: LoadedIndex["packs"];
+  readonly packBytes: LoadedIndex["packBytes"];
+  readonly condemnedPacks: LoadedIndex["condemnedPacks"];
+  readonly unindexedPacks: LoadedIndex["unindexedPacks"];
+  readonly unreadable: LoadedIndex["unreadable"];
+  readonly problems: LoadedIndex["problems"];
+  readonly lost: LoadedIndex["lost"];
+  private currentIndex: ChunkIndex;
+  /** Whether the index also includes the chunks that only footers of packs list. */
+  private hasAllFooters = false;
+
+  private constructor(
+    readonly storage: Storage,
+    loaded: LoadedIndex,
+  ) {
+    this.currentIndex = loaded.index;
+    this.packs = loaded.packs;
+    this.packBytes = loaded.packBytes;
+    this.condemnedPacks = loaded.condemnedPacks;
+    this.unindexedPacks = loaded.unindexedPacks;
+    this.unreadable = loaded.unreadable;
+    this.problems = loaded.problems;
+    this.lost = loaded.lost;
+  }
+
+  /** Loads the index of a repository. @throws the errors of `loadIndex` */
+  static async load(storage: Storage, options: LoadOptions): Promise<StoredChunks> {
+    return new StoredChunks(storage, await loadIndex(storage, options));
+  }
+
+  /** Returns the chunks of an index that another thread has loaded. */
+  static of(storage: Storage, index: ChunkIndex, packs: PackTable): StoredChunks {
+    return new StoredChunks(storage, {
+      ...{ index, packs, packBytes: new Map(), condemnedPacks: new Set(), lost: new LostChunks() },
+      ...{ unindexedPacks: [], unreadable: [], problems: [] },
+    });
+  }
+
+  /** Returns the chunks that the footer of a pack lists. */
+  static ofPack(storage: Storage, pack: IndexedPack): StoredChunks {
+    const index = ChunkIndex.create(pack.footer.length / CHUNK_RECORD_BYTES + 1);
+    index.insertAll(entriesOf(pack, 0));
+    return StoredChunks.of(storage, index, PackTable.of([pack.id]));
+  }
+
+  /** The index as it is now: `search` may replace it. Entries keep their numbers. */
+  get index(): ChunkIndex {
+    return this.currentIndex;
+  }
+
+  /** Returns the id of the pack of a place. */
+  packOf(place: number): string {
+    return this.packs.id(this.currentIndex.packNumber(place));
+  }
+
+  /**
+   * Reads and proves a chunk, from its first good place.
+   * @param entry from `ChunkIndex.find`
+   * @param onBadPlace called with the error of each bad place, if there is also a good one
+   * @throws ChunkCorrupt, ObjectNotFound: the error of the first place, if no place is good
+   */
+  async read(entry: number, onBadPlace: (error: unknown) => void = () => undefined): Promise<Buffer> {
+    const { index } = this;
+    const failures: unknown[] = [];
+    for (const place of index.places(entry)) {
+      try {
+        const chunk = await this.readPlace(place);
+        index.noteProven(entry, place);
+        for (const failure of failures) onBadPlace(failure);
+        return chunk;
+      } catch (error) {
+        if (!saysLost(error)) throw error;
+        if (failures.length < MAX_FAILURES) failures.push(error);
+      }
+    }
+    throw failures[0];
+  }
+
+  /**
+   * Reads and proves a chunk at one of its places.
+   * @param place an entry of the index
+   * @throws ChunkCorrupt, ObjectNotFound
+   */
+  readPlace(place: number): Promise<Buffer> {
+    return readRecord(this.storage, this.packOf(place), this.currentIndex.record(place));
+  }
+
+  /** Loads the block map of a volume. @throws the errors that `losses` throws */
+  loadMap(
+    { root, sizeBytes }: Pick<RecoveryPointVolume, "root" | "sizeBytes">,
+    losses: BlockMapLosses,
+  ): Promise<VolumeChunks> {
+    return loadBlockMap(Buffer.from(root, "hex"), chunkCount(sizeBytes), this, losses);
+  }
+
+  /**
+   * Reads chunks, and searches every pack before a chunk counts as missing. Suppose that an index segment
+   * names a pack with its true size, but lists other chunks than the pack has. If the pack's own segment is
+   * lost, the chunks of the pack are hidden. While nothing is missing, no pack is read. Otherwise the footers
+   * of all packs are read, once for each loaded index, and only chunks that the index lacks stay in memory.
+   * @throws the errors of `attempt`
+   */
+  async search<T>({ attempt, isComplete = () => true, onFalseSegment }: ChunkSearch<T>): Promise<T> {
+    let incomplete: { result: T } | { error: unknown };
+    try {
+      const result = await attempt();
+      if (isComplete(result)) return result;
+      incomplete = { result };
+    } catch (error) {
+      if (!saysMissing(error)) throw error;
+      incomplete = { error };
+    }
+    const hiding = await this.addHiddenChunks();
+    if (hiding.size > 0) {
+      for (const problem of await falseSegments(this.storage, hiding)) onFalseSegment(problem);
+      return attempt();
+    }
+    if ("error" in incomplete) throw incomplete.error;
+    return incomplete.result;
+  }
+
+  /** Adds the chunks that only footers list. @returns ids of the packs with such chunks */
+  private async addHiddenChunks(): Promise<Set<string>> {
+    const hiding = new Set<string>();
+    if (this.hasAllFooters) return hiding;
+    this.hasAllFooters = true;
+    const { packs, packBytes, unindexedPacks } = this;
+    const hasFooter = new Set(unindexedPacks.map(({ id }) => id));
+    const found = new EntryList();
+    let next = 0;
+    const readNext = async () => {
+      while (next < packs.count) {
+        const number = next++;
+        const id = packs.id(number);
+        if (hasFooter.has(id)) continue;
+        const footer = await footerOf(this.storage, id, packBytes.get(id) ?? 0);
+        const entries = entriesOf({ id, ...footer }, number);
+        for (let at = 0; at < entries.length; at += INDEX_ENTRY_BYTES) {
+          if (!this.currentIndex.lacks(entries, at)) continue;
+          found.add(entries, at);
+          hiding.add(id);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: FOOTER_READS }, readNext));
+    this.currentIndex = this.currentIndex.withRoomFor(found.count + 1);
+    found.insertInto(this.currentIndex);
+    return hiding;
+  }
+}
+
+/** A search that reads chunks. */
+export interface ChunkSearch<T> {
+  /** Looks up chunks in `index`. Called again when the index has gained chunks. */
+  attempt(): Promise<T>;
+  /** Returns whether every chunk was found. An attempt can also throw ChunkMissing. Default: true */
+  isComplete?(result: T): boolean;
+  /** Called with each index segment that hid chunks. */
+  onFalseSegment(problem: BlockferryError): void;
+}
+
+function saysMissing(error: unknown): boolean {
+  return saysLost(error) || (error instanceof BlockferryError && error.code === "ChunkMissing");
+}
+
+const NO_FOOTER = Buffer.alloc(0);
+
+/**
+ * Reads a footer. A damaged one counts as empty, and the index keeps the entries of the segments.
+ * @throws errors that say nothing about the pack, for example an outage
+ */
+async function footerOf(storage: Storage, id: string, sizeBytes: number) {
+  try {
+    return await readPackFooter(storage, id, sizeBytes);
+  } catch (error) {
+    if (saysNothing(error)) throw error;
+    return { sizeBytes, footer: NO_FOOTER };
+  }
+}
+
+/** Returns an error for each segment that lists these packs: none of them lists all chunks in them. */
+async function falseSegments(storage: Storage, hiding: ReadonlySet<string>): Promise<BlockferryError[]> {
+  const problems: BlockferryError[] = [];
+  for (const { key } of await listSegments(storage)) {
+    const segment = await readIndexSegment(storage, key).catch((error: unknown) => {
+      if (saysNothing(error)) throw error;
+      return undefined;
+    });
+    const listed = new Set(segment?.packs.map(({ id }) => id).filter((id) => hiding.has(id)));
+    const [first] = listed;
+    if (first !== undefined) problems.push(indexFalse(key, first, listed.size));
+  }
+  return problems;
+}
+
+function indexFalse(key: string, pack: string, packs: number): BlockferryError {
+  const others = packs === 1 ? "" : `, and of ${packs - 1} more packs`;
+  return new BlockferryError({
+    code: "IndexFalse",
+    message: `${key} does not list all chunks of ${packKey(pack)}${others}. They were found in the packs themselves.`,
+    remedy:
+      "Nothing is lost. Run `blockferry-agent repair index`, which lists what the packs say. If no pack was damaged and brought back, somebody forged the segment: find out who writes to the repository.",
+    object: key,
+  });
+}
