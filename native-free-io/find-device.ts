@@ -1,7 +1,7 @@
 import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { BlockferryError } from "../foundation/errors.js";
+import { pause } from "../foundation/retry.js";
 import { blockDeviceSizeBytes, deviceNumber } from "./devices.js";
 
 const LOOK_INTERVAL_MS = 250;
@@ -40,7 +40,7 @@ export interface DeviceWait<Device extends OpenDevice> {
  * Waits until a volume's device appears, and opens it. Reads the serial number again after opening, since the
  * kernel may have given the device name to another volume in between.
  * @returns the device, for the caller to close
- * @throws DeviceNotFound when it does not appear in time, DeviceSizeDiffers, AbortError, the errors of `open`
+ * @throws DeviceNotFound when it does not appear in time, DeviceSizeDiffers, the signal's reason, the errors of `open`
  */
 export async function waitForDevice<Device extends OpenDevice>(
   volume: AttachedVolume,
@@ -60,7 +60,7 @@ export async function waitForDevice<Device extends OpenDevice>(
       await device.close();
     }
     if (performance.now() >= deadline) throw notFound(volume, tree, timeoutMs);
-    await delay(LOOK_INTERVAL_MS, undefined, { signal });
+    await pause(LOOK_INTERVAL_MS, signal);
   }
 }
 

@@ -4,6 +4,7 @@ import {
   type ErrorCode,
   throwIfInterrupted,
 } from "../../foundation/errors.js";
+import { pause } from "../../foundation/retry.js";
 import {
   isCancelled,
   type JobStarts,
@@ -14,7 +15,6 @@ import {
 import type { Replies } from "../../repository/jobs/signed-document.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import type { CounterTotals, RunWatcher, WatchedRun } from "../threads/shared-memory.js";
-import { pause } from "./control-storage.js";
 import type { ServiceLog } from "./service-log.js";
 
 /**
@@ -101,7 +101,7 @@ export class Heartbeat {
   private async beat(): Promise<void> {
     const { signal } = this.ending;
     for (;;) {
-      await pause(this.options.intervalMs, signal);
+      await pause(this.options.intervalMs, signal).catch(() => undefined);
       if (signal.aborted) break;
       await this.tell();
     }

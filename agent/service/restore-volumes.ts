@@ -108,7 +108,7 @@ interface FoundVolume<Volume, Device> {
 /**
  * Opens the devices of a job's volumes, runs `use`, and closes them.
  * They are in the job's order. If one is not found, it does not wait for the others.
- * @throws DeviceNotFound, DeviceSizeDiffers, AbortError; the errors of `open` and `use`
+ * @throws DeviceNotFound, DeviceSizeDiffers, the signal's reason; the errors of `open` and `use`
  */
 export async function withDevices<
   Volume extends AttachedVolume & { name: string },

@@ -16,7 +16,7 @@ import type { RunWatcher } from "../threads/shared-memory.js";
 import { chosenParallelism, refuseParallelism } from "../tune/tune.js";
 import { ReadRecord } from "../verify/read-record.js";
 import { acceptJob, type JobHistory, readUnprovenJob } from "./accept-job.js";
-import { isPassing, type JobStorage, storageFor } from "./control-storage.js";
+import { type JobStorage, mayRecover, storageFor } from "./control-storage.js";
 import { Heartbeat, JobProgress } from "./heartbeat.js";
 import { provenPointOf } from "./proven-point.js";
 import { historyOf, refuseUnsignedReplies, repliesTo } from "./reply-to.js";
@@ -78,7 +78,7 @@ export async function executeJob(
     refuseUnsignedReplies(id, job.replyKey, replies, replyKey);
     storage = await storageFor(job, { repository, control }, options.signal);
   } catch (error) {
-    if (isPassing(error)) throw error;
+    if (mayRecover(error)) throw error;
     await options.metrics.tell(new RunMeter("serve").end(error));
     return { outcome: failed(error), control, replies, close: () => undefined };
   }
@@ -127,7 +127,7 @@ async function runAccepted(
     if (cancel.signal.aborted) return failed(cancelled(job.id));
     throwIfInterrupted(options.signal);
     // The service retries this lookup of an existing point, as it does for a job that cannot be read.
-    if (!isWorking && isPassing(error)) {
+    if (!isWorking && mayRecover(error)) {
       await heartbeat.leave();
       throw error;
     }

@@ -1,4 +1,5 @@
 import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
+import { pause, retry } from "../../foundation/retry.js";
 import { readJobWorker } from "../../repository/jobs/job.js";
 import { type ListedJob, listJobs } from "../../repository/jobs/job-key.js";
 import { type JobResult, writeResult } from "../../repository/jobs/job-replies.js";
@@ -6,7 +7,7 @@ import type { Replies } from "../../repository/jobs/signed-document.js";
 import { openRepository, type Repository } from "../../repository/open/repository.js";
 import { undefinedIfAbsent } from "../../repository/storage/read-object.js";
 import type { Storage, StorageLocation } from "../../repository/storage/storage.js";
-import { backoffMs, isPassing, openControl, pause } from "./control-storage.js";
+import { backoffMs, mayRecover, openControl } from "./control-storage.js";
 import { executeJob, type JobOptions } from "./run-job.js";
 import type { ServiceLog } from "./service-log.js";
 
@@ -89,22 +90,18 @@ async function keepResult(result: JobResult, replies: Replies, options: JobOptio
  * Retries with growing delays as long as the error is transient.
  * @throws the failure; Interrupted
  */
-async function patiently<T>(
+function patiently<T>(
   { until, log, signal }: Pick<ServeOptions, "until" | "log" | "signal">,
   operation: () => Promise<T>,
 ): Promise<T> {
-  for (let failures = 1; ; failures++) {
-    try {
-      return await operation();
-    } catch (error) {
-      if (until === "no-job-is-left" || !isPassing(error)) throw error;
-      const waitMs = backoffMs(failures);
-      const { message, remedy, code } = error;
-      log.warn(`${message} ${remedy} Trying again in ${(waitMs / 1000).toFixed(1)} s.`, { code });
-      await pause(waitMs, signal);
-      throwIfInterrupted(signal);
-    }
-  }
+  const delayMs = (error: unknown, failures: number) => {
+    if (until === "no-job-is-left" || !mayRecover(error)) return undefined;
+    const waitMs = backoffMs(failures);
+    const { message, remedy, code } = error;
+    log.warn(`${message} ${remedy} Trying again in ${(waitMs / 1000).toFixed(1)} s.`, { code });
+    return waitMs;
+  };
+  return retry(operation, { delayMs, signal });
 }
 
 /** The jobs that wait for one worker. */

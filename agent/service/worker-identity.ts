@@ -1,6 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/errors.js";
+import { retry } from "../../foundation/retry.js";
 
 /** Other programs may have their own documents beside ours, but ours has no unknown keys. */
 const UserDataSchema = z.object({
@@ -71,13 +71,14 @@ async function readInstanceMetadata(
   item: "meta-data/instance-id" | "user-data",
 ): Promise<string | undefined> {
   const endpoint = (process.env.AWS_EC2_METADATA_SERVICE_ENDPOINT || DEFAULT_ENDPOINT).replace(/\/+$/, "");
-  for (let tries = 1; ; tries++) {
-    try {
-      return await readOnce(endpoint, item);
-    } catch (error) {
-      if (tries === TRIES || (error instanceof Refused && error.isFinal)) throw unavailable(endpoint, error);
-      await delay(BASE_DELAY_MS * 2 ** tries);
-    }
+  const delayMs = (error: unknown, failures: number) => {
+    const isLast = failures === TRIES || (error instanceof Refused && error.isFinal);
+    return isLast ? undefined : BASE_DELAY_MS * 2 ** failures;
+  };
+  try {
+    return await retry(() => readOnce(endpoint, item), { delayMs });
+  } catch (error) {
+    throw unavailable(endpoint, error);
   }
 }
 

@@ -1,5 +1,5 @@
 import { BlockferryError, type ErrorCode, withoutResponse, withoutSecrets } from "../../foundation/errors.js";
-import { isTransient } from "../../repository/storage/s3/retry.js";
+import { isThrottled, isTransient } from "../../repository/storage/s3/retry.js";
 
 /** An AWS call: its action, caller and object. */
 interface Call {
@@ -34,15 +34,11 @@ export function haveExpired(error: unknown): boolean {
   return EXPIRED.test(awsCode(error));
 }
 
-/**
- * Returns whether the error is transient.
- * Such an error is a failure of the network, of AWS or of the credentials.
- */
-export function isPassing(error: unknown): boolean {
-  const name = awsCode(error);
+/** Returns whether a call is repeated after an error: one of the network, of AWS or of the credentials. */
+export function isRetried(error: unknown): boolean {
   // EC2 reports missing capacity as a server error, but a retry a second later does not help.
-  if (NO_CAPACITY.test(name)) return false;
-  return isTransient(error) || THROTTLED.test(name) || UNAVAILABLE.test(name) || EXPIRED.test(name);
+  if (NO_CAPACITY.test(awsCode(error))) return false;
+  return isTransient(error) || haveExpired(error);
 }
 
 /** Returns whether the requested device name is in use on the instance. */
@@ -56,9 +52,6 @@ const EXPIRED = /^(ExpiredToken(Exception)?|RequestExpired|CredentialsProviderEr
 const CREDENTIALS = /^(InvalidClientTokenId|UnrecognizedClientException|InvalidToken|SignatureDoesNotMatch)$/;
 const NO_CAPACITY = /^Insufficient\w*Capacity(Exception)?$/;
 const LIMIT = /LimitExceeded$/;
-const THROTTLED =
-  /^(RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException|EC2ThrottledException|SnapshotCreationPerVolumeRateExceeded)$/;
-const UNAVAILABLE = /^(InternalError|InternalFailure|ServiceUnavailable|Unavailable|KMSInternalException)$/;
 
 /** Converts an error of AWS, the SDK or the network into an error with a remedy. */
 export function awsError(call: Call, cause: unknown): BlockferryError {
@@ -91,7 +84,7 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
       remedy: `EC2 could not validate the credentials of ${principal}, or does not let this account use ${object}. Check the credentials and this machine's clock, that the Region is enabled for the account, and whom ${object} belongs to.`,
     };
   }
-  if (THROTTLED.test(name)) {
+  if (isThrottled(cause)) {
     return {
       code: "AwsUnavailable",
       remedy: "AWS limits the account's requests. It was tried for minutes; wait a while and run it again.",
@@ -121,7 +114,7 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
   if (isNotFound(cause)) {
     return { code: "AwsResourceNotFound", remedy: `Check that ${object} exists in this account and Region.` };
   }
-  if (isPassing(cause)) {
+  if (isRetried(cause)) {
     return {
       code: "AwsUnavailable",
       remedy: "It was tried for minutes. Check the network and health.aws.amazon.com, then run it again.",

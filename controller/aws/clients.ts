@@ -4,9 +4,10 @@ import { KMSClient } from "@aws-sdk/client-kms";
 import { STSClient } from "@aws-sdk/client-sts";
 import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from "@aws-sdk/credential-providers";
 import * as z from "zod/mini";
-import { retryDelayMs, statusOf } from "../../repository/storage/s3/retry.js";
-import { haveExpired, isPassing } from "./aws-errors.js";
-import { pause, timing } from "./poll.js";
+import { Outage, retry } from "../../foundation/retry.js";
+import { statusOf } from "../../repository/storage/s3/retry.js";
+import { haveExpired, isRetried } from "./aws-errors.js";
+import { timing } from "./poll.js";
 
 /**
  * The SDK's error when no Region is set.
@@ -124,7 +125,7 @@ const FIRST_CONTACT_MS = 10_000;
  */
 export class Patience {
   private readonly answered = new Set<string>();
-  private failingSince: number | undefined;
+  private readonly outage = new Outage();
 
   /**
    * @param outageMs how long calls may fail without interruption
@@ -141,29 +142,27 @@ export class Patience {
    * @throws the last error; the signal's reason soon after it aborts
    */
   async keepTrying<T>(endpoint: string, send: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    for (let failures = 1; ; failures++) {
-      try {
-        const answer = await send();
+    const call = async () => {
+      const answer = await send();
+      this.hear(endpoint);
+      return answer;
+    };
+    const delayMs = (error: unknown, failures: number) => {
+      signal?.throwIfAborted();
+      if (!isRetried(error)) {
         this.hear(endpoint);
-        return answer;
-      } catch (error) {
-        signal?.throwIfAborted();
-        if (!isPassing(error)) {
-          this.hear(endpoint);
-          throw error;
-        }
-        this.failingSince ??= performance.now();
-        const leftMs = this.failingSince + this.limitMs(endpoint, error) - performance.now();
-        if (leftMs <= 0) throw error;
-        if (haveExpired(error)) this.renewCredentials();
-        await pause(Math.min(leftMs, retryDelayMs(failures)), signal);
+        return undefined;
       }
-    }
+      const waitMs = this.outage.delayMs(failures, this.limitMs(endpoint, error));
+      if (waitMs !== undefined && haveExpired(error)) this.renewCredentials();
+      return waitMs;
+    };
+    return retry(call, { delayMs, signal });
   }
 
   private hear(endpoint: string): void {
     this.answered.add(endpoint);
-    this.failingSince = undefined;
+    this.outage.end();
   }
 
   private limitMs(endpoint: string, error: unknown): number {

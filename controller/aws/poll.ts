@@ -1,5 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { BlockferryError } from "../../foundation/errors.js";
+import { pause } from "../../foundation/retry.js";
 import { isNotFound } from "./aws-errors.js";
 
 interface Wait {
@@ -48,15 +48,6 @@ export async function poll<T>(wait: Wait, ask: () => Promise<T | undefined>): Pr
     if (performance.now() > deadline) throw timedOut(wait);
     await pause(pauseMs, wait.signal);
     pauseMs = Math.min(pauseMs * GROWTH, wait.timing.maxPollMs);
-  }
-}
-
-/** Waits like `delay`, but rejects with the signal's reason instead of an AbortError. */
-export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await delay(ms, undefined, signal === undefined ? {} : { signal });
-  } catch {
-    signal?.throwIfAborted();
   }
 }
 

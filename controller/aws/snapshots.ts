@@ -7,6 +7,7 @@ import {
   type Snapshot,
 } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/errors.js";
+import { pause } from "../../foundation/retry.js";
 import { awsCode, givenId } from "./aws-errors.js";
 import { keyNotUsable } from "./instances.js";
 import {
@@ -20,7 +21,7 @@ import {
   undoEach,
 } from "./job-resources.js";
 import type { Party } from "./party.js";
-import { type JobContext, pause, poll, untilVisible, waitFor } from "./poll.js";
+import { type JobContext, poll, untilVisible, waitFor } from "./poll.js";
 
 /**
  * Role of a job's snapshot in the workflow.

@@ -1,10 +1,10 @@
 import { BlockferryError, type ErrorCode } from "../../foundation/errors.js";
 import { OWNER_TOKEN, ownerState } from "../../foundation/owner-token.js";
+import { pause } from "../../foundation/retry.js";
 import { journalKey } from "../../repository/jobs/job-key.js";
 import { type Authorship, sealSigned } from "../../repository/jobs/signed-document.js";
 import { isThere } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
-import { pause } from "../aws/poll.js";
 import type { JobPlan } from "../plan/plan.js";
 import type { Signing } from "../plan/signing.js";
 import { type JournalRecord, lastTerm, readTerm, type StepRecord } from "./read-journals.js";

@@ -1,6 +1,6 @@
 import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
+import { pause } from "../../foundation/retry.js";
 import { isCancelled } from "../../repository/jobs/job-replies.js";
-import { pause } from "../aws/poll.js";
 import type { JobPlan } from "../plan/plan.js";
 import { DELIVERY, restoredIds, type Step, type StepContext } from "../steps/step.js";
 import type { Journal } from "./journal.js";

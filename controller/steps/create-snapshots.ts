@@ -1,9 +1,9 @@
 import { CreateSnapshotCommand, CreateSnapshotsCommand } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/errors.js";
+import { pause } from "../../foundation/retry.js";
 import { making, use } from "../aws/action-use.js";
 import { givenId } from "../aws/aws-errors.js";
 import { JOB_TAG, ROLE_TAG, SOURCE_VOLUME_TAG, tagged } from "../aws/job-resources.js";
-import { pause } from "../aws/poll.js";
 import {
   awaitSnapshots,
   findMade,

@@ -1,5 +1,6 @@
 import { formatBytes, formatPercent } from "../../command-line/format.js";
 import { BlockferryError } from "../../foundation/errors.js";
+import { pause } from "../../foundation/retry.js";
 import { type Job, writeJob } from "../../repository/jobs/job.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
 import { isCancelled, type JobStatus, requestCancel } from "../../repository/jobs/job-replies.js";
@@ -7,7 +8,6 @@ import type { Replies } from "../../repository/jobs/signed-document.js";
 import { isThere } from "../../repository/storage/read-object.js";
 import { use } from "../aws/action-use.js";
 import { InstanceWatch } from "../aws/instances.js";
-import { pause } from "../aws/poll.js";
 import { GIB, type Plan, type RestorePlan } from "../plan/plan.js";
 import { workerIdOf } from "./launch-worker.js";
 import { HeartbeatWatch, hearProvenResult, hearResult, hearStatus, WorkerQueue } from "./replies.js";

@@ -67,8 +67,6 @@ export async function askKms<T>(
 
 const CREDENTIALS =
   /^(ExpiredToken(Exception)?|UnrecognizedClientException|InvalidClientTokenId|CredentialsProviderError|TokenProviderError|InvalidSignatureException|InvalidToken)$/;
-const UNAVAILABLE =
-  /^(KMSInternalException|DependencyTimeoutException|KeyUnavailableException|ThrottlingException|ServiceUnavailable|InternalFailure|TimeoutError)$/;
 
 function kmsError(action: string, arn: string, cause: unknown): BlockferryError {
   const name = cause instanceof Error ? cause.name : "";
@@ -116,7 +114,7 @@ function explain(
     };
   }
   const isNetwork = cause instanceof Error && "code" in cause && /^E[A-Z]+$/.test(String(cause.code));
-  if (UNAVAILABLE.test(name) || isNetwork || isTransient(cause)) {
+  if (isNetwork || isTransient(cause)) {
     return {
       code: "AwsUnavailable",
       remedy: "It was tried several times. Check the network and health.aws.amazon.com, then run it again.",

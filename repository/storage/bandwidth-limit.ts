@@ -1,4 +1,4 @@
-import { setTimeout } from "node:timers/promises";
+import { pause } from "../../foundation/retry.js";
 
 /** The memory that a thread needs to share a limit. */
 export interface BandwidthLimitMemory {
@@ -34,10 +34,10 @@ export class BandwidthLimit {
     return this.shared;
   }
 
-  /** Waits until this number of bytes may be sent or received. @throws AbortError */
+  /** Waits until this number of bytes may be sent or received. @throws the signal's reason */
   async take(bytes: number, signal?: AbortSignal): Promise<void> {
     const waitMs = this.charge(bytes);
-    if (waitMs > 0) await setTimeout(waitMs, undefined, signal === undefined ? {} : { signal });
+    if (waitMs > 0) await pause(waitMs, signal);
   }
 
   /**

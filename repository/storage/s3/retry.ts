@@ -1,56 +1,4 @@
-import { setTimeout } from "node:timers/promises";
 import { systemErrorCode } from "../../../foundation/errors.js";
-
-const BASE_DELAY_MS = 100;
-const MAX_DELAY_MS = 10_000;
-
-interface RetryOptions {
-  /** Returns whether the error is transient; called after each failure. */
-  isPassing(error: unknown): boolean;
-  /** Returns how long failures may continue without a success, in milliseconds; called after each failure. */
-  patienceMs(): number;
-  /** Called before each try except the first. */
-  onRetry?(): void;
-  /** Stops the wait between two tries at once. A try that is running when it fires is not repeated. */
-  signal: AbortSignal | undefined;
-}
-
-/**
- * Runs the operation until it succeeds, as long as its errors are transient.
- * @throws the last failure; the signal's reason
- */
-export async function retryTransient<T>(
-  operation: () => Promise<T>,
-  { isPassing, patienceMs, onRetry, signal }: RetryOptions,
-): Promise<T> {
-  let failingSince: number | undefined;
-  for (let failures = 1; ; failures++) {
-    try {
-      return await operation();
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-      signal?.throwIfAborted();
-      failingSince ??= performance.now();
-      const leftMs = failingSince + patienceMs() - performance.now();
-      if (leftMs <= 0) throw error;
-      await setTimeout(
-        Math.min(leftMs, retryDelayMs(failures)),
-        undefined,
-        signal === undefined ? {} : { signal },
-      );
-      onRetry?.();
-    }
-  }
-}
-
-/**
- * Returns a random delay in milliseconds whose bound doubles with each failure. This is full jitter, see AWS
- * Architecture Blog, "Exponential Backoff And Jitter".
- * @param failures so far, from 1
- */
-export function retryDelayMs(failures: number): number {
-  return Math.random() * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** failures);
-}
 
 /** The name of an error from `bodyLost`. */
 const BODY_LOST = "BodyLost";
@@ -78,11 +26,25 @@ const PASSING_NAMES = new Set([
   "TimeoutError",
   "RequestTimeout",
   "RequestTimeoutException",
-  // Throttling. Most servers answer with 503 or 429, which are transient under any name.
+  // Failures of AWS. Most servers answer with 500 or 503, which are transient under any name.
+  "InternalError",
+  "InternalFailure",
+  "ServiceUnavailable",
+  "Unavailable",
+  "KMSInternalException",
+  "DependencyTimeoutException",
+  "KeyUnavailableException",
+]);
+
+/** Most servers answer with 503 or 429, which are transient under any name. */
+const THROTTLING_NAMES = new Set([
   "SlowDown",
   "Throttling",
   "ThrottlingException",
   "RequestLimitExceeded",
+  "TooManyRequestsException",
+  "EC2ThrottledException",
+  "SnapshotCreationPerVolumeRateExceeded",
 ]);
 
 const NETWORK_CODES = new Set([
@@ -103,13 +65,19 @@ const PASSING_STATUSES = new Set([408, 429]);
 /** Not implemented, HTTP version not supported, insufficient storage. */
 const LASTING_SERVER_ERRORS = new Set([501, 505, 507]);
 
-/** Returns whether an error of the SDK, the server or the network is transient. */
+/** Returns whether an error of the SDK, of an AWS service, of another server or of the network is transient. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  if (isThrottled(error)) return true;
   if (PASSING_NAMES.has(error.name) || NETWORK_CODES.has(systemErrorCode(error) ?? "")) return true;
   const { httpStatusCode: status = 0, clockSkewCorrected } = metadataOf(error);
   if (PASSING_STATUSES.has(status) || clockSkewCorrected === true) return true;
   return status >= 500 && !LASTING_SERVER_ERRORS.has(status);
+}
+
+/** Returns whether the server limits the rate of requests. */
+export function isThrottled(error: unknown): boolean {
+  return error instanceof Error && THROTTLING_NAMES.has(error.name);
 }
 
 /**

@@ -8,8 +8,9 @@ import type {
   ServiceOutputTypes,
 } from "@aws-sdk/client-s3";
 import type { BlockferryError } from "../../../foundation/errors.js";
+import { Outage, retry } from "../../../foundation/retry.js";
 import { BandwidthLimit } from "../bandwidth-limit.js";
-import { isTransient, isWithoutCredentials, RetryCount, retryTransient } from "./retry.js";
+import { isTransient, isWithoutCredentials, RetryCount } from "./retry.js";
 import { createS3Client } from "./s3-client.js";
 import { s3Error } from "./s3-errors.js";
 import { type S3Location, s3Name } from "./s3-location.js";
@@ -151,18 +152,19 @@ class S3Connection {
    */
   request<T>(send: Attempt<T>, { bytes, signal, cutOff = signal ?? "never" }: RequestOptions): Promise<T> {
     const options = cutOff === "never" ? {} : { abortSignal: cutOff };
+    let tries = 0;
     const attempt = async () => {
+      if (tries++ > 0) this.retries.increment();
       signal?.throwIfAborted();
       if (bytes !== undefined) await this.limit?.take(bytes, signal);
       const answer = await send(this.client, options);
       this.hasAnswered = true;
       return answer;
     };
-    const onRetry = () => this.retries.increment();
-    return retryTransient(attempt, {
-      ...{ isPassing: (error) => this.isPassing(error), patienceMs: () => this.patienceMs },
-      ...{ onRetry, signal },
-    });
+    const outage = new Outage();
+    const delayMs = (error: unknown, failures: number) =>
+      this.isRetried(error) ? outage.delayMs(failures, this.limitMs) : undefined;
+    return retry(attempt, { delayMs, signal });
   }
 
   /** Closes the connections, which the client would otherwise keep open until the process ends. */
@@ -179,11 +181,12 @@ class S3Connection {
    * Returns whether an error is transient. Missing credentials are too, after a first answer: they return as
    * soon as their provider answers again.
    */
-  private isPassing(error: unknown): boolean {
+  private isRetried(error: unknown): boolean {
     return isTransient(error) || (this.hasAnswered && isWithoutCredentials(error));
   }
 
-  private get patienceMs(): number {
+  /** How long requests may fail without a success. */
+  private get limitMs(): number {
     return this.hasAnswered ? this.outageMs : Math.min(this.outageMs, FIRST_CONTACT_MS);
   }
 }
