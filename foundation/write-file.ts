@@ -64,8 +64,8 @@ export class PendingFile {
 }
 
 /**
- * Replaces a file as a whole: no reader sees half of it, and the old file stays until the new one is
- * complete.
+ * Replaces a file as a whole: no reader sees half of it, and the old file stays until the new one is durable.
+ * The name is durable after `place.sync()`.
  * @param newMode applied regardless of the umask; a replaced file of this user passes on its own mode
  */
 export async function replaceFile(place: HeldPlace, text: string, newMode: number): Promise<void> {
@@ -73,6 +73,7 @@ export async function replaceFile(place: HeldPlace, text: string, newMode: numbe
   const isOurs = before?.isFile() && before.uid === process.geteuid?.();
   await withTemp(place, before && isOurs ? before.mode & 0o777 : newMode, async (file) => {
     await file.handle.writeFile(text);
+    await file.handle.sync();
     await file.takeName();
   });
 }

@@ -1,12 +1,13 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, realpath, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import * as z from "zod/mini";
 import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
-import { PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE, syncFolder } from "../../foundation/held-place.js";
+import { atPlace, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/held-place.js";
 import { shellWord } from "../../foundation/shell.js";
+import { replaceFile } from "../../foundation/write-file.js";
 import type { S3Location } from "../storage/s3/s3-location.js";
 import type { StorageLocation } from "../storage/storage.js";
 import { describeRepository, type Expectation, expectationOf, type Identity } from "./expectation.js";
@@ -95,22 +96,10 @@ export class KnownRepositories {
 
   private async write(known: KnownRepository): Promise<void> {
     await mkdir(this.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
-    const path = this.pathOf(known.location);
-    const temp = `${path}.${randomBytes(8).toString("hex")}.tmp`;
-    try {
-      const file = await open(temp, "wx", PRIVATE_FILE_MODE);
-      try {
-        await file.writeFile(`${JSON.stringify(known)}\n`);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(temp, path);
-      await syncFolder(this.folder);
-    } catch (error) {
-      await rm(temp, { force: true }).catch(() => undefined);
-      throw error;
-    }
+    await atPlace(this.pathOf(known.location), async (place) => {
+      await replaceFile(place, `${JSON.stringify(known)}\n`, PRIVATE_FILE_MODE);
+      await place.sync();
+    });
   }
 
   private pathOf(location: string): string {
