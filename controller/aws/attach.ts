@@ -65,7 +65,7 @@ async function attachmentOf({ plan }: JobContext, party: Party, instanceId: stri
  * @throws AttachFailed when no name is free; WaitTimedOut when the name of a root volume stays taken
  */
 async function attach(context: JobContext, party: Party, instanceId: string, volume: Attachable) {
-  const isAttached = () => attachUnderFreeName(party, instanceId, volume);
+  const isAttached = () => attachSuitably(party, instanceId, volume);
   if (volume.as === "data") {
     if (!(await isAttached())) throw noName(instanceId);
     return;
@@ -75,28 +75,62 @@ async function attach(context: JobContext, party: Party, instanceId: string, vol
   await poll(wait, async () => (await isAttached()) || undefined);
 }
 
+/** Attaches a volume under a free name that suits it. @returns whether a name was free */
+async function attachSuitably(party: Party, instanceId: string, volume: Attachable): Promise<boolean> {
+  const { volumeId } = volume;
+  try {
+    const device = await attachUnderFreeName({
+      ...{ instanceId, volumeId },
+      readInstance: async () => (await findInstance(party, instanceId)) ?? {},
+      namesFor: (instance) => namesFor(instance, volume),
+      send: (command) => party.ec2(command, volumeId),
+    });
+    return device !== undefined;
+  } catch (error) {
+    if (isInUse(error)) return true;
+    throw error;
+  }
+}
+
+interface FreeNameAttachment {
+  instanceId: string;
+  volumeId: string;
+  /** Reads the instance before each try. */
+  readInstance(): Promise<Instance>;
+  /** Returns the free device names that suit the volume, the best first. */
+  namesFor(instance: Instance): string[];
+  send(command: AttachVolumeCommand): Promise<unknown>;
+}
+
 /**
- * Attaches a volume under the first free name of its candidates.
- * When another caller takes that name first, the next one is tried.
- * @returns whether a name was free
+ * Attaches a volume under the first free name. When another caller takes that name first, the next free name
+ * is tried.
+ * @returns the name; undefined when no name is free
+ * @throws the errors of `readInstance` and `send`
  */
-async function attachUnderFreeName(party: Party, InstanceId: string, volume: Attachable): Promise<boolean> {
-  const { volumeId: VolumeId } = volume;
-  const tried: string[] = [];
+export async function attachUnderFreeName(attachment: FreeNameAttachment): Promise<string | undefined> {
+  const { instanceId: InstanceId, volumeId: VolumeId } = attachment;
+  const taken = new Set<string>();
   for (;;) {
-    const instance = (await findInstance(party, InstanceId)) ?? {};
-    const Device = namesFor(instance, volume).find((one) => !tried.includes(one));
-    if (Device === undefined) return false;
+    const names = attachment.namesFor(await attachment.readInstance());
+    const Device = names.find((name) => !taken.has(name));
+    if (Device === undefined) return undefined;
     try {
-      await party.ec2(new AttachVolumeCommand({ VolumeId, InstanceId, Device }), VolumeId);
-      return true;
+      await attachment.send(new AttachVolumeCommand({ VolumeId, InstanceId, Device }));
+      return Device;
     } catch (error) {
-      // EC2's answer was lost and the call repeated.
-      if (awsCode(error) === "VolumeInUse") return true;
       if (!isDeviceNameTaken(error)) throw error;
-      tried.push(Device);
+      taken.add(Device);
     }
   }
+}
+
+/**
+ * Returns whether the volume is attached already. When EC2's answer was lost and the call repeated, it is
+ * attached to this instance.
+ */
+export function isInUse(error: unknown): boolean {
+  return awsCode(error) === "VolumeInUse";
 }
 
 /**

@@ -1,8 +1,8 @@
-import { AttachVolumeCommand, DetachVolumeCommand, type Volume } from "@aws-sdk/client-ec2";
+import { DetachVolumeCommand, type Volume } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/errors.js";
 import { use, useKeys } from "../aws/action-use.js";
-import { attachRestored, freeDeviceNames } from "../aws/attach.js";
-import { awsCode, isDeviceNameTaken } from "../aws/aws-errors.js";
+import { attachRestored, attachUnderFreeName, freeDeviceNames, isInUse } from "../aws/attach.js";
+import { awsCode } from "../aws/aws-errors.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { undoEach } from "../aws/job-resources.js";
 import type { Party } from "../aws/party.js";
@@ -95,35 +95,26 @@ function attachmentTo(context: StepContext, volume: Volume | undefined) {
   );
 }
 
-/**
- * Attaches a volume under the first free device name.
- * When another caller takes that name first, the next free name is tried.
- */
-async function attach(context: StepContext, VolumeId: string): Promise<string> {
+/** Attaches a volume to the worker. @returns its device name */
+async function attach(context: StepContext, volumeId: string): Promise<string> {
   const { worker, timing } = context;
-  const InstanceId = workerIdOf(context);
-  const watch = new InstanceWatch(worker, InstanceId, timing.visibleMs);
-  const taken = new Set<string>();
-  for (;;) {
-    const instance = await watch.findAlive();
-    const Device = freeDeviceNames(instance ?? {}).find((name) => !taken.has(name));
-    if (Device === undefined) throw noDeviceName(InstanceId);
-    try {
-      const wait = waitFor(context, `volume ${VolumeId} to be visible`, VolumeId, timing.visibleMs);
-      const command = new AttachVolumeCommand({ VolumeId, InstanceId, Device });
-      await untilVisible(wait, () => worker.ec2(command, VolumeId));
-      return Device;
-    } catch (error) {
-      // When EC2's answer was lost and the call repeated, the volume is attached already.
-      if (awsCode(error) === "VolumeInUse") return deviceOf(context, VolumeId, error);
-      if (isDeviceNameTaken(error)) {
-        taken.add(Device);
-        continue;
-      }
-      // A lost worker explains more than EC2's error about the volume.
-      await watch.findAlive();
-      throw error;
-    }
+  const instanceId = workerIdOf(context);
+  const watch = new InstanceWatch(worker, instanceId, timing.visibleMs);
+  const wait = waitFor(context, `volume ${volumeId} to be visible`, volumeId, timing.visibleMs);
+  try {
+    const device = await attachUnderFreeName({
+      ...{ instanceId, volumeId },
+      readInstance: async () => (await watch.findAlive()) ?? {},
+      namesFor: freeDeviceNames,
+      send: (command) => untilVisible(wait, () => worker.ec2(command, volumeId)),
+    });
+    if (device === undefined) throw noDeviceName(instanceId);
+    return device;
+  } catch (error) {
+    if (isInUse(error)) return deviceOf(context, volumeId, error);
+    // A lost worker explains more than EC2's error about the volume.
+    await watch.findAlive();
+    throw error;
   }
 }
 
