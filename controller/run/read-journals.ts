@@ -1,11 +1,7 @@
 import * as z from "zod/mini";
-import {
-  asBlockferryError,
-  BlockferryError,
-  ERROR_CODES,
-  type ErrorRecord,
-} from "../../foundation/errors.js";
+import { asBlockferryError, BlockferryError, type ErrorRecord } from "../../foundation/errors.js";
 import { journalKey, listJob, listJobs } from "../../repository/jobs/job-key.js";
+import { ErrorRecordSchema } from "../../repository/jobs/job-replies.js";
 import { readClaimed, readSigned, refuseCopy } from "../../repository/jobs/signed-document.js";
 import { undefinedIfAbsent } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
@@ -13,14 +9,6 @@ import { JOB_TAG } from "../aws/job-resources.js";
 import { PlanSchema, RestorePlanSchema } from "../plan/plan.js";
 import type { Signing } from "../plan/signing.js";
 import { MadeSchema } from "../steps/step.js";
-
-const ErrorSchema = z.strictObject({
-  code: z.enum(ERROR_CODES),
-  message: z.string(),
-  remedy: z.string(),
-  object: z.optional(z.string()),
-  offset: z.optional(z.number()),
-});
 
 const StepRecordSchema = z.strictObject({
   name: z.string(),
@@ -43,7 +31,7 @@ const JournalSchema = z.strictObject({
   outcome: z.nullable(
     z.discriminatedUnion("ok", [
       z.strictObject({ ok: z.literal(true), point: z.string() }),
-      z.strictObject({ ok: z.literal(false), error: ErrorSchema }),
+      z.strictObject({ ok: z.literal(false), error: ErrorRecordSchema }),
     ]),
   ),
   plan: z.union([RestorePlanSchema, PlanSchema]),

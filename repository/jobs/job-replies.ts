@@ -66,9 +66,11 @@ export async function readStatus(
   return status;
 }
 
-const ErrorRecordSchema = z.strictObject({
+/** An `ErrorRecord` in a document. */
+export const ErrorRecordSchema = z.strictObject({
   code: z.enum(ERROR_CODES),
   message: z.string(),
+  details: z.optional(z.readonly(z.array(z.string()))),
   remedy: z.string(),
   object: z.optional(z.string()),
   offset: z.optional(byteCount),
