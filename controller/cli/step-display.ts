@@ -1,79 +1,47 @@
 import { formatSeconds, printableLine } from "../../command-line/format.js";
 import { printNote } from "../../command-line/output.js";
+import { type ProgressLine, type ProgressText, showProgress } from "../../command-line/progress.js";
 import { type Display, NO_DISPLAY } from "../run/runner.js";
 
-const REDRAW_MS = 250;
 const LINE_INTERVAL_MS = 30_000;
-const ERASE_LINE = "\r\x1b[2K";
 
 /**
  * Shows the steps on standard error: a live line on a terminal, plain lines elsewhere, nothing with `--json`.
  */
 export function stepDisplay(json: boolean): Display {
   if (json) return { ...NO_DISPLAY, note: printNote };
-  return process.stderr.isTTY ? liveDisplay() : lineDisplay();
-}
-
-interface Current {
-  title: string;
-  progress: string;
-  started: number;
-}
-
-function describe({ title, progress, started }: Current): string {
-  const elapsed = formatSeconds((performance.now() - started) / 1000);
-  return printableLine([title, progress, elapsed].filter((part) => part !== "").join(", "));
-}
-
-function liveDisplay(): Display {
-  let current: Current | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  const draw = () => {
-    if (current !== undefined) process.stderr.write(`${ERASE_LINE}○ ${describe(current)}`);
-  };
+  let current: { title: string; progress: string; started: number; line: ProgressLine } | undefined;
   return {
     begin: (title) => {
-      current = { title, progress: "", started: performance.now() };
-      timer = setInterval(draw, REDRAW_MS);
-      draw();
+      const step = { title, progress: "", started: performance.now() };
+      current = Object.assign(step, { line: showProgress(textOf(step, "○", "still"), LINE_INTERVAL_MS) });
     },
     progress: (progress) => {
       if (current !== undefined) current.progress = progress;
     },
     end: (outcome) => {
-      clearInterval(timer);
-      if (current === undefined) return;
-      process.stderr.write(`${ERASE_LINE}${outcome === "done" ? "●" : "✗"} ${describe(current)}\n`);
+      current?.line.end(textOf(current, outcome === "done" ? "●" : "✗", outcome));
       current = undefined;
     },
     note: (text) => {
-      process.stderr.write(ERASE_LINE);
-      printNote(text);
-      draw();
+      if (current === undefined) printNote(text);
+      else current.line.interrupt(() => printNote(text));
     },
   };
 }
 
-function lineDisplay(): Display {
-  let current: Current | undefined;
-  let lastLine = 0;
-  const print = (state: string) => {
-    if (current !== undefined) process.stderr.write(`${state}: ${describe(current)}\n`);
-    lastLine = performance.now();
-  };
-  return {
-    begin: (title) => {
-      current = { title, progress: "", started: performance.now() };
-      lastLine = performance.now();
-    },
-    progress: (progress) => {
-      if (current !== undefined) current.progress = progress;
-      if (performance.now() - lastLine > LINE_INTERVAL_MS) print("still");
-    },
-    end: (outcome) => {
-      print(outcome);
-      current = undefined;
-    },
-    note: printNote,
-  };
+interface ShownStep {
+  title: string;
+  progress: string;
+  /** By `performance.now()`. */
+  started: number;
+}
+
+function textOf(step: ShownStep, symbol: string, state: string): ProgressText {
+  return { live: () => `${symbol} ${describe(step)}`, plain: () => `${state}: ${describe(step)}` };
+}
+
+function describe({ title, progress, started }: ShownStep): string {
+  const elapsed = formatSeconds((performance.now() - started) / 1000);
+  return printableLine([title, progress, elapsed].filter((part) => part !== "").join(", "));
 }
