@@ -34,7 +34,7 @@ import {
   openSources,
   planVolumes,
   refuseShrunk,
-  totalBytes,
+  totalSourceBytes,
   type VolumePlan,
   warnOfChanges,
 } from "./plan-volumes.js";
@@ -241,7 +241,7 @@ function describePoint(repository: Repository, volumes: VolumePlan[], facts: Poi
       badRanges: facts.badRanges[volume] as ByteRange[],
       ...(ebs === undefined ? {} : { ebs }),
     })),
-    stats: { sourceBytes: totalBytes(volumes), zeroBytes, duplicateBytes, newBytes, storedBytes },
+    stats: { sourceBytes: totalSourceBytes(volumes), zeroBytes, duplicateBytes, newBytes, storedBytes },
     ...(facts.lock === undefined ? {} : { lock: toLockRecord(facts.lock) }),
   };
 }

@@ -63,7 +63,7 @@ export async function openSources(devices: DeviceRequest[], watcher: RunWatcher)
       if (source.sizeBytes === 0) watcher.notice(`${source.path} is empty: its volume has 0 bytes.`);
       if (!source.direct) watcher.notice(readsBuffered(source));
     }
-    if (totalBytes(sources) > MAX_POINT_BYTES) throw tooLargeInAll();
+    if (totalSourceBytes(sources) > MAX_POINT_BYTES) throw tooLargeInAll();
     return sources;
   } catch (error) {
     await closeSources(sources);
@@ -103,7 +103,7 @@ export async function warnOfChanges(sources: NamedSource[], watcher: RunWatcher)
   }
 }
 
-export function totalBytes(sources: NamedSource[]): number {
+export function totalSourceBytes(sources: NamedSource[]): number {
   return sources.reduce((sum, { source }) => sum + source.sizeBytes, 0);
 }
 

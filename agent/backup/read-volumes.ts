@@ -7,7 +7,7 @@ import { type Counters, ExtentQueue, type RunWatcher } from "../threads/shared-m
 import type { ThreadPool } from "../threads/thread-pool.js";
 import type { BackupMessage, BackupTask, BackupThreadResult, VolumeTask } from "./chunk-pipeline.js";
 import type { IndexCheckpoints } from "./index-checkpoints.js";
-import { totalBytes, type VolumePlan } from "./plan-volumes.js";
+import { totalSourceBytes, type VolumePlan } from "./plan-volumes.js";
 import type { BackupRecorder } from "./recorder.js";
 import { tooManyBadRanges } from "./salvage-chunk.js";
 
@@ -54,7 +54,11 @@ export async function readVolumes(
     signal: options.signal,
     progress: {
       watcher: options.watcher,
-      watched: { label: "Backing up", totalBytes: totalBytes(volumes), totals: () => counters.totals() },
+      watched: {
+        label: "Backing up",
+        totalBytes: totalSourceBytes(volumes),
+        totals: () => counters.totals(),
+      },
     },
   });
   return mergeBadRanges(

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { allocateAligned } from "../../native-free-io/block-source.js";
-import { CHUNK_BYTES } from "../../repository/format/chunk.js";
+import { CHUNK_BYTES, chunkLength } from "../../repository/format/chunk.js";
 import type { Compression } from "../../repository/format/chunk-codec.js";
 import { type HashKey, keyedHash } from "../../repository/index/chunk-index-memory.js";
 import type { StoredChunks } from "../../repository/index/stored-chunks.js";
@@ -74,7 +74,7 @@ export class RelianceCheck {
     for (const { chunks, source } of volumes) {
       chunks.forEachChunk((position, entry) => {
         if (!this.isFirst(entry)) return;
-        const lengthBytes = Math.min(CHUNK_BYTES, source.sizeBytes - position * CHUNK_BYTES);
+        const lengthBytes = chunkLength(source.sizeBytes, position);
         if (!this.isPossible(entry, lengthBytes)) wrong.add(entry);
         else if (this.isChosen(entry)) chosen.push(entry);
       });

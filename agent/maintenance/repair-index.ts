@@ -2,6 +2,7 @@ import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js"
 import { CHUNK_RECORD_BYTES } from "../../repository/format/chunk.js";
 import type { IndexedPack } from "../../repository/format/index-segment.js";
 import { packIdOf, packKey } from "../../repository/format/pack.js";
+import { FOOTER_READS } from "../../repository/index/load-index.js";
 import { writeIndexSegment } from "../../repository/index/segments.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { readPackFooter } from "../../repository/packs/pack-reader.js";
@@ -35,9 +36,6 @@ interface DamagedPack {
   /** Null if no segment lists the pack's chunks. */
   chunksLost: number | null;
 }
-
-/** Footers read at once. */
-const FOOTER_READS = 16;
 
 /**
  * Rebuilds the index from the packs' own footers, then removes the old segments.

@@ -9,7 +9,7 @@ import type { Repository } from "../../repository/open/repository.js";
 import { Connection } from "./connection.js";
 import { type NbdExport, shakeHands } from "./negotiation.js";
 import { transmit } from "./transmission.js";
-import { dataMissing, openVolume, VolumeReader } from "./volume-reader.js";
+import { openVolume, positionMissing, VolumeReader } from "./volume-reader.js";
 
 interface ServeVolumeOptions {
   point: RecoveryPoint;
@@ -47,7 +47,7 @@ export async function serveVolume<T>(
   const open = await openVolume(storage.until(signal), point, volume);
   for (const problem of open.falseSegments) options.onFalseSegment(problem);
   const [firstMissing] = open.missing;
-  if (firstMissing !== undefined) options.onMissing(dataMissing(open, firstMissing));
+  if (firstMissing !== undefined) options.onMissing(positionMissing(open, firstMissing));
   const reader = new VolumeReader(open, {
     cacheBytes: options.cacheBytes,
     onUnreadable: (error, where) => {

@@ -2,7 +2,7 @@ import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import type { ByteRange } from "../../native-free-io/data-ranges.js";
 import type { VolumeChunks } from "../../repository/format/block-map.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import { CHUNK_BYTES, chunkCount, chunkLength } from "../../repository/format/chunk.js";
 import { packKey } from "../../repository/format/pack.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/format/recovery-point.js";
 import { StoredChunks } from "../../repository/index/stored-chunks.js";
@@ -74,7 +74,10 @@ async function openWith(
 }
 
 /** @param position chunk number in the volume */
-export function dataMissing({ name, point, problems }: ReadableVolume, position: number): BlockferryError {
+export function positionMissing(
+  { name, point, problems }: ReadableVolume,
+  position: number,
+): BlockferryError {
   const [cause] = problems;
   const offset = position * CHUNK_BYTES;
   return new BlockferryError({
@@ -167,11 +170,11 @@ export class VolumeReader {
     const { volume, cache } = this;
     const entry = volume.chunks.get(position);
     try {
-      if (volume.missing.has(position)) throw dataMissing(volume, position);
+      if (volume.missing.has(position)) throw positionMissing(volume, position);
       const reading = cache.get(entry);
       this.fetchAhead(position);
       const chunk = await reading;
-      if (chunk.length !== chunkLength(position, volume.sizeBytes)) {
+      if (chunk.length !== chunkLength(volume.sizeBytes, position)) {
         throw wrongChunkLength(volume.idOf(entry), chunk.length, position);
       }
       return chunk;
@@ -217,10 +220,6 @@ export class VolumeReader {
       at = next;
     }
   }
-}
-
-function chunkLength(position: number, sizeBytes: number): number {
-  return Math.min(CHUNK_BYTES, sizeBytes - position * CHUNK_BYTES);
 }
 
 /** Chunks being read ahead at once; further requests to read ahead are ignored. */

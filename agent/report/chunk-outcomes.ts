@@ -2,7 +2,7 @@ import { asBlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { OUTCOMES, type Outcome } from "../../report/backup-figures.js";
 import type { VolumeChunks } from "../../repository/format/block-map.js";
-import { CHUNK_BYTES } from "../../repository/format/chunk.js";
+import { chunkLength } from "../../repository/format/chunk.js";
 import {
   machineName,
   type RecoveryPoint,
@@ -100,7 +100,7 @@ function chunkOutcomes(
     for (let position = 0; position < chunks.count; position++) {
       const outcome = outcomeOf(chunks.get(position), entryAt(parent?.chunks, position));
       outcomes[position] = OUTCOMES.indexOf(outcome);
-      bytes[outcome] += Math.min(CHUNK_BYTES, sizeBytes - position * CHUNK_BYTES);
+      bytes[outcome] += chunkLength(sizeBytes, position);
     }
     return { parent: parent?.point, chunks: outcomes, bad: chunksOfRanges(badRanges, chunks.count), bytes };
   });

@@ -1,5 +1,5 @@
 import { BlockferryError } from "../../foundation/errors.js";
-import { CHUNK_BYTES } from "../../repository/format/chunk.js";
+import { CHUNK_BYTES, chunkLength } from "../../repository/format/chunk.js";
 import { type Cipher, decodeChunk } from "../../repository/format/chunk-codec.js";
 import type { PackRun, WantedChunk } from "./pack-runs.js";
 
@@ -37,14 +37,6 @@ export function decodeGroup({ chunks, starts }: WriteGroup, source: GroupSource)
     length += payload.length;
   }
   return slot.subarray(0, length);
-}
-
-/**
- * Returns the length of the chunk at a position, in bytes.
- * @param sizeBytes size of the volume
- */
-export function chunkLength(sizeBytes: number, position: number): number {
-  return Math.min(CHUNK_BYTES, sizeBytes - position * CHUNK_BYTES);
 }
 
 /** The most chunks of one write: 4 MiB. Fewer, larger writes cost less CPU time and let a disk do more. */

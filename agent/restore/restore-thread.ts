@@ -1,7 +1,7 @@
 import { workerData } from "node:worker_threads";
 import { allocateAligned } from "../../native-free-io/block-source.js";
 import { VolumeChunks } from "../../repository/format/block-map.js";
-import { CHUNK_BYTES } from "../../repository/format/chunk.js";
+import { CHUNK_BYTES, chunkLength } from "../../repository/format/chunk.js";
 import { PackTable, packKey } from "../../repository/format/pack.js";
 import { ChunkIndex } from "../../repository/index/chunk-index.js";
 import { StoredChunks } from "../../repository/index/stored-chunks.js";
@@ -18,7 +18,6 @@ import {
 } from "../threads/shared-memory.js";
 import { type ThreadContext, type ThreadData, threadMain } from "../threads/thread-pool.js";
 import {
-  chunkLength,
   decodeGroup,
   groupWrites,
   MAX_GROUP_CHUNKS,

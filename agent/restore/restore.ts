@@ -2,13 +2,12 @@ import { BlockferryError } from "../../foundation/errors.js";
 import { BlockTarget } from "../../native-free-io/block-target.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js";
 import type { ClaimedDevice } from "../../native-free-io/devices.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import { CHUNK_BYTES, chunkCount, chunkLength } from "../../repository/format/chunk.js";
 import type { RecoveryPointVolume } from "../../repository/format/recovery-point.js";
 import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { Counters, ExtentQueue, type RunWatcher } from "../threads/shared-memory.js";
 import { ThreadPool } from "../threads/thread-pool.js";
-import { chunkLength } from "./decode-group.js";
 import {
   type LoadedVolume,
   type LostChunk,
@@ -121,7 +120,7 @@ async function restoreWith(
         // A thread would keep the maps of the previous group until V8 collects them.
         if (number > 0) await pool.restart();
         const maps = allMaps ?? (await loadAll(group, load));
-        await copyChunks(pool, repository, stored, { restores: group, maps, counters }, options);
+        await restoreChunks(pool, repository, stored, { restores: group, maps, counters }, options);
       }
     } finally {
       options.watcher.stop();
@@ -155,7 +154,7 @@ interface VolumeGroup {
  * Copies the chunks of a group of volumes.
  * It records per volume the chunks that its map lacks or that are found lost when read.
  */
-async function copyChunks(
+async function restoreChunks(
   pool: RestorePool,
   repository: Repository,
   { index, packs }: StoredChunks,

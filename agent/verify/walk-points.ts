@@ -2,7 +2,7 @@ import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js";
 import { type ChunkReader, loadBlockMap } from "../../repository/format/block-map.js";
-import { CHUNK_BYTES, chunkCount } from "../../repository/format/chunk.js";
+import { CHUNK_BYTES, chunkCount, chunkLength } from "../../repository/format/chunk.js";
 import { packKey } from "../../repository/format/pack.js";
 import {
   pointKey,
@@ -110,7 +110,7 @@ async function walkVolume(
   });
   chunks.forEachChunk((position, entry) => {
     findings.needed.add(entry);
-    const expected = Math.min(CHUNK_BYTES, volume.sizeBytes - position * CHUNK_BYTES);
+    const expected = chunkLength(volume.sizeBytes, position);
     const cause = causeOf(entry);
     if (cause !== undefined) losses.add(position, 1, cause);
     else if (!hasLength(entry, expected)) losses.add(position, 1, unexplained);

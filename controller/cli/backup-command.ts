@@ -13,11 +13,11 @@ import { JobReport, jobResult, queueNotes } from "./job-result.js";
 import { parseRequest, type RequestArguments, requestOptions } from "./request-options.js";
 import { stepDisplay } from "./step-display.js";
 
-interface BackupArguments extends RequestArguments {
+interface BackupCommandArguments extends RequestArguments {
   json: boolean;
 }
 
-export const backupCommand: Command<BackupArguments> = {
+export const backupCommand: Command<BackupCommandArguments> = {
   command: "backup",
   describe: "Back up an EC2 instance through a worker into one recovery point",
   builder: (parser: Argv) =>
@@ -34,7 +34,7 @@ export const backupCommand: Command<BackupArguments> = {
       .example(
         "$0 backup --repo s3://backups/fleet --instance i-0a1b2c3d4e5f60718 --worker-ami ami-0123 --worker-subnet subnet-0123 --worker-type c7i.4xlarge --worker-profile blockferry-agent",
         "a worker for this backup alone",
-      ) as unknown as Argv<BackupArguments>,
+      ) as unknown as Argv<BackupCommandArguments>,
   handler: async (args) => {
     const request = parseRequest(args);
     const report = await JobReport.prepare(args.report);

@@ -20,12 +20,12 @@ import { describeProblems, jobResult, queueNotes } from "./job-result.js";
 import {
   parseRestoreFilter,
   parseRestoreRequest,
-  type RestoreArguments,
+  type RestoreRequestArguments,
   restoreOptions,
 } from "./restore-options.js";
 import { stepDisplay } from "./step-display.js";
 
-interface RestoreCommandArguments extends RestoreArguments, PolicyArguments {
+interface RestoreCommandArguments extends RestoreRequestArguments, PolicyArguments {
   check: boolean;
   policyFor: PolicyParty | undefined;
 }

@@ -12,7 +12,7 @@ import {
   workerOptions,
 } from "./worker-options.js";
 
-export interface RestoreArguments extends StorageArguments, AccessArguments, WorkerArguments {
+export interface RestoreRequestArguments extends StorageArguments, AccessArguments, WorkerArguments {
   point: string;
   to: RestoreRequest["to"];
   volume: string[] | undefined;
@@ -105,7 +105,7 @@ export const restoreOptions = {
  * Parses the command line of a restore.
  * @throws Usage
  */
-export function parseRestoreRequest(args: RestoreArguments): RestoreRequest {
+export function parseRestoreRequest(args: RestoreRequestArguments): RestoreRequest {
   const request: RestoreRequest = {
     ...{ point: args.point, to: args.to, volumes: args.volume ?? [] },
     ...{ source: sourceAccess(args), worker: workerAccess(args), workerAccount: args.workerAccount },
@@ -126,7 +126,7 @@ export function parseRestoreRequest(args: RestoreArguments): RestoreRequest {
  * Returns the filter for recovery points.
  * @throws Usage
  */
-export function parseRestoreFilter({ instance, host, pointTag }: RestoreArguments): PointFilter {
+export function parseRestoreFilter({ instance, host, pointTag }: RestoreRequestArguments): PointFilter {
   return { instance, host, tags: parseTags(pointTag ?? [], "point-tag") };
 }
 
@@ -135,7 +135,7 @@ const LAUNCH_OPTIONS = {
   ...{ instanceProfile: "instance-profile", keyName: "key-name", tag: "tag" },
 } as const;
 
-function parseLaunch(args: RestoreArguments): RestoreRequest["launch"] {
+function parseLaunch(args: RestoreRequestArguments): RestoreRequest["launch"] {
   if (args.to !== "instance") {
     const names = Object.keys(LAUNCH_OPTIONS) as (keyof typeof LAUNCH_OPTIONS)[];
     const given = names.find((name) => args[name] !== undefined);

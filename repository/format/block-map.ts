@@ -62,7 +62,7 @@ export interface BlockMapLosses {
 }
 
 /** Parallel reads of nodes, each of 64 KiB. */
-const NODE_READS = 16;
+export const NODE_READS = 16;
 
 /** Reads a volume's block map from the root down. @param count chunks in the volume */
 export async function loadBlockMap(

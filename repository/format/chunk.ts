@@ -20,6 +20,14 @@ export function chunkCount(sizeBytes: number): number {
   return Math.ceil(sizeBytes / CHUNK_BYTES);
 }
 
+/**
+ * Returns the length of the chunk at a position, in bytes.
+ * @param sizeBytes size of the volume
+ */
+export function chunkLength(sizeBytes: number, position: number): number {
+  return Math.min(CHUNK_BYTES, sizeBytes - position * CHUNK_BYTES);
+}
+
 /** Offset of the first payload in a pack. */
 export const PACK_HEADER_BYTES = 32;
 

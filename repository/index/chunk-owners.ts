@@ -1,10 +1,7 @@
 import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
-import { type ChunkReader, nodeSpans } from "../format/block-map.js";
+import { type ChunkReader, NODE_READS, nodeSpans } from "../format/block-map.js";
 import { CHUNK_ID_BYTES, chunkCount, ZERO_CHUNK_ID } from "../format/chunk.js";
 import type { RecoveryPoint } from "../format/recovery-point.js";
-
-/** Parallel reads of nodes, each of 64 KiB. */
-const NODE_READS = 16;
 
 const NOBODY = 0;
 /** Marks a chunk with more than one owner. */

@@ -171,7 +171,8 @@ async function openOrMakeRoot(root: string): Promise<FileHandle> {
 
 /** Does not follow a symbolic link, and does not wait for the other end of a FIFO. */
 const OPEN_OBJECT = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const DIRECT_ALIGNMENT_BYTES = READ_SLACK_BYTES / 2;
+/** `O_DIRECT` reads and writes whole blocks of this size in bytes. */
+export const DIRECT_BLOCK_BYTES = READ_SLACK_BYTES / 2;
 
 /**
  * Reads a file, or a range of it. With a buffer, the read bypasses the page cache (`O_DIRECT`) if file system
@@ -209,9 +210,9 @@ async function readDirect(
   range: { offset: number; length: number },
   into: Buffer,
 ): Promise<Buffer> {
-  const skip = range.offset % DIRECT_ALIGNMENT_BYTES;
-  const blocks = Math.ceil((skip + range.length) / DIRECT_ALIGNMENT_BYTES);
-  const window = { offset: range.offset - skip, length: blocks * DIRECT_ALIGNMENT_BYTES };
+  const skip = range.offset % DIRECT_BLOCK_BYTES;
+  const blocks = Math.ceil((skip + range.length) / DIRECT_BLOCK_BYTES);
+  const window = { offset: range.offset - skip, length: blocks * DIRECT_BLOCK_BYTES };
   const bytesRead = await readAtLeast(file, into, window, skip + range.length);
   return into.subarray(skip, Math.max(skip, Math.min(bytesRead, skip + range.length)));
 }

@@ -5,7 +5,7 @@ import { type BlockferryError, systemErrorCode } from "../../../foundation/error
 import { PRIVATE_FILE_MODE } from "../../../foundation/held-place.js";
 import { isAbandoned } from "../../../foundation/owner-token.js";
 import { newTempName, tempNameOwner, type Upload } from "../storage.js";
-import { LocalFolder, withFolder } from "./local-folder.js";
+import { DIRECT_BLOCK_BYTES, LocalFolder, withFolder } from "./local-folder.js";
 
 const TEMP_FOLDER = "tmp";
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -104,8 +104,6 @@ async function removeStale(folder: LocalFolder): Promise<number> {
   return removed;
 }
 
-const DIRECT_ALIGNMENT_BYTES = 4096;
-
 interface LocalUploadOptions {
   key: string;
   create(): Promise<LocalTempFile>;
@@ -161,7 +159,7 @@ export class LocalUpload implements Upload {
   private async writeAt(part: Buffer, offset: number): Promise<void> {
     try {
       const { temp, direct } = await this.files;
-      const aligned = direct === undefined ? 0 : part.length - (part.length % DIRECT_ALIGNMENT_BYTES);
+      const aligned = direct === undefined ? 0 : part.length - (part.length % DIRECT_BLOCK_BYTES);
       const written = direct === undefined ? 0 : await writeDirect(direct, part.subarray(0, aligned), offset);
       await writeFully(temp.file, part.subarray(written), offset + written);
     } catch (error) {
