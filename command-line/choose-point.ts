@@ -73,9 +73,9 @@ export async function choosePoint(
     throw error;
   });
   for (const { message } of passedOver.slice(0, MAX_NAMED))
-    notice(`a newer recovery point is passed over: ${message}`);
+    notice(`a newer recovery point is skipped: ${message}`);
   if (passedOver.length > MAX_NAMED)
-    notice(`${passedOver.length - MAX_NAMED} more are passed over; \`list\` names them`);
+    notice(`${passedOver.length - MAX_NAMED} more are skipped; \`list\` names them`);
   if (future !== undefined) notice(future.message);
   const record = { ...recordOf(point, passedOver), future: future?.toRecord() ?? null };
   const origin = `${record.machine}, ${formatAge(record.ageSeconds)}`;

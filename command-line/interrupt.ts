@@ -13,11 +13,11 @@ interface InterruptOptions {
 }
 
 /** Keeps complete packs. The next backup removes unfinished temporary files and uploads. */
-export const KEEP_STORED: InterruptOptions = { doing: "keeping what is stored", windDownMs: 2500 };
+export const KEEP_STORED: InterruptOptions = { doing: "keeping the stored data", windDownMs: 2500 };
 
 export const REMOVE_MADE: InterruptOptions = {
-  doing: "removing what was made",
-  left: "Ended at once. Run `blockferry cleanup` to remove what was made.",
+  doing: "removing the temporary resources",
+  left: "Quit at once. Run `blockferry cleanup` to remove the temporary resources.",
 };
 
 /**

@@ -44,10 +44,13 @@ export function parseLock(
 ): ObjectLock | undefined {
   if (lockDays === undefined && lockUntil === undefined) {
     if (lockMode === undefined) return undefined;
-    throw usage("--lock-mode says how, and nothing says how long.", "Give --lock-days or --lock-until, too.");
+    throw usage(
+      "--lock-mode is given without a period to lock for.",
+      "Also give --lock-days or --lock-until.",
+    );
   }
   if (lockDays !== undefined && lockUntil !== undefined) {
-    throw usage("--lock-days and --lock-until are both given.", "Give one of them.");
+    throw usage("Both --lock-days and --lock-until are given.", "Give one of them.");
   }
   const until = lockUntil === undefined ? afterDays(lockDays as number, now) : parseDate(lockUntil, now);
   return { mode: lockMode ?? "governance", until };
@@ -65,7 +68,7 @@ function parseDate(given: string, now: Date): Date {
   const until = new Date(isDay ? `${given}T23:59:59Z` : given);
   if ((isDay || isMoment) && until > now) return until;
   throw usage(
-    `--lock-until ${given} is no date to come.`,
-    "Write a date as 2027-01-31, or a moment of UTC as 2027-01-31T12:00:00Z",
+    `--lock-until ${given} is not a date in the future.`,
+    "Write a date as 2027-01-31, or a time in UTC as 2027-01-31T12:00:00Z",
   );
 }

@@ -23,8 +23,8 @@ export function macKeyOption<Name extends keyof typeof VARIABLES>(name: Name, de
 export function parseMacKey(name: keyof typeof VARIABLES, arn: string | undefined): string | undefined {
   if (arn === undefined || KMS_KEY_ARN.test(arn)) return arn;
   throw usage(
-    `--${name} ${arn} is no ARN of a KMS key itself.`,
-    "Write, say, arn:aws:kms:eu-central-1:111111111111:key/...; an alias could come to mean another key.",
+    `--${name} ${arn} is not the ARN of a KMS key itself.`,
+    "Write, say, arn:aws:kms:eu-central-1:111111111111:key/...; an alias could point to another key later.",
   );
 }
 
@@ -42,7 +42,7 @@ export function parseTombstoneKey(
   if (config.version === 3)
     return { repository: config.id, key: { arn, profile: profileOf(location), signal } };
   throw usage(
-    `--tombstone-key signs the tombstones of forgotten points, and a repository of version ${config.version} has none.`,
-    "Leave the option and BLOCKFERRY_TOMBSTONE_KEY out; or `copy` the points into a new repository, which has version 3.",
+    `--tombstone-key signs the tombstones of forgotten points, but a repository of version ${config.version} has no tombstones.`,
+    "Leave out the option and BLOCKFERRY_TOMBSTONE_KEY, or `copy` the points into a new repository, which has version 3.",
   );
 }

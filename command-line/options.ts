@@ -131,7 +131,7 @@ export function parseByteSize(option: string, size: string): number {
   const bytes = Number(digits) * UNIT_BYTES[(unit ?? "").toUpperCase() as keyof typeof UNIT_BYTES];
   if (Number.isFinite(bytes)) return Math.floor(bytes);
   throw usage(
-    `--${option} ${size} is no number of bytes.`,
+    `--${option} ${size} is not a number of bytes.`,
     `Write a number and K, M, G or T for KiB, MiB, GiB or TiB, as in --${option} 50M`,
   );
 }
@@ -144,7 +144,7 @@ export function parseDuration(option: string, duration: string): number {
   const unitMs = UNIT_MS[unit ?? ""];
   if (unitMs !== undefined) return Number(digits) * unitMs;
   throw usage(
-    `--${option} ${duration} is no duration.`,
+    `--${option} ${duration} is not a duration.`,
     `Write a number and s, m, h or d, as in --${option} 6h`,
   );
 }

@@ -130,7 +130,7 @@ function refuseS3Options(args: StorageArguments): void {
   );
   if (given === undefined) return;
   throw usage(
-    `--${given} is for repositories in S3, and ${args.repo} is a local directory.`,
+    `--${given} is for repositories in S3, but ${args.repo} is a local directory.`,
     "Leave it out, or give --repo s3://BUCKET/PREFIX",
   );
 }
@@ -154,7 +154,7 @@ function parseBandwidthLimit(limit: string | undefined): number | undefined {
   const bytesPerSecond = parseByteSize("bandwidth-limit", limit);
   if (bytesPerSecond < MIN_BANDWIDTH || bytesPerSecond > MAX_BANDWIDTH) {
     throw usage(
-      `--bandwidth-limit ${limit} is not a number of bytes per second from ${MIN_BANDWIDTH} up.`,
+      `--bandwidth-limit ${limit} is not a number of bytes per second from ${MIN_BANDWIDTH} to ${MAX_BANDWIDTH}.`,
       "Write, say, --bandwidth-limit 50M for 50 MiB/s.",
     );
   }

@@ -137,7 +137,7 @@ export function asBlockferryError(error: unknown): BlockferryError {
   if (error instanceof BlockferryError) return error;
   const message = error instanceof Error ? error.message : String(error);
   const remedy =
-    "This is not an error that blockferry foresees. Run again with --verbose and report the trace.";
+    "blockferry did not expect this error. Run the command again with --verbose, and report the stack trace.";
   return new BlockferryError({ code: "Unexpected", message, remedy }, error);
 }
 
@@ -158,7 +158,7 @@ export function interrupted(): BlockferryError {
   return new BlockferryError({
     code: "Interrupted",
     message: "Interrupted.",
-    remedy: "Run the same command again; a backup goes on from what is already stored.",
+    remedy: "Run the same command again; a backup continues from the data that are already stored.",
   });
 }
 

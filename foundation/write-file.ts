@@ -57,9 +57,7 @@ export class PendingFile {
 
   private async assertName(name: string): Promise<void> {
     if (await this.place.isNameOf(name, this.handle)) return;
-    throw new RefusedPath(
-      "something else was put in the place of the new file; other users can change its folder",
-    );
+    throw new RefusedPath("something else took the place of the new file; other users can change its folder");
   }
 }
 
@@ -103,7 +101,7 @@ function tempName({ name }: HeldPlace): string {
 
 /** A kind of file that this program creates and later overwrites. */
 export interface OwnFile {
-  /** A noun for messages, as in "the file that is there holds no web page". */
+  /** A noun phrase for messages, as in "the existing file does not hold a web page". */
   what: string;
   /** Matches the first 64 bytes of such a file. */
   beginning: RegExp;
@@ -146,9 +144,9 @@ async function assertKind(file: FileHandle, { what, beginning }: OwnFile): Promi
   if (stats.size === 0) return;
   const { buffer, bytesRead } = await file.read(Buffer.alloc(BEGINNING_BYTES), 0, BEGINNING_BYTES, 0);
   if (!beginning.test(buffer.toString("latin1", 0, bytesRead)))
-    throw new RefusedPath(`the file that is there holds no ${what}`);
+    throw new RefusedPath(`the existing file does not hold ${what}`);
 }
 
 function noRegularFile(): RefusedPath {
-  return new RefusedPath("what is there is no regular file");
+  return new RefusedPath("it is not a regular file");
 }

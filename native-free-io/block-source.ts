@@ -141,7 +141,7 @@ async function acceptsAlignedReads(handle: FileHandle, sizeBytes: number): Promi
       DIRECT_ALIGNMENT_BYTES,
       0,
     );
-    if (sizeBytes === 0 && bytesRead > 0) throw new Error("its size is said to be 0, yet it holds data");
+    if (sizeBytes === 0 && bytesRead > 0) throw new Error("its size is reported as 0, but it holds data");
     return true;
   } catch (error) {
     const code = systemErrorCode(error);

@@ -55,7 +55,7 @@ export class ClaimedDevice {
     const handle = await claim(place, path);
     try {
       const stats = await handle.stat();
-      if (!stats.isBlockDevice()) throw new Error("it is no block device any more");
+      if (!stats.isBlockDevice()) throw new Error("it is no longer a block device");
       const user = await deviceUser(path, stats.rdev);
       if (user !== undefined) throw targetInUse(path, user);
       return new ClaimedDevice(path, stats.rdev, await blockDeviceSizeBytes(stats.rdev), handle);
@@ -150,10 +150,10 @@ export function targetNotUsable(path: string, cause: unknown): BlockferryError {
   return new BlockferryError(
     {
       code: "TargetNotUsable",
-      message: `${path} cannot be restored to: ${reason}.`,
+      message: `Cannot restore to ${path}: ${reason}.`,
       remedy:
         systemErrorCode(cause) === "EFBIG"
-          ? "The file system there allows no file as large as the volume (ext4: 16 TiB - 4 KiB); use XFS, or a device."
+          ? "The file system there does not allow a file as large as the volume (ext4: 16 TiB - 4 KiB); use XFS, or a device."
           : "Give a block device, or a file in a folder that this user may write.",
       object: path,
     },
@@ -164,7 +164,7 @@ export function targetNotUsable(path: string, cause: unknown): BlockferryError {
 export function targetTooSmall(path: string, deviceBytes: number, sizeBytes: number): BlockferryError {
   return new BlockferryError({
     code: "TargetTooSmall",
-    message: `${path} holds ${deviceBytes} bytes, the volume needs ${sizeBytes}.`,
+    message: `${path} has ${deviceBytes} bytes, but the volume needs ${sizeBytes}.`,
     remedy: "Restore to a device of at least the volume's size, or to a file.",
     object: path,
   });

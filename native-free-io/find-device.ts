@@ -131,9 +131,9 @@ async function blockDevice(path: string): Promise<Pick<FoundDevice, "path" | "rd
 function notFound(volume: AttachedVolume, { sysfs, dev }: DeviceTree, timeoutMs: number): BlockferryError {
   return new BlockferryError({
     code: "DeviceNotFound",
-    message: `No device of ${volume.volumeId} appeared within ${timeoutMs / 1000} seconds: none has its serial number in ${sysfs}/block, and ${dev} has none with the name of ${volume.attachName}.`,
+    message: `No device of ${volume.volumeId} appeared within ${timeoutMs / 1000} seconds: no device in ${sysfs}/block has its serial number, and no device in ${dev} matches the name ${volume.attachName}.`,
     remedy:
-      "Check that the volume is attached to this instance and in use; `lsblk -o NAME,SERIAL,SIZE` shows what is.",
+      "Check that the volume is attached to this instance and in use; `lsblk -o NAME,SERIAL,SIZE` lists the attached volumes.",
     object: volume.volumeId,
   });
 }
@@ -141,8 +141,8 @@ function notFound(volume: AttachedVolume, { sysfs, dev }: DeviceTree, timeoutMs:
 function sizeDiffers(volume: AttachedVolume, { path, sizeBytes }: OpenDevice): BlockferryError {
   return new BlockferryError({
     code: "DeviceSizeDiffers",
-    message: `${path} has ${sizeBytes} bytes, and ${volume.volumeId} should have ${volume.sizeBytes}.`,
-    remedy: "Nothing was read. Check which volume is attached there, and start the backup anew.",
+    message: `${path} has ${sizeBytes} bytes, but ${volume.volumeId} should have ${volume.sizeBytes}.`,
+    remedy: "Nothing was read. Check which volume is attached there, and start the backup again.",
     object: path,
   });
 }

@@ -56,15 +56,15 @@ const VolumeReportSchema = z
      * For each cell, a stretch of the volume: the number of chunks of each kind, in the order of `MAP_KINDS`.
      */
     cells: z
-      .array(z.array(count).check(z.length(MAP_KINDS.length), z.refine(isSome, "a cell of no chunks")))
+      .array(z.array(count).check(z.length(MAP_KINDS.length), z.refine(isSome, "a cell has no chunks")))
       .check(z.maxLength(MAX_CELLS)),
   })
-  .check(z.refine(hasRoom, "a cell has more chunks than there can be in one"));
+  .check(z.refine(hasRoom, "a cell has more chunks than fit in one"));
 
 /** A step of a run, in seconds since the run started. */
 const StepTimeSchema = z
   .strictObject({ step: z.enum(STEPS), start: seconds, end: seconds })
-  .check(z.refine(({ start, end }) => start <= end, "a step ends before it begins"));
+  .check(z.refine(({ start, end }) => start <= end, "a step ends before it starts"));
 
 /** The work of the threads between two samples. */
 const SpanSchema = z.strictObject({
@@ -173,7 +173,7 @@ export async function readFigures(
   throw new BlockferryError({
     code: "ObjectCorrupt",
     message: `${key} is not about recovery point ${expected.point} of ${expected.machine}.`,
-    remedy: "The recovery point is not concerned. Look who else writes to the repository.",
+    remedy: "The recovery point is not affected. Find out who else writes to the repository.",
     object: key,
   });
 }

@@ -25,7 +25,7 @@ const STEP_NAMES: Record<BackupStep, string> = {
   read: "read and store",
   maps: "store the block maps",
   commit: "commit the recovery point",
-  compare: "compare with the point before",
+  compare: "compare with the previous point",
 };
 
 const STAGE_NAMES: Record<Stage, string> = {
@@ -41,12 +41,12 @@ const STAGE_NAMES: Record<Stage, string> = {
 /** Returns the report of a backup: a map of each volume, and the time of each activity. */
 export function backupPage(figures: BackupFigures): Markup {
   const { point, machine, repository, createdAt, seconds, stats, tags } = figures;
-  const told = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
+  const labels = Object.entries(tags).map(([key, value]) => `${key}=${value}`);
   return page({
     title: `Backup ${point}`,
     figures,
     content: [
-      markup`<h1>Backup of <bdi>${machine}</bdi></h1><p class="quiet">Recovery point ${point} in <bdi>${repository}</bdi>, ${createdAt.slice(0, 19).replace("T", " ")} UTC${told.length === 0 ? "" : markup`; <bdi>${told.join(", ")}</bdi>`}</p>`,
+      markup`<h1>Backup of <bdi>${machine}</bdi></h1><p class="quiet">Recovery point ${point} in <bdi>${repository}</bdi>, ${createdAt.slice(0, 19).replace("T", " ")} UTC${labels.length === 0 ? "" : markup`; <bdi>${labels.join(", ")}</bdi>`}</p>`,
       keyFigures([
         ["read", formatBytes(stats.sourceBytes)],
         ["in", formatSeconds(seconds)],
@@ -58,7 +58,7 @@ export function backupPage(figures: BackupFigures): Markup {
       ...(figures.compared
         ? []
         : [
-            markup`<p>The recovery point before could not be read: what is unchanged is told as deduplicated.</p>`,
+            markup`<p>The previous recovery point could not be read: unchanged chunks are shown as deduplicated.</p>`,
           ]),
       ...figures.volumes.map(volumeSection),
       markup`<h2>Where the time went</h2>`,
@@ -71,7 +71,9 @@ function volumeSection(volume: VolumeReport): Markup {
   const { name, source, sizeBytes, parent, bytes, unreadableBytes, cells, chunksPerCell } = volume;
   const cellBytes = chunksPerCell * CHUNK_BYTES;
   const compared =
-    parent === null ? "No backup of this volume was there to compare it with." : `Compared with ${parent}.`;
+    parent === null
+      ? "There was no earlier backup of this volume to compare it with."
+      : `Compared with ${parent}.`;
   const entries = OUTCOMES.map((outcome) => ({
     tone: outcome,
     name: outcome,
@@ -82,7 +84,7 @@ function volumeSection(volume: VolumeReport): Markup {
     name: kind === "bad" ? "with unreadable blocks" : kind,
     tone: kind,
   }));
-  return markup`<section><h3><bdi>${name}</bdi>, ${formatBytes(sizeBytes)}</h3><p class="quiet">Read from <bdi>${source}</bdi>. ${compared} Each column is ${formatBytes(cellBytes)}; what is there at all is drawn so high that it can be seen.</p>${figure(
+  return markup`<section><h3><bdi>${name}</bdi>, ${formatBytes(sizeBytes)}</h3><p class="quiet">Read from <bdi>${source}</bdi>. ${compared} Each column is ${formatBytes(cellBytes)}; even the smallest part is drawn tall enough to be seen.</p>${figure(
     volumeMap(
       "Map of the volume",
       kinds,
@@ -169,14 +171,17 @@ function verdict(
   const whole = device + storage + working;
   if (whole === 0) return "The threads had nothing to do.";
   const share = (seconds: number) => formatPercent(seconds, whole);
-  const shares = `The threads were at work for ${share(working)} of their time; they waited for the device for ${share(device)} and for the storage for ${share(storage)}.`;
+  const shares = `The threads worked for ${share(working)} of their time; they waited for the device for ${share(device)} and for the storage for ${share(storage)}.`;
   const most = [
     { seconds: working, advice: "The processor was the limit: more cores would make it faster." },
     {
       seconds: device,
       advice: "The device was the limit: a faster one would help, and more reads in flight may.",
     },
-    { seconds: storage, advice: "The storage was the limit: a faster way to the repository would help." },
+    {
+      seconds: storage,
+      advice: "The storage was the limit: a faster connection to the repository would help.",
+    },
   ].find(({ seconds }) => seconds > whole / 2);
   return most === undefined ? shares : `${shares} ${most.advice}`;
 }

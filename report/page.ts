@@ -145,7 +145,7 @@ th:first-child,td:first-child{text-align:left}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--rule)}
 `;
 
-const PAGE: OwnFile = { what: "web page", beginning: new RegExp(`^${DOCTYPE}`, "i") };
+const PAGE: OwnFile = { what: "a web page", beginning: new RegExp(`^${DOCTYPE}`, "i") };
 
 /** The path of a report that is written later. */
 export class ReportFile {
@@ -188,7 +188,7 @@ function notWritable(path: string, cause: unknown): BlockferryError {
       code: "ReportNotWritable",
       message: `The report cannot be written to ${path}: ${reasonOf(cause)}.`,
       remedy:
-        "Nothing was begun. Name a new file in a folder that exists and may be written to, as in --report backup.html",
+        "Nothing was started. Name a new file in a folder that exists and that blockferry may write to, as in --report backup.html",
       object: path,
     },
     cause,

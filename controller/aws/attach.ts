@@ -147,7 +147,7 @@ function namesFor(instance: Instance, { name, as }: Attachable): string[] {
 function notAsRoot(instanceId: string, { volumeId, name }: Attachable, device: string): BlockferryError {
   return new BlockferryError({
     code: "AttachFailed",
-    message: `Volume ${volumeId} is attached as ${device}, and instance ${instanceId} boots from ${name}.`,
+    message: `Volume ${volumeId} is attached as ${device}, but instance ${instanceId} boots from ${name}.`,
     remedy: "Find out in CloudTrail who attached it, then restore again.",
     object: volumeId,
   });
@@ -156,7 +156,7 @@ function notAsRoot(instanceId: string, { volumeId, name }: Attachable, device: s
 function noName(instanceId: string): BlockferryError {
   return new BlockferryError({
     code: "AttachFailed",
-    message: `Instance ${instanceId} has no device name free.`,
+    message: `Instance ${instanceId} has no free device name.`,
     remedy: "Detach volumes that are no longer needed, or leave --attach-to out.",
     object: instanceId,
   });

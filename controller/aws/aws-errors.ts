@@ -69,7 +69,7 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
   if (isDenied(cause)) {
     return {
       code: "AwsAccessDenied",
-      remedy: `Allow ${principal} the action ${action} on ${object}; \`blockferry iam-policy\` prints the whole policy. A service control policy or permissions boundary may deny it, too.`,
+      remedy: `Allow ${principal} the action ${action} on ${object}; \`blockferry iam-policy\` prints the whole policy. A service control policy or permissions boundary may also deny it.`,
     };
   }
   if (CREDENTIALS.test(name) || EXPIRED.test(name)) {
@@ -81,34 +81,34 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
   if (name === "AuthFailure") {
     return {
       code: "CredentialsInvalid",
-      remedy: `EC2 could not validate the credentials of ${principal}, or does not let this account use ${object}. Check the credentials and this machine's clock, that the Region is enabled for the account, and whom ${object} belongs to.`,
+      remedy: `EC2 could not validate the credentials of ${principal}, or does not let this account use ${object}. Check the credentials and this machine's clock, that the Region is enabled for the account, and which account owns ${object}.`,
     };
   }
   if (isThrottled(cause)) {
     return {
       code: "AwsUnavailable",
-      remedy: "AWS limits the account's requests. It was tried for minutes; wait a while and run it again.",
+      remedy: "AWS throttles the account's requests. The request was tried for minutes; wait a while and run it again.",
     };
   }
   if (NO_CAPACITY.test(name)) {
     return {
       code: "AwsOutOfCapacity",
       remedy:
-        "AWS has none of this type left in this Availability Zone; no quota helps. Run it again later, or choose another type (--worker-type; of a backup's volumes --volume-type, of a restored instance --instance-type) or a subnet in another zone (--worker-subnet, --subnet).",
+        "AWS has no capacity of this type left in this Availability Zone; a higher quota does not help. Run it again later, or choose another type (--worker-type, --volume-type for the volumes of a backup, --instance-type for a restored instance) or a subnet in another zone (--worker-subnet, --subnet).",
     };
   }
   if (name === "AttachmentLimitExceeded") {
     return {
       code: "AwsLimitExceeded",
       remedy:
-        "The instance takes no more volumes: detach some, or take one of a type with more attachments. No quota helps.",
+        "The instance has no room for more volumes: detach some, or use an instance of a type with more attachments. A higher quota does not help.",
     };
   }
   if (LIMIT.test(name)) {
     return {
       code: "AwsLimitExceeded",
       remedy:
-        "Raise this quota of the account (Service Quotas), or remove what is no longer needed, then run it again.",
+        "Raise this quota of the account (Service Quotas), or remove unneeded resources, then run it again.",
     };
   }
   if (isNotFound(cause)) {
@@ -117,10 +117,10 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
   if (isRetried(cause)) {
     return {
       code: "AwsUnavailable",
-      remedy: "It was tried for minutes. Check the network and health.aws.amazon.com, then run it again.",
+      remedy: "The request was tried for minutes. Check the network and health.aws.amazon.com, then run it again.",
     };
   }
-  return { code: "AwsRefused", remedy: `Mend what AWS names above; see ${action} in the AWS API reference.` };
+  return { code: "AwsRefused", remedy: `Fix the problem that AWS names above; see ${action} in the AWS API reference.` };
 }
 
 /**

@@ -102,8 +102,8 @@ export function assertAlive(instance: Instance | undefined, instanceId: string):
     code: "WorkerLost",
     message: `Worker ${instanceId} is ${state}${isSpotLoss ? ": AWS took the Spot instance back" : ""}${reason === "" ? "" : ` (${reason})`}.`,
     remedy: isSpotLoss
-      ? "Run it again: a backup stores only what is missing. On-Demand workers are not taken back."
-      : "Find out who or what stopped it, then run it again: a backup stores only what is missing.",
+      ? "Run it again: a backup stores only the missing data. On-Demand workers are not taken back."
+      : "Find out who or what stopped it, then run it again: a backup stores only the missing data.",
     object: instanceId,
   });
 }
@@ -143,12 +143,12 @@ export function howToAllow(
 ): string {
   const foreign = keys.filter((key) => ![undefined, accountId].includes(key.split(":")[4]));
   const own = `in the role's policy, as \`blockferry iam-policy --for ${name}\` prints it (kms:CreateGrant with kms:GrantIsForAWSResource)`;
-  const others = `Of ${foreign.join(" and ")}, of another account, the key's policy must allow it too: \`blockferry iam-policy --for key-policy\` prints the statements.`;
+  const others = `The key policy of ${foreign.join(" and of ")}, in another account, must also allow it: \`blockferry iam-policy --for key-policy\` prints the statements.`;
   return [
     `Allow ${principalArn} the actions ${EBS_KEY_ACTIONS.join(", ")} on ${keys.join(" and ")} ${own}.`,
     ...(foreign.length < keys.length
       ? [
-          `The policy of a key of account ${accountId} must leave that to the account's policies, or allow the role itself.`,
+          `The policy of a key in account ${accountId} must delegate this to the account's IAM policies, or allow the role itself.`,
         ]
       : []),
     ...(foreign.length > 0 ? [others] : []),

@@ -44,7 +44,7 @@ export async function undoEach<T extends { Tags?: Tag[] | undefined }>(
   const known = journaled.filter((id) => !delivered.has(id));
   const sightings = new Sightings(timing.visibleMs);
   let strangers: string[] = [];
-  const object = known.length > 0 ? known.join(", ") : `what is tagged ${JOB_TAG}=${plan.jobId}`;
+  const object = known.length > 0 ? known.join(", ") : `the resources with the tag ${JOB_TAG}=${plan.jobId}`;
   await poll(waitFor(context, what, object, timeoutMs + timing.visibleMs), async () => {
     const allVisible = performance.now() >= context.visibleBy;
     const { ours, foreign, unseen } = await look(kind, plan.jobId, known, delivered);
@@ -107,7 +107,7 @@ function notOfTheJob(jobId: string, ids: string[]): BlockferryError {
   return new BlockferryError({
     code: "NotOfTheJob",
     message: `The journal of ${jobId} names ${named}, which lacks the tag ${JOB_TAG}=${jobId}; it was left alone.`,
-    remedy: `Find out whether somebody removed the tag or changed the journal. If ${named} is of the job, put the tag back, and run \`blockferry resume ${jobId}\`.`,
+    remedy: `Find out who removed the tag or changed the journal. If ${named} belongs to the job, restore the tag, then run \`blockferry resume ${jobId}\`.`,
     object: named,
   });
 }

@@ -201,8 +201,8 @@ function roleRefused(name: PartyName, role: string, { externalId }: Access, caus
   const remedy = [
     `Allow the caller sts:AssumeRole on it (\`blockferry iam-policy --for controller\`), and name the caller in the role's trust policy.`,
     externalId === null
-      ? `If that policy asks for an external id (sts:ExternalId), give it with ${option}.`
-      : `The policy may ask for another external id than ${option} gives.`,
+      ? `If that policy requires an external id (sts:ExternalId), give it with ${option}.`
+      : `The policy may require a different external id from the one that ${option} gives.`,
   ].join(" ");
   return new BlockferryError({ code, message, remedy, object: object ?? role }, error);
 }

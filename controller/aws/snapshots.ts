@@ -79,7 +79,7 @@ export async function awaitSnapshots(
 ): Promise<Snapshot[]> {
   if (ids.length === 0) return [];
   const sightings = new Sightings(context.timing.visibleMs);
-  const wait = waitFor(context, "the snapshots to be completed", ids.join(", "), context.timing.snapshotMs);
+  const wait = waitFor(context, "the snapshots to be complete", ids.join(", "), context.timing.snapshotMs);
   return poll(wait, async () => {
     const snapshots = await describeSnapshots(place, ids);
     for (const id of ids) {
@@ -188,7 +188,7 @@ export async function copySnapshot(
     ],
   });
   const visible = waitFor(context, `snapshot ${object} to be visible`, object, timing.visibleMs);
-  const room = waitFor(context, "other snapshot copies to be completed", object, timing.snapshotMs);
+  const room = waitFor(context, "other snapshot copies to be complete", object, timing.snapshotMs);
   const { SnapshotId } = await poll(room, async () => {
     try {
       return await untilVisible(visible, () => place.party.ec2(command, object, place.region));
@@ -254,7 +254,7 @@ function notShareable(snapshotId: string, remedy: string, cause: unknown): Block
   return new BlockferryError(
     {
       code: "SnapshotNotShareable",
-      message: `EC2 does not let snapshot ${snapshotId} be shared${reason}`,
+      message: `EC2 does not allow snapshot ${snapshotId} to be shared${reason}`,
       ...{ remedy, object: snapshotId },
     },
     cause,

@@ -111,5 +111,5 @@ function volumeFailed(
   how: "vanished" | "failed",
   keys: string[],
 ): Promise<BlockferryError> {
-  return keyNotUsable(party, `Volume ${id}, made of volume ${name}, ${how}.`, id, [...new Set(keys)]);
+  return keyNotUsable(party, `Volume ${id}, made for volume ${name}, ${how}.`, id, [...new Set(keys)]);
 }

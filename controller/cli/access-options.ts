@@ -67,7 +67,7 @@ function access(
   }
   if (roleArn !== undefined && !ROLE_ARN.test(roleArn)) {
     throw usage(
-      `--${party}-role ${roleArn} is no ARN of a role.`,
+      `--${party}-role ${roleArn} is not the ARN of a role.`,
       "Write, say, arn:aws:iam::111111111111:role/blockferry",
     );
   }
@@ -108,7 +108,7 @@ function found(record: JournalRecord | undefined, storage: Storage, job: string)
   throw new BlockferryError({
     code: "JobNotFound",
     message: `There is no job ${job} in ${storage.name}.`,
-    remedy: `See the jobs with: blockferry status --repo ${shellWord(storage.name)}`,
+    remedy: `List the jobs: blockferry status --repo ${shellWord(storage.name)}`,
     object: job,
   });
 }

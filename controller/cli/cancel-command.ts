@@ -33,12 +33,12 @@ export const cancelCommand: Command<CancelArguments> = {
     // Anyone who may write here may request a cancel; in an emergency it must not need a key.
     const record = await findClaimedJournal(storage, job);
     if (record.state === "finished") {
-      return printResult(json, { job, cancelled: false }, [`Job ${job} has ended already.`]);
+      return printResult(json, { job, cancelled: false }, [`Job ${job} has already ended.`]);
     }
     await requestCancel(storage, job);
-    const told = seemsAlive(record, timing().heartbeatMs)
-      ? "Its controller removes what was made."
-      : `Its controller is gone: \`blockferry resume ${job}\` removes what was made.`;
-    printResult(json, { job, cancelled: true }, [`Job ${job} is being cancelled. ${told}`]);
+    const cleanup = seemsAlive(record, timing().heartbeatMs)
+      ? "Its controller removes the temporary resources."
+      : `Its controller is gone: \`blockferry resume ${job}\` removes the temporary resources.`;
+    printResult(json, { job, cancelled: true }, [`Job ${job} is being cancelled. ${cleanup}`]);
   },
 };

@@ -73,7 +73,7 @@ function describeCheck({ plan, findings }: Preflight): string[] {
   ]);
   const verdict =
     problems.length === 0
-      ? ["Nothing stands in the way; nothing was made."]
+      ? ["No problems were found; nothing was created."]
       : [`${findings.problems.length} problems:`, ...problems];
   const notes = findings.notes.map((note) => `note: ${note}`);
   return [...(plan === undefined ? [] : describePlan(plan)), ...notes, ...verdict];
@@ -112,7 +112,7 @@ function describeCost(cost: CostEstimate): string[] {
     ...(keptSnapshotsUsdPerMonth === 0
       ? []
       : [`at most $${keptSnapshotsUsdPerMonth.toFixed(2)} a month for the snapshots that are kept`]),
-    `not in it: ${notIncluded.join("; ")}`,
+    `not included: ${notIncluded.join("; ")}`,
   ];
 }
 

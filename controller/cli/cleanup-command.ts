@@ -70,7 +70,7 @@ export const cleanupCommand: Command<CleanupArguments> = {
 
 function describeReport({ cleaned, left, problems, removed }: CleanupReport): string[] {
   return [
-    cleaned.length === 0 ? "Nothing was to be cleaned up." : `Cleaned up: ${cleaned.join(", ")}`,
+    cleaned.length === 0 ? "There was nothing to clean up." : `Cleaned up: ${cleaned.join(", ")}`,
     ...(left.length === 0 ? [] : [`Left alone, as they may still run: ${left.join(", ")}`]),
     ...(removed.length === 0 ? [] : [`Removed the documents of ${removed.length} jobs that ended long ago.`]),
     ...describeProblems(problems),

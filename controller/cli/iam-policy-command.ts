@@ -149,8 +149,8 @@ async function tombstoneKeyOf(
   const named = parseTombstoneKey(tombstoneKey, { config, location });
   if (tombstoneKey !== jobKey && tombstoneKey !== replyKey) return named?.key.arn;
   throw usage(
-    "--tombstone-key is the key of --job-key or --reply-key: whoever forgets points could sign these, too.",
-    "Make a key of its own: aws kms create-key --key-usage GENERATE_VERIFY_MAC --key-spec HMAC_256",
+    "--tombstone-key is the key of --job-key or --reply-key: anyone who may forget points could also sign jobs or replies.",
+    "Create a separate key: aws kms create-key --key-usage GENERATE_VERIFY_MAC --key-spec HMAC_256",
   );
 }
 
@@ -169,7 +169,7 @@ async function withGrantee<P extends JobPlan>(plan: P, worker: Party, notes: str
   const principalArn = await principalWithPath(worker);
   if (principalArn !== undefined) return { ...plan, worker: { ...plan.worker, principalArn } };
   notes.push(
-    `${worker.principalArn} may have a path that is missing here, as IAM does not tell it (iam:GetRole); name the role with --worker-role.`,
+    `${worker.principalArn} may have a path that is missing here, because IAM did not return it (iam:GetRole); name the role with --worker-role.`,
   );
   return plan;
 }

@@ -35,9 +35,9 @@ export function jobResult({ job, plan, made, outcome }: JournalRecord): { json: 
 
 function relianceLines({ unreadBytes, provenBytes, storedAgainBytes }: Reliance): string[] {
   const lines: [number, string][] = [
-    [unreadBytes, "in packs that no verify of the worker has read: it relies on them"],
-    [provenBytes, "of what it relies on read and proven"],
-    [storedAgainBytes, "WRONG in the repository, stored again; run: blockferry-agent verify --read-data"],
+    [unreadBytes, "that it relies on are in packs that no verify of the worker has read"],
+    [provenBytes, "that it relies on were read and proven"],
+    [storedAgainBytes, "were WRONG in the repository and stored again; run: blockferry-agent verify --read-data"],
   ];
   return lines.filter(([bytes]) => bytes > 0).map(([bytes, what]) => `  ${formatBytes(bytes)} ${what}`);
 }
@@ -74,7 +74,7 @@ function butFor(unreadableBytes: number): string {
     : ` (zeros in place of ${unreadableBytes} bytes that the backup could not read)`;
 }
 
-const NO_FIGURES = "the agent has left no figures. Its log says why (journalctl -u blockferry-agent).";
+const NO_FIGURES = "the agent left no figures. Its log shows the reason (journalctl -u blockferry-agent).";
 
 /** The report page of a job's backup, on the controller's machine. */
 export class JobReport {
@@ -114,7 +114,7 @@ export class JobReport {
     } catch (error) {
       const { message, remedy } = asBlockferryError(error);
       note(
-        `the report could not be written: ${message} ${remedy} Again: blockferry resume ${job} --report ${shellWord(this.path)}`,
+        `the report could not be written: ${message} ${remedy} To write it then: blockferry resume ${job} --report ${shellWord(this.path)}`,
       );
     }
   }
@@ -123,8 +123,8 @@ export class JobReport {
 /** @throws Usage for a job whose agent stores no figures */
 export function refuseUnreported({ job, plan }: JournalRecord): void {
   if (plan.kind === "backup" && plan.request.options.report === true) return;
-  const what = plan.kind === "backup" ? "a backup that was begun without --report" : "a restore";
-  throw usage(`${job} is ${what}: no agent leaves figures of it.`, "Resume it without --report.");
+  const what = plan.kind === "backup" ? "a backup that was started without --report" : "a restore";
+  throw usage(`${job} is ${what}: its agent leaves no figures for a report.`, "Resume it without --report.");
 }
 
 /** Sets the process's exit code to the highest one of the problems. */
@@ -154,6 +154,6 @@ export async function queueNotes(
   );
   if (running === undefined) return [];
   return [
-    `worker ${workerInstance.instanceId} runs ${running.job}, and does one job at a time: this one waits for it. To stop it: blockferry cancel ${running.job}`,
+    `worker ${workerInstance.instanceId} runs ${running.job}, and does one job at a time, so this job waits for it. To stop it: blockferry cancel ${running.job}`,
   ];
 }

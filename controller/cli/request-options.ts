@@ -66,7 +66,7 @@ export function parseVolumeKind(args: {
   const { iops, throughput, required } = RANGES[volumeType];
   if (required && args.iops === undefined) {
     throw usage(
-      `Volumes of type ${volumeType} must be told their IOPS.`,
+      `Volumes of type ${volumeType} need a number of IOPS.`,
       `Give --iops ${iops?.[0]} to ${iops?.[1]}, or another --volume-type.`,
     );
   }
@@ -87,7 +87,7 @@ function inRange(
   if (range !== undefined) return checkWholeNumber(name, value, ...range);
   const takers = VOLUME_TYPES.filter((other) => RANGES[other][name] !== undefined);
   throw usage(
-    `--${name} is nothing that volumes of type ${type} can be told.`,
+    `--${name} does not apply to volumes of type ${type}.`,
     `Leave it out, or give --volume-type ${takers.join(" or ")}.`,
   );
 }
@@ -194,7 +194,7 @@ export const requestOptions = {
 export function parseRequest(args: RequestArguments): BackupRequest {
   if (!/^i-[0-9a-f]{8,17}$/.test(args.instance)) {
     throw usage(
-      `--instance ${args.instance} is no instance id.`,
+      `--instance ${args.instance} is not an instance id.`,
       "Write, say, --instance i-0123456789abcdef0",
     );
   }
@@ -236,7 +236,7 @@ export function parseKey(name: string, key: string | undefined): string | null {
   if (key === undefined) return null;
   if (KMS_ARN.test(key)) return key;
   throw usage(
-    `--${name} ${key} is no ARN of a KMS key.`,
+    `--${name} ${key} is not the ARN of a KMS key.`,
     "Write, say, arn:aws:kms:eu-central-1:111111111111:key/...",
   );
 }
@@ -260,8 +260,8 @@ export function agentStorage(args: StorageArguments): { storage?: StorageChoices
   // KMS resolves an alias in the account of the caller, and controller and agent may be in two accounts.
   if (kmsKey !== undefined && !KMS_KEY_ARN.test(kmsKey)) {
     throw usage(
-      `--sse-kms-key ${kmsKey} is no ARN of a KMS key itself.`,
-      "Write, say, arn:aws:kms:eu-central-1:111111111111:key/..., which means the same key for controller and agent.",
+      `--sse-kms-key ${kmsKey} is not the ARN of a KMS key itself.`,
+      "Write, say, arn:aws:kms:eu-central-1:111111111111:key/..., which is the same key for the controller and the agent.",
     );
   }
   return Object.keys(storage).length === 0 ? {} : { storage };

@@ -123,7 +123,7 @@ function restoreReport(
   const problems = findings.problems.map((problem) => problem.toRecord());
   const { notes } = findings;
   const verdict =
-    problems.length === 0 ? ["Nothing stands in the way; nothing was made."] : describeProblems(problems);
+    problems.length === 0 ? ["No problems were found; nothing was created."] : describeProblems(problems);
   return {
     json: {
       ...{ ok: problems.length === 0, problems, notes, recoveryPoint: chosen.record, role: role ?? null },
@@ -159,7 +159,7 @@ function describePlan(plan: RestorePlan, role: string | undefined): string[] {
     "Steps; until the last one everything is temporary:",
     ...stepsOf(plan).map(({ name, makes }, number) => `  ${number + 1}. ${name}: ${makes}`),
     "Permissions (`--policy-for PARTY` prints the policies):",
-    `  in the account that is restored to: ${actionsOf(plan, "source").join(", ")}`,
+    `  in the target account: ${actionsOf(plan, "source").join(", ")}`,
     `  in the worker's account: ${actionsOf(plan, "worker").join(", ")}`,
   ];
 }

@@ -109,7 +109,7 @@ function describeJob(
     ...(status === undefined
       ? []
       : [
-          `Agent on ${status.worker}: ${status.state}, ${formatBytes(status.doneBytes)} of ${formatBytes(status.totalBytes)} (${formatPercent(status.doneBytes, status.totalBytes)}), heard of at ${status.updatedAt}`,
+          `Agent on ${status.worker}: ${status.state}, ${formatBytes(status.doneBytes)} of ${formatBytes(status.totalBytes)} (${formatPercent(status.doneBytes, status.totalBytes)}), last heartbeat at ${status.updatedAt}`,
         ]),
     ...(waitsFor === undefined ? [] : [`Waiting for worker ${waitsFor.worker}, which runs ${waitsFor.job}`]),
     ...(outcome?.ok === true ? jobResult(record).text : []),

@@ -90,14 +90,14 @@ export function refuseContradictions(request: JobRequest): void {
   const { workerAccount, worker, workerInstance, repository } = request;
   if (workerInstance.kind === "launch" && parseStorageLocation(repository.repo).kind === "directory") {
     throw usage(
-      `A launched worker cannot reach ${repository.repo}: that is a directory of this machine.`,
+      `A launched worker cannot reach ${repository.repo}: it is a directory on this machine.`,
       "Give --repo s3://BUCKET/PREFIX, or --worker with an instance that has the directory.",
     );
   }
   if (workerAccount === "source" && (worker.profile !== null || worker.roleArn !== null)) {
     throw usage(
-      "With --worker-account source the instance's account serves for the worker, too.",
-      "Leave --worker-aws-profile and --worker-role out, or leave --worker-account out.",
+      "With --worker-account source the worker is in the instance's account.",
+      "Leave out --worker-aws-profile and --worker-role, or leave out --worker-account.",
     );
   }
 }
@@ -112,8 +112,8 @@ export function parseWorker(args: WorkerArguments): WorkerRequest {
   if (args.worker !== undefined) {
     if (given.length === 0) return { kind: "existing", instanceId: args.worker };
     throw usage(
-      "--worker names a running worker, and the options for launching one are given too.",
-      "Give --worker alone, or --worker-ami with its companions.",
+      "--worker names a running worker, but options for launching one are also given.",
+      "Give only --worker, or --worker-ami with the other options for launching.",
     );
   }
   const { workerAmi, workerSubnet, workerType, workerProfile } = args;

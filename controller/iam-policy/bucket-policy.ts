@@ -67,11 +67,11 @@ export function bucketNotes(plan: PolicyPlan): string[] {
   if (bucket === undefined) return [];
   const s3api = (command: string) => `aws s3api ${command} --bucket ${bucket.bucket}`;
   return [
-    `${s3api("put-bucket-policy")} --policy file://policy.json   # what is printed here; merge it with a policy that is there`,
+    `${s3api("put-bucket-policy")} --policy file://policy.json   # the policy that is printed here; merge it with an existing one`,
     `${s3api("put-public-access-block")} --public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true`,
     `${s3api("put-bucket-ownership-controls")} --ownership-controls 'Rules=[{ObjectOwnership=BucketOwnerEnforced}]'`,
     `${s3api("put-bucket-versioning")} --versioning-configuration Status=Enabled`,
     `${s3api("put-object-lock-configuration")} --object-lock-configuration ObjectLockEnabled=Enabled   # for --lock-days; cannot be undone`,
-    ...(bucket.owner === undefined ? ["Give --bucket-owner ACCOUNT to shut other accounts out, too."] : []),
+    ...(bucket.owner === undefined ? ["Give --bucket-owner ACCOUNT to also shut out other accounts."] : []),
   ];
 }

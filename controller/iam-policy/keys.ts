@@ -154,7 +154,7 @@ function notEncrypted(location: StorageLocation): BlockferryError {
   const name = location.kind === "s3" ? `s3://${location.bucket}/${location.prefix}` : location.path;
   return new BlockferryError({
     code: "Usage",
-    message: `--repository-key names a key, and ${name} is not encrypted.`,
+    message: `--repository-key names a key, but ${name} is not encrypted.`,
     remedy: "Leave it out; or, if the repository was encrypted, find out who replaced its config.json.",
   });
 }

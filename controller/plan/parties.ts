@@ -109,7 +109,7 @@ function notItsAccess({ jobId, request, ...plan }: JobPlan, name: PartyName, giv
       : `Its journal claims that it was started with ${started}: give that only if it is yours.${doubt(claimed, accountId)}`;
   return new BlockferryError({
     code: "CredentialsInvalid",
-    message: `The journal of ${jobId} has its ${name} in account ${accountId}${roleIn(claimed)}, and ${given}.`,
+    message: `The journal of ${jobId} has its ${name} in account ${accountId}${roleIn(claimed)}, but ${given}.`,
     remedy: `Give credentials of account ${accountId}, with ${profile} or ${role}. Nothing was changed. ${claim}`,
     object: jobId,
   });
@@ -145,5 +145,5 @@ function doubt({ roleArn }: Access, accountId: string): string {
   if (roleArn === null) return "";
   const account = ROLE_ARN.exec(roleArn)?.[1];
   if (account === accountId) return "";
-  return ` That role is of account ${account ?? "none"}, not ${accountId}: the journal may be forged.`;
+  return ` That role belongs to account ${account ?? "none"}, not ${accountId}: the journal may be forged.`;
 }

@@ -155,7 +155,7 @@ class SigningKey implements MacKey {
       (kms, options) => kms.send(new GenerateMacCommand(request), options),
       signal,
     );
-    if (Mac === undefined) throw new Error("KMS gave no MAC");
+    if (Mac === undefined) throw new Error("KMS returned no MAC");
     return Buffer.from(Mac);
   }
 

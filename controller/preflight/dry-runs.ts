@@ -173,7 +173,7 @@ async function orOtherwise(call: () => Promise<unknown>): Promise<void> {
     const isRefusal = error instanceof BlockferryError && REFUSALS.has(error.code);
     if (!isRefusal || awsCode(error) === "DryRunOperation") throw error;
     const remedy =
-      "Choose what AWS names above otherwise: --ami, --instance-type, --subnet, --security-group, --instance-profile or --key-name (the last two may be none).";
+      "Change the value that AWS names above: --ami, --instance-type, --subnet, --security-group, --instance-profile or --key-name (the last two may be none).";
     throw new BlockferryError({ ...error.toRecord(), remedy }, error);
   }
 }
@@ -218,9 +218,9 @@ export class PreflightFindings {
     if (more.length === 0) throw first;
     throw new BlockferryError({
       code: "PreflightFailed",
-      message: `${this.problems.length} problems stand in the way; nothing was made.`,
+      message: `The preflight found ${this.problems.length} problems; nothing was created.`,
       details: this.problems.flatMap(({ code, message, remedy }) => [`- ${code}: ${message}`, `  ${remedy}`]),
-      remedy: "Solve them, then run it again.",
+      remedy: "Fix them, then run it again.",
       object: first.object,
     });
   }

@@ -184,7 +184,7 @@ function accountOf(key: string): string | undefined {
 }
 
 function unknown(key: string, { principalArn }: Party): string {
-  return `Whether EBS may use key ${key} for ${principalArn} is not known: nobody here may read its policy and grants (kms:GetKeyPolicy, kms:ListGrants, in account ${accountOf(key)}).`;
+  return `Whether EBS may use key ${key} for ${principalArn} is not known: none of the parties may read its policy and grants (kms:GetKeyPolicy, kms:ListGrants, in account ${accountOf(key)}).`;
 }
 
 function leftOut(key: string, user: Party, actions: string[]): BlockferryError {
@@ -193,8 +193,8 @@ function leftOut(key: string, user: Party, actions: string[]): BlockferryError {
     message: `The policy of key ${key} does not allow ${user.principalArn} ${actions.join(", ")}.`,
     remedy:
       accountOf(key) === user.accountId
-        ? `Let the key's policy leave that to the policies of account ${user.accountId}, or allow the role itself.`
-        : "Add to the key's policy what `blockferry iam-policy --for key-policy` prints with the same options.",
+        ? `Let the key's policy delegate this to the IAM policies of account ${user.accountId}, or allow the role itself.`
+        : "Add the statements that `blockferry iam-policy --for key-policy` prints with the same options to the key's policy.",
     object: key,
   });
 }

@@ -86,8 +86,8 @@ function routeTo({ source, worker }: Parties): RestorePlan["route"] {
   if (source.region !== worker.region) {
     throw new BlockferryError({
       code: "Usage",
-      message: `The worker is in ${worker.region}, and what is restored is to be in ${source.region}: a restore stays in one Region.`,
-      remedy: `Take a worker in ${source.region}. Or restore to snapshots in ${worker.region}, and copy them: aws ec2 copy-snapshot.`,
+      message: `The worker is in ${worker.region}, but the restore goes to ${source.region}: a restore stays in one Region.`,
+      remedy: `Use a worker in ${source.region}. Or restore to snapshots in ${worker.region}, and copy them: aws ec2 copy-snapshot.`,
     });
   }
   return isOneAccount({ source, worker }) ? "same-account" : "cross-account";
@@ -119,8 +119,8 @@ async function chooseTargetKey({ targetKey }: RestoreRequest, parties: Parties):
   if (!isOneAccount(parties)) return usableKey(source, targetKey ?? (await defaultEbsKey(source)));
   if (targetKey === null) return null;
   throw usage(
-    "--target-key is given, and the worker is in the account that is restored to.",
-    "Give --volume-key instead: what the worker fills is what you get.",
+    "--target-key is given, but the worker is in the target account.",
+    "Give --volume-key instead: the restored volumes are the ones that the worker fills.",
   );
 }
 
@@ -136,14 +136,14 @@ function theOneZone(zones: Record<string, string | undefined>): string | null {
   const other = others.find(({ zone }) => zone !== first?.zone);
   if (first === undefined || other === undefined) return first?.zone ?? null;
   throw usage(
-    `What is restored is to be in ${first.zone} by ${first.by}, and in ${other.zone} by ${other.by}.`,
-    "Name places in one Availability Zone.",
+    `The options contradict each other: ${first.by} is in ${first.zone}, and ${other.by} is in ${other.zone}.`,
+    "Give options of the same Availability Zone.",
   );
 }
 
 /** Returns a note: attaching to another instance may be intended, but is an easy mistake. */
 function otherInstanceNote(attachTo: string, point: RecoveryPoint): string {
-  return `the volumes are of ${machineName(point)}, and will be attached to another instance, ${attachTo}`;
+  return `the volumes come from ${machineName(point)}, but will be attached to another instance, ${attachTo}`;
 }
 
 /** Returns a note: the restore continues, because the rest of the volume is intact. */
@@ -170,8 +170,8 @@ function chooseZone(
   }
   if (zone === null || zone === workerZone || place === undefined) return workerZone;
   throw usage(
-    `What is restored is to be in ${zone}, and the worker is in ${workerZone}: volumes stay where they are filled.`,
-    `Take a worker in ${zone}, name a place in ${workerZone} (--subnet, --zone, --attach-to), or restore --to snapshot, of which volumes can be made in any zone.`,
+    `The restore goes to ${zone}, but the worker is in ${workerZone}: volumes stay in the zone where they are filled.`,
+    `Use a worker in ${zone}, restore to ${workerZone} (--subnet, --zone, --attach-to), or restore --to snapshot: volumes can be made from a snapshot in any zone.`,
   );
 }
 

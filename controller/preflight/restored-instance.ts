@@ -91,8 +91,8 @@ function refuseForeign(
 ): void {
   if (OwnerId === party.accountId || ImageOwnerAlias === "amazon") return;
   throw usage(
-    `Image ${ImageId} (${Name}) of the recovery point is owned by account ${OwnerId}, and neither by ${party.accountId} nor by Amazon.`,
-    `Give --ami original to launch it all the same, or another image with --ami.`,
+    `Image ${ImageId} (${Name}) of the recovery point is owned by account ${OwnerId}, not by ${party.accountId} or Amazon.`,
+    `Give --ami original to launch it anyway, or name another image with --ami.`,
   );
 }
 
@@ -159,7 +159,7 @@ function checkSlots(volumes: number, typeName: string, type: InstanceTypeInfo | 
   if (type === undefined || volumes <= slots) return;
   throw new BlockferryError({
     code: "AttachFailed",
-    message: `${volumes} volumes are to be attached to the instance, and type ${typeName} has room for ${slots}.`,
+    message: `${volumes} volumes are to be attached to the instance, but type ${typeName} has room for ${slots}.`,
     remedy: "Choose a type with more attachments with --instance-type, or some of the volumes with --volume.",
     object: typeName,
   });
@@ -174,8 +174,8 @@ async function checkGroups(party: Party, GroupIds: string[]): Promise<void> {
 function noInstance({ id }: RecoveryPoint): BlockferryError {
   return new BlockferryError({
     code: "InstanceNotFound",
-    message: `Recovery point ${id} does not say which instance it is of: it was made of devices.`,
-    remedy: "Restore --to volumes, and attach them to an instance of your own.",
+    message: `Recovery point ${id} does not name an instance: it was made from devices.`,
+    remedy: "Restore --to volumes, and attach them to an existing instance.",
     object: id,
   });
 }
@@ -183,8 +183,8 @@ function noInstance({ id }: RecoveryPoint): BlockferryError {
 function noRoot({ id }: RecoveryPoint, { rootDeviceName }: RecordedInstance): BlockferryError {
   return new BlockferryError({
     code: "InstanceNotFound",
-    message: `The root volume (${rootDeviceName}) is not among what is restored of ${id}, and an instance cannot start without.`,
-    remedy: "Name the root volume with --volume, too, or restore --to volumes.",
+    message: `The root volume (${rootDeviceName}) is not among the volumes to restore from ${id}, and an instance cannot start without it.`,
+    remedy: "Also name the root volume with --volume, or restore --to volumes.",
     object: id,
   });
 }
@@ -214,7 +214,7 @@ export function restoredVolumes(point: RecoveryPoint, names: string[]): Restored
   if (unknown !== undefined) {
     throw new BlockferryError({
       code: "Usage",
-      message: `--volume ${unknown} is no volume of recovery point ${point.id}.`,
+      message: `--volume ${unknown} is not a volume of recovery point ${point.id}.`,
       remedy: `Its volumes are ${known.join(", ")}.`,
       object: point.id,
     });
@@ -273,7 +273,7 @@ export function checkBoots(
 
 function wontBoot(recorded: string, what: string, option: string): BlockferryError {
   return usage(
-    `The instance that was backed up was ${recorded}, and ${what}: the restored root volume would not start.`,
+    `The instance that was backed up was ${recorded}, but ${what}: the restored root volume would not start.`,
     `Name another one with ${option}.`,
   );
 }

@@ -113,7 +113,7 @@ function refuseUnknownExclusions({ excludedVolumes, instanceId }: BackupRequest,
   const ids = volumes.map(({ volumeId, attachName }) => `${volumeId} (${attachName})`).join(", ");
   throw new BlockferryError({
     code: "Usage",
-    message: `--exclude-volume ${unknown} is no volume of ${instanceId}.`,
+    message: `--exclude-volume ${unknown} is not a volume of ${instanceId}.`,
     remedy: `Its volumes are ${ids}.`,
     object: unknown,
   });
@@ -123,7 +123,7 @@ function instanceNotFound({ accountId, region }: Party, instanceId: string): Blo
   return new BlockferryError({
     code: "InstanceNotFound",
     message: `Account ${accountId} has no instance ${instanceId} in ${region}.`,
-    remedy: "Check the id, --source-region, and whose credentials --source-profile or --source-role give.",
+    remedy: "Check the id, --source-region, and the credentials that --source-profile or --source-role give.",
     object: instanceId,
   });
 }
@@ -131,8 +131,8 @@ function instanceNotFound({ accountId, region }: Party, instanceId: string): Blo
 function nothingLeft(instanceId: string): BlockferryError {
   return new BlockferryError({
     code: "Usage",
-    message: `Instance ${instanceId} has no EBS volume to be backed up.`,
-    remedy: "Exclude less, or take an instance that has EBS volumes; instance store cannot be snapshotted.",
+    message: `Instance ${instanceId} has no EBS volume to back up.`,
+    remedy: "Exclude fewer volumes, or choose an instance that has EBS volumes; instance store cannot be snapshotted.",
     object: instanceId,
   });
 }

@@ -65,9 +65,9 @@ export async function checkRoomFor(volumes: number, party: Party, place: WorkerP
   if (volumes <= room) return;
   throw new BlockferryError({
     code: "WorkerNotUsable",
-    message: `${volumes} volumes are to be attached, and worker ${instance?.InstanceId ?? instanceType} has room for ${room} more.`,
+    message: `${volumes} volumes are to be attached, but worker ${instance?.InstanceId ?? instanceType} has room for ${room} more.`,
     remedy:
-      "Take a worker of a type with more attachments, detach what it no longer needs, or leave volumes out: --exclude-volume of a backup, --volume of a restore.",
+      "Use a worker of a type with more attachments, detach volumes that it no longer needs, or leave volumes out: --exclude-volume for a backup, --volume for a restore.",
     object: instance?.InstanceId ?? instanceType,
   });
 }
@@ -88,7 +88,7 @@ function notUsable({ accountId, region }: Party, instanceId: string, why: string
     code: "WorkerNotUsable",
     message: `Worker ${instanceId} ${why} in account ${accountId}, ${region}.`,
     remedy:
-      "Start it, or check --worker, --worker-region and whose credentials --worker-role or --worker-aws-profile give.",
+      "Start it, or check --worker, --worker-region and the credentials that --worker-role or --worker-aws-profile give.",
     object: instanceId,
   });
 }
@@ -115,8 +115,8 @@ export async function findAttachTo({ attachTo }: RestoreRequest, party: Party): 
   if (instance !== undefined && (state === "running" || state === "stopped")) return instance;
   throw new BlockferryError({
     code: "InstanceNotFound",
-    message: `Instance ${attachTo}, which the volumes are to be attached to, is ${state}.`,
-    remedy: "Name one that runs or is stopped with --attach-to, or leave that out.",
+    message: `Instance ${attachTo}, to which the volumes are to be attached, is ${state}.`,
+    remedy: "Name a running or stopped instance with --attach-to, or leave the option out.",
     object: attachTo,
   });
 }
@@ -130,7 +130,7 @@ export async function checkRoomAt(instance: Instance, volumes: number, party: Pa
     code: "AttachFailed",
     message: `${volumes} volumes are to be attached to instance ${InstanceId}, which has room for ${room} more.`,
     remedy:
-      "Detach what it no longer needs, restore some of the volumes with --volume, or leave --attach-to out.",
+      "Detach volumes that it no longer needs, restore some of the volumes with --volume, or leave --attach-to out.",
     object: InstanceId,
   });
 }
@@ -155,7 +155,7 @@ export function gone(what: string, id: string, option: string, cause?: unknown):
   return new BlockferryError(
     {
       code: "AwsResourceNotFound",
-      message: `The ${what} ${id} is not there, or not for this account and Region.`,
+      message: `The ${what} ${id} does not exist, or not for this account and Region.`,
       remedy: `Name another one with ${option}.`,
       object: id,
     },

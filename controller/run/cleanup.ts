@@ -113,8 +113,8 @@ async function abandon(record: JournalRecord, options: CleanupOptions): Promise<
 function leftBehind(job: string): BlockferryError {
   return new BlockferryError({
     code: "CleanupIncomplete",
-    message: `Not everything temporary that job ${job} has made could be removed; the notes above say what failed.`,
-    remedy: "Mend what they name, then run `blockferry cleanup` again.",
+    message: `Some temporary resources of job ${job} could not be removed; the notes above name the failures.`,
+    remedy: "Fix these failures, then run `blockferry cleanup` again.",
     object: job,
   });
 }
@@ -123,7 +123,7 @@ function abandonedError(job: string): BlockferryError {
   return new BlockferryError({
     code: "Interrupted",
     message: `Job ${job} was abandoned by the process that ran it, and cleaned up.`,
-    remedy: "Start another one; a backup does not store again what this one has stored.",
+    remedy: "Start another one; a backup does not store the same data again.",
     object: job,
   });
 }

@@ -131,7 +131,7 @@ function unreadable(id: string, error: BlockferryError): BlockferryError {
   return new BlockferryError(
     {
       ...error.toRecord(),
-      message: `What ${id} has left is unknown: ${error.message}`,
+      message: `The leftovers of ${id} are unknown: ${error.message}`,
       remedy:
         `Look in both accounts for snapshots, volumes and instances with the tag ${JOB_TAG}=${id}, remove them, ` +
         `and then delete jobs/${id}/.`,

@@ -112,7 +112,7 @@ function watch(run: Run, ended: AbortSignal): { signal: AbortSignal; ended: Prom
 }
 
 const REMEDIES = {
-  backup: "Start another backup when you want one; it does not store again what this one has stored.",
+  backup: "Start another backup when you want one; it does not store the same data again.",
   restore: "Start another restore when you want one; nothing of this one is left.",
 };
 
@@ -129,15 +129,15 @@ type FailureRecord = Extract<NonNullable<JournalRecord["outcome"]>, { ok: false 
 
 function failure(error: FailureRecord, job: string, leftBehind: boolean): BlockferryError {
   if (!leftBehind) return new BlockferryError(error);
-  const remedy = `${error.remedy} Something temporary could not be removed: run \`blockferry cleanup\`, or \`blockferry resume ${job}\`.`;
+  const remedy = `${error.remedy} Some temporary resources could not be removed: run \`blockferry cleanup\`, or \`blockferry resume ${job}\`.`;
   return new BlockferryError({ ...error, remedy });
 }
 
 function cleanupIncomplete(job: string, step: string): BlockferryError {
   return new BlockferryError({
     code: "CleanupIncomplete",
-    message: `Job ${job} did what it was to do, but what step ${step} made could not be removed.`,
-    remedy: `Mend what the notes above name, then run \`blockferry resume ${job}\`: it removes what is left.`,
+    message: `Job ${job} succeeded, but the resources of step ${step} could not be removed.`,
+    remedy: `Fix the problems in the notes above, then run \`blockferry resume ${job}\`: it removes the remaining resources.`,
     object: job,
   });
 }
@@ -186,7 +186,7 @@ async function noteDown({ journal, display }: Run, change: (record: JournalRecor
   } catch (error) {
     journal.lost.throwIfAborted();
     const { message } = asBlockferryError(error);
-    display.note(`the journal cannot be written, \`blockferry cleanup\` mends it later: ${message}`);
+    display.note(`the journal cannot be written; \`blockferry cleanup\` repairs it later: ${message}`);
   }
 }
 
@@ -225,7 +225,7 @@ async function undoAll(run: Run, visibleBy: ReadonlyMap<string, number>): Promis
   const { display } = run;
   const ended = new AbortController();
   const alive = beat(run, ended.signal);
-  display.begin("Removing everything temporary");
+  display.begin("Removing all temporary resources");
   let left = run.steps;
   try {
     left = await undoPatiently(run, visibleBy);
@@ -291,8 +291,8 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
 
 function doneAllTheSame({ kind }: JobPlan, point: string): string {
   return kind === "backup"
-    ? `the agent was done all the same: recovery point ${point} is complete`
-    : "the restore was done all the same: what it has made stays";
+    ? `the agent had already finished: recovery point ${point} is complete`
+    : "the restore had already finished: its results stay";
 }
 
 /**

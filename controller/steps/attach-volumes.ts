@@ -150,7 +150,7 @@ function neverAttached(workerId: string, cause: unknown): BlockferryError {
     {
       code: "AttachFailed",
       message: `The volumes were not attached to worker ${workerId} in time.`,
-      remedy: "Look at the instance's state and status checks, or take another worker; then run it again.",
+      remedy: "Check the instance's state and status checks, or use another worker; then run it again.",
       object: workerId,
     },
     cause,
@@ -160,8 +160,8 @@ function neverAttached(workerId: string, cause: unknown): BlockferryError {
 function noDeviceName(workerId: string): BlockferryError {
   return new BlockferryError({
     code: "AttachFailed",
-    message: `Worker ${workerId} has no device name free.`,
-    remedy: "Detach volumes that are no longer needed, or take another worker.",
+    message: `Worker ${workerId} has no free device name.`,
+    remedy: "Detach volumes that are no longer needed, or use another worker.",
     object: workerId,
   });
 }
@@ -170,7 +170,7 @@ function noDeviceName(workerId: string): BlockferryError {
 export const detachVolumes: Step<RestorePlan> = {
   name: "detach-volumes",
   title: "Detaching the volumes from the worker",
-  makes: "nothing; the volumes are free to be used",
+  makes: "nothing; the volumes can be used",
   uses: () => [
     ...use("worker", "ec2:DetachVolume", "job-volume", "worker-instance"),
     ...use("worker", "ec2:DescribeVolumes", "any"),

@@ -79,7 +79,7 @@ async function copyAll(
   const copies = await findMade(context, place);
   for (const [index, { origin }] of volumes.entries()) {
     const { volumeId } = origin;
-    context.progress(`${index} of ${volumes.length} begun`);
+    context.progress(`${index} of ${volumes.length} started`);
     const original = madeId(context.made.snapshots, volumeId);
     copies[volumeId] ??= await copySnapshot(context, place, {
       ...what,
@@ -106,8 +106,8 @@ function awaitCopies(
 /** Copies the shared snapshots in the target account, which then owns them under its own key. */
 export const copyFilled: Step<RestorePlan> = {
   name: "copy-filled-snapshots",
-  title: "Copying the snapshots to the account that is restored to",
-  makes: "copies of the shared snapshots, in the account that is restored to",
+  title: "Copying the snapshots to the target account",
+  makes: "copies of the shared snapshots, in the target account",
   uses: () => [
     ...use("source", "ec2:CopySnapshot", "shared-snapshot"),
     ...making("source", "ec2:CopySnapshot", "new-snapshot"),

@@ -99,7 +99,7 @@ export function createSnapshotsCommand(plan: Plan, DryRun?: true): CreateSnapsho
 function notTaken(volumeId: string, instanceId: string): BlockferryError {
   return new BlockferryError({
     code: "SnapshotFailed",
-    message: `EC2 took no snapshot of ${volumeId} with those of ${instanceId}.`,
+    message: `EC2 took no snapshot of ${volumeId} together with the other volumes of ${instanceId}.`,
     remedy: "It may have been detached a moment ago: run `blockferry check`, then the backup again.",
     object: volumeId,
   });

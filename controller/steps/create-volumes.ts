@@ -14,7 +14,7 @@ import { madeId, type Step, type StepContext } from "./step.js";
  */
 export const createVolumes: Step<Plan> = {
   name: "create-volumes",
-  title: "Making encrypted volumes of the snapshots",
+  title: "Creating encrypted volumes from the snapshots",
   makes: "a volume for each snapshot, in the worker's account and Availability Zone",
   uses: ({ route }) => [
     ...use("worker", "ec2:CreateVolume", ownsSnapshots(route) ? "job-snapshot" : "shared-snapshot"),
@@ -87,8 +87,8 @@ function keysOf({ plan, made }: StepContext<Plan>, sourceVolume: string): string
 /** Creates blank volumes like the backed-up ones, always encrypted with the key of the plan. */
 export const createBlankVolumes: Step<RestorePlan> = {
   name: "create-blank-volumes",
-  title: "Making encrypted volumes",
-  makes: "a blank volume for each that is restored, in the worker's account and Availability Zone",
+  title: "Creating encrypted volumes",
+  makes: "a blank volume for each restored one, in the worker's account and Availability Zone",
   uses: () => [
     ...making("worker", "ec2:CreateVolume", "new-volume"),
     ...use("worker", "ec2:DescribeVolumes", "any"),
@@ -139,8 +139,8 @@ function likeRecorded({ sizeGib, type, iops, throughput }: RestoredVolume) {
 /** Creates volumes from the shared snapshots in the target account, under its own key. */
 export const createTargetVolumes: Step<RestorePlan> = {
   name: "create-target-volumes",
-  title: "Making volumes in the account that is restored to",
-  makes: "a volume of each shared snapshot, in the account that is restored to",
+  title: "Creating volumes in the target account",
+  makes: "a volume from each shared snapshot, in the target account",
   uses: () => [
     ...use("source", "ec2:CreateVolume", "shared-snapshot"),
     ...making("source", "ec2:CreateVolume", "new-volume"),

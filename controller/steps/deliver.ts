@@ -26,9 +26,9 @@ import { DELIVERY, restoredIds, type Step, type StepContext } from "./step.js";
  */
 export const deliver: Step<RestorePlan> = {
   name: DELIVERY,
-  title: "Handing over what was restored",
+  title: "Handing over the restored resources",
   makes:
-    "tags that say what was restored from where, in place of the job's: what carries them is removed no more",
+    "tags that record the origin, in place of the job's tag: resources with them are no longer removed",
   uses: ({ request: { to } }) => {
     const kinds = {
       volumes: ["job-volume"],
@@ -109,7 +109,7 @@ function vanished({ point }: RestorePlan, gone: Parcel[]): BlockferryError {
   const ids = gone.map(({ id }) => id).join(", ");
   return new BlockferryError({
     code: "AwsResourceNotFound",
-    message: `${ids}, restored of ${point}, vanished before it was handed over.`,
+    message: `${ids}, restored from ${point}, vanished before the handover.`,
     remedy: "Find out in CloudTrail who or what removed it, then restore again.",
     object: ids,
   });

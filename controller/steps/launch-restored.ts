@@ -85,7 +85,7 @@ function ended(id: string, instance: Instance | undefined): BlockferryError {
     code: "InstanceNotFound",
     message: `Instance ${id} ended instead of starting: ${instance?.StateReason?.Message ?? "EC2 gives no reason"}.`,
     remedy:
-      "Mend what EC2 names (Client.InternalError: EBS may not use the key of a volume), or choose others with --ami, --instance-type or --subnet; then restore again.",
+      "Fix the problem that EC2 names (Client.InternalError: EBS may not use the key of a volume), or choose others with --ami, --instance-type or --subnet; then restore again.",
     object: id,
   });
 }

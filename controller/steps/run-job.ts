@@ -88,7 +88,7 @@ export const runJob: Step<Plan> = {
   ...runAnyJob,
   name: "run-job",
   title: "Backing up",
-  makes: "the job's document in the repository, and by the agent a recovery point",
+  makes: "the job's document in the repository; the agent makes a recovery point",
   // The agent may have completed the point before it saw the cancel request; a complete point outweighs the
   // cancel.
   findPoint: async (context) => {
@@ -103,7 +103,7 @@ export const fillVolumes: Step<RestorePlan> = {
   ...runAnyJob,
   name: "run-job",
   title: "Restoring",
-  makes: "the job's document in the repository, and by the agent the content of the volumes",
+  makes: "the job's document in the repository; the agent fills the volumes",
 };
 
 function repliesTo(context: StepContext): Promise<Replies> {
@@ -163,7 +163,7 @@ async function assertWorks(
         : `No agent on worker ${workerId} took the job.`
     }${problem === undefined ? "" : ` ${problem.message}`}`,
     remedy: heartbeat.hasBegun()
-      ? "Look at the agent's log (journalctl -u blockferry-agent) and the instance's memory; then run it again: a backup stores only what is missing."
+      ? "Look at the agent's log (journalctl -u blockferry-agent) and the instance's memory; then run it again: a backup stores only the missing data."
       : "Check that `blockferry-agent serve` runs there with the same repository, and that the worker's role and network let it reach the bucket.",
     object: workerId,
   });

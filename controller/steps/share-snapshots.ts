@@ -11,7 +11,7 @@ import { madeId, type Step, type StepContext } from "./step.js";
 export const shareSnapshots: Step<Plan> = {
   name: "share-snapshots",
   title: "Sharing the snapshots with the worker's account",
-  makes: "permission for the worker's account to make volumes of them",
+  makes: "permission for the worker's account to make volumes from them",
   when: (plan) => ROUTE_TABLE[plan.route].shares,
   uses: () => [
     ...use("source", "ec2:ModifySnapshotAttribute", "job-snapshot"),
@@ -38,7 +38,7 @@ export const shareSnapshots: Step<Plan> = {
       await undoEach(context, {
         kind: snapshotKind(place, plan.jobId),
         known: Object.values(known ?? {}),
-        what: "the snapshots to be shared no more",
+        what: "the snapshots to be no longer shared",
         timeoutMs: timing.resourceMs,
         undo: async ({ SnapshotId = "" }) => {
           const shared = shareOf(context, SnapshotId, place.region);
@@ -74,7 +74,7 @@ function toBeShared(context: StepContext<Plan>): Share[] {
  */
 export const shareFilled: Step<RestorePlan> = {
   name: "share-filled-snapshots",
-  title: "Sharing the snapshots with the account that is restored to",
+  title: "Sharing the snapshots with the target account",
   makes: "permission for that account to use them",
   uses: () => [
     ...use("worker", "ec2:ModifySnapshotAttribute", "job-snapshot"),
@@ -95,7 +95,7 @@ export const shareFilled: Step<RestorePlan> = {
     undoEach(context, {
       kind: snapshotKind(filledPlace(context), context.plan.jobId),
       known: Object.values(context.made.snapshots ?? {}),
-      what: "the snapshots to be shared no more",
+      what: "the snapshots to be no longer shared",
       timeoutMs: context.timing.resourceMs,
       undo: async ({ SnapshotId = "" }) => {
         if (!(await isShared(filledShareOf(context, SnapshotId)))) return true;

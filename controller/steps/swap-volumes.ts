@@ -137,7 +137,7 @@ async function keepRecordedEnds({ plan, made, source }: StepContext<RestorePlan>
 function foreignVolumes(instanceId: string, ids: string[]): BlockferryError {
   return new BlockferryError({
     code: "AttachFailed",
-    message: `Instance ${instanceId} has volumes that are neither restored nor of its image: ${ids.join(", ")}.`,
+    message: `Instance ${instanceId} has volumes that neither were restored nor belong to its image: ${ids.join(", ")}.`,
     remedy: "Find out in CloudTrail who attached them, then restore again.",
     object: instanceId,
   });

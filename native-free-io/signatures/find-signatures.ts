@@ -21,9 +21,9 @@ export async function refuseSignatures({ path, sizeBytes, handle }: ClaimedDevic
   const more = found.length > MOST_SHOWN ? `; and ${found.length - MOST_SHOWN} more` : "";
   throw new BlockferryError({
     code: "TargetHasSignatures",
-    message: `${path} is not blank; a restore would destroy what it holds: ${shown}${more}.`,
+    message: `${path} is not blank; a restore would destroy its contents: ${shown}${more}.`,
     remedy:
-      "Check that this is the right device (`lsblk -f` shows what devices hold). Overwrite it with --force, or restore to another device.",
+      "Check that this is the right device (`lsblk -f` lists the file systems). Overwrite it with --force, or restore to another device.",
     object: path,
     offset: first.offset,
   });
@@ -84,7 +84,7 @@ function outputOf(fd: number): Promise<string> {
     });
     child.on("error", reject);
     child.on("close", (code) =>
-      code === 0 ? resolve(output) : reject(new Error(`wipefs ended with ${code}`)),
+      code === 0 ? resolve(output) : reject(new Error(`wipefs exited with ${code}`)),
     );
   });
 }

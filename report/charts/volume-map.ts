@@ -94,6 +94,6 @@ function sumBefore(values: number[], end: number): number {
 }
 
 function describe(kinds: MapKind[], { counts }: MapCell, offset: number): string {
-  const told = kinds.flatMap(({ name }, kind) => (counts[kind] === 0 ? [] : [`${counts[kind]} ${name}`]));
-  return `from ${formatBytes(offset)}: chunks ${told.join(", ")}`;
+  const present = kinds.flatMap(({ name }, kind) => (counts[kind] === 0 ? [] : [`${counts[kind]} ${name}`]));
+  return `from ${formatBytes(offset)}: chunks ${present.join(", ")}`;
 }

@@ -95,7 +95,7 @@ export class EncryptedStorage implements Storage {
 function undecryptable(key: string, sizeBytes: number): BlockferryError {
   return new BlockferryError({
     code: "ObjectCorrupt",
-    message: `${key} is damaged: bytes 0 to ${sizeBytes} do not match their authentication tag, or belong to another name or repository.`,
+    message: `${key} is damaged: bytes 0 to ${sizeBytes} do not match their authentication tag, or they belong to another name or repository.`,
     remedy: damagedRemedy(key),
     object: key,
     offset: 0,

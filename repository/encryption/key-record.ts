@@ -97,7 +97,7 @@ export async function readKeyRecord(storage: Storage, key: string): Promise<KeyR
     code: "ObjectCorrupt",
     message: `${key} holds key ${record.id}: it was renamed or copied.`,
     remedy: isKeyRecordKey(keyRecordKey(record.id))
-      ? `Give it back its name, ${keyRecordKey(record.id)}.`
+      ? `Rename it back to ${keyRecordKey(record.id)}.`
       : "No version of blockferry makes such an id: find out who wrote it.",
     object: key,
     offset: 0,

@@ -86,14 +86,14 @@ function explain(
     case "AccessDeniedException":
       return {
         code: "KeyNotUsable",
-        remedy: `Allow the role that the message names ${action} on ${arn}, in its own policy and in the key's policy or a grant.`,
+        remedy: `Allow ${action} on ${arn} for the role that the message names, both in the role's policy and in the key's policy or a grant.`,
       };
     case "DisabledException":
       return { code: "KeyNotUsable", remedy: `Enable the key: aws kms enable-key --key-id ${arn}` };
     case "KMSInvalidStateException":
       return {
         code: "KeyNotUsable",
-        remedy: `Look at its state: aws kms describe-key --key-id ${arn}. One that is to be deleted can still be saved: aws kms cancel-key-deletion, then enable-key.`,
+        remedy: `Check its state: aws kms describe-key --key-id ${arn}. A key that is pending deletion can still be saved: aws kms cancel-key-deletion, then enable-key.`,
       };
     case "NotFoundException":
       return {
@@ -117,12 +117,13 @@ function explain(
   if (isNetwork || isTransient(cause)) {
     return {
       code: "AwsUnavailable",
-      remedy: "It was tried several times. Check the network and health.aws.amazon.com, then run it again.",
+      remedy:
+        "The request was tried several times. Check the network and health.aws.amazon.com, then run it again.",
     };
   }
   return {
     code: "KeyNotUsable",
-    remedy: `Mend what AWS names above; see ${action} in the KMS API reference.`,
+    remedy: `Fix the problem that AWS names above; see ${action} in the KMS API reference.`,
   };
 }
 
@@ -160,7 +161,7 @@ export async function newKmsKey(
       new sdk.GenerateDataKeyCommand({ KeyId: arn, KeySpec: "AES_256", EncryptionContext: context(access) }),
       options,
     );
-    if (Plaintext === undefined || CiphertextBlob === undefined) throw new Error("KMS gave no key");
+    if (Plaintext === undefined || CiphertextBlob === undefined) throw new Error("KMS returned no key");
     // The ARN of the key itself, even if `arn` is that of an alias.
     const from = KmsKeySchema.parse({
       kind: "kms",
@@ -182,7 +183,7 @@ export async function openKmsKey({ keyArn, ciphertext }: KmsKey, access: KmsAcce
       }),
       options,
     );
-    if (Plaintext === undefined) throw new Error("KMS gave no key");
+    if (Plaintext === undefined) throw new Error("KMS returned no key");
     return takeKey(Plaintext);
   });
 }

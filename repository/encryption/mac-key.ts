@@ -35,7 +35,7 @@ export function macKeyOf({ arn, ...caller }: KmsMacKey): MacKey {
           ...{ KeyId: arn, Message: message, MacAlgorithm: MAC_ALGORITHM },
         });
         const { Mac } = await client.send(command, options);
-        if (Mac === undefined) throw new Error("KMS gave no MAC");
+        if (Mac === undefined) throw new Error("KMS returned no MAC");
         return Buffer.from(Mac);
       }),
   };

@@ -91,15 +91,15 @@ function findKeyId(objects: string[], reference: string): string {
     message:
       match === undefined
         ? `The repository has no key ${reference}.`
-        : `${matches.length} keys of the repository begin with ${reference}.`,
-    remedy: "See the keys with: blockferry-agent key list",
+        : `${matches.length} keys of the repository start with ${reference}.`,
+    remedy: "List the keys: blockferry-agent key list",
   });
 }
 
 function notStored(id: string): BlockferryError {
   return new BlockferryError({
     code: "StorageFailed",
-    message: `${keyRecordKey(id)} does not read back as it was written; no key was removed.`,
+    message: `${keyRecordKey(id)} differs from the record that was written; no key was removed.`,
     remedy: "Run the command again.",
     object: keyRecordKey(id),
   });
@@ -110,7 +110,7 @@ function unprovenRest(id: string): BlockferryError {
     code: "KeyNeeded",
     message: `The repository was opened with ${keyRecordKey(id)} itself, so nothing shows that another key opens it.`,
     remedy:
-      "Open it with a key that is to stay: give its passphrase with --passphrase-file, or credentials that may use its KMS key. Or replace the key: blockferry-agent key rotate",
+      "Open it with a key that you want to keep: give its passphrase with --passphrase-file, or credentials that may use its KMS key. Or replace the key: blockferry-agent key rotate",
     object: keyRecordKey(id),
   });
 }
@@ -118,7 +118,7 @@ function unprovenRest(id: string): BlockferryError {
 function lastKey(id: string): BlockferryError {
   return new BlockferryError({
     code: "KeyNeeded",
-    message: `${keyRecordKey(id)} is the only key of the repository: without it nobody could read what it holds.`,
+    message: `${keyRecordKey(id)} is the only key of the repository: without it, no one could read the repository.`,
     remedy: "Add another key first: blockferry-agent key add",
     object: keyRecordKey(id),
   });

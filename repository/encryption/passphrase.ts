@@ -55,7 +55,7 @@ export async function readNewPassphrase(source: PassphraseSource, purpose: strin
   if (passphrase.length < MIN_NEW_LENGTH) {
     throw unavailable(
       `A new passphrase must have at least ${MIN_NEW_LENGTH} characters; this one has ${passphrase.length}.`,
-      "Take several random words. Whoever copies the repository may try as many passphrases as they like.",
+      "Use several random words. Anyone who copies the repository can try as many passphrases as they like.",
     );
   }
   if (source.kind !== "prompt") return passphrase;
@@ -152,12 +152,12 @@ export const ScryptSchema = z
     salt: z.string(),
     N: z.int().check(
       z.minimum(2),
-      z.refine((N) => Number.isInteger(Math.log2(N)), "N is no power of two"),
+      z.refine((N) => Number.isInteger(Math.log2(N)), "N is not a power of two"),
     ),
     r: z.int().check(z.positive()),
     p: z.int().check(z.positive()),
   })
-  .check(z.refine(({ N, r, p }) => N * r * p <= MAX_COST, "it asks for too much work"));
+  .check(z.refine(({ N, r, p }) => N * r * p <= MAX_COST, "it requires too much work"));
 
 export type ScryptParameters = z.infer<typeof ScryptSchema>;
 

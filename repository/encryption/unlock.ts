@@ -80,9 +80,9 @@ function proven(key: RepositoryKey, { encryption }: RepositoryConfig, { id }: Ke
   if (encryption.mode !== "none" && encryption.keyCheck === keyCheck(key)) return key;
   throw new BlockferryError({
     code: "ObjectCorrupt",
-    message: `${CONFIG_KEY} and ${keyRecordKey(id)} do not fit: the key opens, and the keyCheck is that of another data key. One of them was changed, or comes from another repository.`,
+    message: `${CONFIG_KEY} and ${keyRecordKey(id)} do not match: the key opens, but the keyCheck belongs to another data key. One of them was changed, or comes from another repository.`,
     remedy:
-      "Bring both back from a replica or an earlier version in the bucket, and find out who replaced them. Nothing was stored.",
+      "Restore both from a replica or an earlier version in the bucket, and find out who replaced them. Nothing was stored.",
     object: CONFIG_KEY,
     offset: 0,
   });
@@ -93,26 +93,26 @@ function wrongPassphrase({ id, from }: KeyRecord): BlockferryError {
     return new BlockferryError({
       code: "ObjectCorrupt",
       message: `${keyRecordKey(id)} does not open with its KMS key ${from.keyArn}: it was changed.`,
-      remedy: "Bring it back from a replica, or use another key.",
+      remedy: "Restore it from a replica, or use another key.",
       object: keyRecordKey(id),
       offset: 0,
     });
   }
   return new BlockferryError({
     code: "PassphraseWrong",
-    message: `The passphrase is not that of ${keyRecordKey(id)}.`,
+    message: `The passphrase does not open ${keyRecordKey(id)}.`,
     remedy: "Check the passphrase: its file, the environment variable, the keyboard layout.",
     object: keyRecordKey(id),
   });
 }
 
 const NO_KEY = {
-  message: "keys/ holds no key of it.",
-  remedy: "Bring the objects below keys/ back from a replica or an earlier version in the bucket.",
+  message: "keys/ holds no key for it.",
+  remedy: "Restore the objects below keys/ from a replica or an earlier version in the bucket.",
 };
 
 const GIVE_PASSPHRASE =
-  "Give the passphrase with --passphrase-file or BLOCKFERRY_PASSPHRASE, or run it on a terminal to be asked.";
+  "Give the passphrase with --passphrase-file or BLOCKFERRY_PASSPHRASE, or run the command on a terminal, where it asks for the passphrase.";
 
 const GIVE_NO_PASSPHRASE =
   "To open it with KMS, leave --passphrase-file out and unset BLOCKFERRY_PASSPHRASE. If it had a passphrase before, find out who removed that key.";
@@ -136,7 +136,7 @@ function locked(storage: Storage, untried: KeyRecord[], failures: BlockferryErro
   return new BlockferryError(
     {
       code: isOnly ? only.code : (passing?.code ?? "RepositoryLocked"),
-      message: `${storage.name} is encrypted, and stays closed. ${reasons.map(({ message }) => message).join(" ")}`,
+      message: `${storage.name} is encrypted, and no key opened it. ${reasons.map(({ message }) => message).join(" ")}`,
       remedy: [...remedies].join(" "),
       object: isOnly && only.object !== undefined ? only.object : "keys/",
     },

@@ -142,7 +142,7 @@ function missingNode(id: Buffer): BlockferryError {
   return new BlockferryError({
     code: "ChunkMissing",
     message: `Block-map node ${id.toString("hex")} is in no pack of the repository.`,
-    remedy: "Run `blockferry-agent verify`; bring the missing pack back from a replica if there is one.",
+    remedy: "Run `blockferry-agent verify`; restore the missing pack from a replica if there is one.",
     object: id.toString("hex"),
   });
 }
@@ -150,7 +150,7 @@ function missingNode(id: Buffer): BlockferryError {
 function malformedNode(id: Buffer, bytes: number, children: number): BlockferryError {
   return new BlockferryError({
     code: "ChunkCorrupt",
-    message: `Block-map node ${id.toString("hex")} has ${bytes} bytes where ${children} ids belong.`,
+    message: `Block-map node ${id.toString("hex")} has ${bytes} bytes, which do not hold its ${children} ids.`,
     remedy: "The recovery point names a chunk that is not part of its block map; report this as a bug.",
     object: id.toString("hex"),
   });

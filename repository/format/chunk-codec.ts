@@ -129,7 +129,7 @@ function chunkCorrupt(record: ChunkRecord, packId: string, reason: string): Bloc
   return new BlockferryError({
     code: "ChunkCorrupt",
     message: `Chunk ${record.id.toString("hex")} is damaged in ${packKey(packId)} at byte ${record.offset}: ${reason}.`,
-    remedy: `Run \`blockferry-agent verify --read-data\` to see which recovery points need it. Bring the pack back from a replica; else \`blockferry-agent repair packs ${packId}\` keeps what is left of it, and the next backup stores again what is still on the devices.`,
+    remedy: `Run \`blockferry-agent verify --read-data\` to see which recovery points need it. Restore the pack from a replica. Otherwise \`blockferry-agent repair packs ${packId}\` keeps its intact chunks, and the next backup stores the lost data again if they are still on the devices.`,
     object: packKey(packId),
     offset: record.offset,
   });

@@ -179,14 +179,14 @@ function sha256Hex(bytes: Buffer): string {
 }
 
 function corrupt(key: string, sizeBytes: number): BlockferryError {
-  return damaged(key, `the SHA-256 of its bytes 0 to ${sizeBytes} is not its name`);
+  return damaged(key, `the SHA-256 of its bytes 0 to ${sizeBytes} differs from its name`);
 }
 
 /** Returns the error for a segment that has the right name, but was never written by blockferry. */
 function malformed(key: string): BlockferryError {
   return damaged(
     key,
-    "it lists chunks that cannot stand where it says, more than their pack has room for, or too many packs, or its length is not the one that it says",
+    "it lists chunks at impossible places, more chunks than their pack has room for, or too many packs, or it states a wrong length",
   );
 }
 

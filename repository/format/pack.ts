@@ -91,7 +91,7 @@ export function locateFooter(
   };
   const maxBytes = MAX_CHUNKS_PER_PACK * CHUNK_RECORD_BYTES + layout.tagBytes;
   if (footer.length > maxBytes || footer.offset + footer.length !== offset) {
-    throw packCorrupt(id, offset, "its trailer does not fit its size");
+    throw packCorrupt(id, offset, "its trailer does not match its size");
   }
   return footer;
 }
@@ -113,7 +113,7 @@ export function packCorrupt(id: string, offset: number, reason: string): Blockfe
   return new BlockferryError({
     code: "PackCorrupt",
     message: `${packKey(id)} is damaged at byte ${offset}: ${reason}.`,
-    remedy: `Run \`blockferry-agent verify --read-data\` to see what is affected. Bring the object back from a replica; else \`blockferry-agent repair packs ${id}\` keeps what is left of it, and the next backup stores again what is still on the devices.`,
+    remedy: `Run \`blockferry-agent verify --read-data\` to see what is affected. Restore the object from a replica. Otherwise \`blockferry-agent repair packs ${id}\` keeps its intact chunks, and the next backup stores the lost data again if they are still on the devices.`,
     object: packKey(id),
     offset,
   });

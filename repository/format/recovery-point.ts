@@ -144,7 +144,7 @@ const volumesSchema = (object: ObjectOf, ebs: typeof LaterEbsVolumeSchema) => {
   );
   return z.array(volume).check(
     z.maxLength(MAX_VOLUMES),
-    z.refine(haveOwnNames, "two have one name"),
+    z.refine(haveOwnNames, "two have the same name"),
     z.refine(
       (volumes) => totalOf(volumes, ({ sizeBytes }) => sizeBytes) <= MAX_POINT_BYTES,
       "too large in all",

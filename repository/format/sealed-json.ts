@@ -62,7 +62,7 @@ export function parseBody<T>(body: string, schema: z.ZodMiniType<T>, key: string
  */
 export function parseValue<T>(value: unknown, schema: z.ZodMiniType<T>, key: string): T {
   const parsed = safeParse(value, schema);
-  if (parsed === undefined) throw unsupported(key, "it is wrong in too many places to be told.");
+  if (parsed === undefined) throw unsupported(key, "it has too many errors to list.");
   if (!parsed.success) throw unsupported(key, firstIssues(parsed.error));
   return parsed.data;
 }
@@ -95,7 +95,7 @@ export function parseJson(body: string, key: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    throw unsupported(key, "it is no JSON document.");
+    throw unsupported(key, "it is not a JSON document.");
   }
 }
 
@@ -120,12 +120,12 @@ const ISSUE_CHARACTERS = 200;
  * or one with a name as long as the document.
  */
 function firstIssues(error: z.core.$ZodError): string {
-  const told = error.issues.slice(0, ISSUES_TOLD).map((issue) => {
+  const lines = error.issues.slice(0, ISSUES_TOLD).map((issue) => {
     const line = z.prettifyError({ issues: [issue] }).replaceAll(/\s*\n\s*/g, " ");
     return line.length > ISSUE_CHARACTERS ? `${line.slice(0, ISSUE_CHARACTERS)}...` : line;
   });
-  const left = error.issues.length - told.length;
-  return [...told, ...(left > 0 ? [`and ${left} more`] : [])].join("; ");
+  const left = error.issues.length - lines.length;
+  return [...lines, ...(left > 0 ? [`and ${left} more`] : [])].join("; ");
 }
 
 function beforeBody(body: Buffer): Buffer {
@@ -136,7 +136,7 @@ function beforeBody(body: Buffer): Buffer {
 function brokenSeal(key: string, sizeBytes: number): BlockferryError {
   return new BlockferryError({
     code: "ObjectCorrupt",
-    message: `${key} is damaged: bytes 0 to ${sizeBytes} do not match the checksum they carry.`,
+    message: `${key} is damaged: bytes 0 to ${sizeBytes} do not match their checksum.`,
     remedy: damagedRemedy(key),
     object: key,
     offset: 0,
@@ -213,16 +213,16 @@ const REMEDIES: readonly { keys: RegExp; remedy: string }[] = [
   {
     keys: /^points\//,
     remedy:
-      "Bring it back from a replica or an earlier version in the bucket. If there is none, `blockferry-agent repair documents` moves it aside; until then `prune` removes nothing.",
+      "Restore it from a replica or an earlier version in the bucket. If there is none, `blockferry-agent repair documents` moves it aside; until then `prune` removes nothing.",
   },
   {
     keys: /^keys\//,
     remedy:
-      "Bring it back from a replica or an earlier version in the bucket, or use another key and remove this one: blockferry-agent key remove",
+      "Restore it from a replica or an earlier version in the bucket, or use another key and remove this one: blockferry-agent key remove",
   },
   {
     keys: /^/,
-    remedy: "Bring the object back from a replica or an earlier version in the bucket, if there is one.",
+    remedy: "Restore the object from a replica or an earlier version in the bucket, if there is one.",
   },
 ];
 

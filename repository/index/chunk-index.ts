@@ -334,9 +334,9 @@ function refuseTooMany(entries: number): void {
   if (entries <= MAX_INDEX_ENTRIES) return;
   throw new BlockferryError({
     code: "RepositoryUnsupported",
-    message: `The repository lists ${entries} chunks, counting copies; this version of blockferry can use ${MAX_INDEX_ENTRIES} at most.`,
+    message: `The repository lists ${entries} chunks, counting copies; this version of blockferry can use at most ${MAX_INDEX_ENTRIES}.`,
     remedy:
-      "Run `blockferry-agent repair index`, which lists each chunk of a pack once, and `prune`. Back further machines up into another repository.",
+      "Run `blockferry-agent repair index`, which lists each chunk of a pack once, and `prune`. Back up further machines into another repository.",
   });
 }
 

@@ -143,7 +143,7 @@ export function chunkMissing(id: Buffer): BlockferryError {
     code: "ChunkMissing",
     message: `A recovery point needs chunk ${id.toString("hex")}, which is in no pack of the repository.`,
     remedy:
-      "Run `blockferry-agent verify` to see which point; bring the missing pack back, or forget the point.",
+      "Run `blockferry-agent verify` to see which point; restore the missing pack, or forget the point.",
     object: id.toString("hex"),
   });
 }

@@ -256,12 +256,12 @@ function packMissing(
   const found =
     foundBytes === undefined
       ? "is missing"
-      : `has ${foundBytes} bytes where ${expectedBytes} belong, so it is damaged at byte ${Math.min(foundBytes, expectedBytes)}`;
+      : `has ${foundBytes} bytes instead of ${expectedBytes}, so it is damaged at byte ${Math.min(foundBytes, expectedBytes)}`;
   return new BlockferryError({
     code: foundBytes === undefined ? "PackMissing" : "PackCorrupt",
     message: `${packKey(id)} ${found} (${segmentKey} lists it).`,
     remedy:
-      "Bring the object back from a replica. If there is none, the next backup stores again what is still on the devices; `blockferry-agent repair points` says what is lost until then.",
+      "Restore the object from a replica. If there is none, the next backup stores the data again that are still on the devices; `blockferry-agent repair points` reports the data that are lost until then.",
     object: packKey(id),
     offset: Math.min(foundBytes ?? 0, expectedBytes),
   });

@@ -54,7 +54,7 @@ const common = {
 /** Left out of an unsigned job. */
 const signature = z.optional(SignatureSchema);
 
-const DISTINCT = "two volumes have one name, id or attach name";
+const DISTINCT = "two volumes have the same name, id or attach name";
 
 const BackupJobSchema = z.strictObject({
   ...common,

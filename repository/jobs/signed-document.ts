@@ -120,7 +120,7 @@ function prove(
 function keyNotGiven(object: string, { keyArn }: Signature, option: string): BlockferryError {
   return new BlockferryError({
     code: "JobRefused",
-    message: `${object} is not used: it is signed, and no ${option} is given to verify that with. It says that it was signed with ${keyArn}.`,
+    message: `${object} is not used: it is signed, and no ${option} is given to verify the signature. It claims to be signed with ${keyArn}.`,
     remedy: `If that key is yours, give ${option} ${keyArn}. If not, find out who writes to jobs/ in the repository.`,
     object,
   });
@@ -129,7 +129,7 @@ function keyNotGiven(object: string, { keyArn }: Signature, option: string): Blo
 function unsigned(object: string, arn: string, option: string): BlockferryError {
   return new BlockferryError({
     code: "JobUnsigned",
-    message: `${object} is not used: it is not signed, and with ${option} only what is signed with ${arn} counts.`,
+    message: `${object} is not used: it is not signed, and with ${option} it must be signed with ${arn}.`,
     remedy: `If its job was started without ${option}, leave the option out. If not, find out who writes to jobs/ in the repository.`,
     object,
   });
@@ -138,8 +138,8 @@ function unsigned(object: string, arn: string, option: string): BlockferryError 
 function invalid(object: string, { keyArn }: Signature, arn: string, option: string): BlockferryError {
   return new BlockferryError({
     code: "JobSignatureInvalid",
-    message: `${object} is not used: its signature is not one of ${arn} for this place and content. It says that it was signed with ${keyArn}.`,
-    remedy: `Give the ${option} that the job was started with. If that is this one, the object was changed or copied: find out who writes to jobs/ in the repository.`,
+    message: `${object} is not used: its signature was not made with ${arn} for this place and content. It claims to be signed with ${keyArn}.`,
+    remedy: `Give the ${option} that the job was started with. If it is the same one, the object was changed or copied: find out who writes to jobs/ in the repository.`,
     object,
   });
 }

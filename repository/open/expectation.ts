@@ -64,9 +64,9 @@ export function refuseUnexpected(storage: string, config: Identity, expected: re
   if (missed === undefined) return;
   throw new BlockferryError({
     code: "RepositoryMismatch",
-    message: `${storage} is not the expected repository: it should be ${describeRepository(missed)}, and config.json says ${describeRepository(expectationOf(config))}.`,
+    message: `${storage} is not the expected repository: expected ${describeRepository(missed)}, but config.json says ${describeRepository(expectationOf(config))}.`,
     remedy:
-      "Check --repo and --expect-repository (or BLOCKFERRY_EXPECT_REPOSITORY). If both are right, somebody has replaced config.json: bring it back from a replica or an earlier version in the bucket. Nothing else was read, and nothing was stored.",
+      "Check --repo and --expect-repository (or BLOCKFERRY_EXPECT_REPOSITORY). If both are right, config.json was replaced: restore it from a replica or an earlier version in the bucket. Nothing else was read, and nothing was stored.",
     object: "config.json",
   });
 }

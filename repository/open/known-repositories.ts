@@ -147,8 +147,8 @@ function changed(location: string, known: KnownRepository, found: Expectation): 
   const at = known.location === location ? "there" : `at ${known.location}`;
   return new BlockferryError({
     code: "RepositoryChanged",
-    message: `The repository at ${location} has changed: ${at} this machine knows ${describeRepository(known)}, since ${known.firstSeen}, and now config.json says ${describeRepository(found)}.`,
-    remedy: `Find out who replaced it: the next backup would go to, or be readable by, somebody else. Nothing else was read, and nothing was stored. If you have replaced it yourself, forget the old one: blockferry-agent trust reset --repo ${repoOf(known.location)}`,
+    message: `The repository at ${location} has changed: ${at} this machine has known ${describeRepository(known)} since ${known.firstSeen}, but now config.json says ${describeRepository(found)}.`,
+    remedy: `Find out who replaced it: the next backup would go to someone else, or be readable by them. Nothing else was read, and nothing was stored. If you replaced it yourself, forget the old one: blockferry-agent trust reset --repo ${repoOf(known.location)}`,
     object: "config.json",
   });
 }
@@ -156,7 +156,7 @@ function changed(location: string, known: KnownRepository, found: Expectation): 
 function damaged(path: string, reason: string): BlockferryError {
   return new BlockferryError({
     code: "RepositoryChanged",
-    message: `What this machine knows of a repository cannot be read: ${path}: ${reason}.`,
+    message: `This machine's record of a repository cannot be read: ${path}: ${reason}.`,
     remedy:
       "Compare the repository with the pin that `blockferry-agent key list` prints, then remove that file.",
     object: path,

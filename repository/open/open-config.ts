@@ -53,8 +53,8 @@ function alreadyThere(storage: Storage, cause: unknown): BlockferryError {
   return new BlockferryError(
     {
       code: "RepositoryExists",
-      message: `${storage.name} already is a repository.`,
-      remedy: "Use it as it is, or choose another place for a new one.",
+      message: `${storage.name} is already a repository.`,
+      remedy: "Use it as it is, or choose another location for a new one.",
       object: CONFIG_KEY,
     },
     cause,

@@ -189,9 +189,9 @@ async function refuseKeys(storage: Storage): Promise<void> {
   if (first === undefined) return;
   throw new BlockferryError({
     code: "ObjectCorrupt",
-    message: `config.json in ${storage.name} says that nothing is encrypted, and there is ${first.key}: config.json was replaced.`,
+    message: `config.json in ${storage.name} says that nothing is encrypted, but ${first.key} exists: config.json was replaced.`,
     remedy:
-      "Bring it back from a replica or an earlier version in the bucket, and find out who replaced it. Nothing was read or stored. If the repository was never encrypted, an `init --encrypt` that was interrupted may have left that object: remove everything below keys/.",
+      "Restore it from a replica or an earlier version in the bucket, and find out who replaced it. Nothing was read or stored. If the repository was never encrypted, an `init --encrypt` that was interrupted may have left that object: remove everything below keys/.",
     object: "config.json",
     offset: 0,
   });
@@ -207,7 +207,7 @@ function refuseNeedlessPassphrase(storage: Storage, { passphrase }: StorageLocat
   const given = passphrase.kind === "file" ? "A passphrase file" : `A passphrase in ${passphrase.variable}`;
   throw new BlockferryError({
     code: "Usage",
-    message: `${given} is given, and ${storage.name} is not encrypted.`,
+    message: `${given} is given, but ${storage.name} is not encrypted.`,
     remedy:
       "If it was encrypted, find out who replaced its config.json. If it never was, leave the passphrase out.",
   });
@@ -264,8 +264,8 @@ function placeNotEmpty(storage: Storage, foreign: string[]): BlockferryError {
     code: "PlaceNotEmpty",
     message: `${storage.name} is not empty: it holds ${named}${others > 0 ? ` and ${count} more` : ""}.`,
     remedy: keysAlone
-      ? "These may be keys of an encrypted repository whose config.json is gone: bring that back from a replica. If an `init --encrypt` was interrupted there, run that again, or choose an empty place."
-      : "Choose an empty place for the repository, such as a new folder or prefix below this one.",
+      ? "These may be keys of an encrypted repository whose config.json is gone: restore that file from a replica. If an `init --encrypt` was interrupted there, run it again, or choose an empty location."
+      : "Choose an empty location for the repository, such as a new folder or prefix below this one.",
     object: foreign[0],
   });
 }

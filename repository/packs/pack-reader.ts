@@ -49,7 +49,7 @@ async function readFooterOnce(storage: Storage, id: string, sizeBytes: number): 
   let end = PACK_HEADER_BYTES;
   for (let at = 0; at < footer.length; at += CHUNK_RECORD_BYTES) {
     if (!canStandIn(range.offset, tagBytes, footer, at))
-      throw packCorrupt(id, range.offset, "its footer lists a chunk that cannot stand in it");
+      throw packCorrupt(id, range.offset, "its footer lists a chunk that does not fit in it");
     if (recordOffset(footer, at) !== end) throw packCorrupt(id, end, UNACCOUNTED);
     end += recordStoredBytes(footer, at);
   }

@@ -121,14 +121,14 @@ function ambiguous(storage: Storage, points: RecoveryPoint[]): BlockferryError {
 }
 
 function manyBegin(storage: Storage, reference: string, count: number): BlockferryError {
-  return noSuchPoint(storage, `${count} recovery points begin with ${reference}`);
+  return noSuchPoint(storage, `${count} recovery points start with ${reference}`);
 }
 
 function noSuchPoint(storage: Storage, message: string): BlockferryError {
   return new BlockferryError({
     code: "PointNotFound",
     message: `${message} in ${storage.name}.`,
-    remedy: `See the recovery points with: blockferry-agent list --repo ${shellWord(storage.name)}`,
+    remedy: `List the recovery points: blockferry-agent list --repo ${shellWord(storage.name)}`,
   });
 }
 

@@ -54,7 +54,7 @@ function inFuture(id: string, why: string): BlockferryError {
   return new BlockferryError({
     code: "PointInFuture",
     message: `Recovery point ${id} has a date that is ${why}.`,
-    remedy: `Set the clock of the machine that is wrong. \`latest\` and retention rules leave the point out; to remove it, run \`blockferry-agent forget ${id}\`.`,
+    remedy: `Correct the clock that is wrong. \`latest\` and retention rules leave the point out; to remove it, run \`blockferry-agent forget ${id}\`.`,
     object: `points/${id}.json`,
   });
 }

@@ -122,7 +122,7 @@ export async function readPoint(
       code: "ObjectCorrupt",
       message: `${key} holds recovery point ${point.id}: it was renamed or copied.`,
       remedy: POINT_ID.test(point.id)
-        ? `Give it back its name, ${pointKey(point.id)}.`
+        ? `Rename it back to ${pointKey(point.id)}.`
         : "No version of blockferry makes such an id: find out who wrote it.",
       object: key,
       offset: 0,
@@ -131,7 +131,7 @@ export async function readPoint(
   if (datesAgree(point)) return read;
   throw new BlockferryError({
     code: "ObjectCorrupt",
-    message: `${key} says that it was made at ${point.createdAt}, which is not the time in its id: it was forged.`,
+    message: `${key} says that it was made at ${point.createdAt}, but its id contains another time: it was forged.`,
     remedy: `Find out who wrote it. To remove it, run \`blockferry-agent forget ${point.id}\`.`,
     object: key,
     offset: 0,

@@ -42,7 +42,7 @@ export async function findPredecessor(
   if (newest !== undefined) return { id: newest.point.id, sha256: newest.sha256 };
   if (objects.length > 0) {
     notice(
-      `the new recovery point names none before it: of the ${objects.length} in the repository, the newest cannot be read or have dates that cannot be right. Run \`blockferry-agent verify\`.`,
+      `the new recovery point names no previous one: the newest of the ${objects.length} points in the repository cannot be read or have impossible dates. Run \`blockferry-agent verify\`.`,
     );
   }
   return null;

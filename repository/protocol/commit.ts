@@ -35,8 +35,8 @@ async function takeBack(
   try {
     await forgetPoint(storage, { version: version === 3 ? 3 : 1 }, id);
   } catch {
-    const message = `${error.message} Recovery point ${id} may lack data, and this run may not remove it.`;
-    const remedy = `Run \`blockferry-agent forget ${id}\` with a role that may, and run the backup again.`;
+    const message = `${error.message} Recovery point ${id} may lack data, and this run is not allowed to remove it.`;
+    const remedy = `Run \`blockferry-agent forget ${id}\` with a role that may remove it, and run the backup again.`;
     throw new BlockferryError({ ...error.toRecord(), message, remedy }, error);
   }
 }

@@ -175,8 +175,8 @@ function beatKey(id: string): string {
 function leaseLost(key: string): BlockferryError {
   return new BlockferryError({
     code: "LeaseLost",
-    message: `${key} is gone: another run took this one for dead, and may have removed what it relies on.`,
-    remedy: "Nothing is lost, but this run does not count. Run it again; it stores only what is missing.",
+    message: `${key} is gone: another run took this one for dead, and may have removed data that it relies on.`,
+    remedy: "Nothing is lost, but this run does not count. Run it again; it stores only the missing data.",
     object: key,
   });
 }
@@ -205,9 +205,9 @@ export async function acquireExclusive(storage: Storage, signal: AbortSignal): P
 function pruneRunning(owner: string): BlockferryError {
   return new BlockferryError({
     code: "PruneRunning",
-    message: `Another process (${owner}) prunes this repository, or repairs its index.`,
+    message: `Another process (${owner}) is pruning this repository or repairing its index.`,
     remedy:
-      "Wait until it has ended. One that was killed on another machine counts as dead six hours after its last sign.",
+      "Wait until it has ended. A process that was killed on another machine counts as dead six hours after its last heartbeat.",
   });
 }
 
@@ -249,7 +249,7 @@ async function acquireIfWritable(
   } catch (error) {
     if (!(error instanceof BlockferryError) || !NOT_WRITABLE.has(error.code)) throw error;
     watcher.notice(
-      `${storage.name} cannot be written to, so nothing but its grace period keeps \`prune\` from what is read.`,
+      `${storage.name} cannot be written to, so only its grace period keeps \`prune\` from removing objects that are being read.`,
     );
     return undefined;
   }

@@ -6,8 +6,7 @@ export function objectNotFound(storage: string, key: string, cause?: unknown): B
     {
       code: "ObjectNotFound",
       message: `${key} is missing from ${storage}.`,
-      remedy:
-        "Run `blockferry-agent verify` to learn what else is missing and which recovery points need it.",
+      remedy: "Run `blockferry-agent verify` to see what else is missing and which recovery points need it.",
       object: key,
     },
     cause,
@@ -18,7 +17,7 @@ export function objectExists(storage: string, key: string, cause?: unknown): Blo
   return new BlockferryError(
     {
       code: "ObjectExists",
-      message: `${key} already exists in ${storage}; somebody else wrote it first.`,
+      message: `${key} already exists in ${storage}; another process wrote it first.`,
       remedy: "Nothing was overwritten. Look at what is there before trying again.",
       object: key,
     },
@@ -31,7 +30,7 @@ export function objectTooLarge(storage: string, key: string, sizeBytes: number):
   const maxBytes = maxObjectBytes(key);
   return new BlockferryError({
     code: "ObjectCorrupt",
-    message: `${key} in ${storage} is damaged: it has ${sizeBytes} bytes, and such an object has ${maxBytes} at most.`,
+    message: `${key} in ${storage} is damaged: it has ${sizeBytes} bytes, but such an object has at most ${maxBytes}.`,
     remedy: damagedRemedy(key),
     object: key,
     offset: maxBytes,
@@ -44,7 +43,7 @@ export function objectIrregular(storage: string, key: string): BlockferryError {
     code: "ObjectCorrupt",
     message: `${key} in ${storage} is not a regular file: a folder, symbolic link, FIFO, socket or device stands in its place.`,
     remedy:
-      "Find out who put it there, and move it away. Then bring the object back from a replica, if there is one.",
+      "Find out who put it there, and move it away. Then restore the object from a replica, if there is one.",
     object: key,
     offset: 0,
   });
@@ -56,9 +55,9 @@ export function refuseTooLarge(storage: string, key: string, body: Uint8Array): 
   if (body.length <= maxBytes) return;
   throw new BlockferryError({
     code: "StorageFailed",
-    message: `${key} in ${storage} would have ${body.length} bytes; such an object may have ${maxBytes}.`,
+    message: `${key} in ${storage} would have ${body.length} bytes; such an object may have at most ${maxBytes}.`,
     remedy:
-      "It was not written, as it could not be read again. Back up fewer volumes into one recovery point, and into more than one repository.",
+      "It was not written, because it could not be read again. Back up fewer volumes into one recovery point, and use more than one repository.",
     object: key,
   });
 }
@@ -112,7 +111,7 @@ function explain(systemCode: string | undefined): { code: ErrorCode; remedy: str
       return {
         code: "StorageFull",
         remedy:
-          "Free some space or raise the quota, then run the same command again: it goes on from what is stored.",
+          "Free some space or raise the quota, then run the same command again: it continues from the stored data.",
       };
     case "EACCES":
     case "EPERM":
@@ -134,7 +133,7 @@ function explain(systemCode: string | undefined): { code: ErrorCode; remedy: str
       return {
         code: "StorageFailed",
         remedy:
-          "Check the file system and disk that hold the repository (`dmesg` tells more), then run again.",
+          "Check the file system and disk that hold the repository (`dmesg` shows more), then run again.",
       };
   }
 }

@@ -129,7 +129,7 @@ export function testTrust(place: RepositoryPlace): void {
       await place.put(name, "config.json", sealJson(newConfig(randomUUID())));
       const backup = ["backup", "--repo", repo, "--device", image];
       const byVariable = await run({ ...GIVEN, ...state }, ...backup);
-      assert.match(failure(2, byVariable).message, /BLOCKFERRY_PASSPHRASE is given, and .* is not encrypted/);
+      assert.match(failure(2, byVariable).message, /BLOCKFERRY_PASSPHRASE is given, but .* is not encrypted/);
       const byFile = await run({ ...NONE, ...state }, ...backup, "--passphrase-file", passphrase);
       assert.equal(failure(2, byFile).code, "Usage");
       const ofController = await controller(["points", "--repo", repo, "--json"], { ...GIVEN, ...state });

@@ -66,7 +66,7 @@ describe("wrong usage", async () => {
         ...["check", ...INSTANCE, "--worker-ami", "ami-0123", "--worker-subnet", "subnet-0123"],
         ...["--worker-type", "m5.large", "--worker-profile", "blockferry-agent"],
       ],
-      /directory of this machine/,
+      /directory on this machine/,
     ],
     [
       "an external id without a role",
@@ -76,25 +76,25 @@ describe("wrong usage", async () => {
     [
       "a role that is none",
       ["check", ...INSTANCE, ...WORKER, "--worker-role", "blockferry"],
-      /no ARN of a role/,
+      /not the ARN of a role/,
     ],
     [
       "a worker role in the source account",
       ["check", ...INSTANCE, ...WORKER, "--worker-account", "source", "--worker-role", ROLE],
-      /serves for the worker/,
+      /the worker is in the instance's account/,
     ],
     [
       "a key that is none",
       ["check", ...INSTANCE, ...WORKER, "--bridge-key", "alias/x"],
-      /no ARN of a KMS key/,
+      /not the ARN of a KMS key/,
     ],
     [
-      "an alias to sign with, which could come to mean another key",
+      "an alias to sign with, which could point to another key later",
       ["check", ...INSTANCE, ...WORKER, "--job-key", "arn:aws:kms:us-east-1:111111111111:alias/jobs"],
-      /--job-key .*no ARN of a KMS key itself/,
+      /--job-key .*not the ARN of a KMS key itself/,
     ],
     [
-      "an alias to open the repository with, which could come to mean another key",
+      "an alias to open the repository with, which could point to another key later",
       [
         "iam-policy",
         "--for",
@@ -117,7 +117,7 @@ describe("wrong usage", async () => {
         ...["iam-policy", "--for", "verify", ...INSTANCE, ...WORKER],
         ...["--tombstone-key", "arn:aws:kms:us-east-1:111111111111:alias/tombstones"],
       ],
-      /--tombstone-key .*no ARN of a KMS key itself/,
+      /--tombstone-key .*not the ARN of a KMS key itself/,
     ],
     [
       "an owner of the bucket of a local directory",
@@ -127,7 +127,7 @@ describe("wrong usage", async () => {
     [
       "a key with a wildcard for its id",
       ["check", ...INSTANCE, ...WORKER, "--bridge-key", "arn:aws:kms:us-east-1:111111111111:key/*"],
-      /no ARN of a KMS key/,
+      /not the ARN of a KMS key/,
     ],
     [
       "two keys to sign with",
@@ -143,10 +143,10 @@ describe("wrong usage", async () => {
     [
       "throughput that gp2 does not take",
       ["check", ...INSTANCE, ...WORKER, "--volume-type", "gp2", "--throughput", "250"],
-      /nothing that volumes of type gp2/,
+      /does not apply to volumes of type gp2/,
     ],
     ["a tag without a value", ["check", ...INSTANCE, ...WORKER, "--tag", "prod"], /KEY=VALUE/],
-    ["a duration that is none", ["cleanup", "--older-than", "yesterday"], /no duration/],
+    ["a duration that is none", ["cleanup", "--older-than", "yesterday"], /not a duration/],
     ["a party that is none", ["iam-policy", "--for", "everybody", ...INSTANCE, ...WORKER], /for/],
   ];
   for (const [what, args, message] of wrong) {
@@ -177,7 +177,7 @@ describe("a report", async () => {
   }
 
   for (const [what, plan] of [
-    ["a backup that was begun without --report", planOf({ jobId: JOB })],
+    ["a backup that was started without --report", planOf({ jobId: JOB })],
     ["a restore", restorePlanOf(JOB)],
   ] as const) {
     test(`of ${what} is refused, before the job is gone on with`, async () => {

@@ -96,7 +96,7 @@ rootTest(
 rootTest("a job that another process takes up is signed as it was to be", fullDepthOnly, async () => {
   const { backup, key } = await stage();
   const run = startController(["backup", ...backup, "--job-key", key], env, (stderr) => {
-    if (stderr.includes("done: Making encrypted volumes")) run.process.kill("SIGKILL");
+    if (stderr.includes("done: Creating encrypted volumes")) run.process.kill("SIGKILL");
   });
   const { stderr, signal } = await run.result;
   assert.equal(signal, "SIGKILL", stderr);

@@ -45,7 +45,7 @@ rootTest("a job is taken up in its own accounts and Regions, or not at all", ful
 /** Kills a backup after it has made its volumes. @returns its job */
 async function killWithVolumes(options: string[]): Promise<string> {
   const run = startController(["backup", "--repo", REPOSITORY, ...options], env, (stderr) => {
-    if (stderr.includes("done: Making encrypted volumes")) run.process.kill("SIGKILL");
+    if (stderr.includes("done: Creating encrypted volumes")) run.process.kill("SIGKILL");
   });
   const { signal, stderr } = await run.result;
   assert.equal(signal, "SIGKILL", stderr);

@@ -174,7 +174,7 @@ rootTest("an instance that is not there, and a volume that is not its own, are n
     "--exclude-volume",
     "vol-0000000000000000a",
   );
-  assert.match(other.problems[0].message, /vol-0000000000000000a is no volume/);
+  assert.match(other.problems[0].message, /vol-0000000000000000a is not a volume/);
 });
 
 for (const party of ["source", "worker"] as const) {

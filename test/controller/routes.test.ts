@@ -95,7 +95,7 @@ rootTest(
       /note: the report could not be written: .* is not about recovery point .*blockferry resume job-/s,
     );
     await lab.worker.s3.send(new DeleteObjectCommand(forged));
-    assert.match(await resume(none), /note: no report: the agent has left no figures/);
+    assert.match(await resume(none), /note: no report: the agent left no figures/);
     await assert.rejects(stat(none), { code: "ENOENT" });
   },
 );

@@ -250,7 +250,7 @@ function copyFaults(copyKey: (stage: Stage) => string): FaultCase[] {
 }
 
 function volumeThat(how: "failed" | "vanished"): RegExp {
-  return new RegExp(`^Volume vol-\\w+, made of volume vol-\\w+, ${how}\\.`);
+  return new RegExp(`^Volume vol-\\w+, made for volume vol-\\w+, ${how}\\.`);
 }
 
 // The codes: https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html

@@ -171,7 +171,10 @@ test("a link that is put in the place of the partial file is not written through
   await rename(target.description.writePath, moved);
   await symlink(victim, target.description.writePath);
   writeInto(target.description, 10_000);
-  await assert.rejects(target.commit(), { code: "TargetNotUsable", message: /something else was put/ });
+  await assert.rejects(target.commit(), {
+    code: "TargetNotUsable",
+    message: /something else took the place/,
+  });
   assert.equal(await readFile(victim, "utf8"), "precious");
   assert.equal((await stat(moved)).size, 0, "nothing of the volume is left elsewhere");
   await assert.rejects(stat(path), { code: "ENOENT" });

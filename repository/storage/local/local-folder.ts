@@ -138,9 +138,9 @@ export async function withFolder<T>(
 export function symbolicLink(root: string, folder: string): BlockferryError {
   return new BlockferryError({
     code: "StorageFailed",
-    message: `${folder} in ${root} is a symbolic link. Below its own folder a repository has real folders only.`,
+    message: `${folder} in ${root} is a symbolic link. A repository must contain only real folders.`,
     remedy:
-      "Nothing was written or removed there. If the link is yours, move the folder it leads to into its place, or mount that folder there (`mount --bind`). Otherwise find out who made it, and remove it.",
+      "Nothing was written or removed there. If the link is yours, replace it with the folder that it leads to, or mount that folder there (`mount --bind`). Otherwise find out who made it, and remove it.",
     object: folder,
   });
 }

@@ -60,12 +60,12 @@ const OTHER: Explanation = {
 const UNAVAILABLE: Explanation = {
   code: "StorageUnavailable",
   remedy:
-    "It was tried several times. Check the network and the server's state, then run the same command again: it goes on from what is stored.",
+    "The request was tried several times. Check the network and the server's state, then run the same command again: it continues from the stored data.",
 };
 
 const NO_SUCH_HOST: Explanation = {
   code: "StorageUnavailable",
-  remedy: "There is no such host. Check --endpoint-url, --region and the resolver.",
+  remedy: "The host does not exist. Check --endpoint-url, --region and the resolver.",
 };
 
 const CONDITIONAL_WRITES: Explanation = {
@@ -77,7 +77,7 @@ const CONDITIONAL_WRITES: Explanation = {
 const BY_NAME: Record<string, Explanation> = {
   NoSuchBucket: {
     code: "BucketNotFound",
-    remedy: "Check the bucket's name and --endpoint-url; blockferry makes no buckets.",
+    remedy: "Check the bucket's name and --endpoint-url; blockferry does not create buckets.",
   },
   ...sameFor(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"], {
     code: "CredentialsInvalid",
@@ -121,7 +121,7 @@ const BY_NAME: Record<string, Explanation> = {
   ...sameFor(["InsufficientStorage", "XMinioStorageFull", "QuotaExceeded"], {
     code: "StorageFull",
     remedy:
-      "Free some space or raise the quota, then run the same command again: it goes on from what is stored.",
+      "Free some space or raise the quota, then run the same command again: it continues from the stored data.",
   }),
 };
 

@@ -73,11 +73,11 @@ const OUTAGE_MS = Number(process.env.BLOCKFERRY_OUTAGE_TIMEOUT_MS) || 5 * 60_000
 export function parseS3Location(repo: string, options: S3Options): S3Location {
   const [, bucket = "", path = ""] = /^s3:\/\/([^/]*)\/?(.*)$/i.exec(repo) ?? [];
   if (bucket.includes("@") || bucket.includes(":")) {
-    throw usage("The URL of an S3 repository holds no credentials.", CREDENTIALS);
+    throw usage("The URL of an S3 repository must not contain credentials.", CREDENTIALS);
   }
   if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket)) {
     throw usage(
-      `${repo} names no bucket: a bucket has 3 to 63 small letters, digits, dots and hyphens.`,
+      `${repo} names no bucket: the name of a bucket has 3 to 63 lowercase letters, digits, dots and hyphens.`,
       "Write s3://BUCKET/PREFIX, as in s3://my-backups/fleet-a",
     );
   }
@@ -111,12 +111,12 @@ function checkEndpoint(endpointUrl: string): string {
   const url = URL.canParse(endpointUrl) ? new URL(endpointUrl) : undefined;
   if (url === undefined || !["http:", "https:"].includes(url.protocol)) {
     throw usage(
-      "--endpoint-url is no http or https URL.",
+      "--endpoint-url is not an http or https URL.",
       "Write, say, --endpoint-url https://s3.example.com",
     );
   }
   if (url.username !== "" || url.password !== "") {
-    throw usage("--endpoint-url must not hold credentials.", CREDENTIALS);
+    throw usage("--endpoint-url must not contain credentials.", CREDENTIALS);
   }
   return endpointUrl;
 }

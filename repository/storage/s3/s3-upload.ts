@@ -89,7 +89,7 @@ export class S3Upload implements Upload {
       ChecksumAlgorithm: "CRC32",
     });
     const { UploadId } = await this.s3.send(command, this.unhurried);
-    if (UploadId === undefined) throw new Error("the server began an upload without an id");
+    if (UploadId === undefined) throw new Error("the server started an upload without an id");
     return UploadId;
   }
 
@@ -187,7 +187,7 @@ function isNotImplemented(error: unknown): boolean {
 }
 
 function checksumMismatch(): Error {
-  const error = new Error("the server received other bytes than were sent");
+  const error = new Error("the server received different bytes from those that were sent");
   error.name = "ChecksumMismatch";
   return error;
 }

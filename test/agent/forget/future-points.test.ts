@@ -124,7 +124,7 @@ test("a point whose id and time differ is damaged, and nothing is made of it", a
     [points.map((point) => point.id), damaged.map(({ object }) => object)],
     [[good], [pointKey(id)]],
   );
-  assert.match(damaged[0]?.message ?? "", /which is not the time in its id/);
+  assert.match(damaged[0]?.message ?? "", /but its id contains another time/);
 });
 
 test("a name that is a date of no calendar is never latest", async () => {
@@ -176,7 +176,7 @@ test("a backup warns where the clock of its machine is not the storage's, and wh
   await writeRandomFile(image, 4096, SeededRandom.fresh());
   const backup = ["backup", "--repo", path, "--device", image];
   const right = await agent(...backup);
-  assert.ok(!/clock|names none/.test(right.stderr), right.stderr);
+  assert.ok(!/clock|names no previous one/.test(right.stderr), right.stderr);
   for (const [days, expected] of [
     [-2, "48.0 hours behind the storage's"],
     [0.5, "12.0 hours ahead of the storage's"],
@@ -188,7 +188,7 @@ test("a backup warns where the clock of its machine is not the storage's, and wh
   const others = await makeRepo();
   await plantPoints(others.storage, others.config.id, days(2, 60), "now");
   const { stderr } = await agent("backup", "--repo", others.path, "--device", image);
-  assert.match(stderr, /names none before it: of the 2 in the repository/);
+  assert.match(stderr, /names no previous one: the newest of the 2 points in the repository/);
 });
 
 test(

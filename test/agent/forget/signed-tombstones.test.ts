@@ -294,7 +294,7 @@ for (const format of ["format-1", "format-2"]) {
       ["copy", "--from", empty, "--to", repo],
     ]) {
       const { code, message } = await agentFails(2, ...command, "--tombstone-key", key);
-      assert.deepEqual([code, /has none/.test(message)], ["Usage", true], message);
+      assert.deepEqual([code, /has no tombstones/.test(message)], ["Usage", true], message);
     }
   });
 }

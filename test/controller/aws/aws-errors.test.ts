@@ -10,17 +10,17 @@ const CALL = {
 
 const SAID: [name: string, code: string, remedy: RegExp, more?: object][] = [
   ["UnauthorizedOperation", "AwsAccessDenied", /Allow .*role\/blockferry the action ec2:RunInstances/],
-  ["AuthFailure", "CredentialsInvalid", /credentials.*clock.*Region is enabled.*whom ami-0123 belongs to/],
+  ["AuthFailure", "CredentialsInvalid", /credentials.*clock.*Region is enabled.*which account owns ami-0123/],
   ["ExpiredToken", "CredentialsInvalid", /log in again/],
-  ["RequestLimitExceeded", "AwsUnavailable", /limits the account's requests/],
+  ["RequestLimitExceeded", "AwsUnavailable", /throttles the account's requests/],
   ["VcpuLimitExceeded", "AwsLimitExceeded", /quota/],
-  ["InsufficientInstanceCapacity", "AwsOutOfCapacity", /no quota helps.*--worker-type.*--worker-subnet/],
+  ["InsufficientInstanceCapacity", "AwsOutOfCapacity", /a higher quota does not help.*--worker-type.*--worker-subnet/],
   ["InsufficientVolumeCapacity", "AwsOutOfCapacity", /--volume-type/],
   ["InvalidAMIID.NotFound", "AwsResourceNotFound", /ami-0123 exists/],
   ["Unavailable", "AwsUnavailable", /health\.aws/],
   ["Error", "AwsUnavailable", /network/, { code: "EAI_AGAIN" }],
   ["Error", "AwsUnavailable", /network/, { code: "ECONNREFUSED" }],
-  ["InvalidParameterValue", "AwsRefused", /Mend/],
+  ["InvalidParameterValue", "AwsRefused", /Fix/],
 ];
 
 describe("an error of AWS", () => {

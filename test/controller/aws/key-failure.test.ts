@@ -21,12 +21,12 @@ describe("how a key is allowed", () => {
   test("in another account is up to the key's policy as well", () => {
     const remedy = howToAllow(WORKER, [SOURCE_KEY]);
     assert.match(remedy, /--for worker.*--for key-policy/);
-    assert.doesNotMatch(remedy, /must leave that/);
+    assert.doesNotMatch(remedy, /must delegate this/);
   });
 
-  test("is said of each key by itself", () => {
+  test("is described for each key separately", () => {
     const remedy = howToAllow(WORKER, [SOURCE_KEY, WORKER_KEY]);
-    assert.match(remedy, new RegExp(`Of ${SOURCE_KEY}, of another account`));
-    assert.match(remedy, /a key of account 222222222222 must leave/);
+    assert.match(remedy, new RegExp(`The key policy of ${SOURCE_KEY}, in another account`));
+    assert.match(remedy, /a key in account 222222222222 must delegate/);
   });
 });

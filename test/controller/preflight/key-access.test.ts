@@ -90,7 +90,7 @@ rootTest(
     const byVariable = await print({ BLOCKFERRY_TOMBSTONE_KEY: key });
     assert.deepEqual(keysOf(JSON.parse(byVariable.stdout)), [], byVariable.stdout);
     const error = failure(2, await print({}, "--tombstone-key", key, "--job-key", key));
-    assert.match(error.message, /whoever forgets points could sign these/);
+    assert.match(error.message, /anyone who may forget points could also sign jobs or replies/);
   },
 );
 

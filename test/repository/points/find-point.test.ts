@@ -137,7 +137,7 @@ test("ids hold against filters, and the beginning of one is narrowed down by the
   const day = shop.id.slice(0, 4);
   await assert.rejects(findPoint(storage, day), {
     code: "PointNotFound",
-    message: /2 recovery points begin/,
+    message: /2 recovery points start/,
   });
   assert.deepEqual(await findPoint(storage, day, { filter }), shop);
   await assert.rejects(findPoint(storage, ""), { code: "PointNotFound" });
