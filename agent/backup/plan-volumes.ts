@@ -98,7 +98,7 @@ export async function warnOfChanges(sources: NamedSource[], watcher: RunWatcher)
   for (const { source } of sources) {
     if (!(await source.hasChanged())) continue;
     watcher.notice(
-      `${source.path} was written to while it was read; the backup mixes what was there before and after. Back up a snapshot instead, or a file that nobody writes.`,
+      `${source.path} was written to while it was read; the backup mixes old and new data. Back up a snapshot instead, or a file that no process writes to.`,
     );
   }
 }
@@ -127,8 +127,8 @@ function readsBuffered({ path }: BlockSource): string {
 function tooLarge({ path, sizeBytes }: BlockSource): BlockferryError {
   return new BlockferryError({
     code: "Usage",
-    message: `${path} has ${sizeBytes} bytes; a volume may have ${MAX_VOLUME_BYTES} (256 TiB).`,
-    remedy: "Back up the devices that it is made of.",
+    message: `${path} has ${sizeBytes} bytes; a volume may have at most ${MAX_VOLUME_BYTES} (256 TiB).`,
+    remedy: "Back up the devices that it consists of.",
     object: path,
   });
 }
@@ -136,7 +136,7 @@ function tooLarge({ path, sizeBytes }: BlockSource): BlockferryError {
 function tooMany(count: number): BlockferryError {
   return new BlockferryError({
     code: "Usage",
-    message: `There are ${count} devices; a recovery point may have ${MAX_VOLUMES} volumes.`,
+    message: `There are ${count} devices; a recovery point may have at most ${MAX_VOLUMES} volumes.`,
     remedy: "Back them up into several recovery points.",
   });
 }
@@ -144,7 +144,7 @@ function tooMany(count: number): BlockferryError {
 function tooLargeInAll(): BlockferryError {
   return new BlockferryError({
     code: "Usage",
-    message: `The volumes have more than ${MAX_POINT_BYTES} bytes (8 PiB) in all, which is the most for a recovery point.`,
+    message: `The volumes have more than ${MAX_POINT_BYTES} bytes (8 PiB) in total, the most that a recovery point may have.`,
     remedy: "Back them up into several recovery points.",
   });
 }
@@ -152,8 +152,8 @@ function tooLargeInAll(): BlockferryError {
 function nameTaken(name: string): BlockferryError {
   return new BlockferryError({
     code: "Usage",
-    message: `Two devices have the name ${name}.`,
-    remedy: "Give each a name of its own: --device PATH=NAME",
+    message: `Two devices have the same name, ${name}.`,
+    remedy: "Give each device its own name: --device PATH=NAME",
     object: name,
   });
 }

@@ -190,8 +190,8 @@ export class RelianceCheck {
 function sourceChanged(path: string, offset: number): BlockferryError {
   return new BlockferryError({
     code: "SourceUnreadable",
-    message: `${path} has other data at byte ${offset} than when this backup read it first, and what the repository lists for those is not there.`,
-    remedy: "Back up a snapshot, or a file that nobody writes.",
+    message: `${path} has different data at byte ${offset} than when this backup first read it, and the chunk that the repository lists for the first data is not there.`,
+    remedy: "Back up a snapshot, or a file that no process writes to.",
     object: path,
     offset,
   });

@@ -61,8 +61,8 @@ export function sourceUnreadable(path: string, offset: number, cause: unknown): 
       code: "SourceUnreadable",
       message: `${path} cannot be read at byte ${offset}: ${reason}.`,
       remedy: isBadBlock(cause)
-        ? "The device has a bad block (`dmesg` tells more). Repair or replace it, or run again with --skip-bad-blocks to back up the rest; the point records what is missing."
-        : "Check that the device is still attached (`lsblk`), then run the same command again: it goes on from what is stored.",
+        ? "The device has a bad block (`dmesg` shows more). Repair or replace it, or run again with --skip-bad-blocks to back up the rest; the point records the missing blocks."
+        : "Check that the device is still attached (`lsblk`), then run the same command again: it continues from the stored data.",
       object: path,
       offset,
     },
@@ -74,9 +74,9 @@ export function sourceUnreadable(path: string, offset: number, cause: unknown): 
 export function tooManyBadRanges(path: string, count: number): BlockferryError {
   return new BlockferryError({
     code: "SourceUnreadable",
-    message: `${path} and what is backed up with it cannot be read in ${count} places; a recovery point may have ${MAX_BAD_RANGES}.`,
+    message: `${path} and the devices that are backed up with it cannot be read in ${count} places; a recovery point may have at most ${MAX_BAD_RANGES}.`,
     remedy:
-      "There is no point, and what was read is stored. Copy the device to a sound one with ddrescue, and back that up.",
+      "No recovery point was made, but the data that were read are stored. Copy the device to a good one with ddrescue, and back up the copy.",
     object: path,
   });
 }
@@ -84,8 +84,9 @@ export function tooManyBadRanges(path: string, count: number): BlockferryError {
 export function sourceShrunk(path: string, offset: number, sizeBytes: number): BlockferryError {
   return new BlockferryError({
     code: "SourceShrunk",
-    message: `${path} ends at byte ${offset}; it had ${sizeBytes} bytes when the backup began.`,
-    remedy: "Something cut the device or file short. Let it come to rest, then run the backup again.",
+    message: `${path} ends at byte ${offset}; it had ${sizeBytes} bytes when the backup started.`,
+    remedy:
+      "Something made the device or file shorter. Stop the process that changes it, then run the backup again.",
     object: path,
     offset,
   });

@@ -79,7 +79,7 @@ export const copyCommand: Command<CopyArguments> = {
       ) as unknown as Argv<CopyArguments>,
   handler: async ({ points, from, to, fromPassphraseFile, json, ...args }) => {
     const filter = parsePointFilter(args);
-    if (from === to) throw usage("--from and --to name the same repository.", "Give two.");
+    if (from === to) throw usage("--from and --to name the same repository.", "Name two repositories.");
     const source = await open(from, args, {
       passphrase: passphraseSource(fromPassphraseFile, FROM_PASSPHRASE),
       expect: parsePins("--expect-from", args.expectFrom),
@@ -91,7 +91,7 @@ export const copyCommand: Command<CopyArguments> = {
     if (source.config.id === target.config.id) {
       throw usage(
         `${from} and ${to} are the same repository, or copies of one.`,
-        "Give two that `init` has made.",
+        "Name two repositories that `init` created.",
       );
     }
     const signal = interruptSignal(KEEP_STORED);
@@ -152,11 +152,11 @@ function describe(
       const origin = chosen.find(({ point }) => point.id === id)?.origin;
       return origin === undefined ? `  ${id}` : `  ${id} (${origin})`;
     }),
-    ...(present.length === 0 ? [] : [`${present.length} were there already.`]),
+    ...(present.length === 0 ? [] : [`${present.length} were already there.`]),
     ...(forgotten.length === 0
       ? []
       : [
-          `${forgotten.length} were forgotten there, and are left out; name them by id to copy them:`,
+          `${forgotten.length} were forgotten there and were left out; name them by id to copy them:`,
           ...forgotten.map((id) => `  ${id}`),
         ]),
   ];

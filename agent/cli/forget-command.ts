@@ -148,13 +148,13 @@ function refuseContradictions(
   const isFiltered = [instance, host, volume, tag].some((value) => value !== undefined);
   if (points.length > 0 && (policy !== undefined || isFiltered)) {
     throw usage(
-      "Points are named, and rules or filters are given too.",
-      "Give the ids alone, or the rules alone.",
+      "Points are named, but rules or filters are also given.",
+      "Give either ids, or rules and filters.",
     );
   }
   if (points.length === 0 && policy === undefined) {
     throw usage(
-      "Nothing says which points to keep.",
+      "No rule says which points to keep.",
       "Give at least one rule, as in --keep-daily 7, or the ids of the points to forget.",
     );
   }
@@ -175,7 +175,7 @@ async function named(
   const short = references.find((reference) => reference.length < DATE_LENGTH);
   if (short !== undefined) {
     throw usage(
-      `\`${short}\` is too short to name a point to be forgotten.`,
+      `\`${short}\` is too short to name a point to forget.`,
       "Give its id, or at least the date in it.",
     );
   }
@@ -197,7 +197,7 @@ async function refuseLocked(storage: Storage, ids: string[]): Promise<void> {
   throw new BlockferryError({
     code: "PointLocked",
     message: `Recovery point ${locked.id} is locked until ${locked.lock.until} (${locked.lock.mode}); nothing was forgotten.`,
-    remedy: "Forget it after that, or leave it out.",
+    remedy: "Forget it after that time, or leave it out.",
     object: locked.id,
   });
 }
@@ -247,7 +247,7 @@ function datedInFuture(doubted: BlockferryError[], total: number): BlockferryErr
     ],
     remedy: isAll
       ? "Set the clock of this machine, and run the command again."
-      : "Find out how they came there. `forget ID...` removes them; --ignore-future-points keeps them and applies the rules to the others.",
+      : "Find out where they came from. `forget ID...` removes them; --ignore-future-points keeps them and applies the rules to the others.",
   });
 }
 
@@ -269,7 +269,7 @@ function describe(groups: RetentionGroup[], { isDryRun, forgotten, future }: For
   const end = isDryRun
     ? `${forgotten.length} points would be forgotten${ids}; nothing was changed.`
     : `${forgotten.length} points forgotten${ids}. \`prune\` frees their space.`;
-  const kept = future.map(({ message }) => `${message} Kept, and not counted.`);
+  const kept = future.map(({ message }) => `${message} It is kept, and not counted.`);
   const severe = isDryRun ? severeGroups(groups) : [];
   const asks = severe.map(
     ({ name }) => `${name}: more than half of the points; forgetting them needs --yes.`,
@@ -294,7 +294,7 @@ async function brake(groups: readonly RetentionGroup[], yes: boolean): Promise<v
     message,
     details: lines,
     remedy:
-      "Look at these points and at those that stay (--dry-run shows both). If it is right, run the command again with --yes.",
+      "Check these points and the ones that would stay (--dry-run shows both). If the result is right, run the command again with --yes.",
   });
 }
 

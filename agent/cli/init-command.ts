@@ -42,8 +42,8 @@ export const initCommand: Command<InitArguments> = {
     refuseUnusedPassphrase(encrypt, file);
     if (args.expectRepository !== undefined) {
       throw usage(
-        "A new repository gets a new UUID, and --expect-repository (or BLOCKFERRY_EXPECT_REPOSITORY) names one.",
-        "Leave it out or unset it; `init` prints the pin of the new repository.",
+        "A new repository gets a new UUID, but --expect-repository (or BLOCKFERRY_EXPECT_REPOSITORY) names an existing one.",
+        "Leave the option out, or unset the variable; `init` prints the pin of the new repository.",
       );
     }
     const fromWhere = { option: "passphrase-file", file, variable: PASSPHRASE_VARIABLE };
@@ -53,7 +53,7 @@ export const initCommand: Command<InitArguments> = {
     const pin = pinOf(config);
     const made = { repository: config.id, location: storage.name, encryption: config.encryption.mode, pin };
     printResult(json, made, [
-      `Made ${kind} ${config.id} in ${storage.name}`,
+      `Created ${kind} ${config.id} in ${storage.name}`,
       `To pin it elsewhere: --expect-repository ${pin}`,
     ]);
   },
@@ -71,7 +71,7 @@ function refuseUnusedPassphrase(encrypt: string | undefined, file: string | unde
   }
   if (!process.env[PASSPHRASE_VARIABLE]) return;
   throw usage(
-    `${PASSPHRASE_VARIABLE} is set, and the new repository would not be encrypted with it.`,
+    `${PASSPHRASE_VARIABLE} is set, but the new repository would not be encrypted with it.`,
     `Give --encrypt passphrase, or unset ${PASSPHRASE_VARIABLE}.`,
   );
 }

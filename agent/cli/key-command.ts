@@ -70,12 +70,12 @@ function refuseContradictions({ action, id, with: protection, newPassphraseFile 
   if (needsId !== (id !== undefined)) {
     throw usage(
       needsId ? `key ${action} needs the id of a key.` : `key ${action} takes no id.`,
-      "See the ids with: blockferry-agent key list",
+      "List the ids: blockferry-agent key list",
     );
   }
   if (needsProtection !== (protection !== undefined)) {
     throw usage(
-      needsProtection ? `key ${action} needs --with.` : `key ${action} makes no key, and --with is given.`,
+      needsProtection ? `key ${action} needs --with.` : `key ${action} creates no key, but --with is given.`,
       "Write, say, key add --with passphrase",
     );
   }
@@ -98,8 +98,8 @@ async function list(args: KeyArguments): Promise<void> {
   const pin = pinOf(config);
   const result = { keys: keys.map(describe), damaged: damaged.map((error) => error.toRecord()), pin };
   printResult(args.json, result, [
-    ...(lines.length === 0 ? ["The repository is not encrypted, and has no keys."] : lines),
-    `Pin, as config.json says: --expect-repository ${pin}`,
+    ...(lines.length === 0 ? ["The repository is not encrypted and has no keys."] : lines),
+    `Pin, according to config.json: --expect-repository ${pin}`,
   ]);
 }
 
@@ -117,7 +117,7 @@ async function change(
     }
     case "rotate": {
       const { added, removed } = await rotateKey(storage, key, id, protectionOf(args), caller);
-      const text = `Key ${added.id} is there in the place of ${removed}.`;
+      const text = `Key ${added.id} replaces ${removed}.`;
       return printResult(json, { added: describe(added), removed }, [text]);
     }
     case "remove": {
@@ -141,8 +141,8 @@ function describe({ id, from, createdAt }: KeyRecord) {
 
 function notEncrypted({ name }: Storage) {
   return usage(
-    `${name} is not encrypted, and has no keys.`,
-    "Encryption is chosen when a repository is made: init --encrypt. Then `copy` its points there.",
+    `${name} is not encrypted and has no keys.`,
+    "Encryption is chosen when a repository is created: create another one with init --encrypt, and `copy` the points there.",
   );
 }
 
@@ -169,7 +169,7 @@ export function parseProtection(
   const source = passphraseSource(passphrase.file, passphrase.variable);
   if (source !== undefined) return { kind: "passphrase", source };
   throw usage(
-    "There is no new passphrase.",
-    `Give --${passphrase.option} or ${passphrase.variable}, or run it on a terminal to be asked.`,
+    "No new passphrase is given.",
+    `Give --${passphrase.option} or ${passphrase.variable}, or run the command on a terminal, where it asks for the passphrase.`,
   );
 }

@@ -59,7 +59,7 @@ export const limitsCommand: Command<LimitsArguments> = {
   handler: async ({ json, ...args }) => {
     const threads = args.threads === undefined ? chooseThreads(undefined) * THREADS_PER_CORE : args.threads;
     const dataBytes = parseByteSize("data", args.data);
-    if (dataBytes > 2 ** 60) throw usage("--data must be 1048576T at most.", "Write, say, --data 64T");
+    if (dataBytes > 2 ** 60) throw usage("--data must be at most 1048576T.", "Write, say, --data 64T");
     const limits = serviceLimits({
       threads: chooseThreads(threads),
       volumes: checkWholeNumber("volumes", args.volumes, 1, 128),

@@ -121,7 +121,7 @@ async function refuseSameFile(paths: Record<string, string | undefined>): Promis
     const file = await identityOf(path);
     const other = options.get(file);
     if (other !== undefined) {
-      throw usage(`${other} and ${option} name the same file, ${path}.`, "Give each a file of its own.");
+      throw usage(`${other} and ${option} name the same file, ${path}.`, "Give each its own file.");
     }
     options.set(file, option);
   }

@@ -114,10 +114,10 @@ function describePlan({
   return [
     ...formatTable([
       row("removed", removed),
-      row("condemned, until runs under way have ended", waiting),
+      row("condemned, until current runs have ended", waiting),
       row("kept", kept),
-      row("  of these to go after the grace period", noticed),
-      row("  of these to go when their locks have ended", locked),
+      row("  to be removed after the grace period", noticed),
+      row("  to be removed when their locks have ended", locked),
       row("rewritten", rewritten),
     ]),
     `Recovery points need ${formatBytes(neededBytes)}.`,

@@ -82,12 +82,12 @@ function parsePacks({ what, packs }: RepairArguments): string[] {
   if ((what === "packs") !== packs.length > 0) {
     throw usage(
       what === "packs" ? "No pack is named." : `\`repair ${what}\` takes no packs.`,
-      "Write `repair packs ID...` with the packs that `verify --read-data` calls damaged.",
+      "Write `repair packs ID...` with the packs that `verify --read-data` reports as damaged.",
     );
   }
   return packs.map((name) => {
     const id = packIdOf(name) ?? name;
-    if (packIdOf(packKey(id)) === undefined) throw usage(`${name} is no pack.`, "Give its id or key.");
+    if (packIdOf(packKey(id)) === undefined) throw usage(`${name} is not a pack.`, "Give its id or key.");
     return id;
   });
 }
@@ -138,9 +138,9 @@ async function documents(repository: Repository, { dryRun, json }: RepairArgumen
 function describeIndex({ replaced, missing, damaged, ...repair }: IndexRepair): string[] {
   return [
     `The index lists ${repair.packs} packs with ${repair.chunks} chunks in ${repair.segments} new segments; ${repair.segmentsRemoved} old ones are removed.`,
-    ...(repair.unlisted === 0 ? [] : [`  ${repair.unlisted} packs had not been listed.`]),
+    ...(repair.unlisted === 0 ? [] : [`  ${repair.unlisted} packs were not listed before.`]),
     ...replaced.map(({ message }) => `  replaced: ${message}`),
-    ...missing.map((id) => `  missing: pack ${id} was listed and is gone.`),
+    ...missing.map((id) => `  missing: pack ${id} was listed, but is gone.`),
     ...damaged.map(({ error, chunksKept, chunksLost }) => {
       const lost = chunksLost === null ? "an unknown number is lost" : `${chunksLost} are lost`;
       return `  DAMAGED: ${error.message} ${chunksKept} of its chunks can still be read, ${lost}.`;
@@ -156,7 +156,7 @@ function describePacks(repairs: PackRepair[], isDryRun: boolean): string[] {
     ...(isDryRun ? ["Nothing was changed. A repair now:"] : []),
     ...repairs.map(
       ({ id, chunksKept, chunksLost }) =>
-        `Pack ${id} is replaced by one with ${chunksKept} of its chunks; ${chunksLost ?? "an unknown number"} are lost.`,
+        `Pack ${id} is replaced by a pack with ${chunksKept} of its chunks; ${chunksLost ?? "an unknown number"} are lost.`,
     ),
     "`blockferry-agent repair points` says what that means for recovery points.",
   ];
@@ -176,7 +176,7 @@ function describePoints({ whole, incomplete, unreadable }: PointLosses): string[
     ...(incomplete.length === 0
       ? []
       : [
-          "The next backup of a source that still has the lost data makes these points whole again; so does bringing the packs back from a replica.",
+          "The next backup of a source that still has the lost data makes these points whole again; so does restoring the packs from a replica.",
           "Until then `blockferry-agent restore --allow-missing` restores the rest of them.",
         ]),
   ];
@@ -188,13 +188,13 @@ function describeDocuments({ moved, left }: DocumentRepair, isDryRun: boolean): 
     ...(isDryRun ? ["Nothing was changed. A repair now:"] : []),
     ...moved.flatMap(({ error, from, to }) => [`${from} is moved to ${to}.`, `  ${error.message}`]),
     ...left.flatMap(({ object, message, remedy }) => [
-      `${object} is left where it is: its checksum is right, so it may be of a later version.`,
+      `${object} is left where it is: its checksum is right, so a later version may have written it.`,
       `  ${message}`,
       `  ${remedy}`,
     ]),
     ...(movesPoint
       ? [
-          "`prune` no longer waits for the moved points: after its grace period it removes the data that only they needed. If a replica or an earlier version of the bucket has them whole, bring them back before that.",
+          "`prune` no longer waits for the moved points: after its grace period it removes the data that only they needed. If a replica or an earlier version of the bucket holds intact copies, restore them before that.",
         ]
       : []),
     `${moved.length} documents moved, ${left.length} left.`,

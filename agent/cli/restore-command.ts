@@ -150,7 +150,7 @@ function chooseTargets(point: RecoveryPoint, wanted: string[]): RestoreOptions["
     const names = point.volumes.map(({ name }) => name).join(", ");
     throw usage(
       `--target ${text} does not say which volume it is for; recovery point ${point.id} has ${names}.`,
-      "Write NAME=PATH, once for each volume to be restored. A path that starts with a name and `=` is written ./NAME=...",
+      "Write NAME=PATH, once for each volume to restore. A path that starts with a name and `=` is written ./NAME=...",
     );
   });
   const names = targets.map(({ volume }) => volume.name);
@@ -172,18 +172,20 @@ function describeRestore(
   const bytes = targets.reduce((sum, { volume }) => sum + volume.sizeBytes, 0);
   const lostBytes = lost.reduce((sum, { length }) => sum + length, 0);
   return [
-    ...(lost.length === 0 ? [] : [`INCOMPLETE: ${formatBytes(lostBytes)} are lost and stand as zeros.`]),
+    ...(lost.length === 0
+      ? []
+      : [`INCOMPLETE: ${formatBytes(lostBytes)} are lost and were replaced by zeros.`]),
     `Restored recovery point ${point.id} in ${formatSeconds(seconds)} (${formatBytes(bytes / seconds)}/s)`,
     `  of ${origin}`,
     ...targets.flatMap(({ volume, path }) => [
       `  ${volume.name} (${formatBytes(volume.sizeBytes)}) to ${path}`,
       ...volume.badRanges.map(
         ({ offset, length }) =>
-          `    zeros where the source could not be read: ${length} bytes at byte ${offset}`,
+          `    zeros, because the source could not be read: ${length} bytes at byte ${offset}`,
       ),
       ...lost
         .filter((range) => range.volume === volume.name)
-        .map(({ offset, length }) => `    LOST, zeros in its place: ${length} bytes at byte ${offset}`),
+        .map(({ offset, length }) => `    LOST, replaced by zeros: ${length} bytes at byte ${offset}`),
     ]),
   ];
 }

@@ -144,7 +144,7 @@ async function serveUntilStopped(
 async function repositoryLocation({ repo, ...args }: ServeArguments): Promise<StorageLocation> {
   if (repo !== undefined) return storageLocation({ ...args, repo });
   if (args.workerId !== "auto") {
-    throw usage("With --worker-id the repository must be named too.", "Give --repo s3://BUCKET/PREFIX");
+    throw usage("--worker-id also needs --repo.", "Give --repo s3://BUCKET/PREFIX");
   }
   const said = await repositoryFromUserData();
   const location = storageLocation({
@@ -165,7 +165,7 @@ async function repositoryLocation({ repo, ...args }: ServeArguments): Promise<St
 async function workerId(wanted: string): Promise<string> {
   if (wanted === "auto") return instanceId();
   if (/^i-[0-9a-f]+$/.test(wanted)) return wanted;
-  throw usage(`--worker-id ${wanted} is no instance id.`, "Write, say, --worker-id i-0123456789abcdef0");
+  throw usage(`--worker-id ${wanted} is not an instance id.`, "Write, say, --worker-id i-0123456789abcdef0");
 }
 
 function seconds<Name extends string>(name: Name, value: number, describe: string) {

@@ -41,7 +41,7 @@ function describe(stats: RepositoryStats): string[] {
     ["unique", formatBytes(stats.uniqueBytes), `${stats.chunks} chunks that points need`],
     ["compressed", formatBytes(stats.compressedBytes), "the same as they are stored"],
     ["stored", formatBytes(stats.storedBytes), `${stats.packs} packs`],
-    ["dead", formatBytes(stats.deadBytes), "in these packs, and needed by no point"],
+    ["dead", formatBytes(stats.deadBytes), "in these packs, but needed by no point"],
   ];
   const rows = stats.perPoint.map(({ id, logicalBytes, deduplication, compression, freedBytes }) => [
     id,

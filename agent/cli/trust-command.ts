@@ -42,14 +42,14 @@ export const trustCommand: Command<TrustArguments> = {
     const known = new KnownRepositories(stateFolder());
     if (action === "list") return list(known, json);
     if (repo === undefined) {
-      throw usage("trust reset needs --repo.", "See the locations with: blockferry-agent trust list");
+      throw usage("trust reset needs --repo.", "List the locations: blockferry-agent trust list");
     }
     const location = await canonicalLocation(storageLocation({ ...args, repo }));
     const wasKnown = await known.forget(location);
     printResult(json, { location, wasKnown }, [
       wasKnown
-        ? `Forgot ${location}: the repository that is opened there next is trusted.`
-        : `Nothing was known of ${location}.`,
+        ? `Forgot ${location}: the next repository that is opened there will be trusted.`
+        : `This machine knew no repository at ${location}.`,
     ]);
   },
 };

@@ -71,7 +71,7 @@ export const tuneCommand: Command<TuneArguments> = {
 function describe({ figures, advice }: Tuning): string[] {
   if (advice.bottleneck === null) {
     return [
-      "There is nothing to measure: the devices are empty. Name one that holds data like those to be backed up.",
+      "There is nothing to measure: the devices are empty. Name one that holds data like the data that you will back up.",
     ];
   }
   const { limits } = advice;
@@ -90,7 +90,7 @@ function describe({ figures, advice }: Tuning): string[] {
       : ["network", rate(limits.network), `parts in flight ${sweep(figures.upload)}, stored`],
   ]);
   return [
-    "Bytes of the devices that each could do by itself, in a first backup:",
+    "Bytes of the devices that each part could process by itself, in a first backup:",
     ...table,
     `The bottleneck is: ${advice.bottleneck}, ${rate(advice.bytesPerSecond)}.`,
     `Run: backup --threads ${advice.threads} --queue-depth ${advice.queueDepth}`,

@@ -122,8 +122,8 @@ export const verifyCommand: Command<VerifyArguments> = {
 function refuseSampleOfPoint({ point, readData = 100 }: VerifyArguments): void {
   if (point === undefined || readData === 100) return;
   throw usage(
-    `--read-data=${readData} is for the whole repository, and --point names one recovery point.`,
-    "Give --read-data without a value to read all that the point needs.",
+    `--read-data=${readData} is for the whole repository, but --point names one recovery point.`,
+    "Give --read-data without a value to read all data that the point needs.",
   );
 }
 
@@ -134,7 +134,7 @@ function refuseSampleOfPoint({ point, readData = 100 }: VerifyArguments): void {
 function refuseFilter(args: PointFilterArguments): void {
   const given = (["instance", "host", "volume", "tag"] as const).find((name) => args[name] !== undefined);
   if (given === undefined) return;
-  throw usage(`--${given} chooses among recovery points for --point.`, "Give --point latest, too.");
+  throw usage(`--${given} chooses among recovery points for --point.`, "Also give --point latest.");
 }
 
 /**
@@ -160,7 +160,7 @@ function describeWhole({ points, packs, packsRead, bytesRead, readSince, notes }
     ...(readSince === null || packsRead === packs
       ? []
       : [
-          `By the record of this machine, every pack that is older than ${readSince} has been read since then.`,
+          `According to this machine's record, every pack that is older than ${readSince} has been read since then.`,
         ]),
     ...notes.map(({ message }) => `  ${message} No recovery point needs it any more.`),
   ];
@@ -168,7 +168,7 @@ function describeWhole({ points, packs, packsRead, bytesRead, readSince, notes }
 
 function describeUnchecked({ uncheckedTombstones }: VerifyReport): string[] {
   if (uncheckedTombstones === 0) return [];
-  return [`${uncheckedTombstones} tombstones are signed, and were not checked; --tombstone-key checks them.`];
+  return [`${uncheckedTombstones} tombstones are signed, but were not checked; --tombstone-key checks them.`];
 }
 
 function describeDamage({ problems, damaged }: VerifyReport): string[] {
@@ -185,7 +185,7 @@ function describeDamage({ problems, damaged }: VerifyReport): string[] {
     ...(rest > 0 ? [`  ... and ${rest} more; --json lists all`] : []),
     ...(damaged.length === 0
       ? [
-          "Every recovery point that could be read can still be restored: other packs hold what these need, or nothing needs it.",
+          "Every recovery point that could be read can still be restored: other packs hold the data that they need, or nothing needs the damaged data.",
         ]
       : []),
   ];

@@ -151,7 +151,7 @@ export const nbdCommand: Command<NbdArguments> = {
 function parseCacheSize(size: string): number {
   const bytes = parseByteSize("cache-size", size);
   if (bytes >= MIN_CACHE_BYTES) return bytes;
-  throw usage(`--cache-size ${size} is too little.`, "Give 32M or more, or leave it out.");
+  throw usage(`--cache-size ${size} is too small.`, "Give 32M or more, or leave it out.");
 }
 
 function describeService(
@@ -164,13 +164,13 @@ function describeService(
     "",
     `  ${served.listening}`,
     "",
-    "The image as a file, its files, and a copy of it:",
+    "To see the image as a file, mount it, and copy it:",
     "",
     `  mkdir disk && nbdfuse disk ${uri}`,
     "  mount -o ro,loop disk/nbd /mnt           # or, for partitions: losetup --find --show --partscan --read-only disk/nbd",
     `  nbdcopy ${uri} disk.img`,
     "",
-    "Ctrl-C ends it.",
+    "Press Ctrl-C to stop.",
   ];
 }
 

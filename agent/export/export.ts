@@ -150,8 +150,8 @@ async function takeName(file: PendingFile, place: HeldPlace): Promise<void> {
 function alreadyThere(path: string): BlockferryError {
   return new BlockferryError({
     code: "TargetNotEmpty",
-    message: `${path} exists already.`,
-    remedy: "Give a path where nothing is yet; an export replaces nothing.",
+    message: `${path} already exists.`,
+    remedy: "Give a path that does not exist yet; an export replaces nothing.",
     object: path,
   });
 }
@@ -162,7 +162,7 @@ function notUsable(path: string, cause: unknown): BlockferryError {
   return new BlockferryError(
     {
       code: "TargetNotUsable",
-      message: `No file can be made at ${path}: ${reason}.`,
+      message: `Cannot create a file at ${path}: ${reason}.`,
       remedy: "Give a path in a folder that this user may write.",
       object: path,
     },

@@ -28,7 +28,7 @@ export async function requireQemuImg(): Promise<void> {
     throw new BlockferryError(
       {
         code: "ToolMissing",
-        message: `An export needs qemu-img, and it cannot be run: ${reason}.`,
+        message: `An export needs qemu-img, which cannot be run: ${reason}.`,
         remedy:
           "Install it: the package qemu-utils of Debian and Ubuntu, qemu-img of Fedora and Amazon Linux. `blockferry-agent restore` makes a raw image without it.",
         object: "qemu-img",
@@ -95,7 +95,7 @@ export async function convertImage({
   try {
     const [code] = (await once(child, "close")) as [number | null];
     throwIfInterrupted(signal);
-    if (code !== 0) throw exportFailed(target, complaint.trim() || "qemu-img ended without a word");
+    if (code !== 0) throw exportFailed(target, complaint.trim() || "qemu-img ended without a message");
   } finally {
     signal.removeEventListener("abort", kill);
   }
@@ -105,7 +105,8 @@ function exportFailed(target: string, reason: string): BlockferryError {
   return new BlockferryError({
     code: "ExportFailed",
     message: `The image cannot be written to ${target}: ${reason}`,
-    remedy: "Check that there is room for it, and that this user may write there. Nothing was left behind.",
+    remedy:
+      "Check that there is room for the image, and that this user may write there. Nothing was left behind.",
     object: target,
   });
 }

@@ -147,7 +147,7 @@ function packMissing(storage: Storage, id: string): BlockferryError {
     code: "PackMissing",
     message: `${packKey(id)} is missing from ${storage.name}; nothing was changed.`,
     remedy:
-      "Name packs that `blockferry-agent verify --read-data` calls damaged. `repair index` forgets those that are gone.",
+      "Name packs that `blockferry-agent verify --read-data` reports as damaged. `repair index` removes missing packs from the index.",
     object: packKey(id),
   });
 }

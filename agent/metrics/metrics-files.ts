@@ -140,7 +140,7 @@ function notWritable(path: string, { example }: MetricsKind, cause: unknown): Bl
     {
       code: "MetricsNotWritable",
       message: `Metrics cannot be written to ${path}: ${reason}.`,
-      remedy: `Name a new file in a folder that exists and may be written to, as in ${example}`,
+      remedy: `Name a new file in a folder that exists and that blockferry may write to, as in ${example}`,
       object: path,
     },
     cause,
@@ -156,7 +156,7 @@ async function appendToFile(place: HeldPlace, kind: OwnFile, text: string, newMo
   const file = await openToAppend(place, kind, newMode);
   try {
     // Another user could have linked this name to someone else's empty file.
-    if ((await file.stat()).nlink > 1) throw new RefusedPath("the file that is there has other hard links");
+    if ((await file.stat()).nlink > 1) throw new RefusedPath("the existing file has other hard links");
     await file.appendFile(text);
   } finally {
     await file.close();

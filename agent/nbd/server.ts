@@ -165,8 +165,8 @@ function listenFailed(address: ListenAddress, cause: unknown): BlockferryError {
       code: "ListenFailed",
       message: `Cannot listen on ${address.kind === "unix" ? address.path : `${address.host}:${address.port}`}: ${reason}.`,
       remedy: isTaken
-        ? "Something has that name. Take another one, or remove it if it is the socket of a server that was killed."
-        : "Take another port, or a socket in a folder that this user may write.",
+        ? "A file with that name exists. Use another name, or remove the file if it is the socket of a server that was killed."
+        : "Use another port, or a socket in a folder that this user may write to.",
       object: address.kind === "unix" ? address.path : address.host,
     },
     cause,
@@ -190,14 +190,14 @@ export function parseListenAddress(text: string): ListenAddress {
   const port = Number(digits);
   if (host === undefined || port > 65_535) {
     throw unusable(
-      `--listen ${text} is no address.`,
+      `--listen ${text} is not an address.`,
       "Write --listen unix:/path/of/a/socket, or --listen 127.0.0.1:10809",
     );
   }
   if (host !== "::1" && !(isIPv4(host) && host.startsWith("127."))) {
     throw unusable(
-      `--listen ${text} would let other machines read the backup: NBD asks nobody who they are.`,
-      "Listen on unix:PATH or 127.0.0.1:PORT, and let others in by an SSH tunnel.",
+      `--listen ${text} would let other machines read the backup: NBD has no authentication.`,
+      "Listen on unix:PATH or 127.0.0.1:PORT, and give other machines access through an SSH tunnel.",
     );
   }
   return { kind: "tcp", host, port };
@@ -220,7 +220,7 @@ function unixAddress(path: string): ListenAddress {
   if (path !== "" && Buffer.byteLength(absolute) <= MAX_SOCKET_PATH_BYTES)
     return { kind: "unix", path: absolute };
   throw unusable(
-    `--listen unix:${path} is no path for a socket: it must have 1 to ${MAX_SOCKET_PATH_BYTES} bytes.`,
-    "Take a shorter one, as in --listen unix:/run/backup.sock",
+    `--listen unix:${path} is not a valid path for a socket: it must have 1 to ${MAX_SOCKET_PATH_BYTES} bytes.`,
+    "Use a shorter path, as in --listen unix:/run/backup.sock",
   );
 }

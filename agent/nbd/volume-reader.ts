@@ -82,9 +82,9 @@ export function positionMissing(
   const offset = position * CHUNK_BYTES;
   return new BlockferryError({
     code: "ChunkMissing",
-    message: `Volume ${name} of recovery point ${point} lacks its data at byte ${offset}. ${cause?.message ?? "No pack holds the chunk that belongs there."}`,
+    message: `Volume ${name} of recovery point ${point} lacks its data at byte ${offset}. ${cause?.message ?? "No pack holds its chunk."}`,
     remedy:
-      "Run `blockferry-agent verify` to see all that is missing; bring the pack back from a replica if there is one.",
+      "Run `blockferry-agent verify` to see all missing data; restore the pack from a replica if there is one.",
     object: cause?.object ?? name,
     offset,
   });

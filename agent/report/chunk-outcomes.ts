@@ -48,7 +48,7 @@ export class OutcomeRecorder implements BackupRecorder {
       return await loadParents(known, point);
     } catch (error) {
       this.notice(
-        `The backup is stored, but could not be compared with the one before: ${asBlockferryError(error).message} What is unchanged is told as deduplicated.`,
+        `The backup is stored, but could not be compared with the previous one: ${asBlockferryError(error).message} Unchanged chunks are reported as deduplicated.`,
       );
       return undefined;
     }

@@ -83,8 +83,8 @@ export function wrongChunkLength(id: Buffer, lengthBytes: number, position: numb
   const offset = position * CHUNK_BYTES;
   return new BlockferryError({
     code: "ChunkCorrupt",
-    message: `The block map names chunk ${id.toString("hex")} of ${lengthBytes} bytes at byte ${offset}, where a chunk of another length belongs.`,
-    remedy: "The recovery point was not written by a sound version of blockferry; report this as a bug.",
+    message: `The block map names chunk ${id.toString("hex")} of ${lengthBytes} bytes at byte ${offset}, where the chunk must have another length.`,
+    remedy: "The recovery point was not written by a correct version of blockferry; report this as a bug.",
     object: id.toString("hex"),
     offset,
   });

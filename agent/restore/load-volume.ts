@@ -57,7 +57,7 @@ function dataMissing(
     code: "ChunkMissing",
     message: `Volume ${volume.name} lacks its data at byte ${position * CHUNK_BYTES}; nothing was restored.${known}`,
     remedy:
-      "Run `blockferry-agent repair points` to see what exactly is lost. Bring the missing packs back from a replica, or back the volume up again while it still has these data; `restore --allow-missing` restores the rest.",
+      "Run `blockferry-agent repair points` to see exactly which data are lost. Restore the missing packs from a replica, or back up the volume again while it still has these data; `restore --allow-missing` restores the rest.",
     object: volume.name,
     offset: position * CHUNK_BYTES,
   });

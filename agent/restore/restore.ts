@@ -197,7 +197,7 @@ function refuseSharedTargets(restores: VolumeRestore[]): void {
   throw new BlockferryError({
     code: "Usage",
     message: `Two volumes are to be restored to ${twice}.`,
-    remedy: "Give each volume a target of its own.",
+    remedy: "Give each volume its own target.",
     object: twice,
   });
 }

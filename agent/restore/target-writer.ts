@@ -97,7 +97,7 @@ function writeFailed(target: TargetDescription, offset: number, cause: unknown):
       message: `${target.writePath} cannot be written at byte ${offset}: ${reason}.`,
       remedy: full
         ? "Free some space, or restore to another file system; then run the restore again."
-        : "Check the device or file system (`dmesg` tells more), then run the restore again.",
+        : "Check the device or file system (`dmesg` shows more), then run the restore again.",
       object: target.writePath,
       offset,
     },

@@ -42,10 +42,10 @@ export async function acceptJob(
   await proveJob(text, place, expected.key);
   const job = await usable(id, () => parseJob(id, text));
   if (job.worker !== place.worker) {
-    throw refused(id, `It is for worker ${job.worker}, and this is ${place.worker}.`);
+    throw refused(id, `It is for worker ${job.worker}, but this is ${place.worker}.`);
   }
   if (job.repository !== place.repository) {
-    throw refused(id, `It is for repository ${job.repository}, and this is ${place.repository}.`);
+    throw refused(id, `It is for repository ${job.repository}, but this is ${place.repository}.`);
   }
   const history = await expected.history();
   if (history === "new" && Date.parse(job.expiresAt) <= Date.now()) throw outdated(job);
@@ -71,7 +71,7 @@ function refused(id: string, reason: string, cause?: unknown): BlockferryError {
   return new BlockferryError(
     {
       code: "JobRefused",
-      message: `${id} is not done: ${reason}`,
+      message: `${id} is refused: ${reason}`,
       remedy: "Start a new job, with the same version of blockferry on both sides.",
       object: id,
     },
@@ -82,7 +82,7 @@ function refused(id: string, reason: string, cause?: unknown): BlockferryError {
 function outdated({ id, expiresAt }: Job): BlockferryError {
   return new BlockferryError({
     code: "JobOutdated",
-    message: `${id} was to be begun by ${expiresAt}; it is ${new Date().toISOString()} now.`,
+    message: `${id} had to be started by ${expiresAt}; it is now ${new Date().toISOString()}.`,
     remedy: "Start a new job. If this one is new, set the clocks: the worker's or the controller's is wrong.",
     object: id,
   });
@@ -132,8 +132,8 @@ async function isValid(
 function unsigned({ id }: JobPlace, { arn }: KmsMacKey): BlockferryError {
   return new BlockferryError({
     code: "JobUnsigned",
-    message: `${id} is not done: it is not signed, and this agent does only what is signed with ${arn}.`,
-    remedy: `Start the job with --job-key ${arn}. If nobody of yours has started it, find out who writes to jobs/ in the repository.`,
+    message: `${id} is refused: it is not signed, and this agent accepts only jobs that are signed with ${arn}.`,
+    remedy: `Start the job with --job-key ${arn}. If no one of your team started it, find out who writes to jobs/ in the repository.`,
     object: id,
   });
 }
@@ -141,8 +141,8 @@ function unsigned({ id }: JobPlace, { arn }: KmsMacKey): BlockferryError {
 function invalid({ id }: JobPlace, { keyArn }: Signature, { arn }: KmsMacKey): BlockferryError {
   return new BlockferryError({
     code: "JobSignatureInvalid",
-    message: `${id} is not done: its signature is not one of ${arn} for this job, worker and repository as this agent has opened it. It says that it was made with ${keyArn}.`,
-    remedy: `Start a new job with --job-key ${arn}. If it was started so, it was changed or copied: find out who writes to jobs/ in the repository.`,
+    message: `${id} is refused: its signature was not made with ${arn} for this job, worker and repository as this agent has opened it. It claims to be made with ${keyArn}.`,
+    remedy: `Start a new job with --job-key ${arn}. If it was started with that key, it was changed or copied: find out who writes to jobs/ in the repository.`,
     object: id,
   });
 }
@@ -150,7 +150,7 @@ function invalid({ id }: JobPlace, { keyArn }: Signature, { arn }: KmsMacKey): B
 function ofOldController({ id }: JobPlace, { arn }: KmsMacKey): BlockferryError {
   return new BlockferryError({
     code: "JobSignatureInvalid",
-    message: `${id} is not done: it is signed with ${arn} as versions of blockferry before this agent's did, which does not say how the repository is encrypted.`,
+    message: `${id} is refused: it is signed with ${arn} in the form of older versions of blockferry, which does not cover how the repository is encrypted.`,
     remedy: "Update the controller to the version of this agent, and start a new job.",
     object: id,
   });
@@ -159,9 +159,9 @@ function ofOldController({ id }: JobPlace, { arn }: KmsMacKey): BlockferryError 
 function cannotVerify({ id }: JobPlace): BlockferryError {
   return new BlockferryError({
     code: "JobRefused",
-    message: `${id} is not done: it is signed, and this agent has no key to verify that with, so it would do forged jobs as well.`,
+    message: `${id} is refused: it is signed, but this agent has no key to verify the signature, so it would also accept forged jobs.`,
     remedy:
-      "Start the agent with the job key of your controller (--job-key, or BLOCKFERRY_JOB_KEY in its environment, which is where a worker's image has it), or the job without.",
+      "Start the agent with the job key of your controller (--job-key, or BLOCKFERRY_JOB_KEY in its environment, which is where a worker's image has it), or start the job without one.",
     object: id,
   });
 }
@@ -174,7 +174,7 @@ export function jobKeyNotUsable({ id }: JobPlace, reason: string, cause: Blockfe
   return new BlockferryError(
     {
       code: "JobRefused",
-      message: `${id} is not done: ${reason}. ${cause.message}`,
+      message: `${id} is refused: ${reason}. ${cause.message}`,
       remedy: cause.remedy,
       object: cause.object,
     },

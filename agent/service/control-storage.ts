@@ -56,8 +56,9 @@ export async function storageFor(
 function notInS3(id: string, name: string): BlockferryError {
   return new BlockferryError({
     code: "JobRefused",
-    message: `${id} says how objects in S3 are to be written, and this agent has the repository in ${name}.`,
-    remedy: "Start the backup without --sse, --storage-class and the like, or the agent with --repo s3://...",
+    message: `${id} has options for objects in S3, but this agent has the repository in ${name}.`,
+    remedy:
+      "Start the backup without --sse, --storage-class and similar options, or start the agent with --repo s3://...",
     object: id,
   });
 }

@@ -36,7 +36,7 @@ const NOT_OURS: ReadonlySet<ErrorCode> = new Set([
 /** A service has 2.5 s to stop. */
 const LEAVE_MS = 1000;
 /** Why a heartbeat ends when the job has no outcome yet. */
-const LEFT = Symbol("the job is left to whoever takes it up");
+const LEFT = Symbol("the job is left to the agent that takes it up");
 
 interface HeartbeatOptions {
   storage: Storage;
@@ -122,7 +122,7 @@ export class Heartbeat {
     } catch (thrown) {
       if (this.ending.signal.aborted) return;
       const { message, code } = asBlockferryError(thrown);
-      log.warn(`A heartbeat failed; the job goes on. ${message}`, { job, code });
+      log.warn(`A heartbeat failed; the job continues. ${message}`, { job, code });
     }
   }
 
@@ -166,12 +166,12 @@ export class Heartbeat {
 }
 
 function givenUp(job: string, { count, furthestBytes }: JobStarts): BlockferryError {
-  const starts = `the last ${count - 1} starts of it ended with the agent killed`;
+  const starts = `the agent was killed in each of its last ${count - 1} starts`;
   return new BlockferryError({
     code: "JobGivenUp",
     message: `${job} is given up: ${starts}, none further than byte ${furthestBytes} of its volumes.`,
     remedy:
-      "Look on the worker why (journalctl -u blockferry-agent, dmesg): most often it has too little memory. Give it more, or the job fewer --threads, and start a new one.",
+      "Look for the cause on the worker (journalctl -u blockferry-agent, dmesg): most often it has too little memory. Give it more memory, or start a new job with fewer --threads.",
     object: job,
   });
 }

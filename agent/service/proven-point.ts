@@ -100,11 +100,14 @@ async function takeBack(
 ): Promise<void> {
   try {
     await forgetPoint(storage, { version: version === 3 ? 3 : 1 }, point);
-    log.warn(`Recovery point ${point} lacks data and is taken back; the job is done again.`, { job, point });
+    log.warn(`Recovery point ${point} lacks data and is removed; the job runs again.`, { job, point });
   } catch (error) {
     if (!(error instanceof BlockferryError) || error.code !== "StorageDenied") throw error;
-    const remedy = `Run \`blockferry-agent forget ${point}\` with a role that may.`;
-    log.warn(`Recovery point ${point} lacks data, and may not be removed. ${remedy}`, { job, point });
+    const remedy = `Run \`blockferry-agent forget ${point}\` with a role that may remove it.`;
+    log.warn(`Recovery point ${point} lacks data, but this agent may not remove it. ${remedy}`, {
+      job,
+      point,
+    });
   }
 }
 

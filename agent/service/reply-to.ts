@@ -54,9 +54,9 @@ export function refuseUnsignedReplies(
   const own = key === undefined ? "this agent has none" : `this agent has ${key.arn}`;
   throw new BlockferryError({
     code: "JobRefused",
-    message: `${id} is not done: its controller wants replies that are signed with another reply key, and ${own}.`,
+    message: `${id} is refused: its controller wants replies that are signed with another reply key, and ${own}.`,
     remedy:
-      "Start the agent with the reply key of your controller (--reply-key, or BLOCKFERRY_REPLY_KEY in its environment), or the job without.",
+      "Start the agent with the reply key of your controller (--reply-key, or BLOCKFERRY_REPLY_KEY in its environment), or start the job without one.",
     object: id,
   });
 }

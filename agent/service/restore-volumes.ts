@@ -75,8 +75,8 @@ async function assertBlank({ id }: RestoreJob, device: ClaimedDevice, { volumeId
   if (offset === undefined) return;
   throw new BlockferryError({
     code: "TargetNotEmpty",
-    message: `${device.path} (${volumeId}) holds data near byte ${offset}, and ${id} is to fill a blank volume; nothing was written.`,
-    remedy: "Start a new restore, which makes volumes of its own; nothing that exists is overwritten.",
+    message: `${device.path} (${volumeId}) holds data near byte ${offset}, but ${id} must fill a blank volume; nothing was written.`,
+    remedy: "Start a new restore, which creates its own volumes; it overwrites nothing that exists.",
     object: volumeId,
     offset,
   });
@@ -85,7 +85,7 @@ async function assertBlank({ id }: RestoreJob, device: ClaimedDevice, { volumeId
 function refused({ id }: RestoreJob, reason: string): BlockferryError {
   return new BlockferryError({
     code: "JobRefused",
-    message: `${id} is not done: ${reason}`,
+    message: `${id} is refused: ${reason}`,
     remedy: "Start a new job, with the same version of blockferry on both sides.",
     object: id,
   });

@@ -189,7 +189,7 @@ function cancelled(id: string): BlockferryError {
     code: "Cancelled",
     message: `${id} was cancelled.`,
     remedy:
-      "What is stored stays, and the next backup does not store it again. Start a new job when you want one.",
+      "The stored data stay, and the next backup does not store them again. Start a new job when you want one.",
     object: id,
   });
 }

@@ -82,7 +82,7 @@ async function keepResult(result: JobResult, replies: Replies, options: JobOptio
     await patiently({ ...options, until: "stopped" }, () => writeResult(options.control, result, replies));
   } catch (error) {
     if (!(error instanceof BlockferryError) || error.code !== "ObjectExists") throw error;
-    options.log.warn(`${result.job} has a result already; that one holds.`, { job: result.job });
+    options.log.warn(`${result.job} already has a result, which stays.`, { job: result.job });
   }
 }
 
@@ -130,7 +130,9 @@ class Inbox {
     if (found.worker === this.worker) return true;
     this.foreign.add(id);
     if (found.worker === undefined) {
-      this.log.warn(`${id} is left alone: its job.json is too damaged to tell whom it is for.`, { job: id });
+      this.log.warn(`${id} is left alone: its job.json is too damaged to show which worker it is for.`, {
+        job: id,
+      });
     }
     return false;
   }

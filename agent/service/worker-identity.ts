@@ -25,7 +25,7 @@ export async function instanceId(): Promise<string> {
   if (id !== undefined && /^i-[0-9a-f]+$/.test(id)) return id;
   throw new BlockferryError({
     code: "MetadataUnavailable",
-    message: `The instance metadata service knows no instance id${id === undefined ? "" : `, but ${id}`}.`,
+    message: `The instance metadata service returned no instance id${id === undefined ? "" : `, but ${id}`}.`,
     remedy: "Give the worker's id with --worker-id i-...",
   });
 }
@@ -43,14 +43,14 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw invalid("they are no JSON document");
+    throw invalid("they are not a JSON document");
   }
 }
 
 function invalid(reason: string): BlockferryError {
   return new BlockferryError({
     code: "UserDataInvalid",
-    message: `The user data of this instance do not say where the repository is: ${reason}.`,
+    message: `The user data of this instance do not name the repository: ${reason}.`,
     remedy: 'Launch it with {"blockferry":{"repo":"s3://BUCKET/PREFIX"}} as user data, or give --repo.',
   });
 }

@@ -30,7 +30,7 @@ export function chooseParallelism(
     `${threads} threads with ${queueDepth} reads each need ${needed} I/O threads; this process has ${ioThreads()}.`,
     needed <= MAX_IO_THREADS
       ? `Lower --queue-depth or --threads, or set the environment variable UV_THREADPOOL_SIZE=${needed}`
-      : `Lower --queue-depth or --threads: Node has no more than ${MAX_IO_THREADS} I/O threads.`,
+      : `Lower --queue-depth or --threads: Node has at most ${MAX_IO_THREADS} I/O threads.`,
   );
 }
 
@@ -49,7 +49,7 @@ export function checkIoThreads(): void {
   if (/^\d{1,4}$/.test(given) && Number(given) >= 1 && Number(given) <= MAX_IO_THREADS) return;
   throw usage(
     `UV_THREADPOOL_SIZE is "${given}" in the environment; it must be a whole number from 1 to ${MAX_IO_THREADS}.`,
-    "Set it to such a number, or unset it: the agent then takes what suits the machine.",
+    "Set it to such a number, or unset it: the agent then chooses a number for the machine.",
   );
 }
 

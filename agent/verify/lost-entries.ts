@@ -82,9 +82,9 @@ export function misplacedChunks(
     const others = count === 1 ? "" : `, and ${count - 1} more chunks that it does not have there`;
     return new BlockferryError({
       code: "ChunkMissing",
-      message: `The index names ${key} at byte ${offset} for chunk ${id.toString("hex")}, and the pack has no such chunk${others}.`,
+      message: `The index names ${key} at byte ${offset} for chunk ${id.toString("hex")}, but the pack has no such chunk${others}.`,
       remedy:
-        "Run `blockferry-agent repair index`, which lists what the packs themselves say. No version of blockferry writes such an index: find out who did.",
+        "Run `blockferry-agent repair index`, which lists the chunks that the packs hold. No version of blockferry writes such an index: find out who did.",
       object: key,
       offset,
     });

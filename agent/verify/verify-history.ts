@@ -47,7 +47,7 @@ export async function verifyHistory(
 }
 
 const LOOK =
-  "Find out who changed the repository, and bring the point back from a replica or an earlier version in the bucket.";
+  "Find out who changed the repository, and restore the point from a replica or an earlier version in the bucket.";
 
 function removed(id: string): BlockferryError {
   return new BlockferryError({
@@ -70,7 +70,7 @@ function replaced(id: string): BlockferryError {
 function returned(id: string, forgottenAt: string): BlockferryError {
   return new BlockferryError({
     code: "PointReturned",
-    message: `Recovery point ${id} was forgotten at ${forgottenAt} and is there: \`forget\` was interrupted, or somebody brought it back.`,
+    message: `Recovery point ${id} was forgotten at ${forgottenAt}, but is there: \`forget\` was interrupted, or someone put the point back.`,
     remedy: `If you forgot it, do so again: blockferry-agent forget ${id}. If not, keep it, find out who wrote ${tombstoneKey(id)}, and remove that object.`,
     object: pointKey(id),
   });
@@ -86,8 +86,8 @@ interface Doubt {
 function provesNothing(id: string, { signature }: Tombstone, { isThere, arn }: Doubt): BlockferryError {
   const reason =
     signature === undefined
-      ? `it is not signed, and with --tombstone-key only those count that are signed with ${arn}`
-      : `its signature is not one of ${arn} for this repository, point and content. It says that it was made with ${signature.keyArn}`;
+      ? `it is not signed, and with --tombstone-key it must be signed with ${arn}`
+      : `its signature was not made with ${arn} for this repository, point and content. It claims to be made with ${signature.keyArn}`;
   return new BlockferryError({
     code: signature === undefined ? "TombstoneUnsigned" : "ObjectCorrupt",
     message: `Recovery point ${id} is ${isThere ? "there" : "gone"}, and has a tombstone that proves nothing: ${reason}.`,

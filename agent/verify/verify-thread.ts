@@ -113,7 +113,7 @@ class PackVerifier {
   private async verifyHeader(id: string): Promise<void> {
     const header = await this.storage.get(packKey(id), { range: { offset: 0, length: PACK_HEADER_BYTES } });
     if (!header.equals(packHeader(id, this.storage.cipher.layout)))
-      throw packCorrupt(id, 0, "its header is not that of this pack");
+      throw packCorrupt(id, 0, "its header belongs to another pack");
   }
 
   /**

@@ -164,7 +164,7 @@ async function keepRecord(record: ReadRecord, watcher: RunWatcher): Promise<void
   } catch (error) {
     if (systemErrorCode(error) === undefined && !(error instanceof RefusedPath)) throw error;
     watcher.notice(
-      `The next sample begins where this one did, and damage that was found is not remembered: ${(error as Error).message}. BLOCKFERRY_STATE_DIR names another folder.`,
+      `The next sample will start where this one did, and the damage that was found is not recorded: ${(error as Error).message}. BLOCKFERRY_STATE_DIR names another folder.`,
     );
   }
 }
@@ -186,7 +186,7 @@ function lostSegments(stored: StoredChunks, needed: NumberSet): BlockferryError[
         code: "IndexMissing",
         message: `The index segment that lists ${packKey(id)} is missing.`,
         remedy:
-          "Nothing is lost: the pack lists its own chunks. `blockferry-agent repair index` writes the segment anew, and so does the next backup.",
+          "Nothing is lost: the pack lists its own chunks. `blockferry-agent repair index` writes the segment again, and so does the next backup.",
         object: packKey(id),
       }),
   );

@@ -172,7 +172,7 @@ function dataMissing({ id }: RecoveryPoint, ranges: ByteRange[]): BlockferryErro
     code: "ChunkMissing",
     message: `Recovery point ${id} needs data that are in no pack of the repository: ${bytes} bytes of its volumes.`,
     remedy:
-      "Bring the missing packs back from a replica, or back its volumes up while they still have these data. `restore --allow-missing` restores the rest.",
+      "Restore the missing packs from a replica, or back up its volumes while they still have these data. `restore --allow-missing` restores the rest.",
     object: pointKey(id),
   });
 }

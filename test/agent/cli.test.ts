@@ -116,7 +116,7 @@ describe("wrong usage", async () => {
     });
   }
 
-  test("is told to people on standard error, the remedy on a line of its own, without a stack trace", async () => {
+  test("is printed on standard error, with the remedy on its own line and without a stack trace", async () => {
     for (const args of [["frobnicate"], ["list"], [...backup, "--tag", "prod"]]) {
       const { code, stdout, stderr } = await agent(...args);
       assert.equal(code, 2, stderr);
@@ -189,7 +189,7 @@ describe("results and errors", async () => {
     assert.equal(one.points, 1);
   });
 
-  test("for people are told on standard output, progress on standard error", async () => {
+  test("for people are printed on standard output, and progress on standard error", async () => {
     const backup = await agent("backup", "--repo", repo, "--device", image);
     assert.match(backup.stdout, /^Recovery point \d{8}T\d{6}Z-[0-9a-f]{8}\n/);
     assert.match(backup.stderr, /Backing up: .* of 20\.0 MiB/);

@@ -86,7 +86,7 @@ describe("an encrypted repository", () => {
   );
 
   test(
-    "is pruned and rewritten as any other, and what is left comes back",
+    "is pruned and rewritten as any other, and the remaining points can be restored",
     fullDepthOnly,
     seeded(async (random) => {
       const { folder, repo } = await newEncrypted();
@@ -156,7 +156,7 @@ describe("a passphrase", async () => {
     assert.equal(code, 0);
   });
 
-  test("that is wrong, missing or in no file is told from the others, with the key that it does not open", async () => {
+  test("that is wrong, missing or in no file is distinguished from the others, with the key that it does not open", async () => {
     const wrong = failure(1, await run("list", "--repo", repo, await file("wrong", "another passphrase")));
     assert.equal(wrong.code, "PassphraseWrong");
     assert.match(wrong.message, /keys\/[0-9a-f]{16}\.json/);

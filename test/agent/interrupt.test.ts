@@ -55,7 +55,7 @@ describe("an interrupted run", async () => {
     });
   }
 
-  test("of restore leaves no file, and what it was to replace as it was", async () => {
+  test("of restore leaves no file, and the file that it would have replaced unchanged", async () => {
     const repo = join(folder, "SIGINT");
     const place = join(folder, "place");
     await mkdir(place);
@@ -83,7 +83,7 @@ describe("an interrupted run", async () => {
     await assertInterrupted(run, "SIGINT");
   });
 
-  test("without --json says on standard error that it was interrupted, and what to do", async () => {
+  test("without --json is reported on standard error, with a remedy", async () => {
     const repo = await newRepository(folder, "plain");
     const run = startAgent(["backup", "--repo", repo, "--device", image, "--threads=1"]);
     await waitUntil("data in the repository", async () => (await tempFiles(repo)).length > 0);

@@ -43,7 +43,7 @@ interface Keys {
 }
 
 test(
-  "a repository under a KMS key is opened by whoever may use that, and rotated to another without touching data",
+  "a repository with a KMS key is opened by anyone who may use the key, and rotated to another key without touching data",
   fullDepthOnly,
   seeded(async (random) => {
     const [first, second] = [await createKey(worker), await createKey(worker)];
@@ -68,7 +68,7 @@ test(
   }),
 );
 
-test("a key that is disabled, unknown or not allowed says which, to whom, and what to do", async () => {
+test("the error for a disabled, unknown or forbidden key names the key and the role, with a remedy", async () => {
   const disabled = await createKey(worker);
   const repo = await newEncrypted(disabled);
   await worker.kms.send(new DisableKeyCommand({ KeyId: disabled }));

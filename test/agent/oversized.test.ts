@@ -83,7 +83,7 @@ describe("an object that is larger than any that is written", async () => {
   }
 
   for (const sizeBytes of SIZES) {
-    test(`is told as damaged where a recovery point of ${sizeBytes} bytes is, and the others restore`, () =>
+    test(`reports a recovery point of ${sizeBytes} bytes as damaged, and the others can be restored`, () =>
       withObject(HOSTILE_POINT, sizeBytes, async () => {
         const { code, stdout } = await agent("list", "--repo", repo, "--json");
         assert.equal(code, 3);

@@ -91,7 +91,7 @@ describe("a restore", async () => {
     await assertSameContent(inWork("root"), second);
   });
 
-  test("says what it restored", async () => {
+  test("names the restored point and volumes", async () => {
     const target = inWork("said.img");
     const output = await agentJson<{ point: string; seconds: number; volumes: Record<string, unknown>[] }>(
       ...["restore", "--repo", repo, "--point", "latest", "--target", `data=${target}`],
@@ -126,7 +126,7 @@ describe("a restore", async () => {
     },
   );
 
-  test("refuses targets that are no file and no device, and leaves nothing", fullDepthOnly, async () => {
+  test("refuses targets that are neither a file nor a device, and leaves nothing", fullDepthOnly, async () => {
     const place = inWork("refusals");
     await mkdir(join(place, "folder"), { recursive: true });
     await runTool("mkfifo", join(place, "fifo"));

@@ -129,7 +129,7 @@ export function testSeveralPlaces(place: RepositoryPlace): void {
   describe(`where every chunk has a good copy in ${place.name}, though not the first one that is looked at`, () => {
     for (const [index, [what, lose]] of Object.entries(LOSSES).entries()) {
       test(
-        `(${what}) restore, nbd, export and copy give the volume back, and verify calls nothing lost`,
+        `(${what}) restore, nbd, export and copy return the volume, and verify reports nothing as lost`,
         index === 0 ? needing("qemu-img") : fullDepthOnly,
         seeded(async (random) => {
           const repo = await twoCopies(place, random);

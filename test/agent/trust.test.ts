@@ -18,7 +18,7 @@ testTrust(directoryPlace(await tempFolder()));
 const list = (repo: string, state: string) =>
   startAgent(["list", "--repo", repo, "--json"], { BLOCKFERRY_STATE_DIR: state }).result;
 
-test("what a machine knows is for its user alone, and written over no link", async () => {
+test("the record of known repositories is readable by its user only, and never written through a link", async () => {
   const folder = await tempFolder();
   const [repo, state, victim] = [join(folder, "repo"), join(folder, "a/state"), join(folder, "victim")];
   await initPlain(repo);

@@ -137,7 +137,7 @@ export function testUnreadableDocuments(place: RepositoryPlace): void {
       },
     );
 
-    test("junk of every length below the largest and above is moved as it is, and beside what was moved before", async () => {
+    test("junk of any length, also above the maximum, is moved unchanged, beside earlier junk", async () => {
       const name = `${prefix}/lengths`;
       const large = random.bytes(9 * 1024 * 1024);
       const repo = await repositoryWith(name, {

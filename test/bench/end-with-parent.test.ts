@@ -28,7 +28,7 @@ for (const { name, start, options } of servers) {
   });
 }
 
-test("what a benchmark measures ends with it, when it is killed", async () => {
+test("the process that a benchmark measures ends with a killed benchmark", async () => {
   const pidFile = join(folder, "pid");
   const command = ["sh", "-c", 'sleep 1000 & echo $! > "$0"; wait', pidFile];
   const benchmark = startBenchmark("measure.js", `await bench.measure(${JSON.stringify(command)})`);

@@ -52,7 +52,7 @@ test("a row of a table is one line, and its columns stay in place", () => {
   assert.deepEqual(rows, ["POINT        TAGS", "one\\u{a}two  a\\u{202e}b", "three        c"]);
 });
 
-test("what a recovery point says of itself does nothing to the terminal that it is shown on", async () => {
+test("text from a recovery point does nothing to the terminal that shows it", async () => {
   const folder = await tempFolder();
   const repo = await newRepository(folder);
   const image = join(folder, "disk.img");

@@ -180,7 +180,7 @@ describe("a report", async () => {
     ["a backup that was started without --report", planOf({ jobId: JOB })],
     ["a restore", restorePlanOf(JOB)],
   ] as const) {
-    test(`of ${what} is refused, before the job is gone on with`, async () => {
+    test(`of ${what} is refused before the job continues`, async () => {
       const known = await newRepository(await tempFolder());
       const { config, storage } = await openRepository(known);
       const its = { ...plan, repositoryId: config.id };
@@ -200,7 +200,7 @@ describe("without a Region", async () => {
     ["no", undefined],
     ["an empty", ""],
   ]) {
-    test(`a backup with ${what} AWS_REGION says where it looked for one, and what to do`, async () => {
+    test(`a backup with ${what} AWS_REGION names the places where it looked for one, and the remedy`, async () => {
       const folder = await tempFolder();
       const none = { AWS_REGION, AWS_DEFAULT_REGION: undefined, AWS_PROFILE: undefined };
       const files = {
@@ -227,7 +227,7 @@ describe("jobs of a repository", async () => {
   });
 
   for (const command of [["status"], ["cleanup"], ["cleanup", "--dry-run"]]) {
-    test(`are told by ${command.join(" ")} though the journal of one is damaged, which is named`, async () => {
+    test(`are listed by ${command.join(" ")} although the journal of one is damaged, which is named`, async () => {
       const job = "job-20261123T112150Z-00000000";
       const damaged = await newRepository(await tempFolder());
       const storage = await openStorage(parseStorageLocation(damaged));
@@ -246,7 +246,7 @@ describe("jobs of a repository", async () => {
     ["cleanup", ["cleanup"]],
     ["cancel JOB", ["cancel", JOB]],
   ] as const) {
-    test(`are told by ${command} with the fields that the documentation lists`, async () => {
+    test(`are printed by ${command} with the fields that the documentation lists`, async () => {
       const known = await newRepository(await tempFolder());
       const { config, storage } = await openRepository(known);
       const plan = planOf({ jobId: JOB, repositoryId: config.id });

@@ -49,7 +49,7 @@ describe("policies", () => {
     }
   });
 
-  test("let tags be given only to what is made in the same call", () => {
+  test("allow tags only on resources that are created in the same call", () => {
     for (const party of ["source", "worker"] as const) {
       const tagging = policyFor(party, planOf()).Statement.filter(({ Action }) =>
         Action.includes("ec2:CreateTags"),
@@ -132,7 +132,7 @@ describe("policies", () => {
     }
   });
 
-  test("leave keys that AWS manages to their own policies, but for looking at them", () => {
+  test("leave keys that AWS manages to their own policies, except for describing them", () => {
     const managed = policyFor("worker", planOf({ awsManagedKeys: [WORKER_KEY] })).Statement;
     const ofKey = managed.filter(({ Resource }) => Resource.includes(WORKER_KEY));
     assert.deepEqual(

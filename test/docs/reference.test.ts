@@ -44,7 +44,7 @@ const run = promisify(execFile);
 describe("the docs", async () => {
   const pages = ["README.md", "docs/security.md", ...(await pagesBelow("docs/"))];
 
-  test("name what to do for every error code", async () => {
+  test("name a remedy for every error code", async () => {
     const documented = (await text("docs/reference/errors.md"))
       .split("\n")
       .filter((line) => line.startsWith("| `"));

@@ -24,7 +24,7 @@ const rows = rowsBetween("## Threats", "## Whose bytes decide").slice(1);
 /** Rows of the lists of deletes, grants and "ok". */
 const decisions = rowsBetween("## Whose bytes decide", "## Signed jobs").filter(([what]) => what !== "what");
 
-test("each delete, grant and ok says who decides it and what proves that, and names a test", () => {
+test("each delete, grant and ok has a deciding party, a proof and a test", () => {
   assert.ok(decisions.length > 20, `${decisions.length} rows`);
   for (const cells of decisions) {
     assert.equal(cells.length, 4, cells.join(" | "));
@@ -62,7 +62,7 @@ function isPutTogether(source: string, name: string): boolean {
   });
 }
 
-test("each threat says what is left where no test shows that it is held off", () => {
+test("each threat without a test names the remaining risk", () => {
   assert.deepEqual(
     ["Stolen repository", "Hostile worker", "Hostile repository", "Confused deputy", "Poisoned job"].filter(
       (threat) => !rows.some(([cell = ""]) => cell.startsWith(`**${threat}`)),

@@ -89,7 +89,7 @@ rootTest(
   },
 );
 
-test("what is done at a place is done in the folder that was held, whatever has its path by then", async () => {
+test("operations at a place happen in the held folder, whatever has its path by then", async () => {
   const folder = await tempFolder();
   const [path, moved, other] = [join(folder, "way"), join(folder, "moved"), join(folder, "other")];
   await mkdir(path);

@@ -8,7 +8,7 @@ import { tempFolder } from "../support/temp-folder.js";
 
 const [PLACE = "", PID = "", START = ""] = OWNER_TOKEN.split("-");
 
-test("a process is told by its place, its number, and when it began", () => {
+test("a process is identified by its place, its number and its start time", () => {
   assert.match(OWNER_TOKEN, new RegExp(`^[0-9a-f]{8}-${process.pid}-\\d+$`));
   assert.equal(ownerState(OWNER_TOKEN), "running");
   assert.equal(ownerState(`${PLACE}-${spawnSync("true").pid}-1`), "gone");
@@ -23,7 +23,7 @@ test("a token of an earlier version, without the moment, is held to the number a
   assert.equal(ownerState(`${PLACE}-${PID}`), "running");
 });
 
-test("a process whose name looks like the fields behind it is told all the same", async () => {
+test("a process whose name looks like the following fields is identified correctly", async () => {
   const program = join(await tempFolder(), "x) S 1 (y");
   await copyFile("/bin/sleep", program);
   const child = spawn(program, ["60"], { stdio: "ignore" });

@@ -10,7 +10,7 @@ import { runFuzzer } from "./run-fuzzer.js";
 import type { FuzzTarget } from "./target.js";
 import { makeTargets } from "./targets/targets.js";
 
-describe("what the fuzzer starts from", async () => {
+describe("the inputs that the fuzzer starts from", async () => {
   const folder = await tempFolder();
   let targets: FuzzTarget[];
   before(async () => {

@@ -52,7 +52,7 @@ test("a file system that refuses O_DIRECT is read without it, and the source say
   });
 });
 
-test("a link is followed to what it names", async () => {
+test("a link is followed to its target", async () => {
   const folder = await tempFolder();
   await writeFile(join(folder, "file"), "content");
   await symlink("file", join(folder, "link"));
@@ -75,7 +75,7 @@ test("a missing path is not found; a folder, a character device and a path throu
   }
 });
 
-test("a source stays what it was when its path comes to name another file", async () => {
+test("a source stays the same file when its path comes to name another", async () => {
   const folder = await tempFolder();
   const [path, other] = [join(folder, "image"), join(folder, "other")];
   await writeFile(path, "");

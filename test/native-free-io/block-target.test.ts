@@ -204,7 +204,7 @@ test("an empty volume becomes an empty file", async () => {
   assert.equal((await stat(path)).size, 0);
 });
 
-test("what a killed restore left under the partial name does not get into the next one", async () => {
+test("data that a killed restore left under the partial name do not get into the next one", async () => {
   const path = join(await tempFolder(), "disk.img");
   const killed = await BlockTarget.prepare(path, refuse(20_000));
   const leftover = killed.description.writePath;

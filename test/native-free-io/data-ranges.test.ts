@@ -107,7 +107,7 @@ test("a file may have a hostile name", async () => {
   }
 });
 
-test("a path relative to the working folder, with a leading dash, is taken for what it is", async () => {
+test("a path relative to the working folder, with a leading dash, is taken as a path", async () => {
   const folder = await tempFolder();
   const previous = process.cwd();
   process.chdir(folder);

@@ -17,7 +17,7 @@ describe("the package", fullDepthOnly, async () => {
   const [{ filename, files }] = JSON.parse(await runTool("npm", ...pack)) as [Packed];
   const { version, bin } = JSON.parse(await readFile("package.json", "utf8"));
 
-  test("holds what runs and its documentation, and nothing of tests, benchmarks or sources", () => {
+  test("holds the programs and their documentation, but no tests, benchmarks or sources", () => {
     const code = /^dist\/programs\/(agent|controller)\/[^/]+\.c?js$/;
     const documents = /^(LICENSE|README\.md|package\.json|docs\/(README|[a-z/-]+)\.md)$/;
     const others = files.map(({ path }) => path).filter((path) => !code.test(path) && !documents.test(path));

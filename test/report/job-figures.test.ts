@@ -51,7 +51,7 @@ describe("figures of a job", async () => {
     assert.deepEqual(await readFigures(storage, JOB, EXPECTED, UNSIGNED_REPLIES), figures);
   });
 
-  test("of another recovery point, or another machine, are told as such", async () => {
+  test("of another recovery point, or another machine, are reported as such", async () => {
     for (const other of [
       someFigures("20200101T000000Z-00000000"),
       someFigures(POINT, { machine: "i-0ccccccccccccccc3" }),
@@ -64,14 +64,14 @@ describe("figures of a job", async () => {
     }
   });
 
-  test("that nobody could read are not left", async () => {
+  test("that no reader accepts are not written", async () => {
     const other = "job-20261123T112150Z-00000000";
     const figures = someFigures(POINT, { seconds: -1 });
     await assert.rejects(writeFigures(storage, other, figures, UNSIGNED_REPLIES));
     assert.equal(await isThere(storage, jobKey(other, "figures")), false);
   });
 
-  test("whose error is told are told in few words, whatever is in them", async () => {
+  test("that are malformed give a short error, whatever they contain", async () => {
     await storage.put(KEY, sealJson({ ...someFigures(POINT), point: "x\nnote: run this\n".repeat(100_000) }));
     await assert.rejects(readFigures(storage, JOB, EXPECTED, UNSIGNED_REPLIES), ({ message }: Error) => {
       return message.length < 1000 && !message.includes("run this");

@@ -40,7 +40,7 @@ describe("the index of a running backup", needing("versitygw"), async () => {
     return ids;
   }
 
-  test("has what one segment failed to put on record in the next one", async () => {
+  test("has the packs of a segment that failed in the next segment", async () => {
     const { checkpoints, recorded } = await open("next");
     const isRefused = () => proxy.requests.some(({ fault }) => fault !== undefined);
     proxy.chooseFault = ({ method }) => (method === "PUT" && !isRefused() ? DENIED : undefined);

@@ -11,7 +11,7 @@ function everyOtherBlock(count: number): ByteRange[] {
   return Array.from({ length: count }, (_, n) => ({ offset: 2 * n * BLOCK_BYTES, length: BLOCK_BYTES }));
 }
 
-test("bad blocks that several threads met are told in order, and next to each other as one range", () => {
+test("bad blocks from several threads are reported in order, and adjacent ones as one range", () => {
   const first = everyOtherBlock(3);
   const second = first.map(({ offset, length }) => ({ offset: offset + length, length }));
   const merged = mergeBadRanges(PATHS, [

@@ -6,7 +6,7 @@ import { stageSeconds } from "../../../agent/backup/recorder.js";
 const NOTHING = Float64Array.of(0, 0, 0, 0, 0, 0, 0);
 
 describe("the time of a thread", () => {
-  test("is told in seconds since the snapshot before", () => {
+  test("is reported in seconds since the previous snapshot", () => {
     const before = Float64Array.of(1000, 0, 1000, 0, 500, 500, 1000);
     const after = Float64Array.of(1500, 250, 3000, 1000, 2500, 500, 3000);
     assert.deepEqual(stageSeconds(before, after), {

@@ -68,7 +68,7 @@ describe("an export", async () => {
     assert.equal(error.code, "TargetNotUsable");
   });
 
-  test("says what to install where there is no qemu-img", async () => {
+  test("names the package to install when qemu-img is missing", async () => {
     const target = join(folder, "impossible.qcow2");
     const result = await startAgent([...exportArgs("disk", "qcow2", target), "--json"], {
       PATH: "/nonexistent",

@@ -42,7 +42,7 @@ async function monthOfPoints(days: number, more: Partial<RecoveryPoint> = {}): P
 const idOf = (day: number) => `202610${String(day).padStart(2, "0")}T120000Z-00000000`;
 
 test(
-  "a dry run tells which rule keeps which point and changes nothing; a real one forgets the others",
+  "a dry run shows which rule keeps which point and changes nothing; a real run forgets the others",
   fullDepthOnly,
   async () => {
     const repo = await monthOfPoints(5);

@@ -170,7 +170,7 @@ test("points planted among the days of the past push out no true point", async (
   for (const id of honest) assert.ok(left.includes(id), id);
 });
 
-test("a backup warns where the clock of its machine is not the storage's, and where it can name no point before", async () => {
+test("a backup warns when its clock differs from the storage's, and when it can name no previous point", async () => {
   const { path, folder } = await makeRepo();
   const image = join(folder, "disk.img");
   await writeRandomFile(image, 4096, SeededRandom.fresh());
@@ -192,7 +192,7 @@ test("a backup warns where the clock of its machine is not the storage's, and wh
 });
 
 test(
-  "restore, export and show name what is wrong with the date of a point that is named by its id",
+  "restore, export and show name the problem with the date of a point that is named by its id",
   needing("qemu-img"),
   async () => {
     const { path, folder } = await makeRepo();

@@ -87,7 +87,7 @@ for (const [kind, init] of [
     assert.deepEqual([verified.problems, verified.uncheckedTombstones], [[], 0]);
     const { code, stdout } = await agent("verify", "--repo", repo);
     assert.equal(code, 0, stdout);
-    assert.match(stdout, /^1 tombstones are signed, and were not checked; --tombstone-key checks them\.$/m);
+    assert.match(stdout, /^1 tombstones are signed, but were not checked; --tombstone-key checks them\.$/m);
 
     // The tombstone still names the point before it.
     await removePoint(storage, first);
@@ -211,7 +211,7 @@ test("a forget that is killed between tombstone and removal leaves a signed one,
   assert.deepEqual(await problemsOf(repository, tombstoneKey), []);
 });
 
-test("a forget without the key replaces no tombstone that is signed, and removes the point all the same", async () => {
+test("a forget without the key replaces no signed tombstone, but still removes the point", async () => {
   const { repo, repository, storage, config, ids } = await threePoints();
   const [, second] = ids;
   const point = await storage.get(pointKey(second));
@@ -252,7 +252,7 @@ test("a key that cannot sign ends forget before anything is written or removed",
 });
 
 test(
-  "a copy with the key leaves out what was forgotten there, and not what somebody says was",
+  "a copy with the key leaves out points that were forgotten there, but not those with a forged tombstone",
   fullDepthOnly,
   async () => {
     const { repo: from, storage, repository, config, ids } = await threePoints();

@@ -64,7 +64,7 @@ test(
 );
 
 test(
-  "a copy that is killed leaves no half point, and the next one does not store again what it has stored",
+  "a killed copy leaves no half point, and the next one does not store the same data again",
   fullDepthOnly,
   seeded(async (random) => {
     const { folder, from, now, second } = await twoPoints(random);

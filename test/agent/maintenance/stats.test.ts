@@ -24,7 +24,7 @@ test("an empty repository holds nothing", async () => {
 });
 
 test(
-  "figures are exact: what is shared, what each point would free, and what is dead",
+  "figures are exact: shared data, the space that each point would free, and dead data",
   seeded(async (random) => {
     const folder = await tempFolder();
     const image = join(folder, "disk.img");

@@ -38,7 +38,7 @@ describe("metrics", async () => {
   });
   const text = () => readFile(metricsFile, "utf8");
 
-  test("of a backup, a restore, a verification and a prune are read by Prometheus' own reader, and told in bytes", async () => {
+  test("of a backup, a restore, a verification and a prune are read by Prometheus' own reader, in bytes", async () => {
     const runs: [string[], string][] = [
       [["backup", "--device", `${image}=root`], 'run_read_bytes{command="backup"} 3145728'],
       [
@@ -62,7 +62,7 @@ describe("metrics", async () => {
     );
   });
 
-  test("of a second backup tell what is unchanged and what was known otherwise, but for block maps", async () => {
+  test("of a second backup separate unchanged chunks from other known ones, except for block maps", async () => {
     const { code, stderr } = await agent("backup", "--repo", repo, "--device", `${image}=root`, ...options);
     assert.equal(code, 0, stderr);
     const figure = async (name: string) =>
@@ -165,7 +165,7 @@ describe("metrics", async () => {
     assert.equal(stderr.match(/note: Metrics cannot be written/g)?.length, 2, stderr);
   });
 
-  test("and reports that a service cannot write are told when it begins", async () => {
+  test("and reports that a service cannot write are named when it starts", async () => {
     const served = await ServedRepository.open(await newRepository(await tempFolder()));
     const nowhere = join(folder, "none", "file");
     const lost = ["--metrics-file", nowhere, "--emf-file", `${nowhere}.log`, "--report-folder", nowhere];

@@ -51,7 +51,7 @@ describe("the clients of others", async () => {
     startNbd("--repo", repo, "--point", "latest", "--volume", volume, ...args);
 
   test(
-    "nbdinfo sees what is served, nbdcopy and qemu-img copy the image bit for bit, and the socket goes at the end",
+    "nbdinfo shows the volume, nbdcopy and qemu-img copy the image bit for bit, and the socket is removed at the end",
     needing("nbdinfo", "nbdcopy", "qemu-img"),
     async () => {
       const nbd = await start("mixed", "--listen", `unix:${socket}`);
@@ -151,7 +151,7 @@ describe("the clients of others", async () => {
     assert.deepEqual(await filesBelow(join(pruned, "packs")), []);
   });
 
-  test("what cannot be served is refused: no or an unknown volume, other machines, names that are taken", async () => {
+  test("a server refuses a missing or unknown volume, other machines, and names that are taken", async () => {
     const refused = (exit: number, ...args: string[]) =>
       agentFails(exit, "nbd", "--repo", repo, "--point", "latest", ...args);
     const listen = `--listen=unix:${socket}`;

@@ -36,7 +36,7 @@ describe("a volume that is damaged", async () => {
     content.subarray(position * CHUNK_BYTES, (position + 1) * CHUNK_BYTES);
 
   test(
-    "is served but for the chunk concerned, which is EIO in both kinds of replies and named once",
+    "is served except for the damaged chunk, which is EIO in both kinds of replies and named once",
     needing("qemu-img"),
     async () => {
       const position = random.below(16);
@@ -86,7 +86,7 @@ describe("a volume that is damaged", async () => {
   );
 
   test(
-    "that lacks a pack is served but for what was in it, and not exported at all",
+    "that lacks a pack is served except for the chunks of the pack, and not exported at all",
     needing("qemu-img"),
     async () => {
       await overwriteAtRandom(image, 5 * CHUNK_BYTES, CHUNK_BYTES, random);

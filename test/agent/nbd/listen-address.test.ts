@@ -14,7 +14,7 @@ test("a server listens on a socket in the file system, or on a loopback address,
   for (const [text, uri] of uris) assert.equal(nbdUri(parseListenAddress(text as string)), uri);
 });
 
-test("a server refuses addresses that other machines can reach, and what is no address", () => {
+test("a server refuses addresses that other machines can reach, and malformed ones", () => {
   const outside = ["0.0.0.0:10809", "10.0.0.1:10809", "[::]:10809", "example.com:10809", ":10809"];
   for (const text of outside)
     assert.throws(() => parseListenAddress(text), { code: "Usage", message: /other machines/ }, text);

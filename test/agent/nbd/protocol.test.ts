@@ -63,7 +63,7 @@ describe("the NBD server", async () => {
   };
   const types = (replies: { type: number }[]) => replies.map(({ type }) => type);
 
-  test("answers every option of the handshake, and those that it does not know", async () => {
+  test("answers every option of the handshake, also unknown ones", async () => {
     const client = await connect();
     const { ack, server, info, metaContext, unsupported, invalid, unknown } = OPTION_REPLY;
     assert.deepEqual(types(await client.option(99, Buffer.from("what?"))), [unsupported]);
@@ -127,7 +127,7 @@ describe("the NBD server", async () => {
     await client.ended();
   });
 
-  test("tells holes from data: in structured reads, and when it is asked for them", async () => {
+  test("distinguishes holes from data, in structured reads and in block status", async () => {
     const client = await NbdClient.negotiate(socket, "structured");
     client.request({ command: READ, offset: 1000n, length: 2 * CHUNK_BYTES });
     const [data, gap, tail] = await client.structuredReply();
@@ -150,7 +150,7 @@ describe("the NBD server", async () => {
     assert.deepEqual(await extents(CHUNK_BYTES + 10, 100, 8), [100, 3]);
   });
 
-  test("refuses what it must, in both kinds of replies, and goes on", async () => {
+  test("refuses invalid requests in both kinds of replies, and continues", async () => {
     const refusals = [
       [{ command: READ, offset: BigInt(sizeBytes), length: 1 }, EINVAL],
       [{ command: READ, offset: BigInt(sizeBytes - 10), length: 11 }, EINVAL],

@@ -39,7 +39,7 @@ function openVolume(
   return { reader: new VolumeReader(volume, { cacheBytes: 64 * MIB, onUnreadable }), reads, unreadable };
 }
 
-test("extents join neighbours of one kind and are cut to the range; what is missing is no hole", () => {
+test("extents join neighbours of one kind and are cut to the range; a missing chunk is not a hole", () => {
   const { reader } = openVolume(10 * CHUNK_BYTES + 100, [2, 3, 4, 10], [5]);
   assert.deepEqual(
     [...reader.extents({ offset: 10, length: 10 * CHUNK_BYTES + 90 })],
@@ -61,7 +61,7 @@ test("extents join neighbours of one kind and are cut to the range; what is miss
   );
 });
 
-test("who reads here and there gets what was asked for; who reads on gets the next 8 MiB fetched, without the holes", async () => {
+test("scattered reads fetch only the requested chunks; sequential reads fetch the next 8 MiB, without the holes", async () => {
   const { reader, reads } = openVolume(100 * CHUNK_BYTES, [55]);
   for (const position of [90, 10, 50]) {
     const bytes = await reader.read({ offset: position * CHUNK_BYTES + 7, length: 100 });
@@ -75,7 +75,7 @@ test("who reads here and there gets what was asked for; who reads on gets the ne
   assert.deepEqual(reads.slice(-1), [99], "the end of the volume");
 });
 
-test("a chunk of another length than belongs there is damage, and is told once", async () => {
+test("a chunk with a wrong length is damage, and is reported once", async () => {
   const { reader, unreadable } = openVolume(2 * CHUNK_BYTES, [], [], (entry) =>
     entry === 1 ? 100 : CHUNK_BYTES,
   );

@@ -12,7 +12,7 @@ function mapOf(chunks: Uint8Array, badChunks: number[]) {
   return mapCells({ parent: undefined, chunks, bad, bytes: BYTES });
 }
 
-test("a large volume is told in cells of a power of two, and a single chunk of another kind is not lost", () => {
+test("a large volume is shown in cells of a power of two chunks, and a single chunk of another kind is not lost", () => {
   const chunks = new Uint8Array(5000).fill(UNCHANGED);
   chunks[4999] = NEW;
   const { chunksPerCell, cells } = mapOf(chunks, [8, 9]);

@@ -24,7 +24,7 @@ import { tempFolder } from "../../support/temp-folder.js";
 const BEFORE = "AABBCD......EFGH";
 const AFTER = "AAXXCD....D.EFHG";
 
-test("a report that cannot be written when the backup is stored is told in a note, and is no failure", async () => {
+test("a report that cannot be written after the backup is stored is a note, not a failure", async () => {
   const folder = join(await tempFolder(), "reports");
   await mkdir(folder);
   const notes: string[] = [];
@@ -36,7 +36,7 @@ test("a report that cannot be written when the backup is stored is told in a not
   assert.match(notes.join(), /the report could not be written: ENOENT/);
 });
 
-test("figures that cannot be made, or told to one of two, are told in a note, and are no failure", async () => {
+test("figures that cannot be made, or cannot reach one of two receivers, are a note, not a failure", async () => {
   const notes: string[] = [];
   const told: BackupFigures[] = [];
   const failing = () => Promise.reject(new Error("gone"));
@@ -74,7 +74,7 @@ describe("backup --report", async () => {
     current = (await backUp(repo, `${image}=root`, "--report", reports.second, hostile)).point;
   });
 
-  test("tells of each chunk whether it is zeros, unchanged, deduplicated or new", async () => {
+  test("classifies each chunk as zeros, unchanged, deduplicated or new", async () => {
     const first = await volumeIn(reports.first);
     assert.equal(first.parent, null);
     assert.equal(kindsIn(first), "ndndnn......nnnn");
@@ -84,7 +84,7 @@ describe("backup --report", async () => {
     assert.deepEqual(second.bytes, bytesOf({ zero: 5, unchanged: 6, deduplicated: 4, new: 1 }));
   });
 
-  test("tells steps that follow each other, and a time of each thread that they leave room for", async () => {
+  test("has steps that follow each other, and a time of each thread that fits into them", async () => {
     const { steps, stages, timeline, seconds } = await figuresIn(reports.second);
     const names = ["prepare", "index", "holes", "read", "maps", "commit", "compare"];
     assert.deepEqual(
@@ -178,7 +178,7 @@ describe("backup --report", async () => {
     assert.doesNotMatch(html, /was the limit/);
   });
 
-  test("takes all for new when what was before is lost, and is written all the same", async () => {
+  test("shows all chunks as new when the previous data are lost", async () => {
     const lost = await newRepository(folder, "lost");
     await backUp(lost, `${image}=root`);
     await rm(join(lost, "packs"), { recursive: true });
@@ -187,7 +187,7 @@ describe("backup --report", async () => {
     assert.equal(kindsIn(await volumeIn(report)), "ndndnn....d.nnnn");
   });
 
-  test("is refused before the backup where it cannot be written, and never replaces what is no page", async () => {
+  test("is refused before the backup if it cannot be written, and never replaces a file that is not a page", async () => {
     const points = await pointIds(repo);
     const content = await readFile(image);
     const args = ["backup", "--repo", repo, "--device", image, "--report", image];

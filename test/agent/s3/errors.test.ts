@@ -27,7 +27,7 @@ const PERMANENT: { answer: OwnAnswer; code: ErrorCode; remedy: RegExp }[] = [
   { answer: answer(501, "NotImplemented"), code: "StorageFailed", remedy: /If-None-Match/ },
 ];
 
-test("what is permanent fails at once, with a remedy, and shows no credential", fullDepthOnly, async () => {
+test("a permanent error fails at once, with a remedy, and shows no credential", fullDepthOnly, async () => {
   const server = await startS3Server("moto");
   const proxy = await startFaultProxy(server.endpointUrl);
   for (const { answer, code, remedy } of PERMANENT) {

@@ -55,7 +55,7 @@ export function testRepositoryIn(name: S3ServerName): void {
       assert.equal(code, 0, stdout);
     });
 
-    test("after Ctrl-C has no unfinished upload, and the next backup goes on", fullDepthOnly, async () => {
+    test("after Ctrl-C leaves no unfinished upload, and the next backup continues", fullDepthOnly, async () => {
       const proxy = await startFaultProxy(server.endpointUrl);
       const repo = await newRepository("interrupted");
       const isPart = (url: string) => /partNumber=/i.test(url);
@@ -75,7 +75,7 @@ export function testRepositoryIn(name: S3ServerName): void {
     });
 
     test(
-      "after kill -9 takes up only what is missing, and rids itself of the unfinished upload",
+      "after kill -9 stores only the missing data, and removes the unfinished upload",
       fullDepthOnly,
       async () => {
         const proxy = await startFaultProxy(server.endpointUrl);

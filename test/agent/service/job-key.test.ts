@@ -56,64 +56,67 @@ async function forge(
 }
 
 describe("a service with a job key", () => {
-  rootTest("does what is signed with it, and refuses all else with a result that says so", async () => {
-    const served = await emptyRepository();
-    const devices = await TestDevices.create();
-    const image = join(await tempFolder(), "disk.img");
-    await writeRandomFile(image, MIB, SeededRandom.fresh());
-    await devices.attachNvme("nvme1n1", volume.volumeId.replace("-", ""), image);
-    const good = await addSigned(served);
-    const unsigned = await served.addJob([volume]);
-    const elsewhere = { repository: "00000000-0000-4000-8000-000000000000" };
-    const invalid = {
-      "other tags": await forge(served, await addSigned(served), { tags: { env: "prod" } }),
-      "an unknown field": await forge(served, await addSigned(served), { shell: "true" }),
-      "another version": await forge(served, await addSigned(served), { version: 2 }),
-      "other volumes": await forge(served, await addSigned(served), { volumes: [jobVolume(1, MIB)] }),
-      "a later expiry": await forge(
-        ...[served, await addSigned(served)],
-        ...[{ expiresAt: "2999-01-01T00:00:00.000Z" }],
-      ),
-      "a job under a new id": await forge(served, await addSigned(served), { id: newJobId(new Date()) }),
-      "a job for another worker": await forge(
-        ...[served, await addSigned(served, { worker: OTHER_WORKER })],
-        ...[{ worker: WORKER }],
-      ),
-      "a job for another repository": (await addSigned(served, elsewhere)).id,
-      "the same, renamed": await forge(served, await addSigned(served, elsewhere), {
-        repository: served.repository.config.id,
-      }),
-      "another key": (await addSigned(served, {}, await newMacKey())).id,
-    };
-    const { config, storage } = served.repository;
-    const extended = { ...makeJob(config.id, [volume]), shell: "true" };
-    await storage.put(jobKey(extended.id, "job"), sealJson(extended));
-    const metrics = join(await tempFolder(), "agent.prom");
-    const { code, stdout } = await served.serveOnce([
-      ...[...devices.options, "--job-key", key, "--metrics-file", metrics],
-    ]);
-    assert.equal(code, 1, stdout);
-    const told = await readFile(metrics, "utf8");
-    assert.match(told, /^blockferry_serve_job_errors_total\{code="JobUnsigned"\} 2$/m);
-    const count = Object.keys(invalid).length;
-    assert.match(
-      told,
-      new RegExp(`^blockferry_serve_job_errors_total{code="JobSignatureInvalid"} ${count}$`, "m"),
-    );
-    assert.deepEqual(await pointIds(served.repo), [await served.pointOf(good.id)]);
-    for (const { id } of [unsigned, extended]) {
-      const refused = await served.errorOf(id);
-      assert.deepEqual([refused.code, refused.object], ["JobUnsigned", id]);
-      assert.ok(refused.remedy.includes(`--job-key ${key}`), refused.remedy);
-    }
-    for (const [what, id] of Object.entries(invalid)) {
-      const error = await served.errorOf(id);
-      assert.deepEqual([error.code, error.object], ["JobSignatureInvalid", id], what);
-      assert.match(stdout, new RegExp(`"job":"${id}","code":"JobSignatureInvalid"`), what);
-    }
-  });
+  rootTest(
+    "accepts jobs that are signed with it, and refuses all others with a result that says so",
+    async () => {
+      const served = await emptyRepository();
+      const devices = await TestDevices.create();
+      const image = join(await tempFolder(), "disk.img");
+      await writeRandomFile(image, MIB, SeededRandom.fresh());
+      await devices.attachNvme("nvme1n1", volume.volumeId.replace("-", ""), image);
+      const good = await addSigned(served);
+      const unsigned = await served.addJob([volume]);
+      const elsewhere = { repository: "00000000-0000-4000-8000-000000000000" };
+      const invalid = {
+        "other tags": await forge(served, await addSigned(served), { tags: { env: "prod" } }),
+        "an unknown field": await forge(served, await addSigned(served), { shell: "true" }),
+        "another version": await forge(served, await addSigned(served), { version: 2 }),
+        "other volumes": await forge(served, await addSigned(served), { volumes: [jobVolume(1, MIB)] }),
+        "a later expiry": await forge(
+          ...[served, await addSigned(served)],
+          ...[{ expiresAt: "2999-01-01T00:00:00.000Z" }],
+        ),
+        "a job under a new id": await forge(served, await addSigned(served), { id: newJobId(new Date()) }),
+        "a job for another worker": await forge(
+          ...[served, await addSigned(served, { worker: OTHER_WORKER })],
+          ...[{ worker: WORKER }],
+        ),
+        "a job for another repository": (await addSigned(served, elsewhere)).id,
+        "the same, renamed": await forge(served, await addSigned(served, elsewhere), {
+          repository: served.repository.config.id,
+        }),
+        "another key": (await addSigned(served, {}, await newMacKey())).id,
+      };
+      const { config, storage } = served.repository;
+      const extended = { ...makeJob(config.id, [volume]), shell: "true" };
+      await storage.put(jobKey(extended.id, "job"), sealJson(extended));
+      const metrics = join(await tempFolder(), "agent.prom");
+      const { code, stdout } = await served.serveOnce([
+        ...[...devices.options, "--job-key", key, "--metrics-file", metrics],
+      ]);
+      assert.equal(code, 1, stdout);
+      const told = await readFile(metrics, "utf8");
+      assert.match(told, /^blockferry_serve_job_errors_total\{code="JobUnsigned"\} 2$/m);
+      const count = Object.keys(invalid).length;
+      assert.match(
+        told,
+        new RegExp(`^blockferry_serve_job_errors_total{code="JobSignatureInvalid"} ${count}$`, "m"),
+      );
+      assert.deepEqual(await pointIds(served.repo), [await served.pointOf(good.id)]);
+      for (const { id } of [unsigned, extended]) {
+        const refused = await served.errorOf(id);
+        assert.deepEqual([refused.code, refused.object], ["JobUnsigned", id]);
+        assert.ok(refused.remedy.includes(`--job-key ${key}`), refused.remedy);
+      }
+      for (const [what, id] of Object.entries(invalid)) {
+        const error = await served.errorOf(id);
+        assert.deepEqual([error.code, error.object], ["JobSignatureInvalid", id], what);
+        assert.match(stdout, new RegExp(`"job":"${id}","code":"JobSignatureInvalid"`), what);
+      }
+    },
+  );
 
-  test("that may not verify with it tells the controller at once, and which right it lacks", async () => {
+  test("that may not verify with it reports the missing right to the controller at once", async () => {
     const served = await emptyRepository();
     const job = await addSigned(served);
     const unknown = key.replace(/key\/.*/, "key/00000000-0000-4000-8000-000000000000");

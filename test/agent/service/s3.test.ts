@@ -61,7 +61,7 @@ describe("a service with its repository in S3", async () => {
       const service = served.serve(devices.options, env);
       const point = await served.pointOf(job.id);
       const { stdout, stderr } = await stopService(service);
-      assert.match(stdout, /A heartbeat failed; the job goes on/);
+      assert.match(stdout, /A heartbeat failed; the job continues/);
       assert.equal(await served.status(job.id), undefined);
       await assertRestores(served.repo, point, image, join(folder, "heartbeats.img"));
       const documents = await Promise.all(

@@ -137,7 +137,7 @@ describe("a service", () => {
   );
 
   rootTest(
-    "leaves figures of a job that asks for them, and is done all the same where it cannot",
+    "leaves figures of a job that asks for them, and finishes the job even if it cannot",
     async () => {
       const folder = await tempFolder();
       const repo = join(folder, "repo");
@@ -298,7 +298,7 @@ describe("a service", () => {
     assert.deepEqual(await pointIds(served.repo), []);
   });
 
-  test("leaves alone what is for others, what has a result, and what is too damaged to tell", async () => {
+  test("leaves jobs alone that are for others, have a result, or are too damaged to show their worker", async () => {
     const served = await emptyRepository();
     const { storage } = served.repository;
     const volumes = [jobVolume(0, MIB)];
@@ -345,7 +345,7 @@ describe("a service", () => {
   });
 
   rootTest(
-    "cancelled while it reads keeps what is stored, makes no point, and does the next job",
+    "cancelled while it reads keeps the stored data, makes no point, and does the next job",
     fullDepthOnly,
     seeded(async (random) => {
       const served = await emptyRepository();
@@ -374,7 +374,7 @@ describe("a service", () => {
 });
 
 describe("serve", () => {
-  test("ends at once, and says why, when there is no repository or the command is wrong", async () => {
+  test("ends at once, with the reason, when the repository is missing or the command is wrong", async () => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);
     const serve = ["serve", "--worker-id", WORKER];

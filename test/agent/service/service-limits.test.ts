@@ -20,7 +20,7 @@ describe("the limits of a service", () => {
     assert.equal(await limits("700", 1), 700);
   });
 
-  test("let a job with such threads take what the formula says, and never the whole machine", async () => {
+  test("let a job with the given threads take the memory of the formula, and never the whole machine", async () => {
     const memoryOf = async (data: string) => {
       const options = ["--volumes=27", "--threads=8", `--data=${data}`];
       return (await agentJson<{ memoryBytes: number }>("limits", ...options)).memoryBytes;
@@ -36,7 +36,7 @@ describe("the limits of a service", () => {
     assert.equal(await memoryOf("100000T"), Math.ceil(totalmem() * 0.9));
   });
 
-  test("are refused for what no machine is", async () => {
+  test("are refused for impossible machines", async () => {
     for (const option of ["--volumes=0", "--volumes=129", "--data=much", "--threads=0"]) {
       assert.equal((await agent("limits", option)).code, 2, option);
     }

@@ -15,7 +15,7 @@ const NO_DEVICES = ["--sysfs", "/nowhere/sys", "--dev", "/nowhere/dev"];
 const userData = (blockferry: object) => JSON.stringify({ blockferry });
 
 describe("a worker launched with a repository in its user data", () => {
-  test("serves it without being told anything, under its own instance id", async () => {
+  test("serves it without any options, under its own instance id", async () => {
     const served = await ServedRepository.open(await newRepository(await tempFolder()));
     const job = await served.addJob([jobVolume(0, 4096)], { expiresAt: "2026-01-01T00:00:00.000Z" });
     const { env, requests } = await startMetadataServer({
@@ -31,7 +31,7 @@ describe("a worker launched with a repository in its user data", () => {
     ]);
   });
 
-  test("prefers the repository that it is told of", async () => {
+  test("prefers the repository of its options", async () => {
     const repo = await newRepository(await tempFolder());
     const { env, requests } = await startMetadataServer({
       instanceId: WORKER,

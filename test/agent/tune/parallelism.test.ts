@@ -5,7 +5,7 @@ import { startAgent } from "../../support/agent.js";
 const limits = (size: string) =>
   startAgent(["limits", "--volumes=1", "--json"], { UV_THREADPOOL_SIZE: size }).result;
 
-test("a UV_THREADPOOL_SIZE that is no number of threads is refused by its name", async () => {
+test("an invalid UV_THREADPOOL_SIZE is refused by its name", async () => {
   for (const size of ["abc", "", "0", "-4", "12.5", "1e3", " 64", "1025"]) {
     const { code, stdout } = await limits(size);
     assert.equal(code, 2, `"${size}"\n${stdout}`);

@@ -20,7 +20,7 @@ describe("tune", async () => {
   const repo = await newRepository(folder);
   const measure = ["tune", "--device", image, "--repo", repo];
 
-  test("measures device, cores and uploads, says what to use, and leaves nothing in the repository", async () => {
+  test("measures device, cores and uploads, recommends options, and leaves nothing in the repository", async () => {
     const before = { files: await filesIn(repo), image: await sha256File(image) };
     const { figures, advice } = await agentJson<Tuning>(...measure, "--seconds", "1");
     assert.ok(figures.read.length > 3 && figures.upload.length > 3);
@@ -62,7 +62,7 @@ describe("tune", async () => {
     assert.ok(advice.threads >= 1 && advice.queueDepth >= 1);
   });
 
-  test("backup --threads auto measures first, and says what it chose", async () => {
+  test("backup --threads auto measures first, and prints its choice", async () => {
     const { code, stderr } = await agent("backup", "--repo", repo, "--device", image, "--threads", "auto");
     assert.equal(code, 0, stderr);
     assert.match(stderr, /--threads auto: threads \d+, reads in flight of each \d+/);

@@ -63,7 +63,7 @@ describe("the cursor of samples", async () => {
     assert.equal(await cursorOf(repo), undefined);
   });
 
-  test("stays where it is, with a note, when it cannot be written; the report is there all the same", async () => {
+  test("stays where it is, with a note, when it cannot be written; the report is still printed", async () => {
     const repository = await openRepository(repo);
     const before = process.env.BLOCKFERRY_STATE_DIR;
     process.env.BLOCKFERRY_STATE_DIR = image;
@@ -72,7 +72,7 @@ describe("the cursor of samples", async () => {
     process.env.BLOCKFERRY_STATE_DIR = before;
     assert.ok(report.packsRead >= 1);
     assert.deepEqual(report.problems, []);
-    assert.match(notices.join(), /next sample begins where this one did/);
+    assert.match(notices.join(), /next sample will start where this one did/);
     assert.equal(await cursorOf(repo), undefined);
   });
 
@@ -85,7 +85,7 @@ describe("the cursor of samples", async () => {
   });
 
   test(
-    "is kept where nobody who writes to the repository can move it past a damaged pack",
+    "is kept where no writer of the repository can move it past a damaged pack",
     fullDepthOnly,
     async () => {
       const planted = join(folder, "planted");

@@ -83,7 +83,7 @@ describe("the benchmark of a device", async () => {
     assert.ok((await readFile(image)).equals(Buffer.alloc(MIB, "x")));
   });
 
-  test("refuses what cannot be measured in words, and leaves nothing behind", async () => {
+  test("refuses impossible measurements with a message, and leaves nothing behind", async () => {
     const empty = await tempFolder();
     const common = [
       "--repo",
@@ -125,7 +125,7 @@ describe("the benchmark of a device", async () => {
   );
 });
 
-test("a roofline allows what the lowest roof does: the slope of the storage, then device or processor", () => {
+test("a roofline allows the speed of the lowest roof: the slope of the storage, then device or processor", () => {
   const roofs = { device: 1000, cpu: 800, storage: 100 };
   assert.equal(attainable(roofs, 2), 200);
   assert.equal(attainable(roofs, 16), 800);

@@ -13,11 +13,11 @@ const instanceWith = (...names: string[]) => ({
 });
 
 describe("device names", () => {
-  test("begin with those that AWS recommends", () => {
+  test("start with the names that AWS recommends", () => {
     assert.deepEqual(freeDeviceNames(instanceWith("/dev/xvda")).slice(0, 2), ["/dev/sdf", "/dev/sdg"]);
   });
 
-  test("leave out what is taken, whether as sd or as xvd", () => {
+  test("leave out names that are taken, whether as sd or as xvd", () => {
     assert.equal(freeDeviceNames(instanceWith("/dev/xvda", "/dev/xvdf", "/dev/sdg"))[0], "/dev/sdh");
   });
 
@@ -40,7 +40,7 @@ describe("attachment slots", () => {
     assert.equal(freeSlots(instanceWith("/dev/xvda"), type), 28 - 1 - 2 - 2);
   });
 
-  test("that a Nitro type tells are without its first network interface and instance store", () => {
+  test("that a Nitro type reports exclude its first network interface and instance store", () => {
     const shared = (MaximumEbsAttachments: number) => ({
       ...{ Hypervisor: "nitro" as const, InstanceStorageInfo: disks },
       EbsInfo: { MaximumEbsAttachments, AttachmentLimitType: "shared" as const },

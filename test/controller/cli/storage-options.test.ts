@@ -75,7 +75,7 @@ test("how the repository is to be written reaches the agent in its job, and not 
   assert.deepEqual(JSON.parse(userData), { blockferry: { repo: "s3://backups/fleet", region: "us-east-1" } });
 });
 
-test("a launched worker is told that http is allowed only where its controller allows it", () => {
+test("a launched worker is allowed to use http only if its controller is", () => {
   const endpointUrl = "http://192.0.2.1:9000";
   for (const allowInsecureHttp of [undefined, true]) {
     const plan = planOf({}, parseRequest(argumentsWith({ endpointUrl, allowInsecureHttp })));

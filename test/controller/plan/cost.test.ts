@@ -10,7 +10,7 @@ const volumes = [100, 400].map((gib) => ({
   ...{ name: `data-${gib}`, origin: { ...volume?.origin, sizeBytes: gib * GIB } },
 })) as ReturnType<typeof planOf>["volumes"];
 
-describe("the cost of what is temporary", () => {
+describe("the cost of temporary resources", () => {
   test("is that of snapshots and volumes, in USD for each hour of a month of 720", () => {
     const { parts, usdPerHour, keptSnapshotsUsdPerMonth } = estimateCost(planOf({ volumes }));
     assert.deepEqual(parts, [
@@ -36,14 +36,14 @@ describe("the cost of what is temporary", () => {
     assert.equal(parts[3]?.usdPerHour, 0.001);
   });
 
-  test("counts IOPS and throughput beyond those that gp3 has anyway, for each volume", () => {
+  test("counts IOPS and throughput above the baseline of gp3, for each volume", () => {
     const asked = (iops: number, throughputMibps: number) =>
       estimateCost(planOf({ volumes }, { iops, throughputMibps })).parts[1]?.usdPerHour;
     assert.equal(asked(3000, 125), 0.055556);
     assert.equal(asked(4440, 305), 0.095556);
   });
 
-  test("tells what snapshots that are kept cost a month, and what is not in it", () => {
+  test("includes the monthly cost of kept snapshots, and lists the costs that it does not include", () => {
     const { keptSnapshotsUsdPerMonth, notIncluded } = estimateCost(
       planOf({ volumes }, { snapshots: "keep", initializationRateMibps: 200 }),
     );

@@ -35,7 +35,7 @@ describe("the route", () => {
     }
   });
 
-  test("copies with a bridge key only what cannot be shared, unless it goes to another Region", () => {
+  test("copies with a bridge key only snapshots that cannot be shared, unless it goes to another Region", () => {
     const bridged = (key: KeyKind) => ROUTES.filter((route) => isBridged(route, key));
     assert.deepEqual(bridged("customer"), ["cross-region", "cross-account-region-bridge"]);
     assert.deepEqual(bridged("aws-managed"), [

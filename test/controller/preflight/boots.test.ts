@@ -11,7 +11,7 @@ const TYPE = {
 };
 
 describe("a restored root", () => {
-  test("starts where architecture and boot mode are those that were recorded, or not known", () => {
+  test("starts if architecture and boot mode are the recorded ones, or unknown", () => {
     checkBoots(RECORDED, IMAGE, TYPE);
     checkBoots(RECORDED, { ...IMAGE, BootMode: "uefi-preferred" }, TYPE);
     checkBoots({ ...RECORDED, bootMode: null }, { ...IMAGE, BootMode: "legacy-bios" }, undefined);

@@ -53,7 +53,7 @@ test("a point does not give the restored instance a profile, a key pair or secur
   }
 });
 
-test("what the point records is launched with where the user asks for it", async () => {
+test("a launch uses the recorded properties that the user asks for", async () => {
   const { launch: made, findings } = await launch({
     ...{ profile: "original", keyName: "original", securityGroupIds: ["sg-1", "original"] },
   });
@@ -62,7 +62,7 @@ test("what the point records is launched with where the user asks for it", async
   assert.deepEqual(findings.notes, []);
 });
 
-test("what the user names is launched with, and none is none", async () => {
+test("a launch uses the properties that the user names, and `none` means none", async () => {
   const named = await launch({ profile: "web", keyName: "ops", securityGroupIds: ["sg-1"] });
   const { profile, keyName, securityGroupIds } = named.launch;
   assert.deepEqual([profile, keyName, securityGroupIds], ["web", "ops", ["sg-1"]]);

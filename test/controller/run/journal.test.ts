@@ -73,14 +73,14 @@ test("a job is taken over from a process whose number another one has now", asyn
   assert.equal(record.owner, OWNER_TOKEN);
 });
 
-test("a finished job is not taken over, and told as it is", async () => {
+test("a finished job is not taken over, and its outcome is returned", async () => {
   const { storage, job } = await jobOf({ owner: DEAD, state: "finished" });
   const { record } = await Journal.takeOver(storage, job, STALE_MS, UNSIGNED);
   assert.equal(record.state, "finished");
   assert.deepEqual((await listJob(storage, job))?.terms, [1]);
 });
 
-test("who has lost a job learns it at its next change, which nobody sees", async () => {
+test("a process that has lost a job learns it at its next change, which no one sees", async () => {
   const { storage, job } = await jobOf({ owner: DEAD });
   const first = await Journal.takeOver(storage, job, STALE_MS, UNSIGNED);
   const second = await Journal.takeOver(storage, job, STALE_MS, UNSIGNED);

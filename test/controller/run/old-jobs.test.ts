@@ -72,7 +72,7 @@ test("an old job that is half removed is never open, and is removed the next tim
   assert.deepEqual(await listJobs(storage), []);
 });
 
-test("cleanup removes old jobs and tells which", async () => {
+test("cleanup removes old jobs and lists them", async () => {
   const { repo, keep } = await workshop();
   await keep(OLD(1), "finished", LONG_AGO);
   const { code, stdout } = await controller(["cleanup", "--repo", repo, "--json"]);

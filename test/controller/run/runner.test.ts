@@ -78,7 +78,7 @@ describe("the runner", () => {
 
   for (const part of ["make", "wait"] as const) {
     for (const [index, name] of NAMES.entries()) {
-      test(`undoes what was made when ${part} of the ${name} step fails`, async () => {
+      test(`undoes earlier steps when ${part} of the ${name} step fails`, async () => {
         const { run, log, world, record, step } = await workshop();
         step(index)[part] = broken;
         await assert.rejects(runSteps(run), { code: "AttachFailed" });
@@ -90,7 +90,7 @@ describe("the runner", () => {
     }
   }
 
-  test("undoes what was made when the journal cannot be written any more", async (context) => {
+  test("undoes earlier steps when the journal can no longer be written", async (context) => {
     const { run, world, storage, step, record } = await workshop();
     const make = step(1).make;
     step(1).make = (...args) => {
@@ -139,7 +139,7 @@ describe("the runner", () => {
     assert.equal((await record()).state, "finished");
   });
 
-  test("ends with what it was interrupted by, and leaves nothing", async () => {
+  test("ends with the reason of the interruption, and leaves nothing", async () => {
     const { run, world, interrupt, step } = await workshop();
     step(1).wait = async ({ signal }) => {
       interrupt.abort(
@@ -185,7 +185,7 @@ describe("the runner", () => {
     }
   });
 
-  test("tells undo until when what a step has made may not be visible", async () => {
+  test("passes undo the time until which created resources may not be visible", async () => {
     const { run, step } = await workshop();
     const waits: Record<string, number> = {};
     for (const index of [0, 1]) {

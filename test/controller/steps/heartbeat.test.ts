@@ -5,7 +5,7 @@ import { HeartbeatWatch } from "../../../controller/steps/replies.js";
 
 const TIMEOUT_MS = 100;
 
-test("an agent that nobody could hear in an outage of the storage is not lost, and one that is silent is", async () => {
+test("an agent that was silent only during an outage of the storage is not lost, and a silent one is", async () => {
   const heartbeat = new HeartbeatWatch(TIMEOUT_MS, TIMEOUT_MS);
   heartbeat.hear(1, 0);
   const askedAt = performance.now();

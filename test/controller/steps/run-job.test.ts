@@ -168,7 +168,7 @@ describe("a job whose replies are signed", { timeout: TIMEOUT_MS }, () => {
     }
   });
 
-  test("shows what an agent without the key has against it, as a claim", async () => {
+  test("shows the objection of an agent without the key, as a claim", async () => {
     const { storage, job, wait } = await signedJob();
     const error = { code: "JobRefused", message: "no reply key", remedy: "Start it with one." } as const;
     await writeResult(storage, { ...resultOf(job), outcome: { ok: false, error } }, UNSIGNED_REPLIES);

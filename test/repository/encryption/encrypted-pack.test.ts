@@ -64,7 +64,7 @@ test("a pack with any byte changed is refused", async () => {
   }
 });
 
-test("what stands in a pack opens in no other pack, at no other offset, and not as another piece", () => {
+test("a piece of a pack opens in no other pack, at no other offset, and not as another piece", () => {
   const cipher = new AesGcmCipher(newKey());
   const buffer = Buffer.alloc(48, "x");
   const end = cipher.pack("aa".repeat(16)).encrypt("chunk", buffer, { start: 0, end: 32 }, 500);

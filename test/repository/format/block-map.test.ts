@@ -134,7 +134,7 @@ test("a full block map of each edge size has as many nodes as mapNodeCount says"
   }
 });
 
-test("a sparse volume of more than 2048 x 2048 chunks has three levels and stores only what is not zeros", async () => {
+test("a sparse volume of more than 2048 x 2048 chunks has three levels and stores only nodes that are not zeros", async () => {
   const count = MAP_FANOUT ** 2 + 5;
   const content = new Map([
     [0, "first"],

@@ -103,7 +103,7 @@ test("the largest index segment that is written is far smaller than the largest 
   assert.ok(encodeIndexSegment(batch.take()).length * 4 < maxObjectBytes("index/"));
 });
 
-test("docs/format.md tells how large each object may be", async () => {
+test("docs/format.md gives the maximum size of each object", async () => {
   const page = await readFile(new URL("../../../docs/format.md", import.meta.url), "utf8");
   const section = page.slice(page.indexOf("## Sizes"), page.indexOf("## Chunks"));
   const rows = [...section.matchAll(/^\| (.+?) \| ([\d,]+) MiB \| ([\d,]+|–) \|/gm)];

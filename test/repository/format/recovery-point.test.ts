@@ -124,7 +124,7 @@ test("an empty repository has no latest point", async () => {
   await assert.rejects(findPoint(storage, "latest"), { code: "PointNotFound" });
 });
 
-test("a point of a job keeps what is needed to make the instance and its volumes again", async () => {
+test("a point of a job keeps everything that is needed to recreate the instance and its volumes", async () => {
   const storage = new LocalDirectory(await tempFolder());
   const { name, sizeBytes, origin } = jobVolume(0, 4096);
   const kept = { name, source: "/dev/nvme1n1", sizeBytes, root: "00".repeat(32), badRanges: [], ebs: origin };

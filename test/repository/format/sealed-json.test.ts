@@ -7,7 +7,7 @@ import { maxJsonValues, sealJson, unsealJson } from "../../../repository/format/
 
 const KEY = "points/test.json";
 
-test("a sealed document opens to what was sealed", () => {
+test("a sealed document opens to the sealed content", () => {
   fc.assert(
     fc.property(fc.jsonValue(), (body) => {
       const opened = unsealJson(sealJson(body), z.unknown(), KEY);
@@ -81,7 +81,7 @@ test("a document that is wrong in very many places, or in a very long one, is re
   }
 });
 
-test("a document with bytes that are no UTF-8 is refused, whatever its seal says", () => {
+test("a document with bytes that are not UTF-8 is refused, whatever its seal says", () => {
   const body = Buffer.from([0x22, 0xff, 0x22]);
   const head = `{"sha256":"${createHash("sha256").update(body).digest("hex")}","body":`;
   const sealed = Buffer.concat([Buffer.from(head), body, Buffer.from("}\n")]);

@@ -147,7 +147,7 @@ function longestRun(buckets: Int32Array): number {
   return longest;
 }
 
-test("a full index fails instead of looping, still finds what it has, and takes more once it has grown", () => {
+test("a full index fails instead of looping, still finds its chunks, and takes more once it has grown", () => {
   for (const capacity of [0, 1, 2, 100]) {
     const random = new SeededRandom(`full ${capacity}`);
     const index = ChunkIndex.create(capacity);

@@ -208,7 +208,7 @@ test("segments that list the same packs add nothing twice", async () => {
   await assertHolds(fixture, loaded, 0, 1, 2);
 });
 
-test("what is no pack in packs/ is left alone", async () => {
+test("an object in packs/ that is not a pack is left alone", async () => {
   const fixture = await makeFixture();
   await writeIndexSegment(fixture.storage, fixture.packs);
   const packs = join(fixture.storage.name, "packs");

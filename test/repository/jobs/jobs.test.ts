@@ -42,7 +42,7 @@ test("ids of jobs sort by time", () => {
   assert.deepEqual(ids.toSorted(), ids);
 });
 
-test("a job with an unknown version or field, or a field out of bounds, is refused, and still tells whom it is for", async () => {
+test("a job with an unknown version or field, or a field out of bounds, is refused, but still names its worker", async () => {
   const good = newJob();
   const [volume] = good.volumes;
   assert.ok(volume !== undefined);
@@ -83,7 +83,7 @@ test("a job with an unknown version or field, or a field out of bounds, is refus
   }
 });
 
-test("a damaged or copied job is not taken for what it was", async () => {
+test("a damaged or copied job is refused", async () => {
   const storage = await newStorage();
   const job = newJob();
   const key = jobKey(job.id, "job");
@@ -187,7 +187,7 @@ test("a cancellation is there from the moment it is asked for, whatever its obje
   assert.equal(await isCancelled(storage, other), false);
 });
 
-test("jobs are listed oldest first, each with what there is of it, and nothing else is taken for one", async () => {
+test("jobs are listed oldest first, each with its existing documents, and nothing else is taken for one", async () => {
   const storage = await newStorage();
   const [first, second] = ["2026-11-23T11:21:50Z", "2026-11-24T00:00:00Z"].map((time) =>
     newJobId(new Date(time)),

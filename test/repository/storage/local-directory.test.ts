@@ -65,7 +65,7 @@ test("temporary files of dead processes are removed, those of living ones and of
   assert.deepEqual((await readdir(tmp)).sort(), kept.sort());
 });
 
-test("folders and links are no objects", async () => {
+test("folders and links are not objects", async () => {
   const storage = new LocalDirectory(await tempFolder());
   await storage.put("packs/z", Buffer.alloc(1));
   await mkdir(join(storage.name, "packs", "empty"));
@@ -124,7 +124,7 @@ test("a put that cannot be written says why, and leaves nothing", async () => {
   assert.equal(await readFile(join(folder, "packs"), "utf8"), "a file where a folder belongs");
 });
 
-test("what is stored is for its owner alone, whatever the umask", async () => {
+test("stored objects are readable only by their owner, whatever the umask", async () => {
   const umask = process.umask(0);
   try {
     const storage = new LocalDirectory(join(await tempFolder(), "new", "repo"));
@@ -200,7 +200,7 @@ test("a put that finds another file in place of its temporary one gives that no 
   assert.deepEqual(await readdir(join(root, "points")), []);
 });
 
-test("a FIFO, socket, folder or link in place of an object is damage, told at once, and is not listed", async () => {
+test("a FIFO, socket, folder or link in place of an object is damage, is reported at once, and is not listed", async () => {
   const root = await tempFolder();
   const storage = new LocalDirectory(root);
   await storage.put("config.json", Buffer.from("{}"));

@@ -233,7 +233,7 @@ export function testStorage({
       );
     });
 
-    test("removes what it is told to, what is not there included, and nothing else", async () => {
+    test("removes the given objects, also missing ones, and nothing else", async () => {
       const { storage, reopen } = await make();
       const keys = Array.from({ length: 1005 }, (_, number) => `index/${String(number).padStart(5, "0")}`);
       for (let start = 0; start < keys.length; start += 100) {

@@ -123,7 +123,7 @@ test(
 );
 
 test(
-  "what a reader relies on stays until it has ended, and a dead reader is not waited for",
+  "the objects that a reader relies on stay until it has ended, and a dead reader is not waited for",
   fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);

@@ -12,7 +12,7 @@ import { Fixture, NOW } from "./fixture.js";
 const MIB = 1024 * 1024;
 
 test(
-  "what a forgotten point alone needed is noticed, and removed by a later run when the grace period is over",
+  "packs that only a forgotten point needed are noticed, and removed by a later run after the grace period",
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     const first = await fixture.backUp();
@@ -36,7 +36,7 @@ test(
 );
 
 test(
-  "until the grace period is over, backups rely on what is noticed, as after one that was interrupted",
+  "until the grace period is over, backups rely on noticed packs, as after an interrupted backup",
   fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
@@ -88,7 +88,7 @@ test(
 );
 
 test(
-  "a dry run says what would be done, and changes nothing",
+  "a dry run prints the plan, and changes nothing",
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
     await fixture.forget(await fixture.backUp());

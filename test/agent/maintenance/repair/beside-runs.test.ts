@@ -20,7 +20,7 @@ const packsOf = async ({ repo }: Fixture) =>
 const segmentsOf = ({ repo }: Fixture) => readdir(join(repo, "index"));
 
 test(
-  "an index that is repaired while a backup runs lists what that backup stores, and what it relies on",
+  "an index that is repaired while a backup runs lists the chunks that the backup stores or relies on",
   fullDepthOnly,
   seeded(async (random) => {
     const fixture = await Fixture.create(random);
@@ -105,7 +105,7 @@ test(
   }),
 );
 
-test("what is no pack is not repaired, and nothing changes", async () => {
+test("an object that is not a pack is not repaired, and nothing changes", async () => {
   const repo = await newRepository(await tempFolder());
   const failing: [number, string, string[]][] = [
     [2, "Usage", ["packs"]],

@@ -21,7 +21,7 @@ import { rootTest } from "../../../support/root-test.js";
 import { tempFolder } from "../../../support/temp-folder.js";
 
 test(
-  "after packs are lost, the next backup stores anew what they held, and the repository is whole again",
+  "after packs are lost, the next backup stores their chunks again, and the repository is whole",
   fullDepthOnly,
   async () => {
     const folder = await tempFolder();

@@ -177,7 +177,7 @@ export function testRepair(place: RepositoryPlace): void {
       await assertWhole(repo);
     });
 
-    test("with damaged chunks tells what each costs, restores all around them, and is healed when the pack was repaired", async () => {
+    test("with damaged chunks names the lost bytes of each, restores the data around them, and is healed by a repair of the pack", async () => {
       const { name, repo, points, data } = await makeRepository("damaged-chunk");
       const flipped = [1000, 1000 + CHUNK_BYTES];
       await damage(name, data, (bytes) => {
@@ -215,7 +215,7 @@ export function testRepair(place: RepositoryPlace): void {
       await assertRestores(repo, points[1], second, join(folder, "repaired.img"));
     });
 
-    test("gets its index anew from the packs alone, and a dry run changes nothing", async () => {
+    test("gets a new index from the packs alone, and a dry run changes nothing", async () => {
       const { name, repo, points } = await makeRepository("index");
       const [one, two] = (await place.keys(name, "index/")) as [string, string];
       await place.remove(name, one);

@@ -36,7 +36,7 @@ describe("requests to S3", needing("versitygw"), async () => {
 
   const isMarker = ({ method, url }: ProxiedRequest) => method === "PUT" && url.includes("/tmp/");
 
-  test("fail with what the server said when an outage outlasts their patience", async () => {
+  test("fail with the server's error when an outage outlasts their patience", async () => {
     const { storage } = await open({ outageMs: 500 });
     await storage.put("key", Buffer.from("body"));
     proxy.chooseFault = () => "error-500";
@@ -115,7 +115,7 @@ describe("requests to S3", needing("versitygw"), async () => {
     assert.deepEqual(await objects.keys(prefix), []);
   });
 
-  test("that clean up after a failure keep nobody waiting, though the server answers nothing", async () => {
+  test("that clean up after a failure do not wait for a silent server", async () => {
     const { storage } = await open();
     const session = await storage.beginUploads();
     const uploads = [storage.putStream("packs/1"), storage.putStream("packs/2")] as const;

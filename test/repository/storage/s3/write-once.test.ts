@@ -46,7 +46,7 @@ for (const name of ["versitygw", "moto"] as const) {
       ["a small pack", 100_000],
       ["a pack in parts", 9 * MIB],
     ] as const) {
-      test(`${what} is stored only where there is none of its name`, async () => {
+      test(`${what} is stored only if its name is free`, async () => {
         const { storage, prefix } = await open();
         const body = SeededRandom.fresh().bytes(sizeBytes);
         await upload(storage, "packs/00/one", body);
@@ -57,7 +57,7 @@ for (const name of ["versitygw", "moto"] as const) {
         assert.ok((await objects.get(`${prefix}packs/00/one`)).equals(body));
       });
 
-      test(`${what} whose answer was lost is stored once, and no error`, async () => {
+      test(`${what} whose answer was lost is stored once, without an error`, async () => {
         const { storage, prefix } = await open();
         const body = SeededRandom.fresh().bytes(sizeBytes);
         let lost = 0;
