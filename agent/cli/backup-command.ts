@@ -160,7 +160,7 @@ function describeBackup(
     ...(unreadBytes > 0
       ? [`  relies   on ${formatBytes(unreadBytes)} in packs that no verify of this machine has read`]
       : []),
-    ...(provenBytes > 0 ? [`  proven   ${formatBytes(provenBytes)} of what it relies on`] : []),
+    ...(provenBytes > 0 ? [`  proven   ${formatBytes(provenBytes)} of the data that it relies on`] : []),
     ...(storedAgainBytes > 0
       ? [
           `  WRONG    ${formatBytes(storedAgainBytes)} in the repository, stored again; run: blockferry-agent verify --read-data`,

@@ -147,7 +147,7 @@ function describeIndex({ replaced, missing, damaged, ...repair }: IndexRepair): 
     }),
     ...(missing.length + damaged.length === 0
       ? []
-      : ["`blockferry-agent repair points` says what that means for recovery points."]),
+      : ["`blockferry-agent repair points` reports the lost data of recovery points."]),
   ];
 }
 
@@ -158,7 +158,7 @@ function describePacks(repairs: PackRepair[], isDryRun: boolean): string[] {
       ({ id, chunksKept, chunksLost }) =>
         `Pack ${id} is replaced by a pack with ${chunksKept} of its chunks; ${chunksLost ?? "an unknown number"} are lost.`,
     ),
-    "`blockferry-agent repair points` says what that means for recovery points.",
+    "`blockferry-agent repair points` reports the lost data of recovery points.",
   ];
 }
 

@@ -29,7 +29,7 @@ export interface JobCounts {
  */
 export function prometheusText(records: RunRecord[], earlier: Map<string, number>, jobs?: JobCounts): string {
   const families: Family[] = [
-    gauge("run_success", "Whether the last run did what it should: 1 or 0.", records, ({ errorCode }) =>
+    gauge("run_success", "Whether the last run succeeded: 1 or 0.", records, ({ errorCode }) =>
       errorCode === undefined ? 1 : 0,
     ),
     {
@@ -44,14 +44,19 @@ export function prometheusText(records: RunRecord[], earlier: Map<string, number
           : [{ labels: { ...labelsOf(record), code: record.errorCode }, value: 1 }],
       ),
     },
-    gauge("run_start_timestamp_seconds", "When the last run began.", records, ({ startedAt }) =>
+    gauge("run_start_timestamp_seconds", "When the last run started.", records, ({ startedAt }) =>
       seconds(startedAt),
     ),
     gauge("run_end_timestamp_seconds", "When the last run ended.", records, ({ endedAt }) =>
       seconds(endedAt),
     ),
     gauge("run_duration_seconds", "How long the last run took.", records, durationSeconds),
-    gauge("run_throughput_bytes_per_second", "What it went through in a second.", records, throughput),
+    gauge(
+      "run_throughput_bytes_per_second",
+      "Bytes that the last run processed in a second.",
+      records,
+      throughput,
+    ),
     ...FIGURES.map(({ figure, prometheus, help }) =>
       gauge(prometheus, help, records, ({ figures }) => figures[figure]),
     ),

@@ -42,15 +42,15 @@ type Figure = (typeof FIGURES)[number]["figure"];
 export const FIGURES = [
   {
     ...{ figure: "sourceBytes", prometheus: "run_source_bytes", emf: "SourceBytes", unit: "Bytes" as const },
-    help: "Size of all that the run was to go through.",
+    help: "Size of the data that the run had to process.",
   },
   {
     ...{ figure: "readBytes", prometheus: "run_read_bytes", emf: "ReadBytes", unit: "Bytes" as const },
-    help: "What it went through, holes and zeros included.",
+    help: "Bytes that the run processed, holes and zeros included.",
   },
   {
     ...{ figure: "zeroBytes", prometheus: "run_zero_bytes", emf: "ZeroBytes", unit: "Bytes" as const },
-    help: "Of these, chunks of zeros.",
+    help: "Processed chunks of zeros.",
   },
   {
     ...{
@@ -59,7 +59,7 @@ export const FIGURES = [
       emf: "DuplicateBytes",
       unit: "Bytes" as const,
     },
-    help: "Of these and of the block maps, chunks that were stored already, by an earlier run or by this one.",
+    help: "Chunks of data and of block maps that were already stored, by an earlier run or by this one.",
   },
   {
     ...{
@@ -68,7 +68,7 @@ export const FIGURES = [
       emf: "UnchangedBytes",
       unit: "Bytes" as const,
     },
-    help: "Of the duplicates, chunks that the last backup of the same volume has at the same place.",
+    help: "Duplicates that the last backup of the same volume has at the same place.",
   },
   {
     ...{
@@ -81,11 +81,11 @@ export const FIGURES = [
   },
   {
     ...{ figure: "newBytes", prometheus: "run_new_bytes", emf: "NewBytes", unit: "Bytes" as const },
-    help: "Of these and of the block maps, chunks that were new.",
+    help: "Chunks of data and of block maps that were new.",
   },
   {
     ...{ figure: "storedBytes", prometheus: "run_stored_bytes", emf: "StoredBytes", unit: "Bytes" as const },
-    help: "What the new chunks take in the repository.",
+    help: "Space of the new chunks in the repository.",
   },
   {
     ...{ figure: "problems", prometheus: "run_problems", emf: "Problems", unit: "Count" as const },
@@ -93,7 +93,7 @@ export const FIGURES = [
   },
   {
     ...{ figure: "lostBytes", prometheus: "run_lost_bytes", emf: "LostBytes", unit: "Bytes" as const },
-    help: "Bytes of volumes that cannot be restored, or stand as zeros in what was restored.",
+    help: "Bytes of volumes that cannot be restored, or that were restored as zeros.",
   },
   {
     ...{

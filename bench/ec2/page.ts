@@ -29,7 +29,7 @@ export function benchPage(figures: DeviceFigures): Markup {
         ["nothing changed", `${formatBytes(tools[0] === undefined ? 0 : rate(tools[0].again))}/s`],
         ["restore", `${formatBytes(rate(fastest(figures.restores)))}/s`],
       ]),
-      markup`<h2>What the machine allows</h2><p>The device is the best that fio got; the processor and the way to the repository are what <code>tune</code> measured. The thick line is what all of them together leave.</p>`,
+      markup`<h2>What the machine allows</h2><p>The device is the best that fio got; the figures of the processor and of the connection to the repository are from <code>tune</code>. The thick line is the limit that all of them set together.</p>`,
       figure(
         roofline("Roofline", roofs, [point]),
         legend([

@@ -85,7 +85,7 @@ export interface Step<P extends JobPlan = JobPlan> {
  * it
  */
 export function madeId(ids: Record<string, string> | undefined, volumeId: string): string {
-  return givenId(ids?.[volumeId], `of what was made for ${volumeId}`);
+  return givenId(ids?.[volumeId], `of the resource for ${volumeId}`);
 }
 
 /** Name of the step that hands the restored resources to their owner. */

@@ -18,7 +18,7 @@ export function objectExists(storage: string, key: string, cause?: unknown): Blo
     {
       code: "ObjectExists",
       message: `${key} already exists in ${storage}; another process wrote it first.`,
-      remedy: "Nothing was overwritten. Look at what is there before trying again.",
+      remedy: "Nothing was overwritten. Look at the existing object before trying again.",
       object: key,
     },
     cause,

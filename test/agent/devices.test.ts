@@ -59,7 +59,7 @@ rootTest(
 );
 
 rootTest(
-  "a device that is larger is taken, and what it holds behind the volume stays; a smaller one is refused untouched",
+  "a larger device is accepted, and its data behind the volume stay; a smaller one is refused untouched",
   fullDepthOnly,
   seeded(async (random) => {
     const folder = await tempFolder();

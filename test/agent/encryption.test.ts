@@ -39,7 +39,7 @@ async function newEncrypted(): Promise<{ folder: string; repo: string }> {
 
 describe("an encrypted repository", () => {
   rootTest(
-    "shows nothing of what is in it: no data, no hash of known data, no ids, no tags, no paths",
+    "shows nothing of its content: no data, no hash of known data, no ids, no tags, no paths",
     seeded(async (random) => {
       const { folder, repo } = await newEncrypted();
       const image = join(folder, "secret-disk.img");

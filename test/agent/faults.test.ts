@@ -211,7 +211,7 @@ rootTest(
 );
 
 rootTest(
-  "a user who may not write the repository is told so, and it stays as it was",
+  "a user who may not write to the repository gets an error, and the repository stays unchanged",
   seeded(async (random) => {
     const folder = await tempFolder();
     const repo = await newRepository(folder);

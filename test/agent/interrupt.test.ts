@@ -35,7 +35,7 @@ describe("an interrupted run", async () => {
 
   const signals = byDepth({ quick: ["SIGINT"], full: ["SIGINT", "SIGTERM", "SIGHUP"] } as const);
   for (const signal of signals) {
-    test(`of backup ends soon after ${signal}, and the next one stores only what is missing`, async () => {
+    test(`of backup ends soon after ${signal}, and the next one stores only the missing data`, async () => {
       const repo = await newRepository(folder, signal);
       const packs = join(repo, "packs");
       const run = startAgent(["backup", "--repo", repo, "--device", image, "--threads=1", "--json"]);

@@ -21,7 +21,7 @@ async function workshop() {
   return { stage, before, start: () => startBackup(stage, worker) };
 }
 
-rootTest("cleanup leaves alone what has stopped too short a time ago", fullDepthOnly, async () => {
+rootTest("cleanup leaves jobs alone that stopped too recently", fullDepthOnly, async () => {
   const { stage, before, start } = await workshop();
   const job = await killAt(stage, doneWith("create-volumes"), start);
   const { stdout } = await startAfterwards(stage, "cleanup").result;

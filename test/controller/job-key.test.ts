@@ -75,7 +75,7 @@ rootTest(
 );
 
 rootTest(
-  "one that is not signed, or with another key, ends with what the worker has against it",
+  "one that is not signed, or with another key, ends with the objection of the worker",
   fullDepthOnly,
   async () => {
     const { backup } = await stage();

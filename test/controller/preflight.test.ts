@@ -21,7 +21,7 @@ async function check(...args: string[]) {
   return JSON.parse(stdout);
 }
 
-rootTest("a backup that would work is told with its route, steps, permissions and costs", async () => {
+rootTest("a backup that would work is shown with its route, steps, permissions and costs", async () => {
   const found = await check(...instance(customerKey), "--worker", workerId);
   assert.equal(found.ok, true);
   assert.equal(found.route, "cross-account");

@@ -89,7 +89,7 @@ rootTest(
 );
 
 rootTest(
-  "what a restore has delivered stays, though EC2 shows it as the job's all the time",
+  "delivered resources of a restore stay, though EC2 shows them as the job's all the time",
   fullDepthOnly,
   async () => {
     const stage = await restoreStage();

@@ -18,34 +18,31 @@ import {
   WITHIN,
 } from "./restore-stage.js";
 
-rootTest(
-  "a restore makes volumes like those that were backed up, detached, and leaves nothing else",
-  async () => {
-    const stage = await restoreStage();
-    const before = await besides();
-    const args = ["restore", "--point", "latest", ...WITHIN, "--worker", stage.sourceWorker];
-    const { job, point, volumes } = JSON.parse(await succeed(start(...args))) as Restored;
-    assert.equal(point, stage.point);
+rootTest("a restore creates detached volumes like the original ones, and leaves nothing else", async () => {
+  const stage = await restoreStage();
+  const before = await besides();
+  const args = ["restore", "--point", "latest", ...WITHIN, "--worker", stage.sourceWorker];
+  const { job, point, volumes } = JSON.parse(await succeed(start(...args))) as Restored;
+  assert.equal(point, stage.point);
+  assert.deepEqual(
+    volumes.map(({ name }) => name),
+    ["root", "sdf"],
+  );
+  await assertRestored(stage, volumes);
+  for (const { name, volumeId } of volumes) {
+    const { State, Encrypted, Tags = [] } = (await describeVolume(stage.lab.source, volumeId)) ?? {};
+    assert.deepEqual([State, Encrypted], ["available", true]);
+    const tags = Tags.filter(({ Key = "" }) => Key.startsWith("blockferry:"));
     assert.deepEqual(
-      volumes.map(({ name }) => name),
-      ["root", "sdf"],
+      new Map(tags.map(({ Key, Value }) => [Key, Value])),
+      new Map([
+        ["blockferry:restored-from", `${point}/${name}`],
+        ["blockferry:restored-by", job],
+      ]),
     );
-    await assertRestored(stage, volumes);
-    for (const { name, volumeId } of volumes) {
-      const { State, Encrypted, Tags = [] } = (await describeVolume(stage.lab.source, volumeId)) ?? {};
-      assert.deepEqual([State, Encrypted], ["available", true]);
-      const tags = Tags.filter(({ Key = "" }) => Key.startsWith("blockferry:"));
-      assert.deepEqual(
-        new Map(tags.map(({ Key, Value }) => [Key, Value])),
-        new Map([
-          ["blockferry:restored-from", `${point}/${name}`],
-          ["blockferry:restored-by", job],
-        ]),
-      );
-    }
-    assert.deepEqual(await besides(volumes.map(({ volumeId }) => volumeId)), before);
-  },
-);
+  }
+  assert.deepEqual(await besides(volumes.map(({ volumeId }) => volumeId)), before);
+});
 
 rootTest("a restore of one volume to a snapshot leaves the snapshot alone", fullDepthOnly, async () => {
   const { lab, instance, point, sourceWorker } = await restoreStage();
@@ -192,7 +189,7 @@ async function toSnapshots(...args: string[]): Promise<{ name: string; snapshotI
 }
 
 rootTest(
-  "a restore that cannot be is refused with all that stands in the way, and makes nothing",
+  "an impossible restore is refused with all problems, and creates nothing",
   fullDepthOnly,
   async () => {
     const { worker, instance } = await restoreStage();
@@ -225,7 +222,7 @@ rootTest(
 );
 
 rootTest(
-  "a check of a restore says what it would make and need, and makes nothing",
+  "a check of a restore lists the resources it would create and need, and creates nothing",
   fullDepthOnly,
   async () => {
     const { point, sourceWorker } = await restoreStage();

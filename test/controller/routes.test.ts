@@ -54,7 +54,7 @@ interface BackupResult {
 }
 
 rootTest(
-  "a backup with --report leaves a page of what the agent did, and resume one where it was missed",
+  "a backup with --report writes a page about the agent's work, and resume writes a missing one",
   fullDepthOnly,
   async () => {
     const { defaultKey, sourceWorkerId } = await populated();
@@ -100,7 +100,7 @@ rootTest(
   },
 );
 
-rootTest("a backup across accounts shares what a customer's key encrypts", async () => {
+rootTest("a backup across accounts shares snapshots that a customer's key encrypts", async () => {
   const { customerKey, sharedKey, workerId, workerKey } = await populated();
   const point = await proveRoute(lab, customerKey, [
     ...ACROSS,
@@ -165,7 +165,7 @@ rootTest(
 );
 
 rootTest(
-  "a backup across accounts and Regions without a bridge key copies what is shared",
+  "a backup across accounts and Regions without a bridge key copies the shared snapshots",
   fullDepthOnly,
   async () => {
     const { customerKey, remoteWorker } = await populatedElsewhere();
@@ -221,7 +221,7 @@ rootTest("a backup by a worker launched for it leaves no worker behind", fullDep
 });
 
 rootTest(
-  "a backup makes its volumes and its worker as it is told, and keeps the snapshots if asked to",
+  "a backup creates its volumes and its worker as the options say, and keeps the snapshots if asked to",
   fullDepthOnly,
   async () => {
     const { defaultKey } = await populated();

@@ -114,28 +114,33 @@ rootTest("resume takes snapshots anew when EC2 shows not all that were taken", f
   assert.deepEqual(await control.resources(), before);
 });
 
-rootTest("what a journal names is left alone without the tag of the job", fullDepthOnly, async () => {
-  const { stage, before } = await stageAsItWas();
-  const { control } = stage.lab;
-  const { workerParty } = stage;
-  const job = await killAt(stage, doneWith("create-volumes"), () => startBackup(stage, undefined));
-  const made = await control.resources();
-  const { InstanceId: workerId = "" } = await launch(workerParty, { ImageId: "ami-0123456789abcdef1" });
-  const volume = await createVolume(workerParty, { Size: 1 });
-  await volumeReaches(workerParty, volume, "available");
-  const [snapshot = ""] = await snapshotInstance(workerParty, workerId);
-  const foreign = { workerId, volumes: { other: volume }, workerCopies: { other: snapshot } };
-  const record = await journalOf(stage, job);
-  await replaceJournal(stage, { ...record, made: { ...record.made, ...foreign } });
+rootTest(
+  "a resource that a journal names is left alone without the tag of the job",
+  fullDepthOnly,
+  async () => {
+    const { stage, before } = await stageAsItWas();
+    const { control } = stage.lab;
+    const { workerParty } = stage;
+    const job = await killAt(stage, doneWith("create-volumes"), () => startBackup(stage, undefined));
+    const made = await control.resources();
+    const { InstanceId: workerId = "" } = await launch(workerParty, { ImageId: "ami-0123456789abcdef1" });
+    const volume = await createVolume(workerParty, { Size: 1 });
+    await volumeReaches(workerParty, volume, "available");
+    const [snapshot = ""] = await snapshotInstance(workerParty, workerId);
+    const foreign = { workerId, volumes: { other: volume }, workerCopies: { other: snapshot } };
+    const record = await journalOf(stage, job);
+    await replaceJournal(stage, { ...record, made: { ...record.made, ...foreign } });
 
-  const { code, stderr } = await startAfterwards(stage, "cleanup", "--older-than", "0s").result;
-  assert.notEqual(code, 0);
-  for (const id of [workerId, volume, snapshot]) assert.match(stderr, new RegExp(`names ${id}, which lacks`));
-  const left = idsOf(await control.resources());
-  for (const id of [workerId, volume, snapshot]) assert.ok(left.has(id), `${id} is gone`);
-  const existed = idsOf(before);
-  for (const id of idsOf(made)) assert.equal(left.has(id), existed.has(id), id);
-});
+    const { code, stderr } = await startAfterwards(stage, "cleanup", "--older-than", "0s").result;
+    assert.notEqual(code, 0);
+    for (const id of [workerId, volume, snapshot])
+      assert.match(stderr, new RegExp(`names ${id}, which lacks`));
+    const left = idsOf(await control.resources());
+    for (const id of [workerId, volume, snapshot]) assert.ok(left.has(id), `${id} is gone`);
+    const existed = idsOf(before);
+    for (const id of idsOf(made)) assert.equal(left.has(id), existed.has(id), id);
+  },
+);
 
 async function replaceJournal({ lab }: Stage, record: JournalRecord): Promise<void> {
   const { hostname: Bucket, pathname } = new URL(REPOSITORY);

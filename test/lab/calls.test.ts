@@ -46,43 +46,46 @@ rootTest("credentials that no account knows are refused", async () => {
 
 // A call that tags the resources it creates also needs permission for ec2:CreateTags.
 // https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html
-rootTest("a role does what its policy allows, and needs CreateTags to tag what it makes", async () => {
-  const allow = (...actions: string[]) =>
-    control.allow(worker.accountId, "blockferry-source", {
-      Version: "2012-10-17",
-      Statement: [{ Effect: "Allow", Action: actions, Resource: "*" }],
-    });
-  const { Credentials } = await worker.sts.send(
-    new AssumeRoleCommand({
-      RoleArn: `arn:aws:iam::${worker.accountId}:role/blockferry-source`,
-      RoleSessionName: "test",
-    }),
-  );
-  const ec2 = new EC2Client({
-    endpoint: lab.endpointUrl,
-    region: worker.region,
-    credentials: {
-      accessKeyId: Credentials?.AccessKeyId ?? "",
-      secretAccessKey: Credentials?.SecretAccessKey ?? "",
-      sessionToken: Credentials?.SessionToken ?? "",
-    },
-  });
-  const create = () =>
-    ec2.send(
-      new CreateVolumeCommand({
-        AvailabilityZone: zoneOf(worker),
-        Size: 1,
-        TagSpecifications: [{ ResourceType: "volume", Tags: [{ Key: "a", Value: "b" }] }],
+rootTest(
+  "a role may do everything that its policy allows, and needs CreateTags to tag new resources",
+  async () => {
+    const allow = (...actions: string[]) =>
+      control.allow(worker.accountId, "blockferry-source", {
+        Version: "2012-10-17",
+        Statement: [{ Effect: "Allow", Action: actions, Resource: "*" }],
+      });
+    const { Credentials } = await worker.sts.send(
+      new AssumeRoleCommand({
+        RoleArn: `arn:aws:iam::${worker.accountId}:role/blockferry-source`,
+        RoleSessionName: "test",
       }),
     );
-  await allow("ec2:Describe*");
-  await refused(create(), "UnauthorizedOperation");
-  await allow("ec2:CreateVolume");
-  await refused(create(), "UnauthorizedOperation");
-  await allow("ec2:CreateVolume", "ec2:CreateTags");
-  const { VolumeId = "" } = await create();
-  await volumeReaches(worker, VolumeId, "available");
-});
+    const ec2 = new EC2Client({
+      endpoint: lab.endpointUrl,
+      region: worker.region,
+      credentials: {
+        accessKeyId: Credentials?.AccessKeyId ?? "",
+        secretAccessKey: Credentials?.SecretAccessKey ?? "",
+        sessionToken: Credentials?.SessionToken ?? "",
+      },
+    });
+    const create = () =>
+      ec2.send(
+        new CreateVolumeCommand({
+          AvailabilityZone: zoneOf(worker),
+          Size: 1,
+          TagSpecifications: [{ ResourceType: "volume", Tags: [{ Key: "a", Value: "b" }] }],
+        }),
+      );
+    await allow("ec2:Describe*");
+    await refused(create(), "UnauthorizedOperation");
+    await allow("ec2:CreateVolume");
+    await refused(create(), "UnauthorizedOperation");
+    await allow("ec2:CreateVolume", "ec2:CreateTags");
+    const { VolumeId = "" } = await create();
+    await volumeReaches(worker, VolumeId, "available");
+  },
+);
 
 // "If you have the required permissions, the error response is DryRunOperation. Otherwise, it is
 // UnauthorizedOperation." https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html

@@ -112,20 +112,23 @@ rootTest("an attachment can hang for ever", async () => {
 // "All attached Amazon EBS volumes that are configured to be deleted on termination are also permanently
 // deleted", "Volumes attached after instance launch continue running."
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html
-rootTest("terminating ends the agent, deletes the root, and frees what was attached later", async () => {
-  const id = await launchWorker(lab, worker);
-  const root = (await describeInstance(worker, id))?.BlockDeviceMappings?.[0]?.Ebs?.VolumeId ?? "";
-  const later = await createVolume(worker, { Size: 1 });
-  await attach(worker, later, id, "/dev/sdf");
-  const pid = (await control.resources()).agents[id] ?? 0;
-  process.kill(pid, 0);
-  await worker.ec2.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
-  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
-  await refused(describeVolume(worker, root), "InvalidVolume.NotFound");
-  assert.equal((await describeVolume(worker, later))?.State, "available");
-  assert.equal((await describeInstance(worker, id))?.State?.Name, "terminated");
-  assert.equal((await control.resources()).loopDevices[later], undefined);
-});
+rootTest(
+  "terminating ends the agent, deletes the root, and frees volumes that were attached later",
+  async () => {
+    const id = await launchWorker(lab, worker);
+    const root = (await describeInstance(worker, id))?.BlockDeviceMappings?.[0]?.Ebs?.VolumeId ?? "";
+    const later = await createVolume(worker, { Size: 1 });
+    await attach(worker, later, id, "/dev/sdf");
+    const pid = (await control.resources()).agents[id] ?? 0;
+    process.kill(pid, 0);
+    await worker.ec2.send(new TerminateInstancesCommand({ InstanceIds: [id] }));
+    assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+    await refused(describeVolume(worker, root), "InvalidVolume.NotFound");
+    assert.equal((await describeVolume(worker, later))?.State, "available");
+    assert.equal((await describeInstance(worker, id))?.State?.Name, "terminated");
+    assert.equal((await control.resources()).loopDevices[later], undefined);
+  },
+);
 
 rootTest("an agent can be killed alone, and a spot instance reclaimed", async () => {
   const id = await launchWorker(lab, worker);

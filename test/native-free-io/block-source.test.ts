@@ -130,7 +130,7 @@ for (const sectorBytes of [512, 4096]) {
   );
 }
 
-rootTest("a device whose size is no multiple of 4096 bytes is read to its last sector", async () => {
+rootTest("a device whose size is not a multiple of 4096 bytes is read to its last sector", async () => {
   const image = join(await tempFolder(), "image");
   const content = new SeededRandom("odd device").bytes(2 * 2 ** 20 + 3 * 512);
   await writeFile(image, content);

@@ -146,7 +146,7 @@ function insecureEndpoint(location: S3Location, { protocol, hostname }: Address)
     code: "InsecureEndpoint",
     message: `Requests to ${s3Name(location)} would go unencrypted to ${protocol}//${hostname}, which may be another machine. Nothing was sent.`,
     remedy:
-      "Give an https endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or endpoint_url of the profile). Add --allow-insecure-http only in a network where no one else can read or change what is sent.",
+      "Give an https endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or endpoint_url of the profile). Add --allow-insecure-http only in a network where no one else can read or change the requests.",
     object: hostname,
   });
 }

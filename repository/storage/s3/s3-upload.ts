@@ -187,7 +187,7 @@ function isNotImplemented(error: unknown): boolean {
 }
 
 function checksumMismatch(): Error {
-  const error = new Error("the server received different bytes from those that were sent");
+  const error = new Error("the server received bytes that differ from the sent ones");
   error.name = "ChecksumMismatch";
   return error;
 }

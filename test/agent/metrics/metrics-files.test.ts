@@ -58,7 +58,7 @@ describe("a file of metrics", async () => {
       await assert.rejects(refuse("--emf-file", prometheus), { code: "MetricsNotWritable" });
     });
 
-    test(`of ${option} that a restore has just made an image of is no file of metrics any more`, async () => {
+    test(`of ${option} that a restore has just replaced by an image is not treated as metrics`, async () => {
       const target = join(folder, `restored${option}.img`);
       const restore = ["restore", "--repo", repo, "--point", "latest", "--target", target];
       const { code, stderr } = await agent(...restore, option, target);

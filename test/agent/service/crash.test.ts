@@ -26,7 +26,7 @@ const SIZE_BYTES = 384 * MIB;
 
 describe("a service that is killed outright", () => {
   rootTest(
-    "in a job is followed by one that does the job, and stores only what is missing",
+    "in a job is followed by an agent that does the job, and stores only the missing data",
     fullDepthOnly,
     seeded(async (random) => {
       const folder = await tempFolder();

@@ -116,7 +116,7 @@ describe("a service that is to restore", () => {
   );
 
   rootTest(
-    "refuses a device of another size, a volume that the point has not, and what is no point",
+    "refuses a device of another size, a volume that the point does not have, and an unknown point",
     fullDepthOnly,
     seeded(async (random) => {
       const { served, devices, point } = await scene(random, 32 * MIB);

@@ -39,7 +39,7 @@ async function emptyRepository(): Promise<ServedRepository> {
 
 describe("a service", () => {
   rootTest(
-    "backs up the volumes of a job, and its point says what a restore needs to know",
+    "backs up the volumes of a job, and its point records everything that a restore needs",
     seeded(async (random) => {
       const folder = await tempFolder();
       const served = await emptyRepository();
@@ -98,7 +98,7 @@ describe("a service", () => {
   );
 
   rootTest(
-    "a job's result says how much its point relies on packs never read, and what is wrong there",
+    "a job's result shows how much its point relies on unread packs, and the data that are wrong there",
     fullDepthOnly,
     seeded(async (random) => {
       const folder = await tempFolder();
@@ -136,41 +136,38 @@ describe("a service", () => {
     }),
   );
 
-  rootTest(
-    "leaves figures of a job that asks for them, and finishes the job even if it cannot",
-    async () => {
-      const folder = await tempFolder();
-      const repo = join(folder, "repo");
-      await initEncrypted(repo);
-      const served = await ServedRepository.open(repo);
-      const devices = await TestDevices.create();
-      const image = join(folder, "disk.img");
-      await writeRandomFile(image, MIB, SeededRandom.fresh());
-      const volume = jobVolume(0, MIB);
-      await devices.attachNvme("nvme1n1", serial(volume), image);
-      const { options } = makeJob(served.repository.config.id, [volume]);
-      const withReport = { options: { ...options, report: true as const } };
-      // Its id is older than the others, so that it is done before them.
-      const earlier = newJobId(new Date(Date.now() - 2000));
-      const asked = await served.addJob([volume], { ...withReport, id: earlier });
-      const silent = await served.addJob([volume]);
-      const hindered = await served.addJob([volume], withReport);
-      await mkdir(join(repo, jobKey(hindered.id, "figures"), "in the way"), { recursive: true });
-      const { code, stdout, stderr } = await served.serveOnce(devices.options);
-      assert.equal(code, 0, stdout + stderr);
-      const figuresOfJob = async ({ id }: BackupJob) =>
-        readFigures(
-          ...([served.repository.storage, id] as const),
-          { point: await served.pointOf(id), machine: INSTANCE.instanceId },
-          UNSIGNED_REPLIES,
-        );
-      const figures = await figuresOfJob(asked);
-      assert.deepEqual(figures?.volumes[0]?.bytes, { zero: 0, unchanged: 0, deduplicated: 0, new: MIB });
-      assert.equal(await figuresOfJob(silent), undefined);
-      await served.pointOf(hindered.id);
-      assert.match(stdout, /the report could not be written: /);
-    },
-  );
+  rootTest("leaves figures of a job that asks for them, and finishes the job even if it cannot", async () => {
+    const folder = await tempFolder();
+    const repo = join(folder, "repo");
+    await initEncrypted(repo);
+    const served = await ServedRepository.open(repo);
+    const devices = await TestDevices.create();
+    const image = join(folder, "disk.img");
+    await writeRandomFile(image, MIB, SeededRandom.fresh());
+    const volume = jobVolume(0, MIB);
+    await devices.attachNvme("nvme1n1", serial(volume), image);
+    const { options } = makeJob(served.repository.config.id, [volume]);
+    const withReport = { options: { ...options, report: true as const } };
+    // Its id is older than the others, so that it is done before them.
+    const earlier = newJobId(new Date(Date.now() - 2000));
+    const asked = await served.addJob([volume], { ...withReport, id: earlier });
+    const silent = await served.addJob([volume]);
+    const hindered = await served.addJob([volume], withReport);
+    await mkdir(join(repo, jobKey(hindered.id, "figures"), "in the way"), { recursive: true });
+    const { code, stdout, stderr } = await served.serveOnce(devices.options);
+    assert.equal(code, 0, stdout + stderr);
+    const figuresOfJob = async ({ id }: BackupJob) =>
+      readFigures(
+        ...([served.repository.storage, id] as const),
+        { point: await served.pointOf(id), machine: INSTANCE.instanceId },
+        UNSIGNED_REPLIES,
+      );
+    const figures = await figuresOfJob(asked);
+    assert.deepEqual(figures?.volumes[0]?.bytes, { zero: 0, unchanged: 0, deduplicated: 0, new: MIB });
+    assert.equal(await figuresOfJob(silent), undefined);
+    await served.pointOf(hindered.id);
+    assert.match(stdout, /the report could not be written: /);
+  });
 
   rootTest("does one job after the other, and SIGTERM between two ends it as no failure", async () => {
     const served = await emptyRepository();

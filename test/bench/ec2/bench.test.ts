@@ -30,7 +30,7 @@ describe("the benchmark of a device", async () => {
   const image = join(folder, "disk.img");
 
   rootTest(
-    "measures device, backups, restores and another tool against S3, tells it in a sound report, and leaves nothing else",
+    "measures device, backups, restores and another tool against S3, writes a valid report, and leaves nothing else",
     fullDepthOnly,
     seeded(async (random) => {
       const { endpointUrl, dataFolder } = await startS3Server("versitygw");

@@ -40,14 +40,17 @@ rootTest(
   },
 );
 
-rootTest("what a policy does not allow is found although the worker may describe the key", async () => {
-  const Action = ["kms:Describe*", "kms:Decrypt", "kms:ReEncrypt*"];
-  await putPolicy(OWN, { Effect: "Allow", Action, Resource: "*", Principal: { AWS: WORKER } });
-  const { problems } = await check();
-  assert.equal(problems.length, 1);
-  const lacking = `does not allow ${WORKER} kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext.`;
-  assert.ok(problems[0]?.message.endsWith(lacking), problems[0]?.message);
-});
+rootTest(
+  "a right that a key's policy does not grant is found although the worker may describe the key",
+  async () => {
+    const Action = ["kms:Describe*", "kms:Decrypt", "kms:ReEncrypt*"];
+    await putPolicy(OWN, { Effect: "Allow", Action, Resource: "*", Principal: { AWS: WORKER } });
+    const { problems } = await check();
+    assert.equal(problems.length, 1);
+    const lacking = `does not allow ${WORKER} kms:CreateGrant, kms:GenerateDataKeyWithoutPlaintext.`;
+    assert.ok(problems[0]?.message.endsWith(lacking), problems[0]?.message);
+  },
+);
 
 rootTest("an action that the policy denies the worker is found, whatever else it allows", async () => {
   const all = { Effect: "Allow", Action: "kms:*", Resource: "*", Principal: { AWS: lab.worker.accountId } };

@@ -53,7 +53,7 @@ rootTest(
   },
 );
 
-rootTest("what was put survives a power cut", needing("mkfs.btrfs"), async () => {
+rootTest("a stored object survives a power cut", needing("mkfs.btrfs"), async () => {
   const rest = async (storage: LocalDirectory) => storage.put(PACK, new SeededRandom("put").bytes(MIB));
   assert.equal(await survivesPowerCut(rest), true);
   for (const durable of ["packs", "."])

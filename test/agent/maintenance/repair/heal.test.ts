@@ -40,7 +40,7 @@ test(
   },
 );
 
-rootTest("what is lost becomes zeros on a device that held other data, and the rest is right", async () => {
+rootTest("lost data become zeros on a device that held other data, and the rest is right", async () => {
   const folder = await tempFolder();
   const random = new SeededRandom("device");
   const [image, target] = [join(folder, "volume.img"), join(folder, "device.img")];
