@@ -18,7 +18,7 @@ export class IndexCheckpoints {
   private pending: IndexedPack[] = [];
   /** Number of packs added since the last segment was started. */
   private added = 0;
-  private lastBegun = Date.now();
+  private lastStarted = Date.now();
   private writing: Promise<void> | undefined;
 
   constructor(private readonly storage: Storage) {}
@@ -26,7 +26,7 @@ export class IndexCheckpoints {
   add(pack: IndexedPack): void {
     this.pending.push(pack);
     this.added++;
-    const isDue = this.added >= PACKS_PER_SEGMENT || Date.now() - this.lastBegun >= SEGMENT_INTERVAL_MS;
+    const isDue = this.added >= PACKS_PER_SEGMENT || Date.now() - this.lastStarted >= SEGMENT_INTERVAL_MS;
     if (isDue && this.writing === undefined) this.writing = this.writeInBackground();
   }
 
@@ -55,7 +55,7 @@ export class IndexCheckpoints {
     if (packs.length === 0) return;
     this.pending = [];
     this.added = 0;
-    this.lastBegun = Date.now();
+    this.lastStarted = Date.now();
     const batch = new SegmentBatch();
     let written = 0;
     try {

@@ -7,7 +7,7 @@ import type { Compression } from "../../repository/format/chunk-codec.js";
 import { type HashKey, keyedHash } from "../../repository/index/chunk-index-memory.js";
 import type { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { MAX_ALARM_LENGTH, MAX_ALARMS, type Reliance } from "../../repository/jobs/job-replies.js";
-import { saysLost } from "../../repository/storage/read-object.js";
+import { provesLoss } from "../../repository/storage/read-object.js";
 import { readInOrder } from "../restore/pack-runs.js";
 import type { CounterRow } from "../threads/shared-memory.js";
 import type { IndexCheckpoints } from "./index-checkpoints.js";
@@ -105,7 +105,7 @@ export class RelianceCheck {
         this.reliance.provenBytes += lengthBytes;
         return true;
       } catch (error) {
-        if (!saysLost(error)) throw error;
+        if (!provesLoss(error)) throw error;
         this.alarm(error);
       }
     }

@@ -116,9 +116,9 @@ export const backupCommand: Command<BackupArguments> = {
         notice: watcher.notice,
         signal,
       });
-      const told = { report, meter };
+      const reporting = { report, meter };
       const record = await ReadRecord.load(repository);
-      const { point, reliance, seconds } = await reportedBackup(repository, told, {
+      const { point, reliance, seconds } = await reportedBackup(repository, reporting, {
         ...{ devices, ...parallelism, tags, lock, compression: args.compression, watcher, signal },
         badBlocks: args.skipBadBlocks ? "skip" : "fail",
         ...{ proveKnown: args.proveKnown, hasRead: (id: string) => record.hasRead(id) },

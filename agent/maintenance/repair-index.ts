@@ -7,7 +7,7 @@ import { writeIndexSegment } from "../../repository/index/segments.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { readPackFooter } from "../../repository/packs/pack-reader.js";
 import { acquireExclusive, type Lease } from "../../repository/protocol/lease.js";
-import { saysLost } from "../../repository/storage/read-object.js";
+import { provesLoss } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { SegmentBatch } from "../backup/index-checkpoints.js";
 import { OldIndex, salvagePack } from "./salvage-pack.js";
@@ -128,7 +128,7 @@ async function readPack(
   try {
     return { lists: [await readPackFooter(storage, id, sizeBytes)] };
   } catch (error) {
-    if (!(error instanceof BlockferryError) || !saysLost(error)) throw error;
+    if (!(error instanceof BlockferryError) || !provesLoss(error)) throw error;
     const listed = await old.find(id);
     if (listed === undefined) return { lists: [], damage: { error, chunksKept: 0, chunksLost: null } };
     const lists = await salvagePack(storage, listed, sizeBytes);

@@ -6,7 +6,7 @@ import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { readPackFooter, readRecord, recordsOf } from "../../repository/packs/pack-reader.js";
 import { acquireExclusive, type Lease } from "../../repository/protocol/lease.js";
-import { saysLost } from "../../repository/storage/read-object.js";
+import { provesLoss } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { copyChunks } from "./copy-chunks.js";
 import { OldIndex, salvagePack } from "./salvage-pack.js";
@@ -106,7 +106,7 @@ async function footerOf(storage: Storage, id: string, sizeBytes: number): Promis
   try {
     return await readPackFooter(storage, id, sizeBytes);
   } catch (error) {
-    if (saysLost(error)) return undefined;
+    if (provesLoss(error)) return undefined;
     throw error;
   }
 }

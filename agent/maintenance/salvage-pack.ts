@@ -8,7 +8,7 @@ import {
 import { type IndexedPack, isIndexKey, packsOf } from "../../repository/format/index-segment.js";
 import { readIndexSegment } from "../../repository/index/segments.js";
 import { readRecord, recordsOf } from "../../repository/packs/pack-reader.js";
-import { saysLost } from "../../repository/storage/read-object.js";
+import { provesLoss } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
 
 /**
@@ -30,7 +30,7 @@ export async function salvagePack(
       const at = number * CHUNK_RECORD_BYTES;
       proven.push(footer.subarray(at, at + CHUNK_RECORD_BYTES));
     } catch (error) {
-      if (!saysLost(error)) throw error;
+      if (!provesLoss(error)) throw error;
     }
   }
   return withoutOverlaps(proven).map((records) => ({ id, sizeBytes, footer: Buffer.concat(records) }));
@@ -114,7 +114,7 @@ export class OldIndex {
     } catch (error) {
       // A segment unreadable for another reason may be intact, and be the only list of a pack whose footer is
       // damaged.
-      if (!(error instanceof BlockferryError) || !saysLost(error)) throw error;
+      if (!(error instanceof BlockferryError) || !provesLoss(error)) throw error;
       this.problems.push(error);
     }
   }

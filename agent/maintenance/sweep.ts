@@ -18,7 +18,7 @@ import {
   removeLease,
   removeStrayBeats,
 } from "../../repository/protocol/lease.js";
-import { readOrNote, saysLost } from "../../repository/storage/read-object.js";
+import { provesLoss, readOrNote } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { SegmentBatch } from "../backup/index-checkpoints.js";
 import { proveElsewhere } from "../verify/prove-places.js";
@@ -189,7 +189,7 @@ async function packsIn(storage: Storage, key: string): Promise<IndexSegment["pac
   try {
     return (await readIndexSegment(storage, key)).packs;
   } catch (error) {
-    if (!saysLost(error)) throw error;
+    if (!provesLoss(error)) throw error;
     return [];
   }
 }

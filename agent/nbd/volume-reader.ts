@@ -110,14 +110,14 @@ interface VolumeReaderOptions {
 /** Reads any range of a volume from its recovery point, through a cache. */
 export class VolumeReader {
   private readonly cache: ChunkCache;
-  private readonly told: NumberSet;
+  private readonly reported: NumberSet;
 
   constructor(
     private readonly volume: ReadableVolume,
     private readonly options: VolumeReaderOptions,
   ) {
     this.cache = new ChunkCache(options.cacheBytes, volume.readChunk);
-    this.told = NumberSet.below(volume.chunks.count);
+    this.reported = NumberSet.below(volume.chunks.count);
   }
 
   get sizeBytes(): number {
@@ -197,8 +197,8 @@ export class VolumeReader {
   }
 
   private tell(error: unknown, position: number): void {
-    if (this.told.has(position)) return;
-    this.told.add(position);
+    if (this.reported.has(position)) return;
+    this.reported.add(position);
     const { name, chunks, placeOf } = this.volume;
     const entry = chunks.get(position);
     const place = entry < 0 ? "no pack" : placeOf(entry);

@@ -4,7 +4,7 @@ import { decodeChunk } from "../../repository/format/chunk-codec.js";
 import { packKey } from "../../repository/format/pack.js";
 import type { ChunkIndex } from "../../repository/index/chunk-index.js";
 import type { StoredChunks } from "../../repository/index/stored-chunks.js";
-import { saysLost } from "../../repository/storage/read-object.js";
+import { provesLoss } from "../../repository/storage/read-object.js";
 
 /** The most bytes of one read of a pack. */
 export const RUN_BYTES = 4 * 1024 * 1024;
@@ -137,7 +137,7 @@ async function readRun(run: PackRun, { from, signal }: ReadInOrderOptions) {
   try {
     return { run, bytes: await from.storage.get(packKey(from.packs.id(run.packNumber)), { range }) };
   } catch (error) {
-    if (!saysLost(error)) throw error;
+    if (!provesLoss(error)) throw error;
     return { run, bytes: Buffer.alloc(0) };
   }
 }
@@ -160,7 +160,7 @@ async function* chunksOf(
       try {
         payload = await from.read(from.index.find(record.id), onBadPlace);
       } catch (error) {
-        if (onLost === undefined || !saysLost(error)) throw error;
+        if (onLost === undefined || !provesLoss(error)) throw error;
         onLost(entry, error);
         continue;
       }

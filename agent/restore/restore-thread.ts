@@ -6,7 +6,7 @@ import { PackTable, packKey } from "../../repository/format/pack.js";
 import { ChunkIndex } from "../../repository/index/chunk-index.js";
 import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
-import { againIfDamaged, saysLost } from "../../repository/storage/read-object.js";
+import { againIfDamaged, provesLoss } from "../../repository/storage/read-object.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
 import {
   BufferPool,
@@ -186,7 +186,7 @@ class ExtentRestorer {
     try {
       bytes = await read();
     } catch (error) {
-      if (!saysLost(error)) throw error;
+      if (!provesLoss(error)) throw error;
       for (const single of groups.flatMap(oneByOne)) await this.copyFromElsewhere(target, single, error);
       return;
     }
@@ -210,7 +210,7 @@ class ExtentRestorer {
       this.track(this.writeGroup(target, group.starts, data), slot);
     } catch (error) {
       this.slots.give(slot);
-      if (!saysLost(error)) throw error;
+      if (!provesLoss(error)) throw error;
       if (group.chunks.length === 1) return this.copyFromElsewhere(target, group, error);
       for (const single of oneByOne(group)) await this.copyGroup(target, single, source);
     }
@@ -234,7 +234,7 @@ class ExtentRestorer {
       data.copy(slot);
       this.track(this.writeGroup(target, single.starts, slot.subarray(0, data.length)), slot);
     } catch (error) {
-      if (this.task.missing !== "zeros" || !saysLost(error)) throw error;
+      if (this.task.missing !== "zeros" || !provesLoss(error)) throw error;
       await this.lose(target, single.starts);
     }
   }

@@ -17,7 +17,7 @@ import {
 import type { Storage } from "../../repository/storage/storage.js";
 
 /** Whether an agent on this worker has started the job before. */
-export type JobHistory = "new" | "begun";
+export type JobHistory = "new" | "started";
 
 /**
  * Reads a job from the repository; nothing of it is proven yet.

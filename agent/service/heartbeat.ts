@@ -62,7 +62,7 @@ export class Heartbeat {
   private readonly ending = new AbortController();
   private readonly storage: Storage;
   /** The last reported state; undefined until the heartbeats of earlier agents have been read. */
-  private told: { sequence: number; starts: JobStarts } | undefined;
+  private lastStatus: { sequence: number; starts: JobStarts } | undefined;
   private beating: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: HeartbeatOptions) {
@@ -80,7 +80,8 @@ export class Heartbeat {
     signal.addEventListener("abort", this.leave, { once: true });
     await this.tell();
     this.beating = this.beat();
-    if (this.told !== undefined && this.told.starts.count > MAX_STARTS) throw givenUp(job, this.told.starts);
+    if (this.lastStatus !== undefined && this.lastStatus.starts.count > MAX_STARTS)
+      throw givenUp(job, this.lastStatus.starts);
   }
 
   /**
@@ -111,13 +112,13 @@ export class Heartbeat {
   private async tell(): Promise<void> {
     const { job, progress, log, onCancel } = this.options;
     try {
-      this.told ??= await this.begun();
-      this.told.sequence++;
+      this.lastStatus ??= await this.previousStarts();
+      this.lastStatus.sequence++;
       const { doneBytes } = progress.figures;
-      if (doneBytes > this.told.starts.furthestBytes) {
-        this.told.starts = { count: 0, furthestBytes: doneBytes };
+      if (doneBytes > this.lastStatus.starts.furthestBytes) {
+        this.lastStatus.starts = { count: 0, furthestBytes: doneBytes };
       }
-      await this.write(this.storage, this.told);
+      await this.write(this.storage, this.lastStatus);
       if (await isCancelled(this.storage, job)) onCancel();
     } catch (thrown) {
       if (this.ending.signal.aborted) return;
@@ -127,7 +128,7 @@ export class Heartbeat {
   }
 
   /** Continues after the heartbeat of a killed agent, because a controller waits for a higher number. */
-  private async begun() {
+  private async previousStarts() {
     const last = await this.last();
     const { count, furthestBytes } = last?.starts ?? NO_STARTS;
     return { sequence: last?.sequence ?? 0, starts: { count: count + 1, furthestBytes } };
@@ -150,17 +151,17 @@ export class Heartbeat {
 
   /** Takes the start back. If that fails, it counts as one that killed the agent; more are allowed. */
   private async takeBack(): Promise<void> {
-    if (this.told === undefined || this.told.starts.count === 0) return;
-    const { sequence, starts } = this.told;
+    if (this.lastStatus === undefined || this.lastStatus.starts.count === 0) return;
+    const { sequence, starts } = this.lastStatus;
     const storage = this.options.storage.until(AbortSignal.timeout(LEAVE_MS));
-    const told = { sequence: sequence + 1, starts: { ...starts, count: starts.count - 1 } };
-    await this.write(storage, told).catch(() => undefined);
+    const lastStatus = { sequence: sequence + 1, starts: { ...starts, count: starts.count - 1 } };
+    await this.write(storage, lastStatus).catch(() => undefined);
   }
 
-  private async write(storage: Storage, told: Pick<JobStatus, "sequence" | "starts">): Promise<void> {
+  private async write(storage: Storage, lastStatus: Pick<JobStatus, "sequence" | "starts">): Promise<void> {
     const { job, worker, progress, replies } = this.options;
     const updatedAt = new Date().toISOString();
-    const status = { version: 1, job, worker, updatedAt, ...told, ...progress.figures } as const;
+    const status = { version: 1, job, worker, updatedAt, ...lastStatus, ...progress.figures } as const;
     await writeStatus(storage, status, replies);
   }
 }

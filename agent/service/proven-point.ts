@@ -4,7 +4,7 @@ import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import { listPoints } from "../../repository/points/points.js";
 import { forgetPoint } from "../../repository/points/tombstone.js";
 import { Lease } from "../../repository/protocol/lease.js";
-import { saysLost } from "../../repository/storage/read-object.js";
+import { provesLoss } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { lockNeeds } from "../verify/prove-places.js";
 import { type Findings, walkPoints, walkPointsInPacks } from "../verify/walk-points.js";
@@ -75,7 +75,7 @@ function isWhole(stored: StoredChunks, { damaged, problems }: Findings): boolean
 }
 
 function tellsOfLoss(problem: BlockferryError): boolean {
-  return saysLost(problem) || problem.code === "ChunkMissing" || problem.code === "PackMissing";
+  return provesLoss(problem) || problem.code === "ChunkMissing" || problem.code === "PackMissing";
 }
 
 /** Locks the point again: the agent may have been killed before it locked it. */

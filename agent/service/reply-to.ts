@@ -73,9 +73,9 @@ export async function historyOf(
   replies: Replies,
 ): Promise<JobHistory> {
   if (!objects.has("status")) return "new";
-  if (replies.key === undefined) return "begun";
+  if (replies.key === undefined) return "started";
   try {
-    return (await readStatus(storage, id, replies)) === undefined ? "new" : "begun";
+    return (await readStatus(storage, id, replies)) === undefined ? "new" : "started";
   } catch (error) {
     if (error instanceof BlockferryError && UNPROVEN.has(error.code)) return "new";
     throw error;

@@ -163,9 +163,9 @@ async function backUpVolumes(
       replies: options.replies,
       notice: options.watcher.notice,
     });
-    const told = { report, meter: options.meter };
+    const reporting = { report, meter: options.meter };
     const record = await ReadRecord.load(repository);
-    return reportedBackup(repository, told, {
+    return reportedBackup(repository, reporting, {
       ...{ devices, ...parallelism, compression, badBlocks, tags: job.tags },
       ...{ proveKnown: job.options.proveKnown, hasRead: (id: string) => record.hasRead(id) },
       lock: lockOf(job),

@@ -2,7 +2,7 @@ import { BlockferryError } from "../../foundation/errors.js";
 import { NumberSet } from "../../foundation/number-set.js";
 import { packKey } from "../../repository/format/pack.js";
 import type { StoredChunks } from "../../repository/index/stored-chunks.js";
-import { saysLost } from "../../repository/storage/read-object.js";
+import { provesLoss } from "../../repository/storage/read-object.js";
 import type { PackToRead } from "./messages.js";
 import { causeKey, type LossCause } from "./walk-points.js";
 
@@ -42,7 +42,7 @@ export async function lostChunks(
       await stored.readPlace(place);
       return true;
     } catch (error) {
-      if (saysLost(error)) return false;
+      if (provesLoss(error)) return false;
       throw error;
     }
   };

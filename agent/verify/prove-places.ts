@@ -7,7 +7,7 @@ import type { ObjectLock, RecoveryPoint } from "../../repository/format/recovery
 import type { ChunkIndex } from "../../repository/index/chunk-index.js";
 import { findOwners } from "../../repository/index/chunk-owners.js";
 import { StoredChunks } from "../../repository/index/stored-chunks.js";
-import { saysLost } from "../../repository/storage/read-object.js";
+import { provesLoss } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { type PackRun, runsOf } from "../restore/pack-runs.js";
 
@@ -215,7 +215,7 @@ function decodes(decode: () => Buffer): boolean {
     decode();
     return true;
   } catch (error) {
-    if (!saysLost(error)) throw error;
+    if (!provesLoss(error)) throw error;
     return false;
   }
 }
@@ -227,7 +227,7 @@ async function bytesOf({ offset, length }: PackRun, storage: Storage, packId: st
   try {
     return await storage.get(packKey(packId), { range: { offset, length } });
   } catch (error) {
-    if (saysLost(error)) return Buffer.alloc(0);
+    if (provesLoss(error)) return Buffer.alloc(0);
     throw error;
   }
 }
@@ -237,7 +237,7 @@ async function lossAt(place: number, stored: StoredChunks): Promise<BlockferryEr
     await stored.readPlace(place);
     return undefined;
   } catch (error) {
-    if (!(error instanceof BlockferryError) || !saysLost(error)) throw error;
+    if (!(error instanceof BlockferryError) || !provesLoss(error)) throw error;
     return error;
   }
 }

@@ -37,7 +37,10 @@ function relianceLines({ unreadBytes, provenBytes, storedAgainBytes }: Reliance)
   const lines: [number, string][] = [
     [unreadBytes, "that it relies on are in packs that no verify of the worker has read"],
     [provenBytes, "that it relies on were read and proven"],
-    [storedAgainBytes, "were WRONG in the repository and stored again; run: blockferry-agent verify --read-data"],
+    [
+      storedAgainBytes,
+      "were WRONG in the repository and stored again; run: blockferry-agent verify --read-data",
+    ],
   ];
   return lines.filter(([bytes]) => bytes > 0).map(([bytes, what]) => `  ${formatBytes(bytes)} ${what}`);
 }
@@ -49,7 +52,7 @@ function volumesOf(plan: RestorePlan, made: Made) {
   }));
   const lines = volumes.map(
     ({ name, volumeId, device, unreadableBytes }) =>
-      `  ${name}: ${volumeId}${device === null ? "" : ` as ${device}`}${butFor(unreadableBytes)}`,
+      `  ${name}: ${volumeId}${device === null ? "" : ` as ${device}`}${unreadableNote(unreadableBytes)}`,
   );
   const { instanceId } = made;
   if (instanceId === undefined) return { json: { volumes }, lines };
@@ -62,13 +65,13 @@ function snapshotsOf(plan: RestorePlan, made: Made) {
     ...{ name, snapshotId: ids[name] ?? null, unreadableBytes },
   }));
   const lines = snapshots.map(
-    ({ name, snapshotId, unreadableBytes }) => `  ${name}: ${snapshotId}${butFor(unreadableBytes)}`,
+    ({ name, snapshotId, unreadableBytes }) => `  ${name}: ${snapshotId}${unreadableNote(unreadableBytes)}`,
   );
   return { json: { snapshots }, lines };
 }
 
 /** Returns a note about unreadable blocks, which the restore fills with zeros. */
-function butFor(unreadableBytes: number): string {
+function unreadableNote(unreadableBytes: number): string {
   return unreadableBytes === 0
     ? ""
     : ` (zeros in place of ${unreadableBytes} bytes that the backup could not read)`;

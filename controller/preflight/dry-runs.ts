@@ -206,9 +206,9 @@ export class PreflightFindings {
 
   /** Adds a problem that replaces its consequences: calls about the same object that AWS denied. */
   explain(problem: BlockferryError): void {
-    const comesOfIt = ({ code, object, cause }: BlockferryError) =>
+    const isConsequence = ({ code, object, cause }: BlockferryError) =>
       code === problem.code && object === problem.object && cause !== undefined;
-    this.problems = [...this.problems.filter((other) => !comesOfIt(other)), problem];
+    this.problems = [...this.problems.filter((other) => !isConsequence(other)), problem];
   }
 
   /** @throws the single problem, or PreflightFailed with all of them */

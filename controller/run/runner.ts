@@ -275,7 +275,7 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
     await step.undo(context);
     const point = await step.findPoint?.(context);
     if (point !== undefined && journal.record.outcome?.ok !== true)
-      display.note(doneAllTheSame(journal.record.plan, point));
+      display.note(alreadyFinished(journal.record.plan, point));
     await noteDown(run, (record) => {
       Object.assign(entry, { state: "undone", finishedAt: now() });
       if (point !== undefined)
@@ -289,7 +289,7 @@ async function undoStep(run: Run, step: Step, visibleBy: number | undefined): Pr
   }
 }
 
-function doneAllTheSame({ kind }: JobPlan, point: string): string {
+function alreadyFinished({ kind }: JobPlan, point: string): string {
   return kind === "backup"
     ? `the agent had already finished: recovery point ${point} is complete`
     : "the restore had already finished: its results stay";

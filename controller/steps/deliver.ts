@@ -27,8 +27,7 @@ import { DELIVERY, restoredIds, type Step, type StepContext } from "./step.js";
 export const deliver: Step<RestorePlan> = {
   name: DELIVERY,
   title: "Handing over the restored resources",
-  makes:
-    "tags that record the origin, in place of the job's tag: resources with them are no longer removed",
+  makes: "tags that record the origin, in place of the job's tag: resources with them are no longer removed",
   uses: ({ request: { to } }) => {
     const kinds = {
       volumes: ["job-volume"],
@@ -53,7 +52,7 @@ export const deliver: Step<RestorePlan> = {
   findPoint: async (context) => {
     const { plan, delivered } = context;
     if (delivered.size > 0) return plan.point;
-    if (!(await isBegun(context))) return undefined;
+    if (!(await hasStarted(context))) return undefined;
     await handOverAll(context);
     return plan.point;
   },
@@ -93,7 +92,7 @@ async function handOverAll(context: StepContext<RestorePlan>): Promise<void> {
  * Returns whether any resource has been handed over.
  * Waits until recent changes are visible, because tags that were just changed may not show yet.
  */
-async function isBegun(context: StepContext<RestorePlan>): Promise<boolean> {
+async function hasStarted(context: StepContext<RestorePlan>): Promise<boolean> {
   const ids = parcelsOf(context).map(({ id }) => id);
   if (ids.length === 0) return false;
   const { timing, visibleBy } = context;

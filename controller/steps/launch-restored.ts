@@ -66,7 +66,7 @@ export async function awaitState(
 ): Promise<Instance> {
   const { source, made, timing } = context;
   const id = made.instanceId ?? "";
-  let hasBegun = false;
+  let hasStarted = false;
   return poll(waitFor(context, `instance ${id} to be ${state}`, id, timing.resourceMs), async () => {
     const instance = await findInstance(source, id);
     const now = instance?.State?.Name;
@@ -74,8 +74,8 @@ export async function awaitState(
     // EC2 stops the instance when EBS may not use the key of a volume. Until EC2 shows that the instance
     // starts, the reason is the one of its previous stop.
     const isByUser = instance?.StateReason?.Code === "Client.UserInitiatedShutdown";
-    if (state === "running" && now === "stopped" && (hasBegun || !isByUser)) throw ended(id, instance);
-    hasBegun ||= now === "pending";
+    if (state === "running" && now === "stopped" && (hasStarted || !isByUser)) throw ended(id, instance);
+    hasStarted ||= now === "pending";
     return now === state ? instance : undefined;
   });
 }

@@ -131,7 +131,7 @@ export class HeartbeatWatch {
     return performance.now() > this.deadline;
   }
 
-  hasBegun(): boolean {
+  hasStarted(): boolean {
     return this.sequence >= 0;
   }
 

@@ -152,17 +152,17 @@ async function assertWorks(
     await watch.findAlive();
   } catch (error) {
     // An alive agent proves an alive worker, so an outage of EC2 does not end hours of work.
-    if (!isOutage(error) || !heartbeat.hasBegun() || heartbeat.isLost()) throw error;
+    if (!isOutage(error) || !heartbeat.hasStarted() || heartbeat.isLost()) throw error;
   }
   if (!heartbeat.isLost()) return;
   throw new BlockferryError({
     code: "WorkerLost",
     message: `${
-      heartbeat.hasBegun()
+      heartbeat.hasStarted()
         ? `The agent on worker ${workerId} has stopped sending heartbeats.`
         : `No agent on worker ${workerId} took the job.`
     }${problem === undefined ? "" : ` ${problem.message}`}`,
-    remedy: heartbeat.hasBegun()
+    remedy: heartbeat.hasStarted()
       ? "Look at the agent's log (journalctl -u blockferry-agent) and the instance's memory; then run it again: a backup stores only the missing data."
       : "Check that `blockferry-agent serve` runs there with the same repository, and that the worker's role and network let it reach the bucket.",
     object: workerId,

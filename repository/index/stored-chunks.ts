@@ -10,7 +10,7 @@ import { entriesOf, type IndexedPack } from "../format/index-segment.js";
 import { PackTable, packKey } from "../format/pack.js";
 import type { RecoveryPointVolume } from "../format/recovery-point.js";
 import { readPackFooter, readRecord } from "../packs/pack-reader.js";
-import { saysLost } from "../storage/read-object.js";
+import { provesLoss } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
 import { saysNothing } from "../storage/storage-errors.js";
 import { ChunkIndex } from "./chunk-index.js";
@@ -101,7 +101,7 @@ export class StoredChunks implements ChunkReader, LoadedIndex {
         for (const failure of failures) onBadPlace(failure);
         return chunk;
       } catch (error) {
-        if (!saysLost(error)) throw error;
+        if (!provesLoss(error)) throw error;
         if (failures.length < MAX_FAILURES) failures.push(error);
       }
     }
@@ -192,7 +192,7 @@ export interface ChunkSearch<T> {
 }
 
 function saysMissing(error: unknown): boolean {
-  return saysLost(error) || (error instanceof BlockferryError && error.code === "ChunkMissing");
+  return provesLoss(error) || (error instanceof BlockferryError && error.code === "ChunkMissing");
 }
 
 const NO_FOOTER = Buffer.alloc(0);
@@ -231,7 +231,7 @@ function indexFalse(key: string, pack: string, packs: number): BlockferryError {
     code: "IndexFalse",
     message: `${key} does not list all chunks of ${packKey(pack)}${others}. They were found in the packs themselves.`,
     remedy:
-      "Nothing is lost. Run `blockferry-agent repair index`, which lists what the packs say. If no pack was damaged and brought back, somebody forged the segment: find out who writes to the repository.",
+      "Nothing is lost. Run `blockferry-agent repair index`, which lists the chunks that the packs hold. If no pack was damaged and then restored, the segment was forged: find out who writes to the repository.",
     object: key,
   });
 }

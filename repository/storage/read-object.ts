@@ -20,7 +20,7 @@ export async function againIfDamaged<T>(attempt: (again: boolean) => T | Promise
 }
 
 /** Returns whether an error means that data are lost: damaged in the storage, or gone. */
-export function saysLost(error: unknown): boolean {
+export function provesLoss(error: unknown): boolean {
   return error instanceof BlockferryError && (DAMAGE.has(error.code) || error.code === "ObjectNotFound");
 }
 

@@ -239,10 +239,10 @@ interface Pace {
   endMs: number;
 }
 
-async function measurePace(args: string[], hasBegun: () => Promise<boolean>): Promise<Pace> {
+async function measurePace(args: string[], hasStarted: () => Promise<boolean>): Promise<Pace> {
   const elapsedMs = stopwatch();
   const { result } = startAgent(args);
-  await waitUntil("the first write", hasBegun);
+  await waitUntil("the first write", hasStarted);
   const firstWriteMs = elapsedMs();
   const { code, stderr } = await result;
   assert.equal(code, 0, stderr);

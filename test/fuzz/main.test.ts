@@ -11,7 +11,7 @@ function fuzz(seconds: string, ...targets: string[]) {
 }
 
 for (const seconds of ["5m", "", "0", "-1", "NaN", "Infinity"]) {
-  test(`the fuzzer is not begun for "${seconds}" seconds`, async () => {
+  test(`the fuzzer is not started for "${seconds}" seconds`, async () => {
     const { code, stdout, stderr } = await fuzz(seconds);
     assert.equal(code, 1, stdout);
     assert.match(stderr, /BLOCKFERRY_FUZZ_SECONDS is a number of seconds above 0/);

@@ -233,7 +233,7 @@ export class GivingUp {
   private readonly ending = new AbortController();
 
   /** Fires at the start of the end: after it nothing is retried, and everything that can be aborted is. */
-  readonly begun = this.beginning.signal;
+  readonly started = this.beginning.signal;
   /**
    * Fires when the time for cleaning up is over: pending requests are aborted,
    * even if their effect stays unknown.

@@ -67,11 +67,11 @@ export class S3UploadSession implements UploadSession {
 
   /** Refreshes the marker until the session ends; the next refresh makes up for a failed one. */
   private async refresh(): Promise<void> {
-    const { begun, over } = this.givingUp;
-    const s3 = this.s3.until(begun);
-    while (!begun.aborted) {
+    const { started, over } = this.givingUp;
+    const s3 = this.s3.until(started);
+    while (!started.aborted) {
       try {
-        await setTimeout(REFRESH_MS, undefined, { signal: begun, ref: false });
+        await setTimeout(REFRESH_MS, undefined, { signal: started, ref: false });
         await putObject(s3, this.marker, EMPTY, {}, { cutOff: over });
       } catch {
         // The session has ended, or the marker keeps its age.

@@ -21,7 +21,7 @@ export class S3Upload implements Upload {
   private readonly givingUp = new GivingUp();
   /** Stops waiting, and aborts parts on their way. */
   private readonly signal: AbortSignal;
-  private begun: Promise<string> | undefined;
+  private started: Promise<string> | undefined;
   private completed: Promise<void> | undefined;
   private sizeBytes = 0;
 
@@ -29,8 +29,8 @@ export class S3Upload implements Upload {
     private readonly s3: S3Bucket,
     private readonly key: string,
   ) {
-    const { begun } = this.givingUp;
-    this.signal = s3.signal === undefined ? begun : AbortSignal.any([begun, s3.signal]);
+    const { started } = this.givingUp;
+    this.signal = s3.signal === undefined ? started : AbortSignal.any([started, s3.signal]);
   }
 
   async write(part: Buffer, crc32?: number): Promise<void> {
@@ -43,10 +43,10 @@ export class S3Upload implements Upload {
 
   async finish(tail: Buffer, crc32?: number): Promise<void> {
     try {
-      if (this.begun === undefined) return await this.putWhole(tail, crc32);
+      if (this.started === undefined) return await this.putWhole(tail, crc32);
       if (tail.length > 0) this.addPart(tail, crc32).catch(() => undefined);
       const parts = await Promise.all(this.parts);
-      this.completed = this.complete(await this.begun, parts);
+      this.completed = this.complete(await this.started, parts);
       await this.completed;
     } catch (error) {
       throw this.s3.explain(this.key, error);
@@ -59,12 +59,12 @@ export class S3Upload implements Upload {
    */
   async abort(): Promise<void> {
     this.givingUp.begin();
-    await Promise.allSettled([...this.parts, this.begun, this.completed]);
+    await Promise.allSettled([...this.parts, this.started, this.completed]);
     try {
-      if (this.begun === undefined) return;
+      if (this.started === undefined) return;
       const command = new AbortMultipartUploadCommand({
         ...this.s3.object(this.key),
-        UploadId: await this.begun,
+        UploadId: await this.started,
       });
       const s3 = this.s3.until(this.givingUp.over);
       await s3.send(command);
@@ -74,9 +74,9 @@ export class S3Upload implements Upload {
   }
 
   private addPart(part: Buffer, crc32: number | undefined): Promise<CompletedPart> {
-    this.begun ??= this.begin();
+    this.started ??= this.begin();
     this.sizeBytes += part.length;
-    const sent = this.sendPart(this.begun, this.parts.length + 1, part, crc32);
+    const sent = this.sendPart(this.started, this.parts.length + 1, part, crc32);
     this.parts.push(sent);
     return sent;
   }
@@ -94,7 +94,7 @@ export class S3Upload implements Upload {
   }
 
   private async sendPart(
-    begun: Promise<string>,
+    started: Promise<string>,
     number: number,
     body: Buffer,
     crc32: number | undefined,
@@ -102,7 +102,7 @@ export class S3Upload implements Upload {
     const checksum = crc32Base64(body, crc32);
     const command = new UploadPartCommand({
       ...this.s3.object(this.key),
-      UploadId: await begun,
+      UploadId: await started,
       PartNumber: number,
       Body: body,
       ContentLength: body.length,

@@ -18,7 +18,7 @@ test("no more volumes are opened than a recovery point may have, and none that a
   const path = await largestImage();
   const devices = (count: number) =>
     Array.from({ length: count }, (_, number) => ({ path, name: `v${number}` }));
-  const told = { code: "Usage", message: /4097 devices; a recovery point may have 4096/ };
+  const told = { code: "Usage", message: /4097 devices; a recovery point may have at most 4096/ };
   await assert.rejects(openSources(devices(MAX_VOLUMES + 1), QUIET), told);
   await assert.rejects(openSources(devices(32), QUIET), { code: "Usage", message: /8 PiB/ });
   await closeSources(await openSources(devices(31), QUIET));

@@ -48,8 +48,8 @@ describe("an outage of S3", needing("versitygw"), async () => {
     const failures = new Map<string, number>();
     const isOver = () => Math.max(0, ...failures.values()) > SDK_ATTEMPTS;
     proxy.chooseFault = (request) => {
-      const hasBegun = proxy.requests.some((earlier) => isPart(earlier) && earlier.status === 200);
-      if (!hasBegun || isOver()) return undefined;
+      const hasStarted = proxy.requests.some((earlier) => isPart(earlier) && earlier.status === 200);
+      if (!hasStarted || isOver()) return undefined;
       failures.set(request.url, (failures.get(request.url) ?? 0) + 1);
       return "cut-request";
     };

@@ -97,7 +97,7 @@ describe("a service with a reply key", () => {
     assert.match(remedy, /--reply-key.*BLOCKFERRY_REPLY_KEY/);
   });
 
-  rootTest("does not take a restore for begun by a heartbeat that it has not signed", async () => {
+  rootTest("does not consider a restore started because of a heartbeat that it has not signed", async () => {
     const served = await emptyRepository();
     const { config, storage } = served.repository;
     const devices = await TestDevices.create();

@@ -91,7 +91,7 @@ describe("a service that is to restore", () => {
   }
 
   rootTest(
-    "goes on with a job that it had begun, whatever the device holds of it",
+    "continues a job that it had started, whatever the device holds of it",
     seeded(async (random) => {
       const { served, devices, device, image, disk, point } = await scene(random);
       await writeData(disk, 0);

@@ -116,7 +116,7 @@ describe("access that a journal names", () => {
     assert.equal(code, "CredentialsInvalid");
     assert.match(message, /has its source in account 111111111111, reached by .*evil.*assumed-role|role/);
     assert.ok(remedy.includes(`--source-role ${EVIL_ROLE} --source-external-id 'it'\\''s'`), remedy);
-    assert.match(remedy, /claims.*only if it is yours.*of account 999999999999, not 111111111111/);
+    assert.match(remedy, /claims.*only if it is yours.*to account 999999999999, not 111111111111/);
   });
 
   test("is refused beside another role that is given, which is not assumed either", async () => {

@@ -195,7 +195,7 @@ export function testStorage({
       assert.deepEqual(await leftovers(storage), []);
     });
 
-    test("keeps nothing of an aborted stream, whatever was written and even if it was never begun", async () => {
+    test("keeps nothing of an aborted stream, whatever was written and even if it was never started", async () => {
       const { storage } = await make();
       const idle = storage.putStream("aborted/idle");
       await idle.abort();

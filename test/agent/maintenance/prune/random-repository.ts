@@ -14,7 +14,7 @@ import { StoredChunks } from "../../../../repository/index/stored-chunks.js";
 import type { Repository } from "../../../../repository/open/repository.js";
 import { readPackFooter } from "../../../../repository/packs/pack-reader.js";
 import { listPoints, removePoint, writePoint } from "../../../../repository/points/points.js";
-import { saysLost } from "../../../../repository/storage/read-object.js";
+import { provesLoss } from "../../../../repository/storage/read-object.js";
 import type { Storage } from "../../../../repository/storage/storage.js";
 import { plantPacks } from "../../../support/packs.js";
 import type { SeededRandom } from "../../../support/random.js";
@@ -137,7 +137,7 @@ export class RandomRepository {
         }
         whole.push(id);
       } catch (error) {
-        const isLost = saysLost(error) || error instanceof MissingChunk;
+        const isLost = provesLoss(error) || error instanceof MissingChunk;
         if (!isLost && !(error instanceof BlockferryError && error.code === "ChunkMissing")) throw error;
       }
     }
