@@ -126,7 +126,7 @@ describe("wrong usage", async () => {
     }
   });
 
-  test("leaves the repository as it was", async () => {
+  test("leaves the repository unchanged", async () => {
     const { points } = await agentJson<ListOutput>("list", "--repo", repo);
     assert.equal(points.length, 1);
   });
@@ -219,7 +219,7 @@ describe("results and errors", async () => {
     assert.match(other.stdout, /RepositoryNotFound/);
   });
 
-  test("say that a repository is there already, or is not there", fullDepthOnly, async () => {
+  test("report that a repository already exists, or does not exist", fullDepthOnly, async () => {
     assert.equal((await agentFails(1, "init", "--repo", repo)).code, "RepositoryExists");
     for (const place of [join(folder, "nowhere"), folder, image]) {
       for (const args of [
@@ -235,7 +235,7 @@ describe("results and errors", async () => {
     }
   });
 
-  test("say that a point is not there, or that a beginning fits several", async () => {
+  test("report that a point does not exist, or that a beginning matches several", async () => {
     const empty = await newRepository(folder, "without-points");
     assert.equal((await agentFails(1, "show", "latest", "--repo", empty)).code, "PointNotFound");
     for (const args of [

@@ -106,32 +106,28 @@ describe("an encrypted repository", () => {
     }),
   );
 
-  test(
-    "gives up an object that stands under another's name, or comes from another repository",
-    fullDepthOnly,
-    async () => {
-      const [one, other] = [await newEncrypted(), await newEncrypted()];
-      const image = join(one.folder, "disk.img");
-      await writeRandomFile(image, CHUNK_BYTES, SeededRandom.fresh());
-      const { point } = await backUp(one.repo, image);
-      const renamed = `points/${point.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"))}.json`;
-      for (const [repo, key] of [
-        [one.repo, renamed],
-        [other.repo, `points/${point}.json`],
-      ] as const) {
-        await agent("list", "--repo", repo);
-        await backUp(repo, image);
-        await copyFile(join(one.repo, `points/${point}.json`), join(repo, key));
-        const { code, stdout } = await agent("verify", "--repo", repo, "--json");
-        const { problems } = JSON.parse(stdout) as VerifyOutput;
-        assert.equal(code, 3);
-        assert.deepEqual(
-          problems.map((problem) => [problem.code, problem.object]),
-          [["ObjectCorrupt", key]],
-        );
-      }
-    },
-  );
+  test("rejects an object under another's name, or from another repository", fullDepthOnly, async () => {
+    const [one, other] = [await newEncrypted(), await newEncrypted()];
+    const image = join(one.folder, "disk.img");
+    await writeRandomFile(image, CHUNK_BYTES, SeededRandom.fresh());
+    const { point } = await backUp(one.repo, image);
+    const renamed = `points/${point.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"))}.json`;
+    for (const [repo, key] of [
+      [one.repo, renamed],
+      [other.repo, `points/${point}.json`],
+    ] as const) {
+      await agent("list", "--repo", repo);
+      await backUp(repo, image);
+      await copyFile(join(one.repo, `points/${point}.json`), join(repo, key));
+      const { code, stdout } = await agent("verify", "--repo", repo, "--json");
+      const { problems } = JSON.parse(stdout) as VerifyOutput;
+      assert.equal(code, 3);
+      assert.deepEqual(
+        problems.map((problem) => [problem.code, problem.object]),
+        [["ObjectCorrupt", key]],
+      );
+    }
+  });
 
   test("opens for the controller, too", async () => {
     const { repo } = await newEncrypted();

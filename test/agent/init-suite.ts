@@ -65,7 +65,7 @@ export function testInit(place: RepositoryPlace): void {
       assert.match(message, /(file-\d+, ){4}file-\d+ and 7 more/);
     });
 
-    test("goes on after an init that was interrupted", async () => {
+    test("continues after an init that was interrupted", async () => {
       await initPlain(await placeWith({ [TEMP]: Buffer.alloc(0) }));
       const interrupted = await placeWith({});
       await initEncrypted(interrupted);
@@ -75,12 +75,12 @@ export function testInit(place: RepositoryPlace): void {
       assert.equal((await place.keys(interrupted, "keys/")).length, 2);
     });
 
-    test("takes no sealed document with the name of a key for one", async () => {
+    test("does not take a sealed document with the name of a key for a key", async () => {
       const name = await placeWith({ [KEY]: sealJson({ version: 1, id: randomUUID() }) });
       await assert.rejects(initEncrypted(name), { code: "PlaceNotEmpty" });
     });
 
-    test("says that a repository is one already, whatever else is there", async () => {
+    test("reports that a repository already exists, whatever else is there", async () => {
       const name = await placeWith({});
       await initPlain(name);
       await place.put(name, "thesis.odt", Buffer.from("x"));

@@ -77,7 +77,7 @@ export function testRepository(place: RepositoryPlace): void {
       await assertWhole(repo);
     });
 
-    test("with a damaged pack says which bytes are lost, and never restores them as if they were right", async () => {
+    test("with a damaged pack names the lost bytes, and never restores them as if they were right", async () => {
       const repo = await newRepository("damaged");
       await backUp(repo, image, "--threads=1");
       const packs = await place.keys("damaged", "packs/");
@@ -99,7 +99,7 @@ export function testRepository(place: RepositoryPlace): void {
     });
 
     test(
-      "that lost a pack says so before a restore, and the next backup stores its chunks again",
+      "that lost a pack reports it before a restore, and the next backup stores its chunks again",
       fullDepthOnly,
       async () => {
         const repo = await newRepository("lost");

@@ -126,26 +126,30 @@ describe("a restore", async () => {
     },
   );
 
-  test("refuses targets that are neither a file nor a device, and leaves nothing", fullDepthOnly, async () => {
-    const place = inWork("refusals");
-    await mkdir(join(place, "folder"), { recursive: true });
-    await runTool("mkfifo", join(place, "fifo"));
-    const server = createServer().listen(join(place, "socket"));
-    try {
-      const before = (await readdir(place, { recursive: true })).sort();
-      const targets = ["folder", "fifo", "socket", "missing/disk.img", "folder/"].map(
-        (name) => `${place}/${name}`,
-      );
-      for (const target of [...targets, "/dev/null", "/proc/disk.img"]) {
-        const error = await restoreFails(1, "--point", points[0] as string, "--target", target, "--force");
-        assert.equal(error.code, "TargetNotUsable", target);
-        assert.ok(error.message.includes(target), error.message);
+  test(
+    "refuses targets that are neither a file nor a device, and leaves nothing",
+    fullDepthOnly,
+    async () => {
+      const place = inWork("refusals");
+      await mkdir(join(place, "folder"), { recursive: true });
+      await runTool("mkfifo", join(place, "fifo"));
+      const server = createServer().listen(join(place, "socket"));
+      try {
+        const before = (await readdir(place, { recursive: true })).sort();
+        const targets = ["folder", "fifo", "socket", "missing/disk.img", "folder/"].map(
+          (name) => `${place}/${name}`,
+        );
+        for (const target of [...targets, "/dev/null", "/proc/disk.img"]) {
+          const error = await restoreFails(1, "--point", points[0] as string, "--target", target, "--force");
+          assert.equal(error.code, "TargetNotUsable", target);
+          assert.ok(error.message.includes(target), error.message);
+        }
+        assert.deepEqual((await readdir(place, { recursive: true })).sort(), before);
+      } finally {
+        server.close();
       }
-      assert.deepEqual((await readdir(place, { recursive: true })).sort(), before);
-    } finally {
-      server.close();
-    }
-  });
+    },
+  );
 
   test("of several volumes leaves none of them when one target cannot be used", async () => {
     const place = inWork("several");
@@ -186,7 +190,7 @@ describe("a restore", async () => {
     assert.deepEqual(await filesBelow(place), []);
   });
 
-  test("that fails midway leaves no file, and the file that it was to replace as it was", async () => {
+  test("that fails midway leaves no file, and the file that it would have replaced unchanged", async () => {
     const place = inWork("midway");
     await mkdir(place);
     const damaged = join(folder, "damaged");
@@ -213,7 +217,7 @@ describe("a restore", async () => {
     assert.equal(await readFile(target, "utf8"), "precious");
   });
 
-  test("that is missing a pack says so before it touches anything", async () => {
+  test("that lacks a pack fails before it touches anything", async () => {
     const place = inWork("missing");
     await mkdir(place);
     const damaged = join(folder, "missing");

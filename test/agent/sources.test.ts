@@ -41,7 +41,7 @@ test("an image that is replaced while a backup begins is backed up as it was whe
   await assertRestores(join(folder, "repo"), "latest", before, join(folder, "restored"));
 });
 
-test("an image that is written to meanwhile is backed up with a warning, and as it is when it is read", async () => {
+test("an image that changes meanwhile is backed up with a warning, as it is when it is read", async () => {
   const folder = await tempFolder();
   const image = join(folder, "disk.img");
   await writeFile(image, "");

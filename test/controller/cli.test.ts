@@ -219,7 +219,7 @@ describe("without a Region", async () => {
 describe("jobs of a repository", async () => {
   const repo = await newRepository(await tempFolder());
 
-  test("are none in a new one", async () => {
+  test("are an empty list in a new one", async () => {
     const { code, stdout } = await controller(["status", "--repo", repo]);
     assert.deepEqual([code, stdout], [0, "No job yet.\n"]);
     const cleanup = await controller(["cleanup", "--repo", repo, "--json"]);

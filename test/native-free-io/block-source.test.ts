@@ -33,14 +33,14 @@ test("a file is found with its size, however large", async () => {
   await withSource(join(folder, "sparse"), ({ sizeBytes }) => assert.equal(sizeBytes, 16 * 2 ** 40 - 8192));
 });
 
-test("an empty file is a source of no bytes; a file of /proc, which says so and holds some, is refused", async () => {
+test("an empty file is a source of 0 bytes; a file of /proc with size 0 that holds data is refused", async () => {
   const path = join(await tempFolder(), "empty");
   await writeFile(path, "");
   await withSource(path, ({ sizeBytes }) => assert.equal(sizeBytes, 0));
   await assert.rejects(BlockSource.open("/proc/meminfo"), { code: "SourceUnreadable", message: /size/ });
 });
 
-test("a file system that refuses O_DIRECT is read without it, and the source says so", async () => {
+test("a file system that refuses O_DIRECT is read without it, and the source reports that", async () => {
   const path = "/sys/devices/system/cpu/online";
   assert.throws(() => openSync(path, constants.O_RDONLY | constants.O_DIRECT), { code: "EINVAL" });
   await withSource(path, ({ direct, fd }) => {

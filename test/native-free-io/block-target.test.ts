@@ -61,7 +61,7 @@ test("a file grows under a name of its own and appears, sparse and whole, when i
   assert.ok((await stat(path)).blocks * 512 < 2 ** 20, "what was not written is a hole");
 });
 
-test("a discarded file leaves nothing behind, and an old file as it was", async () => {
+test("a discarded file leaves nothing behind, and an old file unchanged", async () => {
   const folder = await tempFolder();
   const path = join(folder, "disk.img");
   const target = await BlockTarget.prepare(path, refuse(10_000));

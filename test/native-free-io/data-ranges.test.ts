@@ -161,7 +161,7 @@ test("a map of thousands of extents is read whole", async () => {
   assertCovers(await rangesOf(path), 16_001 * 65_536, data);
 });
 
-test("of a file small enough to be kept in its inode nothing is believed", async () => {
+test("a file small enough for its inode is read whole", async () => {
   const folder = await tempFolder();
   for (const sizeBytes of [1, 4096, 65_535]) {
     await writeSparse(join(folder, "hole"), sizeBytes, []);

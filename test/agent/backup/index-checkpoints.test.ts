@@ -57,7 +57,7 @@ describe("the index of a running backup", needing("versitygw"), async () => {
     assert.deepEqual(segments.flat().sort(), ids.sort());
   });
 
-  test("says when it could not be written, and loses nothing when it is flushed again", async () => {
+  test("reports a failed write, and loses nothing when it is flushed again", async () => {
     const { checkpoints, recorded } = await open("flushed");
     proxy.chooseFault = ({ method }) => (method === "PUT" ? DENIED : undefined);
     const ids = addPacks(checkpoints, PACKS_PER_SEGMENT + 1);
@@ -67,7 +67,7 @@ describe("the index of a running backup", needing("versitygw"), async () => {
     assert.deepEqual((await recorded()).flat().sort(), ids.sort());
   });
 
-  test("is put on record by a run that ends in an outage, as soon as there is an answer", async () => {
+  test("is recorded by a run that ends in an outage, as soon as the storage answers", async () => {
     const ending = new AbortController();
     const { checkpoints, storage, recorded } = await open("ended", ending.signal);
     const failures = () => proxy.requests.filter(({ fault }) => fault === "cut-request").length;

@@ -14,7 +14,7 @@ async function largestImage(): Promise<string> {
   return image;
 }
 
-test("no more volumes are opened than a recovery point may have, and none that are too large for it in all", async () => {
+test("too many volumes for a recovery point are refused, and so are volumes that are too large in total", async () => {
   const path = await largestImage();
   const devices = (count: number) =>
     Array.from({ length: count }, (_, number) => ({ path, name: `v${number}` }));

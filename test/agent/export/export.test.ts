@@ -102,7 +102,7 @@ describe("an export", async () => {
     );
   }
 
-  test("that runs out of room says so and leaves nothing", needing("qemu-img"), async () => {
+  test("that runs out of room reports that and leaves nothing", needing("qemu-img"), async () => {
     const place = join(folder, "full");
     await mkdir(place);
     const target = join(place, "large.raw");

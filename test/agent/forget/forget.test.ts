@@ -62,7 +62,7 @@ test(
   },
 );
 
-test("points are forgotten by their ids, and one that is not there stops it before anything is", async () => {
+test("points are forgotten by their ids, and an unknown id stops the command before it forgets anything", async () => {
   const repo = await monthOfPoints(3);
   const error = await agentFails(1, "forget", "--repo", repo, idOf(1), "20200101");
   assert.equal(error.code, "PointNotFound");

@@ -111,7 +111,7 @@ test("where the clock of this machine is behind, forget refuses and names the cl
   assert.deepEqual(await idsIn(path), points);
 });
 
-test("a point whose id and time differ is damaged, and nothing is made of it", async () => {
+test("a point whose id and time differ is damaged, and is not used", async () => {
   const { path, storage, config } = await makeRepo();
   const [good = ""] = await plantPoints(storage, config.id, [daysFromNow(-2)], "in time");
   const id = newPointId(daysFromNow(-1));
@@ -127,7 +127,7 @@ test("a point whose id and time differ is damaged, and nothing is made of it", a
   assert.match(damaged[0]?.message ?? "", /but its id contains another time/);
 });
 
-test("a name that is a date of no calendar is never latest", async () => {
+test("a name with an impossible date is never latest", async () => {
   const { storage, config } = await makeRepo();
   const [good = "", other = ""] = await plantPoints(storage, config.id, days(2, -2), "in time");
   await rename(

@@ -174,7 +174,7 @@ describe("verify names a point", () => {
   }
 });
 
-test("a tombstone that is planted for a point that is there is named, and the advice is to keep the point", async () => {
+test("a planted tombstone for an existing point is named, and the remedy is to keep the point", async () => {
   const { repository, config, ids } = await threePoints();
   const [, second, third] = ids;
   for (const id of [second, third]) {

@@ -78,7 +78,7 @@ describe("points are copied bit for bit, and an unchanged chunk is stored once,"
 });
 
 test(
-  "a point that lacks data is not copied under new names, and says why",
+  "a point that lacks data is not copied under new names, and the reason is given",
   seeded(async (random) => {
     const folder = await tempFolder();
     const [from, to] = [await newOf("plain", folder, "from"), await newOf("encrypted", folder, "to")];

@@ -85,7 +85,7 @@ test(
 );
 
 test(
-  "a point that is damaged, or lacks data, is not copied, and says why",
+  "a point that is damaged, or lacks data, is not copied, and the reason is given",
   seeded(async (random) => {
     const { folder, from } = await twoPoints(random);
     const to = await newRepository(folder, "to");

@@ -151,7 +151,7 @@ describe("a service with a job key", () => {
 });
 
 describe("a service without a job key", () => {
-  test("refuses a job that is signed, as it would do forged ones, too; and does the others", async () => {
+  test("refuses a job that is signed, because it would also accept forged ones, and does the others", async () => {
     const served = await emptyRepository();
     const signed = await addSigned(served);
     const unsigned = await served.addJob([volume]);

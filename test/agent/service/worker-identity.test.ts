@@ -42,7 +42,7 @@ describe("a worker launched with a repository in its user data", () => {
     assert.ok(!requests.includes("GET /latest/user-data"));
   });
 
-  test("ends, and says why, when the user data are not ours", fullDepthOnly, async () => {
+  test("ends with the reason when the user data are not for blockferry", fullDepthOnly, async () => {
     const refused: Record<string, string | undefined> = {
       "there are none": undefined,
       "a shell script": "#!/bin/sh\necho hello\n",
@@ -98,7 +98,7 @@ describe("the instance metadata service", () => {
     }
   });
 
-  test("that is switched off, or not there, or knows no instance id, is an error that names the way out", async () => {
+  test("that is switched off, or missing, or returns no instance id, is an error with a remedy", async () => {
     const off = await startMetadataServer({ instanceId: WORKER, userData: undefined, failWith: () => 403 });
     const unavailable = { code: "MetadataUnavailable", remedy: /--worker-id/ };
     await assert.rejects(at(off.env, instanceId), unavailable);

@@ -49,7 +49,7 @@ describe("tune", async () => {
     assert.ok(advice.threads >= 1 && advice.queueDepth >= 1 && advice.bottleneck !== null);
   });
 
-  test("says of an empty device that there is nothing to measure, and names no bottleneck", async () => {
+  test("reports that there is nothing to measure on an empty device, and names no bottleneck", async () => {
     const empty = join(folder, "empty.img");
     await writeFile(empty, "");
     const measureEmpty = ["tune", "--device", empty, "--seconds", "0.5"];

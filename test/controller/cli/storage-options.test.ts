@@ -98,7 +98,7 @@ test("threads reach the agent as they were given: a number, auto, or nothing", a
   }
 });
 
-test("a job says nothing of it where nothing was chosen, so that older agents take it", () => {
+test("a job omits the fields if no option is given, so that older agents accept it", () => {
   assert.ok(!("storage" in parseRequest(argumentsWith({})).options));
 });
 

@@ -79,7 +79,7 @@ for (const wild of [
   });
 }
 
-test("no policy names a key that somebody planted, whose record KMS does not open", async () => {
+test("no policy names a planted key, whose record KMS does not open", async () => {
   const victim = await encrypted();
   await plant(victim, await wrapKey(victim.key, { kind: "kms", arn: victim.arn }, CALLER), FOREIGN);
   const { arns, notes } = await repositoryKeysOf(victim.location, []);
@@ -88,7 +88,7 @@ test("no policy names a key that somebody planted, whose record KMS does not ope
   assert.match(notes[0] ?? "", new RegExp(`^${FOREIGN} of keys/[0-9a-f]{16}.json is not proven`));
 });
 
-test("no policy names a key that somebody lets everyone use, whose record wraps a data key of theirs", async () => {
+test("no policy names an attacker's KMS key, whose record wraps another data key", async () => {
   const victim = await encrypted();
   const theirs = await createKey(lab.source, [lab.worker.accountId]);
   const planted = { ...newKey(), repository: victim.key.repository };
@@ -99,7 +99,7 @@ test("no policy names a key that somebody lets everyone use, whose record wraps 
   assert.match(notes.join(), /it wraps another data key/);
 });
 
-test("no policy names a key where the repository stays closed, and the note says why", async () => {
+test("no policy names a key if the repository cannot be opened, and the note gives the reason", async () => {
   const victim = await encrypted();
   await plant(victim, await wrapKey(victim.key, { kind: "kms", arn: victim.arn }, CALLER), FOREIGN);
   const storage = await openStorage(victim.location);

@@ -119,7 +119,7 @@ describe("access that a journal names", () => {
     assert.match(remedy, /claims.*only if it is yours.*to account 999999999999, not 111111111111/);
   });
 
-  test("is refused beside another role that is given, which is not assumed either", async () => {
+  test("is refused if another role is given, and that role is not assumed either", async () => {
     const repo = await plant({ roleArn: "arn:aws:iam::111111111111:role/theirs" }, {});
     const given = ["--source-role", "arn:aws:iam::111111111111:role/mine", "--source-external-id", "secret"];
     for (const args of [ACTS.resume, ACTS.cleanup]) {

@@ -102,7 +102,7 @@ describe("the runner", () => {
     assert.equal((await record()).state, "running");
   });
 
-  test("says in the journal that a step runs before it makes anything", async () => {
+  test("records in the journal that a step runs before it creates anything", async () => {
     const { run, record, step } = await workshop();
     let seen: string[] = [];
     step(1).make = async () => {
@@ -113,7 +113,7 @@ describe("the runner", () => {
     assert.deepEqual(seen, ["done", "running", "pending"]);
   });
 
-  test("goes on after the last step that is done", async () => {
+  test("continues after the last finished step", async () => {
     const { run, log } = await workshop();
     await run.journal.update(({ steps: [first, second] }) => {
       Object.assign(first ?? {}, { state: "done" });
@@ -126,7 +126,7 @@ describe("the runner", () => {
     assert.deepEqual(log, [...MADE.slice(1), ...UNDONE]);
   });
 
-  test("finishes undoing where a run has died of it, and keeps its outcome", async () => {
+  test("finishes the undoing of a run that died during it, and keeps its outcome", async () => {
     const { run, log, record, step } = await workshop();
     const undo = step(1).undo;
     step(1).undo = broken;

@@ -140,7 +140,7 @@ test("a forged journal after its own takes no job from a controller", async () =
   assert.equal(journal.lost.aborted, false);
 });
 
-test("documents of a job are not removed for a forged journal that says it is finished", async () => {
+test("documents of a job are not removed because of a forged journal with a finished state", async () => {
   const { storage, config, signing, body } = await twoJobs();
   const { signature: _, ...rest } = await body();
   await storage.put(journalKey(JOB, 2), sealJson({ ...rest, state: "finished" }));

@@ -62,7 +62,7 @@ function succeed(storage: LocalDirectory, job: string): Promise<void> {
 }
 
 describe("a job under way", { timeout: TIMEOUT_MS }, () => {
-  test("goes on in an outage of EC2 while the agent is heard of", async () => {
+  test("continues in an outage of EC2 while heartbeats arrive", async () => {
     let asked = 0;
     const { storage, job, wait } = await undoneJob({}, async () => {
       asked++;
@@ -93,7 +93,7 @@ describe("a job under way", { timeout: TIMEOUT_MS }, () => {
     assert.deepEqual(await waiting, { point: POINT });
   });
 
-  test("is lost with a worker that EC2 does not show any more", async () => {
+  test("is lost with a worker that EC2 no longer shows", async () => {
     const env = { BLOCKFERRY_VISIBLE_TIMEOUT_MS: "50" };
     const { wait } = await undoneJob(env, async () => ({ Reservations: [] }));
     await assert.rejects(wait(), { code: "WorkerLost", message: /is gone/ });
@@ -107,7 +107,7 @@ describe("undoing a job", { timeout: TIMEOUT_MS }, () => {
     assert.ok(await isCancelled(storage, job));
   });
 
-  test("finds the recovery point of an agent that was done before it heard of it", async () => {
+  test("finds the recovery point of an agent that had finished before the cancel request reached it", async () => {
     const { storage, job, undo, findPoint } = await undoneJob({});
     assert.equal(await findPoint(), undefined);
     await succeed(storage, job);

@@ -9,7 +9,7 @@ const key = newKey();
 const body = fc.uint8Array({ maxLength: 400 }).map((bytes) => Buffer.from(bytes));
 const name = fc.string({ minLength: 1, maxLength: 30 });
 
-test("an object comes back as it was, whatever it is and is called", () => {
+test("an object of any content and name is read back unchanged", () => {
   fc.assert(
     fc.property(name, body, (called, bytes) => {
       assert.deepEqual(decryptObject(key, called, encryptObject(key, called, bytes)), bytes);

@@ -73,7 +73,7 @@ describe("the keys of a repository", () => {
     }
   });
 
-  test("that are damaged are named, do no harm beside another, and can be removed", async () => {
+  test("that are damaged are named, do not affect other keys, and can be removed", async () => {
     const { storage, path, key, first, open } = await encrypted();
     const { id } = await addKey(storage, key, (await inFile("the second passphrase")).protection, CALLER);
     const damaged = join(path, `keys/${id}.json`);
@@ -114,7 +114,7 @@ describe("the keys of a repository", () => {
     await assert.rejects(open(first), { code: "ObjectCorrupt", object: "config.json" });
   });
 
-  test("are not passed over by a config that says that nothing is encrypted", async () => {
+  test("are not ignored because of a config that says that nothing is encrypted", async () => {
     const { path, first } = await encrypted();
     const config = join(path, "config.json");
     const { body } = JSON.parse(await readFile(config, "utf8"));

@@ -105,7 +105,7 @@ const volume = fc.oneof(fc.constantFrom(...edgeSizes), fc.nat({ max: 8 * MAP_FAN
   }),
 );
 
-test("a block map of any size comes back as it was stored, and its zero nodes are not stored", async () => {
+test("a block map of any size is read back as it was stored, and its zero nodes are not stored", async () => {
   await fc.assert(
     fc.asyncProperty(volume, async ({ count, content }) => {
       const store = new MemoryStore();
@@ -122,7 +122,7 @@ test("a block map of any size comes back as it was stored, and its zero nodes ar
   );
 });
 
-test("a full block map of each edge size has as many nodes as mapNodeCount says", async () => {
+test("a full block map of each edge size has the number of nodes that mapNodeCount returns", async () => {
   const expected = [0, 1, 1, 1, 3, 3, 7];
   for (const [number, count] of edgeSizes.entries()) {
     const content = new Map(Array.from({ length: count }, (_, position) => [position, `chunk ${position}`]));
@@ -224,7 +224,7 @@ test("missing chunks and nodes are reported where they belong, and the rest is s
   );
 });
 
-test("a lost root loses the whole volume, and says which chunk is missing", async () => {
+test("a lost root loses the whole volume, and the error names the missing chunk", async () => {
   const store = new MemoryStore();
   const content = new Map([[5, "five"]]);
   const root = await store.store(3000, content);

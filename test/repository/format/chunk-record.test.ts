@@ -26,7 +26,7 @@ const record = fc.record(
   { noNullPrototype: true },
 );
 
-test("a chunk record comes back as it was written, and nothing beside it is touched", () => {
+test("a chunk record is read back as it was written, and no other bytes are touched", () => {
   fc.assert(
     fc.property(record, fc.nat({ max: 100 }), fc.nat({ max: 255 }), (written, at, filler) => {
       const bytes = Buffer.alloc(at + CHUNK_RECORD_BYTES + 10, filler);

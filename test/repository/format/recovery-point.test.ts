@@ -110,7 +110,7 @@ test("recovery points of any content are listed oldest first, each as it was wri
   );
 });
 
-test("a point is found by the beginning of its id, when only one begins so", async () => {
+test("a point is found by the beginning of its id if only one id starts with it", async () => {
   const { storage, points } = await storageWith("2026-11-23T11:21:50.000Z", "2026-11-24T01:00:00.000Z");
   assert.deepEqual(await findPoint(storage, "20261123"), points[0]);
   assert.deepEqual(await findPoint(storage, "20261124T"), points[1]);
@@ -165,7 +165,7 @@ test("latest passes over a damaged newer point and names it; a damaged older one
   );
 });
 
-test("when every point is damaged, latest says so instead of claiming that there is none", async () => {
+test("when every point is damaged, the error of latest names the damage", async () => {
   const { storage, points } = await storageWith("2026-11-23T11:21:50.000Z");
   await flipByte(storage, pointKey((points[0] as RecoveryPoint).id));
   await assert.rejects(findPoint(storage, "latest"), { code: "ObjectCorrupt" });
@@ -237,7 +237,7 @@ test("a point with an unknown field or version, or a field out of bounds, is ref
   }
 });
 
-test("a point of version 3 is read without the fields that are not known, wherever they stand", async () => {
+test("a point of version 3 is read without its unknown fields, wherever they are", async () => {
   const storage = new LocalDirectory(await tempFolder());
   const { name, sizeBytes, origin } = jobVolume(0, 4096);
   const badRanges = [{ offset: 0, length: 512 }];

@@ -79,7 +79,7 @@ function otherThan(value: unknown): unknown {
 }
 
 describe("the signature of a job", () => {
-  test("is over every byte of it, and stands for itself alone", async () => {
+  test("covers every byte of the job, and is valid for this job only", async () => {
     const { storage, job, written, signedText } = await signedJob();
     const { signature, ...rest } = job;
     assert.deepEqual(rest, written);
@@ -120,7 +120,7 @@ describe("the signature of a job", () => {
     }
   });
 
-  test("fits nothing when it stands anywhere but at the end, or twice", async () => {
+  test("is invalid anywhere except at the end, and when it appears twice", async () => {
     const { storage, job } = await signedJob();
     const { signature, ...rest } = job;
     const key = jobKey(job.id, "job");

@@ -100,7 +100,7 @@ test("a damaged or copied job is refused", async () => {
   await assert.rejects(readJob(storage, copy), { code: "ObjectCorrupt", object: jobKey(copy, "job") });
 });
 
-test("a heartbeat replaces the one before; without one there is none", async () => {
+test("a heartbeat replaces the previous one; without any, reading returns undefined", async () => {
   const storage = await newStorage();
   const job = newJobId(new Date());
   assert.equal(await readStatus(storage, job, UNSIGNED_REPLIES), undefined);

@@ -136,7 +136,7 @@ test("every part goes to storage with its CRC-32, though chunks run over from on
 });
 
 test(
-  "a pack takes no more chunks than its footer has room for, and the next pack goes on",
+  "a pack takes no more chunks than its footer has room for, and the next pack continues",
   fullDepthOnly,
   async () => {
     const random = new SeededRandom("small chunks");

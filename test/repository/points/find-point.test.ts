@@ -123,7 +123,7 @@ test("volumes and tags narrow points down, and leave latest ambiguous while they
   }
 });
 
-test("ids hold against filters, and the beginning of one is narrowed down by them", async () => {
+test("a full id must match the filters, and they narrow down the beginning of an id", async () => {
   const shop = of({ instance: instanceOf(SHOP) }, 20);
   const web = of({ hostname: "web1" }, 20);
   const storage = await storageOf(shop, web);
@@ -181,7 +181,7 @@ test("points that cannot be read and are newer are named, also where no other po
 });
 
 test(
-  "of random points latest is the newest that fits, or as many machines fit as the error says",
+  "latest of random points is the newest that matches, or the error counts the matching machines",
   fullDepthOnly,
   seeded(async (random) => {
     const pick = <T>(items: readonly T[]) => random.pick(items);

@@ -114,7 +114,7 @@ test("folders removed while they are listed do not hide the objects of others", 
   }
 });
 
-test("a put that cannot be written says why, and leaves nothing", async () => {
+test("a put that cannot be written gives the reason, and leaves nothing", async () => {
   const folder = await tempFolder();
   const storage = new LocalDirectory(folder);
   await storage.put("packs", Buffer.from("a file where a folder belongs"));

@@ -35,7 +35,7 @@ export function testStorage({
   datesUploads,
 }: StorageKind): void {
   describe(`a storage in ${name}`, () => {
-    test("gives an object back as it was put, and a second put replaces it", async () => {
+    test("returns an object as it was put, and a second put replaces it", async () => {
       const { storage } = await make();
       for (const body of [Buffer.from("first"), Buffer.alloc(0), new SeededRandom("put").bytes(100_000)]) {
         await storage.put("some/deep/key", body);
@@ -161,7 +161,7 @@ export function testStorage({
       await storage.put(key, body.subarray(1));
     });
 
-    test("says that an object is taken, however large the one there is", async () => {
+    test("reports that a name is taken, however large its object is", async () => {
       const { storage } = await make();
       const key = "config.json";
       await storage.putStream(key).finish(Buffer.alloc(maxObjectBytes(key) + 1));
