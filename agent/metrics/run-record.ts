@@ -1,6 +1,6 @@
 import { asBlockferryError, type ErrorCode } from "../../foundation/errors.js";
 import type { RecoveryPointVolume } from "../../repository/format/recovery-point.js";
-import { RetryCount } from "../../repository/storage/s3/retry.js";
+import { RetryCount } from "../../repository/storage/s3/s3-location.js";
 import type { StorageLocation } from "../../repository/storage/storage.js";
 import type { RunWatcher, WatchedRun } from "../threads/shared-memory.js";
 

@@ -1,5 +1,5 @@
 import { BlockferryError, type ErrorCode, withoutResponse, withoutSecrets } from "../../foundation/errors.js";
-import { isThrottled, isTransient } from "../../repository/storage/s3/retry.js";
+import { isThrottled, isTransient } from "../../repository/storage/s3/transient-errors.js";
 
 /** An AWS call: its action, caller and object. */
 interface Call {

@@ -5,7 +5,7 @@ import { STSClient } from "@aws-sdk/client-sts";
 import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from "@aws-sdk/credential-providers";
 import * as z from "zod/mini";
 import { Outage, retry } from "../../foundation/retry.js";
-import { statusOf } from "../../repository/storage/s3/retry.js";
+import { statusOf } from "../../repository/storage/s3/transient-errors.js";
 import { haveExpired, isRetried } from "./aws-errors.js";
 import { timing } from "./poll.js";
 

@@ -7,7 +7,7 @@ import {
   throwIfInterrupted,
   withoutSecrets,
 } from "../../foundation/errors.js";
-import { isTransient } from "../storage/s3/retry.js";
+import { isTransient } from "../storage/s3/transient-errors.js";
 import { takeKey } from "./aes-gcm.js";
 
 const PARTITION = "aws(?:-[a-z]+)*";

@@ -10,10 +10,10 @@ import type {
 import type { BlockferryError } from "../../../foundation/errors.js";
 import { Outage, retry } from "../../../foundation/retry.js";
 import { BandwidthLimit } from "../bandwidth-limit.js";
-import { isTransient, isWithoutCredentials, RetryCount } from "./retry.js";
 import { createS3Client } from "./s3-client.js";
 import { s3Error } from "./s3-errors.js";
-import { type S3Location, s3Name } from "./s3-location.js";
+import { RetryCount, type S3Location, s3Name } from "./s3-location.js";
+import { isTransient, isWithoutCredentials } from "./transient-errors.js";
 
 /** The bucket and prefix of a repository, and the connection to it: the common part of all requests. */
 export class S3Bucket {

@@ -7,8 +7,8 @@ import {
   withoutSecrets,
 } from "../../../foundation/errors.js";
 import { objectNotFound } from "../storage-errors.js";
-import { isTransient, statusOf } from "./retry.js";
 import { type S3Location, s3Name } from "./s3-location.js";
+import { isTransient, statusOf } from "./transient-errors.js";
 
 interface Explanation {
   code: ErrorCode;

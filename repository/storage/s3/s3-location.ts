@@ -1,6 +1,5 @@
 import { BlockferryError } from "../../../foundation/errors.js";
 import type { BandwidthLimitMemory } from "../bandwidth-limit.js";
-import { RetryCount } from "./retry.js";
 
 /** Storage classes with immediate reads. GLACIER and DEEP_ARCHIVE objects would have to be restored first. */
 export const STORAGE_CLASSES = [
@@ -131,4 +130,29 @@ function checkAccount(account: string): string {
 
 function usage(message: string, remedy: string): BlockferryError {
   return new BlockferryError({ code: "Usage", message, remedy });
+}
+
+/** The number of retries: one Int32 that all threads of a process increment. */
+export class RetryCount {
+  private readonly cell: Int32Array;
+
+  private constructor(readonly memory: SharedArrayBuffer) {
+    this.cell = new Int32Array(memory);
+  }
+
+  static create(): RetryCount {
+    return new RetryCount(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  }
+
+  static attach(memory: SharedArrayBuffer): RetryCount {
+    return new RetryCount(memory);
+  }
+
+  get count(): number {
+    return Atomics.load(this.cell, 0);
+  }
+
+  increment(): void {
+    Atomics.add(this.cell, 0, 1);
+  }
 }

@@ -14,8 +14,8 @@ import {
 import { maxObjectBytes } from "../../format/sealed-json.js";
 import type { GetOptions } from "../storage.js";
 import { objectExists, objectTooLarge } from "../storage-errors.js";
-import { bodyLost } from "./retry.js";
 import type { RequestOptions, S3Bucket } from "./s3-bucket.js";
+import { bodyLost } from "./transient-errors.js";
 
 interface PutFields {
   IfNoneMatch?: "*" | undefined;

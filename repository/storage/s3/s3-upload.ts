@@ -8,9 +8,9 @@ import {
 } from "@aws-sdk/client-s3";
 import type { Upload } from "../storage.js";
 import { objectExists } from "../storage-errors.js";
-import { statusOf } from "./retry.js";
 import type { S3Bucket } from "./s3-bucket.js";
 import { crc32Base64, GivingUp, isPreconditionFailed, putNewObject } from "./s3-requests.js";
+import { statusOf } from "./transient-errors.js";
 
 /**
  * A multipart upload that sends parts as they come. It starts with the first part: an object that fits into
