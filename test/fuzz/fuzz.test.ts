@@ -58,7 +58,7 @@ describe("the fuzzer", async () => {
     return reports;
   }
 
-  test("finds every kind of fault, and with which input it came", fullDepthOnly, async () => {
+  test("finds every kind of fault, with its input", fullDepthOnly, async () => {
     const names = plantedTargets().map(({ name }) => name);
     const faults = names.filter((name) => name !== "nothing");
     const reports = await fuzzPlanted(faults, MOST_SECONDS);
@@ -74,7 +74,7 @@ describe("the fuzzer", async () => {
     }
   });
 
-  test("finds nothing where there is nothing, and keeps inputs that reach something new", async () => {
+  test("finds nothing in a sound target, and keeps inputs that reach new code", async () => {
     const [report] = await fuzzPlanted(["nothing"], 1);
     assert.equal(report?.finding, undefined);
     assert.ok((report?.inputs ?? 0) > 100);

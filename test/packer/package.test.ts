@@ -26,7 +26,7 @@ describe("the package", fullDepthOnly, async () => {
     for (const program of Object.values<string>(bin)) assert.ok(paths.has(program), program);
   });
 
-  test("installs globally where nothing is, and both command lines run", async () => {
+  test("installs globally on an empty machine, and both command lines run", async () => {
     const prefix = join(folder, "prefix");
     const install = ["install", "--global", "--prefix", prefix, "--no-audit", "--no-fund", "--silent"];
     await runTool("npm", ...install, join(folder, filename));

@@ -38,7 +38,7 @@ describe("the template of the worker AMI", fullDepthOnly, async () => {
         assert.equal(code, 0, output);
       });
 
-  test("may be shared when it is encrypted with a key of one's own, and with the default key not", async () => {
+  test("may be shared if it is encrypted with a customer's key, but not with the default key", async () => {
     const shared = 'share_accounts=["222222222222"]';
     const { code, output } = await validate(folder, packer, shared, KEY, "subnet_id=subnet-0123");
     assert.equal(code, 0, output);

@@ -7,7 +7,7 @@ import { tempFolder } from "./temp-folder.js";
 
 const GIB = 2 ** 30;
 
-test("sparse files are the same where their bytes are, whatever is a hole, and else are not", async () => {
+test("sparse files are equal if their bytes are equal, regardless of holes", async () => {
   const folder = await tempFolder();
   const path = async (name: string, sizeBytes: number, ...writes: [offset: number, data: Buffer][]) => {
     const file = await open(join(folder, name), "w");

@@ -18,8 +18,8 @@ test("too many volumes for a recovery point are refused, and so are volumes that
   const path = await largestImage();
   const devices = (count: number) =>
     Array.from({ length: count }, (_, number) => ({ path, name: `v${number}` }));
-  const told = { code: "Usage", message: /4097 devices; a recovery point may have at most 4096/ };
-  await assert.rejects(openSources(devices(MAX_VOLUMES + 1), QUIET), told);
+  const tooMany = { code: "Usage", message: /4097 devices; a recovery point may have at most 4096/ };
+  await assert.rejects(openSources(devices(MAX_VOLUMES + 1), QUIET), tooMany);
   await assert.rejects(openSources(devices(32), QUIET), { code: "Usage", message: /8 PiB/ });
   await closeSources(await openSources(devices(31), QUIET));
 });

@@ -29,7 +29,7 @@ describe("a file of metrics", async () => {
   });
 
   for (const option of OPTIONS) {
-    test(`of ${option} is refused before the run where an image is, which stays`, async () => {
+    test(`of ${option} that is an image is refused before the run, and stays unchanged`, async () => {
       const points = await pointIds(repo);
       const { code, object } = await agentFails(
         1,
@@ -46,7 +46,7 @@ describe("a file of metrics", async () => {
       assert.ok(content.equals(await readFile(image)));
     });
 
-    test(`of ${option} is refused where something else is, which is not opened`, async () => {
+    test(`of ${option} that is not a file of metrics is refused, and not opened`, async () => {
       const pipe = join(folder, `pipe${option}`);
       await runTool("mkfifo", pipe);
       const disguised = join(folder, `link${option}`);
@@ -67,7 +67,7 @@ describe("a file of metrics", async () => {
       assert.ok(content.equals(await readFile(target)));
     });
 
-    test(`of ${option} is taken where nothing is yet, where it is empty, and where one is`, async () => {
+    test(`of ${option} is accepted if it does not exist, is empty, or holds metrics`, async () => {
       const empty = join(folder, `empty${option}`);
       await writeFile(empty, "");
       const own = option === "--emf-file" ? emf : prometheus;
@@ -87,13 +87,13 @@ describe("a file of metrics", async () => {
     assert.ok((await stat(device)).isBlockDevice());
   });
 
-  test("ends a service before it looks for jobs, where something else is", async () => {
+  test("that is not usable ends a service before it looks for jobs", async () => {
     const serve = ["serve", "--repo", repo, "--worker-id", WORKER, "--once"];
     assert.equal((await agentFails(1, ...serve, "--emf-file", image)).code, "MetricsNotWritable");
     assert.ok(content.equals(await readFile(image)));
   });
 
-  test("that another option names, too, is refused, by whichever path", async () => {
+  test("that another option also names is refused, by whichever path", async () => {
     const inner = join(folder, "inner");
     await mkdir(inner);
     await symlink(inner, join(folder, "other"));

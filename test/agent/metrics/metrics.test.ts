@@ -94,7 +94,7 @@ describe("metrics", async () => {
     assert.match(await text(), /run_success\{command="backup",instance_id="i-[0-9a-f]+"\} 0\n/);
   });
 
-  test("of a service count jobs that it refuses and that were cancelled before they began, too, by their errors", async () => {
+  test("of a service also count jobs that it refuses and that were cancelled before they started, by their errors", async () => {
     const served = await ServedRepository.open(await newRepository(await tempFolder()));
     await served.addJob([jobVolume(0, MIB)], { expiresAt: new Date(0).toISOString() });
     for (const _ of ["one", "another"]) {
@@ -136,7 +136,7 @@ describe("metrics", async () => {
     assert.equal(failed?.ErrorCode, "SourceNotFound");
   });
 
-  test("can be read by everybody whatever the umask, and keep the mode of files that are there", async () => {
+  test("can be read by everyone, whatever the umask, and keep the mode of existing files", async () => {
     const places = [join(folder, "modes.prom"), join(folder, "modes.log")] as const;
     const [prometheus, emf] = places;
     const verify = ["verify", "--repo", repo, "--metrics-file", prometheus, "--emf-file", emf];

@@ -24,14 +24,14 @@ test("the chunks used last are kept, and no more than fit", async () => {
   );
 });
 
-test("a chunk that several ask for at once is read once, also when it is being fetched ahead", async () => {
+test("a chunk that several requests need at once is read once, also when it is being fetched ahead", async () => {
   const { cache, reads } = smallCache();
   cache.fetch(1);
   await Promise.all([cache.get(1), cache.get(1), cache.get(1)]);
   assert.deepEqual(reads, [1]);
 });
 
-test("a chunk that cannot be read is not kept: the next one who asks reads again", async () => {
+test("a chunk that cannot be read is not kept: the next request reads it again", async () => {
   let isDamaged = true;
   const { cache, reads } = smallCache(() => isDamaged);
   cache.fetch(1);

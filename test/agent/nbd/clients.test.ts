@@ -30,7 +30,7 @@ interface NbdInfo {
   }[];
 }
 
-describe("the clients of others", async () => {
+describe("third-party clients", async () => {
   const random = SeededRandom.fresh();
   const folder = await tempFolder();
   const socket = join(folder, "nbd.sock");

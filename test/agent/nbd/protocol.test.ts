@@ -106,7 +106,7 @@ describe("the NBD server", async () => {
     await client.ended();
   });
 
-  test("serves a client of 2011, which knows nothing but NBD_OPT_EXPORT_NAME", async () => {
+  test("serves a client of 2011, which knows only NBD_OPT_EXPORT_NAME", async () => {
     const client = await NbdClient.connect(socket);
     await client.greet(0);
     client.sendOption(1, 4, Buffer.from("disk"));
@@ -192,7 +192,7 @@ describe("the NBD server", async () => {
     assert.ok((await simple.simpleReply(512)).data.equals(content.subarray(0, 512)));
   });
 
-  test("cuts off who does not keep to the protocol: wrong magic, options and writes without end, unknown flags", async () => {
+  test("cuts off clients that violate the protocol: wrong magic, options and writes without end, unknown flags", async () => {
     const attacks: ((client: NbdClient) => void)[] = [
       (client) => client.send(Buffer.from("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")),
       (client) => client.sendOption(7, 2 ** 32 - 1),

@@ -38,18 +38,18 @@ test("a report that cannot be written after the backup is stored is a note, not 
 
 test("figures that cannot be made, or cannot reach one of two receivers, are a note, not a failure", async () => {
   const notes: string[] = [];
-  const told: BackupFigures[] = [];
+  const received: BackupFigures[] = [];
   const failing = () => Promise.reject(new Error("gone"));
-  const report = figuresReport([failing, async (figures) => void told.push(figures)], (note) =>
+  const report = figuresReport([failing, async (figures) => void received.push(figures)], (note) =>
     notes.push(note),
   );
   const run = { repository: "repo", seconds: 1, parallelism: { threads: 1, queueDepth: 1 } };
   const point = await somePoint();
   await report.write({ ...run, point });
-  assert.deepEqual([notes, told.length], [["the report could not be written: gone"], 1]);
+  assert.deepEqual([notes, received.length], [["the report could not be written: gone"], 1]);
   await report.write({ ...run, point: { ...point, volumes: null as unknown as [] } });
   assert.equal(notes.length, 3);
-  assert.equal(told.length, 1);
+  assert.equal(received.length, 1);
 });
 
 describe("backup --report", async () => {

@@ -80,9 +80,9 @@ test("a launched worker is allowed to use http only if its controller is", () =>
   for (const allowInsecureHttp of [undefined, true]) {
     const plan = planOf({}, parseRequest(argumentsWith({ endpointUrl, allowInsecureHttp })));
     const userData = Buffer.from(runInstances(plan).input.UserData ?? "", "base64").toString();
-    const told = allowInsecureHttp === undefined ? {} : { allowInsecureHttp };
+    const permission = allowInsecureHttp === undefined ? {} : { allowInsecureHttp };
     assert.deepEqual(JSON.parse(userData), {
-      blockferry: { repo: "s3://backups/fleet", endpointUrl, ...told },
+      blockferry: { repo: "s3://backups/fleet", endpointUrl, ...permission },
     });
   }
 });

@@ -97,16 +97,16 @@ describe("journals that are not proven", () => {
         }),
         controller(["resume", JOB, ...look]),
       ]);
-      const told = JSON.parse(status.stdout) as Told;
+      const listed = JSON.parse(status.stdout) as Told;
       assert.deepEqual(
-        told.jobs.map(({ job }) => job),
+        listed.jobs.map(({ job }) => job),
         [OTHER],
       );
       assert.deepEqual(
-        told.problems.map((problem) => problem.code),
+        listed.problems.map((problem) => problem.code),
         [code],
       );
-      assert.match(told.problems[0]?.object ?? "", new RegExp(`^jobs/${JOB}/journal`));
+      assert.match(listed.problems[0]?.object ?? "", new RegExp(`^jobs/${JOB}/journal`));
       const { wouldClean, problems } = JSON.parse(cleanup.stdout) as Told;
       assert.deepEqual(
         wouldClean.map(({ job }) => job),

@@ -107,17 +107,17 @@ test("docs/format.md gives the maximum size of each object", async () => {
   const page = await readFile(new URL("../../../docs/format.md", import.meta.url), "utf8");
   const section = page.slice(page.indexOf("## Sizes"), page.indexOf("## Chunks"));
   const rows = [...section.matchAll(/^\| (.+?) \| ([\d,]+) MiB \| ([\d,]+|–) \|/gm)];
-  const told = rows.flatMap(([, keys = "", mebibytes, values]) =>
+  const documented = rows.flatMap(([, keys = "", mebibytes, values]) =>
     [...keys.matchAll(/`(.+?)`/g)].map(([, key = ""]) => ({ key, mebibytes, values })),
   );
-  assert.ok(told.length > 10, `${told.length} keys`);
+  assert.ok(documented.length > 10, `${documented.length} keys`);
   const id = newJobId(new Date());
-  for (const { key, mebibytes, values } of told) {
+  for (const { key, mebibytes, values } of documented) {
     const real = key.replace("<job id>", id).replace("<point id>", "20261123T112150Z-3f9a1c2b");
     const named = real.replace("<16 hex>", "0123456789abcdef").replace("<64 hex>", "0".repeat(64));
     assert.equal(maxObjectBytes(named), Number(mebibytes) * MIB, key);
     if (values !== "–") assert.equal(maxJsonValues(named), Number(values?.replaceAll(",", "")), key);
   }
-  assert.ok(told.some(({ key }) => key === pointKey("<point id>")));
-  assert.ok(told.some(({ key }) => key === jobKey("<job id>", "job")));
+  assert.ok(documented.some(({ key }) => key === pointKey("<point id>")));
+  assert.ok(documented.some(({ key }) => key === jobKey("<job id>", "job")));
 });

@@ -61,8 +61,8 @@ test("a document of more values than one of its key can hold is refused before t
   assert.equal((unsealJson(most, z.unknown(), KEY) as number[]).length, maxValues);
   for (const value of [0, [], {}]) {
     const more = sealJson(Array.from({ length: maxValues + 1 }, () => value));
-    const told = { code: "RepositoryUnsupported", message: /holds more than 524288 values/ };
-    assert.throws(() => unsealJson(more, z.unknown(), KEY), told);
+    const tooManyValues = { code: "RepositoryUnsupported", message: /holds more than 524288 values/ };
+    assert.throws(() => unsealJson(more, z.unknown(), KEY), tooManyValues);
   }
 });
 
