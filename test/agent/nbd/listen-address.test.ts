@@ -28,5 +28,5 @@ test("a server refuses addresses that other machines can reach, and malformed on
     `unix:/${"x".repeat(107)}`,
   ];
   for (const text of nonsense)
-    assert.throws(() => parseListenAddress(text), { code: "Usage", message: / is no / }, text);
+    assert.throws(() => parseListenAddress(text), { code: "Usage", message: / is not / }, text);
 });
