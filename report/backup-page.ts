@@ -12,8 +12,7 @@ import {
   type StageSeconds,
   type VolumeReport,
 } from "./backup-figures.js";
-import { bars, dividedBar } from "./charts/bars.js";
-import { type Markup, markup } from "./charts/plot.js";
+import { bars, dividedBar, type Markup, markup } from "./charts/plot.js";
 import { ratesOverTime, sharesOverTime } from "./charts/time-charts.js";
 import { volumeMap } from "./charts/volume-map.js";
 import { figure, keyFigures, legend, page } from "./page.js";

@@ -19,7 +19,7 @@ import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Reliance } from "../../repository/jobs/job-replies.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { CLOCK_TOLERANCE_MS } from "../../repository/points/point-dates.js";
-import { findPredecessor } from "../../repository/points/predecessor.js";
+import { findPredecessor } from "../../repository/points/points.js";
 import { commitPoint } from "../../repository/protocol/commit.js";
 import { Lease } from "../../repository/protocol/lease.js";
 import type { Storage } from "../../repository/storage/storage.js";

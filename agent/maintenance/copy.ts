@@ -5,8 +5,7 @@ import { type RecoveryPoint, versionFields } from "../../repository/format/recov
 import { findOwners } from "../../repository/index/chunk-owners.js";
 import { StoredChunks } from "../../repository/index/stored-chunks.js";
 import type { Repository } from "../../repository/open/repository.js";
-import { listPoints } from "../../repository/points/points.js";
-import { findPredecessor } from "../../repository/points/predecessor.js";
+import { findPredecessor, listPoints } from "../../repository/points/points.js";
 import { applyPolicy } from "../../repository/points/retention.js";
 import { forgottenIds, type TombstoneKey } from "../../repository/points/tombstone.js";
 import { commitPoint } from "../../repository/protocol/commit.js";

@@ -1,7 +1,6 @@
 import { formatBytes, formatPercent, formatSeconds } from "../../command-line/format.js";
 import { threadCharts } from "../../report/backup-page.js";
-import { bars } from "../../report/charts/bars.js";
-import { type Markup, markup } from "../../report/charts/plot.js";
+import { bars, type Markup, markup } from "../../report/charts/plot.js";
 import { ratesByStep } from "../../report/charts/time-charts.js";
 import { figure, keyFigures, legend, page, table } from "../../report/page.js";
 import { median } from "../report.js";

@@ -87,7 +87,8 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
   if (isThrottled(cause)) {
     return {
       code: "AwsUnavailable",
-      remedy: "AWS throttles the account's requests. The request was tried for minutes; wait a while and run it again.",
+      remedy:
+        "AWS throttles the account's requests. The request was tried for minutes; wait a while and run it again.",
     };
   }
   if (NO_CAPACITY.test(name)) {
@@ -117,10 +118,14 @@ function explain({ action, principal, object }: Call, cause: unknown): { code: E
   if (isRetried(cause)) {
     return {
       code: "AwsUnavailable",
-      remedy: "The request was tried for minutes. Check the network and health.aws.amazon.com, then run it again.",
+      remedy:
+        "The request was tried for minutes. Check the network and health.aws.amazon.com, then run it again.",
     };
   }
-  return { code: "AwsRefused", remedy: `Fix the problem that AWS names above; see ${action} in the AWS API reference.` };
+  return {
+    code: "AwsRefused",
+    remedy: `Fix the problem that AWS names above; see ${action} in the AWS API reference.`,
+  };
 }
 
 /**

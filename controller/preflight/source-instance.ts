@@ -132,7 +132,8 @@ function nothingLeft(instanceId: string): BlockferryError {
   return new BlockferryError({
     code: "Usage",
     message: `Instance ${instanceId} has no EBS volume to back up.`,
-    remedy: "Exclude fewer volumes, or choose an instance that has EBS volumes; instance store cannot be snapshotted.",
+    remedy:
+      "Exclude fewer volumes, or choose an instance that has EBS volumes; instance store cannot be snapshotted.",
     object: instanceId,
   });
 }

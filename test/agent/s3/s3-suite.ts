@@ -55,24 +55,28 @@ export function testRepositoryIn(name: S3ServerName): void {
       assert.equal(code, 0, stdout);
     });
 
-    test("after Ctrl-C leaves no unfinished upload, and the next backup continues", fullDepthOnly, async () => {
-      const proxy = await startFaultProxy(server.endpointUrl);
-      const repo = await newRepository("interrupted");
-      const isPart = (url: string) => /partNumber=/i.test(url);
-      proxy.chooseFault = ({ url }) => (isPart(url) ? "delay" : undefined);
-      const run = startAgent(["backup", "--repo", repo, "--device", image, "--json"], {
-        AWS_ENDPOINT_URL: proxy.endpointUrl,
-      });
-      await waitUntil("an upload", () =>
-        proxy.requests.some(({ url, status }) => isPart(url) && status === 200),
-      );
-      run.process.kill("SIGINT");
-      const { code, stdout } = await run.result;
-      assert.equal(code, 130, stdout);
-      assert.deepEqual(await objects.uploads("interrupted/"), []);
-      await backUp(repo, image);
-      await assertRestores(repo, "latest", image, join(folder, "interrupted.restored"));
-    });
+    test(
+      "after Ctrl-C leaves no unfinished upload, and the next backup continues",
+      fullDepthOnly,
+      async () => {
+        const proxy = await startFaultProxy(server.endpointUrl);
+        const repo = await newRepository("interrupted");
+        const isPart = (url: string) => /partNumber=/i.test(url);
+        proxy.chooseFault = ({ url }) => (isPart(url) ? "delay" : undefined);
+        const run = startAgent(["backup", "--repo", repo, "--device", image, "--json"], {
+          AWS_ENDPOINT_URL: proxy.endpointUrl,
+        });
+        await waitUntil("an upload", () =>
+          proxy.requests.some(({ url, status }) => isPart(url) && status === 200),
+        );
+        run.process.kill("SIGINT");
+        const { code, stdout } = await run.result;
+        assert.equal(code, 130, stdout);
+        assert.deepEqual(await objects.uploads("interrupted/"), []);
+        await backUp(repo, image);
+        await assertRestores(repo, "latest", image, join(folder, "interrupted.restored"));
+      },
+    );
 
     test(
       "after kill -9 stores only the missing data, and removes the unfinished upload",

@@ -14,7 +14,11 @@ const SAID: [name: string, code: string, remedy: RegExp, more?: object][] = [
   ["ExpiredToken", "CredentialsInvalid", /log in again/],
   ["RequestLimitExceeded", "AwsUnavailable", /throttles the account's requests/],
   ["VcpuLimitExceeded", "AwsLimitExceeded", /quota/],
-  ["InsufficientInstanceCapacity", "AwsOutOfCapacity", /a higher quota does not help.*--worker-type.*--worker-subnet/],
+  [
+    "InsufficientInstanceCapacity",
+    "AwsOutOfCapacity",
+    /a higher quota does not help.*--worker-type.*--worker-subnet/,
+  ],
   ["InsufficientVolumeCapacity", "AwsOutOfCapacity", /--volume-type/],
   ["InvalidAMIID.NotFound", "AwsResourceNotFound", /ami-0123 exists/],
   ["Unavailable", "AwsUnavailable", /health\.aws/],
