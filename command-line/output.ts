@@ -1,12 +1,18 @@
 import { createInterface } from "node:readline";
 import { type BlockferryError, type ErrorCode, interrupted, systemErrorCode } from "../foundation/errors.js";
 import { printableJson, printableLine } from "./format.js";
+import type { Failure } from "./outputs.js";
 
 /**
- * Prints a command's result: `value` for machines, `lines` for people.
+ * Prints a command's result: `value` for machines, `lines` for people. The caller names the type of the command's
+ * schema, as in `printResult<AgentOutput<"init">>(...)`.
  * @param lines each is printed as one line, whatever control characters its names and tags contain
  */
-export function printResult(json: boolean, value: unknown, lines: readonly string[]): void {
+export function printResult<Output = never>(
+  json: boolean,
+  value: NoInfer<Output>,
+  lines: readonly string[],
+): void {
   const printed = json ? [printableJson(value)] : lines.map(printableLine);
   process.stdout.write(printed.map((line) => `${line}\n`).join(""));
 }
@@ -22,7 +28,7 @@ export function printError(
   style: { program: string; json: boolean; verbose: boolean },
 ): void {
   const { message, details = [], remedy } = error;
-  if (style.json) printResult(true, { error: error.toRecord() }, []);
+  if (style.json) printResult<Failure>(true, { error: error.toRecord() }, []);
   else printErrorLines([`${style.program}: ${message}`, ...[...details, remedy].map((line) => `  ${line}`)]);
   if (style.verbose) printErrorLines(traceOf(error));
 }

@@ -13,6 +13,7 @@ import {
   pointFilterOptions,
 } from "./options.js";
 import { EXIT, printError, printNote, printResult } from "./output.js";
+import type { ListOutput, ShowOutput } from "./outputs.js";
 import type { Command } from "./run-command-line.js";
 import { type StorageArguments, storageLocation, storageOptions } from "./storage-options.js";
 
@@ -39,7 +40,7 @@ export const listCommand = (program: string, name: "list" | "points"): Command<L
       future: doubted.map((error) => error.toRecord()),
     };
     const none = all.length === 0 ? "No recovery point yet." : "No such recovery point.";
-    printResult(json, result, points.length === 0 ? [none] : pointTable(points));
+    printResult<ListOutput>(json, result, points.length === 0 ? [none] : pointTable(points));
     if (!json) for (const { message } of doubted) printNote(message);
     if (damaged.length === 0) return;
     process.exitCode = EXIT.dataDamaged;
@@ -84,7 +85,7 @@ export const showCommand: Command<ShowArguments> = {
     const chosen = await choosePoint(storage, point, { filter, json, notice: printNote });
     const { machine, ageSeconds, newerPassedOver, future } = chosen.record;
     const more = { machine, ageSeconds, newerPassedOver, future, pin };
-    printResult(json, { ...chosen.point, ...more }, describePoint(chosen, pin));
+    printResult<ShowOutput>(json, { ...chosen.point, ...more }, describePoint(chosen, pin));
   },
 };
 

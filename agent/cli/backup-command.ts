@@ -37,6 +37,7 @@ import {
   reportOption,
   withMetrics,
 } from "./output-options.js";
+import type { AgentOutput } from "./outputs.js";
 import { progressWatcher } from "./progress.js";
 
 interface BackupArguments extends StorageArguments, MetricsArguments, ReportArguments, LockArguments {
@@ -124,7 +125,7 @@ export const backupCommand: Command<BackupArguments> = {
         ...{ proveKnown: args.proveKnown, hasRead: (id: string) => record.hasRead(id) },
       });
       const result = { point: point.id, seconds, stats: point.stats, volumes: point.volumes, reliance };
-      printResult(args.json, result, describeBackup(point, reliance, seconds));
+      printResult<AgentOutput<"backup">>(args.json, result, describeBackup(point, reliance, seconds));
     }),
 };
 

@@ -27,6 +27,7 @@ import { meetsFilter, type PointFilter } from "../../repository/points/find-poin
 import { listPoints } from "../../repository/points/points.js";
 import type { Storage, StorageLocation } from "../../repository/storage/storage.js";
 import { type CopyReport, copyPoints } from "../maintenance/copy.js";
+import type { AgentOutput } from "./outputs.js";
 import { progressWatcher } from "./progress.js";
 
 interface CopyArguments extends Omit<StorageArguments, "repo" | "expectRepository">, PointFilterArguments {
@@ -113,7 +114,7 @@ export const copyCommand: Command<CopyArguments> = {
       ...{ choosePoints, isNamedById, tombstoneKey, watcher, signal },
     });
     const recoveryPoints = chosen.map(({ record }) => record);
-    printResult(json, { ...report, recoveryPoints }, describe(report, chosen, to));
+    printResult<AgentOutput<"copy">>(json, { ...report, recoveryPoints }, describe(report, chosen, to));
   },
 };
 

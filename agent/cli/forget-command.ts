@@ -32,6 +32,7 @@ import {
 } from "../../repository/points/retention.js";
 import { forgetPoint, forgottenIds, type TombstoneKey } from "../../repository/points/tombstone.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import type { AgentOutput } from "./outputs.js";
 
 interface ForgetArguments extends StorageArguments, PointFilterArguments {
   points: string[];
@@ -119,7 +120,11 @@ export const forgetCommand: Command<ForgetArguments> = {
         points: verdicts.map(({ point, keptBy }) => ({ id: point.id, createdAt: point.createdAt, keptBy })),
       })),
     };
-    printResult(args.json, result, describe(groups, { isDryRun: args.dryRun, forgotten, future }));
+    printResult<AgentOutput<"forget">>(
+      args.json,
+      result,
+      describe(groups, { isDryRun: args.dryRun, forgotten, future }),
+    );
   },
 };
 

@@ -10,6 +10,7 @@ import {
 import { pinOf } from "../../repository/open/expectation.js";
 import { initRepository } from "../../repository/open/repository.js";
 import { PROTECTION_HELP, parseProtection } from "./key-command.js";
+import type { AgentOutput } from "./outputs.js";
 
 const PASSPHRASE_VARIABLE = "BLOCKFERRY_PASSPHRASE";
 
@@ -52,7 +53,7 @@ export const initCommand: Command<InitArguments> = {
     const kind = protection === undefined ? "repository" : "encrypted repository";
     const pin = pinOf(config);
     const made = { repository: config.id, location: storage.name, encryption: config.encryption.mode, pin };
-    printResult(json, made, [
+    printResult<AgentOutput<"init">>(json, made, [
       `Created ${kind} ${config.id} in ${storage.name}`,
       `To pin it elsewhere: --expect-repository ${pin}`,
     ]);

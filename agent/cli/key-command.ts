@@ -16,6 +16,7 @@ import { addKey, removeKey, rotateKey } from "../../repository/encryption/manage
 import { pinOf } from "../../repository/open/expectation.js";
 import { inspectRepository, openRepository, profileOf } from "../../repository/open/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
+import type { AgentOutput } from "./outputs.js";
 
 const ACTIONS = ["list", "add", "remove", "rotate"] as const;
 const NEW_PASSPHRASE = "BLOCKFERRY_NEW_PASSPHRASE";
@@ -97,7 +98,7 @@ async function list(args: KeyArguments): Promise<void> {
   if (damaged.length > 0) process.exitCode = EXIT.dataDamaged;
   const pin = pinOf(config);
   const result = { keys: keys.map(describe), damaged: damaged.map((error) => error.toRecord()), pin };
-  printResult(args.json, result, [
+  printResult<AgentOutput<"key list">>(args.json, result, [
     ...(lines.length === 0 ? ["The repository is not encrypted and has no keys."] : lines),
     `Pin, according to config.json: --expect-repository ${pin}`,
   ]);
@@ -113,16 +114,18 @@ async function change(
   switch (action) {
     case "add": {
       const added = await addKey(storage, key, protectionOf(args), caller);
-      return printResult(json, { added: describe(added) }, [`Added key ${added.id}.`]);
+      return printResult<AgentOutput<"key add">>(json, { added: describe(added) }, [
+        `Added key ${added.id}.`,
+      ]);
     }
     case "rotate": {
       const { added, removed } = await rotateKey(storage, key, id, protectionOf(args), caller);
       const text = `Key ${added.id} replaces ${removed}.`;
-      return printResult(json, { added: describe(added), removed }, [text]);
+      return printResult<AgentOutput<"key rotate">>(json, { added: describe(added), removed }, [text]);
     }
     case "remove": {
       const removed = await removeKey(storage, key, id);
-      return printResult(json, { removed }, [`Removed key ${removed}.`]);
+      return printResult<AgentOutput<"key remove">>(json, { removed }, [`Removed key ${removed}.`]);
     }
   }
 }

@@ -13,6 +13,7 @@ import type { Command } from "../../command-line/run-command-line.js";
 import { CIPHERTEXT_BYTES } from "../../repository/encryption/aes-gcm-cipher.js";
 import { expectedMemoryBytes, USUAL_PART_BYTES } from "../tune/advise.js";
 import { DEFAULT_QUEUE_DEPTH, ioThreads, MAX_IO_THREADS, reservedIoThreads } from "../tune/parallelism.js";
+import type { AgentOutput } from "./outputs.js";
 
 interface LimitsArguments {
   threads: number | undefined;
@@ -67,7 +68,10 @@ export const limitsCommand: Command<LimitsArguments> = {
       partBytes: USUAL_PART_BYTES,
       memoryBytes: totalmem(),
     });
-    printResult(json, limits, [`UV_THREADPOOL_SIZE=${limits.ioThreads}`, `MemoryMax=${limits.memoryBytes}`]);
+    printResult<AgentOutput<"limits">>(json, limits, [
+      `UV_THREADPOOL_SIZE=${limits.ioThreads}`,
+      `MemoryMax=${limits.memoryBytes}`,
+    ]);
   },
 };
 

@@ -13,6 +13,7 @@ import type { ErrorRecord } from "../../foundation/errors.js";
 import { openRepository } from "../../repository/open/repository.js";
 import { type PackTotals, type PrunePlan, type PruneReport, planPrune, prune } from "../maintenance/prune.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./output-options.js";
+import type { AgentOutput } from "./outputs.js";
 
 interface PruneArguments extends StorageArguments, MetricsArguments {
   gracePeriod: string;
@@ -77,7 +78,7 @@ export const pruneCommand: Command<PruneArguments> = {
       if (dryRun) {
         const plan = await planPrune(repository, options);
         if (plan.problems.length > 0) process.exitCode = EXIT.dataDamaged;
-        return printResult(json, { dryRun, ...plan }, [
+        return printResult<AgentOutput<"prune">>(json, { dryRun, ...plan }, [
           "Nothing was changed. A run now:",
           ...describePlan(plan),
         ]);
@@ -87,7 +88,7 @@ export const pruneCommand: Command<PruneArguments> = {
       meter.figures.removedBytes = report.removed.bytes;
       meter.figures.rewrittenBytes = report.rewritten.bytes;
       meter.figures.keptBytes = report.kept.bytes;
-      printResult(json, { dryRun, ...report }, describeReport(report));
+      printResult<AgentOutput<"prune">>(json, { dryRun, ...report }, describeReport(report));
     }),
 };
 

@@ -20,6 +20,7 @@ import {
 } from "../maintenance/repair-documents.js";
 import { type IndexRepair, planIndexRepair, repairIndex } from "../maintenance/repair-index.js";
 import { type PackRepair, planPackRepair, repairPacks } from "../maintenance/repair-packs.js";
+import type { AgentOutput } from "./outputs.js";
 import { progressWatcher } from "./progress.js";
 
 interface RepairArguments extends StorageArguments {
@@ -101,7 +102,11 @@ async function index(repository: Repository, { dryRun, json }: RepairArguments, 
     damaged: repair.damaged.map(({ error, ...chunks }) => ({ ...error.toRecord(), ...chunks })),
   };
   const lines = describeIndex(repair);
-  printResult(json, result, dryRun ? ["Nothing was changed. A repair now:", ...lines] : lines);
+  printResult<AgentOutput<"repair index">>(
+    json,
+    result,
+    dryRun ? ["Nothing was changed. A repair now:", ...lines] : lines,
+  );
 }
 
 async function packs(
@@ -112,7 +117,7 @@ async function packs(
   const repair = dryRun ? planPackRepair : repairPacks;
   const repairs = await repair(repository, ids, signal);
   if (repairs.some(({ chunksLost }) => chunksLost !== 0)) process.exitCode = EXIT.dataDamaged;
-  printResult(json, { dryRun, packs: repairs }, describePacks(repairs, dryRun));
+  printResult<AgentOutput<"repair packs">>(json, { dryRun, packs: repairs }, describePacks(repairs, dryRun));
 }
 
 async function points(repository: Repository, { json }: RepairArguments, signal: AbortSignal) {
@@ -120,7 +125,7 @@ async function points(repository: Repository, { json }: RepairArguments, signal:
   const { incomplete, unreadable } = losses;
   if (incomplete.length + unreadable.length > 0) process.exitCode = EXIT.dataDamaged;
   const result = { ...losses, unreadable: unreadable.map((error) => error.toRecord()) };
-  printResult(json, result, describePoints(losses));
+  printResult<AgentOutput<"repair points">>(json, result, describePoints(losses));
 }
 
 async function documents(repository: Repository, { dryRun, json }: RepairArguments, signal: AbortSignal) {
@@ -132,7 +137,7 @@ async function documents(repository: Repository, { dryRun, json }: RepairArgumen
     moved: repair.moved.map(({ error, from, to }) => ({ from, to, ...error.toRecord() })),
     left: repair.left.map((error) => error.toRecord()),
   };
-  printResult(json, result, describeDocuments(repair, dryRun));
+  printResult<AgentOutput<"repair documents">>(json, result, describeDocuments(repair, dryRun));
 }
 
 function describeIndex({ replaced, missing, damaged, ...repair }: IndexRepair): string[] {

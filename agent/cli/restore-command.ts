@@ -25,6 +25,7 @@ import { openRepository } from "../../repository/open/repository.js";
 import { withReadLease } from "../../repository/protocol/lease.js";
 import { type LostRange, type RestoreOptions, restore } from "../restore/restore.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./output-options.js";
+import type { AgentOutput } from "./outputs.js";
 import { progressWatcher } from "./progress.js";
 
 interface RestoreArguments extends StorageArguments, PointFilterArguments, MetricsArguments {
@@ -129,7 +130,11 @@ export const restoreCommand: Command<RestoreArguments> = {
         meter.problem = "ChunkMissing";
       }
       const result = { point: chosen.point.id, recoveryPoint: chosen.record, seconds, volumes, lost };
-      printResult(args.json, result, describeRestore(chosen, targets, { seconds, lost }));
+      printResult<AgentOutput<"restore">>(
+        args.json,
+        result,
+        describeRestore(chosen, targets, { seconds, lost }),
+      );
     }),
 };
 

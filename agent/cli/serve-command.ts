@@ -19,6 +19,7 @@ import { serviceLog } from "../service/service-log.js";
 import { ServiceMetrics, ServiceReports } from "../service/service-records.js";
 import { instanceId, repositoryFromUserData } from "../service/worker-identity.js";
 import { type MetricsArguments, metricsFiles, metricsOptions, refuseMetricsFiles } from "./output-options.js";
+import type { AgentOutput } from "./outputs.js";
 
 interface ServeArguments extends Omit<StorageArguments, "repo">, MetricsArguments {
   threads: number | "auto" | undefined;
@@ -119,7 +120,9 @@ export const serveCommand: Command<ServeArguments> = {
     );
     if (report === undefined) return;
     if (report.failed > 0) process.exitCode = EXIT.failed;
-    printResult(args.json, report, [`${report.jobs} jobs done, ${report.failed} of them failed.`]);
+    printResult<AgentOutput<"serve">>(args.json, report, [
+      `${report.jobs} jobs done, ${report.failed} of them failed.`,
+    ]);
   },
 };
 

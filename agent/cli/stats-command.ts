@@ -11,6 +11,7 @@ import {
 import { openRepository } from "../../repository/open/repository.js";
 import { withReadLease } from "../../repository/protocol/lease.js";
 import { type RepositoryStats, repositoryStats } from "../maintenance/survey.js";
+import type { AgentOutput } from "./outputs.js";
 import { progressWatcher } from "./progress.js";
 
 interface StatsArguments extends StorageArguments {
@@ -31,7 +32,7 @@ export const statsCommand: Command<StatsArguments> = {
     const stats = await withReadLease(repository.storage, { watcher: progressWatcher(json), signal }, () =>
       repositoryStats(repository, signal),
     );
-    printResult(json, stats, describe(stats));
+    printResult<AgentOutput<"stats">>(json, stats, describe(stats));
   },
 };
 

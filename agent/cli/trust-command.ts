@@ -14,6 +14,7 @@ import {
   KnownRepositories,
   stateFolder,
 } from "../../repository/open/known-repositories.js";
+import type { AgentOutput } from "./outputs.js";
 
 const ACTIONS = ["list", "reset"] as const;
 
@@ -46,7 +47,7 @@ export const trustCommand: Command<TrustArguments> = {
     }
     const location = await canonicalLocation(storageLocation({ ...args, repo }));
     const wasKnown = await known.forget(location);
-    printResult(json, { location, wasKnown }, [
+    printResult<AgentOutput<"trust reset">>(json, { location, wasKnown }, [
       wasKnown
         ? `Forgot ${location}: the next repository that is opened there will be trusted.`
         : `This machine knew no repository at ${location}.`,
@@ -61,5 +62,5 @@ async function list(known: KnownRepositories, json: boolean): Promise<void> {
     rows.length === 0
       ? ["This machine knows no repository yet."]
       : formatTable([["LOCATION", "PIN", "FIRST SEEN"], ...rows]);
-  printResult(json, { repositories }, lines);
+  printResult<AgentOutput<"trust list">>(json, { repositories }, lines);
 }

@@ -12,6 +12,7 @@ import {
 import { openRepository } from "../../repository/open/repository.js";
 import type { SpeedAt } from "../tune/advise.js";
 import { type Tuning, tune } from "../tune/tune.js";
+import type { AgentOutput } from "./outputs.js";
 
 interface TuneArguments extends Omit<StorageArguments, "repo"> {
   repo: string | undefined;
@@ -64,7 +65,7 @@ export const tuneCommand: Command<TuneArguments> = {
       seconds: args.seconds,
       signal,
     });
-    printResult(json, tuning, describe(tuning));
+    printResult<AgentOutput<"tune">>(json, tuning, describe(tuning));
   },
 };
 

@@ -23,6 +23,7 @@ import { openRepository } from "../../repository/open/repository.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { problemRecords, type VerifyReport, verify } from "../verify/verify.js";
 import { type MetricsArguments, metricsOptions, withMetrics } from "./output-options.js";
+import type { AgentOutput } from "./outputs.js";
 import { progressWatcher } from "./progress.js";
 
 /** Problems that are printed one by one; `--json` gives all. */
@@ -106,12 +107,16 @@ export const verifyCommand: Command<VerifyArguments> = {
       const notes = report.notes.map((note) => note.toRecord());
       const future = report.future.map((error) => error.toRecord());
       const recoveryPoint = chosen?.record ?? null;
-      printResult(args.json, { ok: whole, ...report, recoveryPoint, problems, notes, future, seconds }, [
-        ...(chosen === undefined ? [] : [`Recovery point ${chosen.point.id}, ${chosen.origin}:`]),
-        ...(whole ? describeWhole(report) : describeDamage(report)),
-        ...report.future.map(({ message }) => `  ${message}`),
-        ...describeUnchecked(report),
-      ]);
+      printResult<AgentOutput<"verify">>(
+        args.json,
+        { ok: whole, ...report, recoveryPoint, problems, notes, future, seconds },
+        [
+          ...(chosen === undefined ? [] : [`Recovery point ${chosen.point.id}, ${chosen.origin}:`]),
+          ...(whole ? describeWhole(report) : describeDamage(report)),
+          ...report.future.map(({ message }) => `  ${message}`),
+          ...describeUnchecked(report),
+        ],
+      );
     }),
 };
 

@@ -29,6 +29,7 @@ import type { Storage } from "../../repository/storage/storage.js";
 import { exportVolume } from "../export/export.js";
 import { IMAGE_FORMATS, type ImageFormat, requireQemuImg } from "../export/qemu-img.js";
 import { parseListenAddress, serveVolume } from "../nbd/server.js";
+import type { AgentOutput } from "./outputs.js";
 import { progressWatcher } from "./progress.js";
 
 interface ExportArguments extends StorageArguments, VolumeArguments {
@@ -74,7 +75,7 @@ export const exportCommand: Command<ExportArguments> = {
     });
     const seconds = (performance.now() - started) / 1000;
     const { point, volume, sizeBytes, target, format, imageBytes } = result;
-    printResult(args.json, { ...result, seconds }, [
+    printResult<AgentOutput<"export">>(args.json, { ...result, seconds }, [
       `Exported volume ${volume} (${formatBytes(sizeBytes)}) of recovery point ${point} (${origin}) in ${formatSeconds(seconds)} to ${target} (${format}, ${formatBytes(imageBytes)})`,
     ]);
   },
@@ -139,7 +140,11 @@ export const nbdCommand: Command<NbdArguments> = {
         { point, volume, address, cacheBytes, signal, ...notices },
         async (listening) => {
           const served = { listening, point: point.id, volume: volume.name, sizeBytes: volume.sizeBytes };
-          printResult(args.json, { ...served, recoveryPoint: record }, describeService(served, origin));
+          printResult<AgentOutput<"nbd">>(
+            args.json,
+            { ...served, recoveryPoint: record },
+            describeService(served, origin),
+          );
           if (!signal.aborted) await onceEvent(signal, "abort");
         },
       );

@@ -1,4 +1,5 @@
 import { printableJson, printableLine } from "../../command-line/format.js";
+import type { ErrorCode } from "../../foundation/errors.js";
 
 /** The log of a service, one line per event. Facts are ids and numbers, never a credential. */
 export interface ServiceLog {
@@ -6,7 +7,18 @@ export interface ServiceLog {
   warn(message: string, facts?: LogFacts): void;
 }
 
-type LogFacts = Record<string, string | number>;
+/** Listed in agent/cli/outputs.ts, too. */
+interface LogFacts {
+  job?: string;
+  /** Id of a recovery point. */
+  point?: string;
+  code?: ErrorCode;
+  worker?: string;
+  repository?: string;
+  /** Id of an EBS volume, and the path of its device. */
+  volume?: string;
+  device?: string;
+}
 
 /**
  * Returns the log of a service: text lines on standard error, or JSON lines on standard output with `--json`.

@@ -9,7 +9,8 @@ import { ROUTE_TABLE } from "../plan/route.js";
 import { openSigning } from "../plan/signing.js";
 import { preflight } from "../preflight/preflight.js";
 import { startJob } from "../run/start-job.js";
-import { JobReport, jobResult, queueNotes } from "./job-result.js";
+import { backupResult, JobReport, queueNotes } from "./job-result.js";
+import type { ControllerOutput } from "./outputs.js";
 import { parseRequest, type RequestArguments, requestOptions } from "./request-options.js";
 import { stepDisplay } from "./step-display.js";
 
@@ -55,8 +56,8 @@ export const backupCommand: Command<BackupCommandArguments> = {
     for (const note of await queueNotes(storage, plan, signing)) display.note(note);
     signal.throwIfAborted();
     const record = await startJob(plan, { parties, storage, display, signal });
-    const { json, text } = jobResult(record);
-    printResult(args.json, json, text);
+    const { json, text } = backupResult(record, plan);
+    printResult<ControllerOutput<"backup">>(args.json, json, text);
     await report?.write(record, storage.until(signal), signing, display.note);
   },
 };

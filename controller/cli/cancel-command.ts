@@ -11,6 +11,7 @@ import { openRepository } from "../../repository/open/repository.js";
 import { timing } from "../aws/poll.js";
 import { seemsAlive } from "../run/journal.js";
 import { findClaimedJournal } from "./access-options.js";
+import type { ControllerOutput } from "./outputs.js";
 
 interface CancelArguments extends StorageArguments {
   job: string;
@@ -33,12 +34,16 @@ export const cancelCommand: Command<CancelArguments> = {
     // Anyone who may write here may request a cancel; in an emergency it must not need a key.
     const record = await findClaimedJournal(storage, job);
     if (record.state === "finished") {
-      return printResult(json, { job, cancelled: false }, [`Job ${job} has already ended.`]);
+      return printResult<ControllerOutput<"cancel">>(json, { job, cancelled: false }, [
+        `Job ${job} has already ended.`,
+      ]);
     }
     await requestCancel(storage, job);
     const cleanup = seemsAlive(record, timing().heartbeatMs)
       ? "Its controller removes the temporary resources."
       : `Its controller is gone: \`blockferry resume ${job}\` removes the temporary resources.`;
-    printResult(json, { job, cancelled: true }, [`Job ${job} is being cancelled. ${cleanup}`]);
+    printResult<ControllerOutput<"cancel">>(json, { job, cancelled: true }, [
+      `Job ${job} is being cancelled. ${cleanup}`,
+    ]);
   },
 };

@@ -14,6 +14,7 @@ import { openSigning } from "../plan/signing.js";
 import { type Preflight, preflight } from "../preflight/preflight.js";
 import { stepsOf } from "../run/workflow.js";
 import { JobReport, queueNotes } from "./job-result.js";
+import type { ControllerOutput } from "./outputs.js";
 import { parseRequest, type RequestArguments, requestOptions } from "./request-options.js";
 
 interface CheckArguments extends RequestArguments {
@@ -41,12 +42,12 @@ export const checkCommand: Command<CheckArguments> = {
     if (result.plan !== undefined)
       result.findings.notes.push(...(await queueNotes(repository.storage, result.plan, signing)));
     if (result.findings.problems.length > 0) process.exitCode = EXIT.failed;
-    printResult(args.json, checkResult(result), describeCheck(result));
+    printResult<ControllerOutput<"check">>(args.json, checkResult(result), describeCheck(result));
   },
 };
 
 /** Returns the output of `check --json`. */
-function checkResult({ plan, findings }: Preflight) {
+function checkResult({ plan, findings }: Preflight): ControllerOutput<"check"> {
   return {
     ok: findings.problems.length === 0,
     problems: findings.problems.map((problem) => problem.toRecord()),

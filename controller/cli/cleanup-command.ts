@@ -13,6 +13,7 @@ import { openSigning } from "../plan/signing.js";
 import { type CleanupReport, cleanUp, unfinishedJobs } from "../run/cleanup.js";
 import { type AccessArguments, accessOptions, withAccess } from "./access-options.js";
 import { describeProblems, exitWithProblems } from "./job-result.js";
+import type { ControllerOutput } from "./outputs.js";
 import { stepDisplay } from "./step-display.js";
 import { parseSigning, type SigningArguments, signingOptions } from "./worker-options.js";
 
@@ -57,14 +58,18 @@ export const cleanupCommand: Command<CleanupArguments> = {
       const wouldClean = abandoned.map(({ job, made }) => ({ job, made }));
       const lines = wouldClean.map(({ job, made }) => `${job}: ${JSON.stringify(made)}`);
       const text = ["Would be cleaned up:", ...lines, ...describeProblems(problems)];
-      return printResult(args.json, { wouldClean, left, problems }, text);
+      return printResult<ControllerOutput<"cleanup --dry-run">>(
+        args.json,
+        { wouldClean, left, problems },
+        text,
+      );
     }
     const report = await cleanUp({
       ...{ storage, signing, olderThanMs, display: stepDisplay(args.json) },
       reopenParties: (plan) => reopenParties(plan, withAccess(plan.request, args), signing),
     });
     exitWithProblems(report.problems);
-    printResult(args.json, report, describeReport(report));
+    printResult<ControllerOutput<"cleanup">>(args.json, report, describeReport(report));
   },
 };
 

@@ -18,6 +18,7 @@ import { openParties, type Parties } from "../plan/parties.js";
 import type { JobPlan } from "../plan/plan.js";
 import { openSigning } from "../plan/signing.js";
 import { preflight } from "../preflight/preflight.js";
+import type { ControllerOutput } from "./outputs.js";
 import { parseRequest, type RequestArguments, requestOptions } from "./request-options.js";
 
 interface IamPolicyArguments extends RequestArguments, PolicyArguments {
@@ -93,7 +94,10 @@ export async function printPolicy(
   args: PolicyArguments,
 ): Promise<void> {
   const notes: string[] = [];
-  const policy = policyFor(party, await policyPlan(party, plan, parties, args, notes));
+  const policy: ControllerOutput<"iam-policy"> = policyFor(
+    party,
+    await policyPlan(party, plan, parties, args, notes),
+  );
   process.stdout.write(`${printableJson(policy, args.json ? 0 : 2)}\n`);
   for (const note of notes) printNote(note);
 }

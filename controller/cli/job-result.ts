@@ -9,28 +9,54 @@ import { ReportFile } from "../../report/page.js";
 import type { Reliance } from "../../repository/jobs/job-replies.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { timing } from "../aws/poll.js";
-import type { JobPlan, RestorePlan } from "../plan/plan.js";
+import type { JobPlan, Plan, RestorePlan } from "../plan/plan.js";
 import type { Signing } from "../plan/signing.js";
 import type { JournalRecord } from "../run/read-journals.js";
 import { workerIdOf } from "../steps/launch-worker.js";
 import { jobUnderWay } from "../steps/replies.js";
 import { type Made, restoredSnapshotIds, restoredVolumeIds } from "../steps/step.js";
+import type { ControllerOutput } from "./outputs.js";
 
-/** Returns the output of a completed job: `json` for `--json`, `text` for people. */
-export function jobResult({ job, plan, made, outcome }: JournalRecord): { json: object; text: string[] } {
-  const point = outcome?.ok === true ? outcome.point : "";
-  if (plan.kind === "backup") {
-    const { reliance } = made;
-    return {
-      json: { point, job, route: plan.route, reliance: reliance ?? null },
-      text: [`Recovery point ${point}`, ...(reliance === undefined ? [] : relianceLines(reliance))],
-    };
-  }
+interface Result<Json> {
+  /** The output with `--json`. */
+  json: Json;
+  /** The output for people. */
+  text: string[];
+}
+
+/** Returns the output of a completed job. */
+export function jobResult(record: JournalRecord): Result<ControllerOutput<"resume">> {
+  const { plan } = record;
+  return plan.kind === "backup" ? backupResult(record, plan) : restoreResult(record, plan);
+}
+
+/** Returns the output of a completed backup. */
+export function backupResult(
+  { job, made: { reliance }, outcome }: JournalRecord,
+  { route }: Plan,
+): Result<ControllerOutput<"backup">> {
+  const point = pointOf(outcome);
+  return {
+    json: { point, job, route, reliance: reliance ?? null },
+    text: [`Recovery point ${point}`, ...(reliance === undefined ? [] : relianceLines(reliance))],
+  };
+}
+
+/** Returns the output of a completed restore, without the description of its recovery point. */
+export function restoreResult(
+  { job, made, outcome }: JournalRecord,
+  plan: RestorePlan,
+): Result<Omit<ControllerOutput<"restore">, "recoveryPoint">> {
+  const point = pointOf(outcome);
   const to = plan.request.to === "snapshot" ? snapshotsOf(plan, made) : volumesOf(plan, made);
   return {
     json: { point, job, route: plan.route, ...to.json },
     text: [`Restored recovery point ${point} to`, ...to.lines],
   };
+}
+
+function pointOf(outcome: JournalRecord["outcome"]): string {
+  return outcome?.ok === true ? outcome.point : "";
 }
 
 function relianceLines({ unreadBytes, provenBytes, storedAgainBytes }: Reliance): string[] {

@@ -16,7 +16,8 @@ import { type RestorePreflight, restorePreflight } from "../preflight/restore-pr
 import { startJob } from "../run/start-job.js";
 import { stepsOf } from "../run/workflow.js";
 import { type PolicyArguments, policyOptions, printPolicy } from "./iam-policy-command.js";
-import { describeProblems, jobResult, queueNotes } from "./job-result.js";
+import { describeProblems, queueNotes, restoreResult } from "./job-result.js";
+import type { ControllerOutput } from "./outputs.js";
 import {
   parseRestoreFilter,
   parseRestoreRequest,
@@ -87,8 +88,12 @@ export const restoreCommand: Command<RestoreCommandArguments> = {
     if (plan.launch !== null) for (const line of describeLaunch(plan.launch)) display.note(line.trim());
     for (const note of [...findings.notes, ...(await queueNotes(storage, plan, signing))]) display.note(note);
     signal.throwIfAborted();
-    const result = jobResult(await startJob(plan, { parties, storage, display, signal }));
-    printResult(json, { ...result.json, recoveryPoint: chosen.record }, result.text);
+    const result = restoreResult(await startJob(plan, { parties, storage, display, signal }), plan);
+    printResult<ControllerOutput<"restore">>(
+      json,
+      { ...result.json, recoveryPoint: chosen.record },
+      result.text,
+    );
   },
 };
 
@@ -112,14 +117,14 @@ function printReport(
 ) {
   if (checked.findings.problems.length > 0) process.exitCode = EXIT.failed;
   const report = restoreReport(checked, named);
-  printResult(json, report.json, report.text);
+  printResult<ControllerOutput<"restore --check">>(json, report.json, report.text);
 }
 
 /** Returns the output of `restore --check`: `json` for `--json`, `text` for people. */
 function restoreReport(
   { plan, findings }: RestorePreflight,
   { chosen, role }: { chosen: ChosenPoint; role: string | undefined },
-): { json: object; text: string[] } {
+): { json: ControllerOutput<"restore --check">; text: string[] } {
   const problems = findings.problems.map((problem) => problem.toRecord());
   const { notes } = findings;
   const verdict =

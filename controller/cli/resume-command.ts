@@ -14,6 +14,7 @@ import { openSigning } from "../plan/signing.js";
 import { resumeJob } from "../run/start-job.js";
 import { type AccessArguments, accessOptions, findJournal, withAccess } from "./access-options.js";
 import { JobReport, jobResult, refuseUnreported } from "./job-result.js";
+import type { ControllerOutput } from "./outputs.js";
 import { parseRepository } from "./request-options.js";
 import { stepDisplay } from "./step-display.js";
 import { parseSigning, type SigningArguments, signingOptions } from "./worker-options.js";
@@ -59,7 +60,7 @@ export const resumeCommand: Command<ResumeArguments> = {
     const display = stepDisplay(json);
     const finished = await resumeJob(job, parseRepository(args), { parties, storage, display, signal });
     const result = jobResult(finished);
-    printResult(json, result.json, result.text);
+    printResult<ControllerOutput<"resume">>(json, result.json, result.text);
     await report?.write(finished, storage.until(signal), signing, display.note);
   },
 };

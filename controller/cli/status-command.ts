@@ -19,6 +19,7 @@ import { hearStatus, jobUnderWay } from "../steps/replies.js";
 import { runJob } from "../steps/run-job.js";
 import { findJournal } from "./access-options.js";
 import { describeProblems, exitWithProblems, jobResult } from "./job-result.js";
+import type { ControllerOutput } from "./outputs.js";
 import { parseSigning, type SigningArguments, signingOptions } from "./worker-options.js";
 
 interface StatusArguments extends StorageArguments, SigningArguments {
@@ -48,7 +49,10 @@ export const statusCommand: Command<StatusArguments> = {
       exitWithProblems(problems);
       const jobs = records.map(summaryOf);
       const table = jobs.length === 0 ? ["No job yet."] : jobTable(jobs);
-      return printResult(json, { jobs, problems }, [...table, ...describeProblems(problems)]);
+      return printResult<ControllerOutput<"status">>(json, { jobs, problems }, [
+        ...table,
+        ...describeProblems(problems),
+      ]);
     }
     const record = await findJournal(storage, job, signing);
     const replies = await signing.replies(job, workerIdOf(record));
@@ -62,7 +66,7 @@ export const statusCommand: Command<StatusArguments> = {
       ...{ waitsFor: waitsFor?.job ?? null, problems },
     };
     const lines = [...describeJob(record, status, waitsFor), ...describeProblems(problems)];
-    printResult(json, result, lines);
+    printResult<ControllerOutput<"status JOB">>(json, result, lines);
   },
 };
 
@@ -72,7 +76,9 @@ async function aheadOf(storage: Storage, { job, plan, made, steps }: JournalReco
   return jobUnderWay(storage, workerIdOf({ plan, made }), job, signing, timing().heartbeatMs);
 }
 
-function summaryOf(record: JournalRecord) {
+type JobSummary = ControllerOutput<"status">["jobs"][number];
+
+function summaryOf(record: JournalRecord): JobSummary {
   const { job, plan, state, outcome } = record;
   const controller =
     state === "finished" ? "ended" : seemsAlive(record, timing().heartbeatMs) ? "running" : "gone";
@@ -81,7 +87,7 @@ function summaryOf(record: JournalRecord) {
   return { job, kind: plan.kind, instance, route: plan.route, state, controller, point };
 }
 
-function jobTable(jobs: ReturnType<typeof summaryOf>[]): string[] {
+function jobTable(jobs: JobSummary[]): string[] {
   const rows = jobs.map(({ job, kind, instance, state, controller, point }) => [
     job,
     instance ?? kind,

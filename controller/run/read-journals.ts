@@ -10,7 +10,7 @@ import { PlanSchema, RestorePlanSchema } from "../plan/plan.js";
 import type { Signing } from "../plan/signing.js";
 import { MadeSchema } from "../steps/step.js";
 
-const StepRecordSchema = z.strictObject({
+export const StepRecordSchema = z.strictObject({
   name: z.string(),
   /**
    * `running` is written before a resource is created, so a later run looks for resources of a killed run.
@@ -20,7 +20,7 @@ const StepRecordSchema = z.strictObject({
   finishedAt: z.nullable(z.iso.datetime()),
 });
 
-const JournalSchema = z.strictObject({
+export const JournalSchema = z.strictObject({
   version: z.literal(1),
   job: z.string(),
   /** The process that runs the job, in the same form as in names of temporary files. */

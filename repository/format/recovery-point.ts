@@ -183,7 +183,7 @@ const commonFields = {
 };
 
 /** A point in a repository of version 1 or 2. */
-const PointV1Schema = z.strictObject({
+export const PointV1Schema = z.strictObject({
   ...commonFields,
   version: z.literal(1),
   volumes: volumesSchema(strictly, EbsVolumeSchema as typeof LaterEbsVolumeSchema),

@@ -19,7 +19,7 @@ const JobStartsSchema = z.strictObject({
 
 export type JobStarts = z.infer<typeof JobStartsSchema>;
 
-const JobStatusSchema = z.strictObject({
+export const JobStatusSchema = z.strictObject({
   version: z.literal(1),
   job: z.string(),
   worker: z.string(),

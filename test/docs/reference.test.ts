@@ -60,6 +60,12 @@ describe("the docs", async () => {
     assert.equal(await text("docs/reference/options.md"), stdout, "run node scripts/options-reference.js");
   });
 
+  test("describe the JSON of every command as its schema does", async () => {
+    const script = fileURLToPath(new URL("scripts/json-reference.js", ROOT));
+    const { stdout } = await run(process.execPath, [script, "--check"]).catch((failed) => failed);
+    assert.equal(stdout, "", "run node scripts/json-reference.js");
+  });
+
   test("link to files and headings that exist", async () => {
     const broken: string[] = [];
     for (const name of [

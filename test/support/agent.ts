@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { AGENT_OUTPUTS } from "../../agent/cli/outputs.js";
+import { holdingToSchemas } from "./printed-json.js";
 import { type ProgramResult, type RunningProgram, startProgram } from "./start-program.js";
 
 /** The installed agent, which runs in its own process. */
 export const AGENT = fileURLToPath(new URL("../../programs/agent/main.cjs", import.meta.url));
 
-/** Starts `blockferry-agent`; the caller may kill it. */
+/** Starts `blockferry-agent`; the caller may kill it. Its JSON is held to the schema of its command. */
 export function startAgent(args: string[], env: NodeJS.ProcessEnv = {}): RunningProgram {
-  return startProgram(AGENT, args, { env });
+  return holdingToSchemas(AGENT_OUTPUTS, args, startProgram(AGENT, args, { env }));
 }
 
 /** Runs `blockferry-agent` until it exits, with or without an error. */

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { AgentOutput } from "../../agent/cli/outputs.js";
 import type { VerifyReport } from "../../agent/verify/verify.js";
 import type { ErrorRecord } from "../../foundation/errors.js";
-import type { RecoveryPoint } from "../../repository/format/recovery-point.js";
 import { initRepository } from "../../repository/open/repository.js";
 import { findPoint } from "../../repository/points/find-point.js";
 import { agent, agentJson } from "./agent.js";
@@ -12,32 +12,9 @@ import { restoreInProcess, verifyInProcess } from "./in-process.js";
 import { assertSameContent } from "./same-content.js";
 import type { ProgramResult } from "./start-program.js";
 
-/** The output of `backup --json`. */
-export interface BackupOutput {
-  point: string;
-  seconds: number;
-  stats: RecoveryPoint["stats"];
-  volumes: RecoveryPoint["volumes"];
-}
-
-/** The output of `verify --json`. */
-export interface VerifyOutput {
-  ok: boolean;
-  startedAt: string;
-  seconds: number;
-  points: number;
-  volumes: number;
-  volumeBytes: number;
-  packs: number;
-  packBytes: number;
-  packsRead: number;
-  bytesRead: number;
-  uncheckedTombstones: number;
-  readSince: string | null;
-  problems: (ErrorRecord & { affects: VolumeRange[] })[];
-  notes: ErrorRecord[];
-  damaged: (VolumeRange & { object: string })[];
-}
+export type BackupOutput = AgentOutput<"backup">;
+export type VerifyOutput = AgentOutput<"verify">;
+export type ListOutput = AgentOutput<"list">;
 
 /** A range of bytes of a volume in a recovery point. */
 export interface VolumeRange {
@@ -45,12 +22,6 @@ export interface VolumeRange {
   volume: string;
   offset: number;
   length: number;
-}
-
-/** The output of `list --json`. */
-export interface ListOutput {
-  points: RecoveryPoint[];
-  damaged: ErrorRecord[];
 }
 
 /** Makes a repository. @returns its path, for `--repo` */
