@@ -8,7 +8,7 @@ import { DEPTH } from "./depth.js";
  * packages.
  * @public
  */
-const PACKAGES = {
+export const PACKAGES = {
   addpart: "util-linux",
   borg: "borgbackup",
   chromium: "chromium",
