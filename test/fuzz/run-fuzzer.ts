@@ -20,8 +20,8 @@ interface FuzzerOptions extends Omit<FuzzOrder, "currentInput"> {
 }
 
 /**
- * Fuzzes targets in separate processes. If a process dies or hangs, its input is a finding, and a new process
- * continues with the remaining targets.
+ * Fuzzes targets in separate processes. If a process dies or hangs, its input is a finding. A new process
+ * continues with the targets that a process leaves.
  */
 export async function runFuzzer({ limits = LIMITS, onReport, ...order }: FuzzerOptions): Promise<void> {
   let left = order.targets;
