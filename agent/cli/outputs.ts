@@ -204,6 +204,7 @@ const TrustListSchema = z.strictObject({
     "The repositories that this machine knows",
     z.array(
       z.strictObject({
+        version: field("Version of the record", z.literal(1)),
         location: field("Location: a path or URL", z.string()),
         repository: field("UUID of the repository at the first use", z.uuid()),
         encryption: field("`none`, or the key check in hex", z.string()),
