@@ -239,7 +239,7 @@ function copyFaults(copyKey: (stage: Stage) => string): FaultCase[] {
     {
       name: "more copies are under way than AWS makes at once",
       faults: (at) => [during(at, { action: "CopySnapshot", after: 1, times: 2, error: TOO_MANY_COPIES })],
-      on: ({ route }) => route === "cross-region",
+      on: (way, ways) => way === (ways.find(({ route }) => route === "cross-region") ?? ways[0]),
     },
     keyDisabled("the copies' key", "CopySnapshot", copyKey),
     {
