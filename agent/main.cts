@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /**
  * Starts the agent.
  * This file is CommonJS because libuv sizes its thread pool at the first asynchronous call, and loading an ES

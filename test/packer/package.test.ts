@@ -20,7 +20,7 @@ describe("the package", fullDepthOnly, async () => {
   test("holds the programs and their documentation, but no tests, benchmarks or sources", () => {
     const code = /^dist\/programs\/(agent|controller)\/[^/]+\.c?js$/;
     const documents =
-      /^(LICENSE|README\.md|package\.json|docs\/(README|[a-z/-]+)\.md|docs\/reference\/json\/[a-z/-]+\.json)$/;
+      /^(LICENSE|README\.md|package\.json|docs\/(README|[a-z0-9/-]+)\.md|docs\/reference\/json\/[a-z/-]+\.json)$/;
     const others = files.map(({ path }) => path).filter((path) => !code.test(path) && !documents.test(path));
     assert.deepEqual(others, []);
     const paths = new Set(files.map(({ path }) => path));
