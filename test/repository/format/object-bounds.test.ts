@@ -104,7 +104,7 @@ test("the largest index segment that is written is far smaller than the largest 
 });
 
 test("docs/format.md gives the maximum size of each object", async () => {
-  const page = await readFile(new URL("../../../docs/format.md", import.meta.url), "utf8");
+  const page = await readFile(new URL("../../../../docs/format.md", import.meta.url), "utf8");
   const section = page.slice(page.indexOf("## Sizes"), page.indexOf("## Chunks"));
   const rows = [...section.matchAll(/^\| (.+?) \| ([\d,]+) MiB \| ([\d,]+|–) \|/gm)];
   const documented = rows.flatMap(([, keys = "", mebibytes, values]) =>

@@ -264,7 +264,7 @@ function claimOrder(random: SeededRandom, distinct: number, thread: number): num
 }
 
 test("an index of more entries than an Int32 can number is refused before memory is taken", () => {
-  const refused = { code: "RepositoryUnsupported", message: new RegExp(`${MAX_INDEX_ENTRIES} at most`) };
+  const refused = { code: "RepositoryUnsupported", message: new RegExp(`at most ${MAX_INDEX_ENTRIES}`) };
   assert.throws(() => ChunkIndex.create(MAX_INDEX_ENTRIES + 1), refused);
   assert.throws(() => ChunkIndex.create(10).withRoomFor(MAX_INDEX_ENTRIES + 1), refused);
 });
