@@ -209,7 +209,7 @@ rootTest(
       [["--attach-to", "i-00000000000000000", "--zone", "us-east-1b"], ["--attach-to"]],
       [
         ["--attach-to", instance.instanceId, "--zone", "us-east-1f"],
-        ["in us-east-1f by --zone", "by --attach-to"],
+        ["--zone is in us-east-1f", "--attach-to is in"],
       ],
     ];
     for (const [options, said] of refusals) {
