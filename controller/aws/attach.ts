@@ -1,4 +1,10 @@
-import { AttachVolumeCommand, type Instance, type InstanceTypeInfo } from "@aws-sdk/client-ec2";
+import {
+  AttachVolumeCommand,
+  type Instance,
+  type InstanceTypeInfo,
+  type Volume,
+  type VolumeAttachment,
+} from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/errors.js";
 import { awsCode, isDeviceNameTaken } from "./aws-errors.js";
 import { findInstance } from "./instances.js";
@@ -54,6 +60,11 @@ export async function attachRestored(
 
 async function attachmentOf({ plan }: JobContext, party: Party, instanceId: string, volumeId: string) {
   const [volume] = await volumeKind(party, plan.jobId).describe([volumeId]);
+  return attachmentTo(instanceId, volume);
+}
+
+/** Returns the attachment of a volume to an instance, in any state but `detached`. */
+export function attachmentTo(instanceId: string, volume: Volume | undefined): VolumeAttachment | undefined {
   return volume?.Attachments?.find(
     ({ InstanceId, State }) => InstanceId === instanceId && State !== "detached",
   );

@@ -156,6 +156,12 @@ export async function findMade(
   );
 }
 
+/** Repeats a call that uses a snapshot while EC2 does not know the snapshot yet. */
+export function onceVisible<T>(context: JobContext, snapshotId: string, call: () => Promise<T>): Promise<T> {
+  const what = `snapshot ${snapshotId} to be visible`;
+  return untilVisible(waitFor(context, what, snapshotId, context.timing.visibleMs), call);
+}
+
 interface Copied {
   /** Name of the copied volume: see `volumeNamesOf`. */
   volume: string;
@@ -187,11 +193,10 @@ export async function copySnapshot(
       tagged("snapshot", plan.jobId, { [ROLE_TAG]: place.role, [SOURCE_VOLUME_TAG]: volume }),
     ],
   });
-  const visible = waitFor(context, `snapshot ${object} to be visible`, object, timing.visibleMs);
   const room = waitFor(context, "other snapshot copies to be complete", object, timing.snapshotMs);
   const { SnapshotId } = await poll(room, async () => {
     try {
-      return await untilVisible(visible, () => place.party.ec2(command, object, place.region));
+      return await onceVisible(context, object, () => place.party.ec2(command, object, place.region));
     } catch (error) {
       if (awsCode(error) === "ResourceLimitExceeded") return undefined;
       throw error;

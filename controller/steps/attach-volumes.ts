@@ -1,7 +1,13 @@
 import { DetachVolumeCommand, type Volume } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/errors.js";
 import { use, useKeys } from "../aws/action-use.js";
-import { attachRestored, attachUnderFreeName, freeDeviceNames, isInUse } from "../aws/attach.js";
+import {
+  attachmentTo,
+  attachRestored,
+  attachUnderFreeName,
+  freeDeviceNames,
+  isInUse,
+} from "../aws/attach.js";
 import { awsCode } from "../aws/aws-errors.js";
 import { InstanceWatch } from "../aws/instances.js";
 import { undoEach } from "../aws/job-resources.js";
@@ -27,7 +33,7 @@ export const attachVolumes: Step = {
     const attachments: Record<string, string> = {};
     const found = await findJobVolumes(context.worker, plan.jobId);
     for (const name of volumeNamesOf(plan)) {
-      const existing = attachmentTo(context, found.get(name))?.Device;
+      const existing = attachmentToWorker(context, found.get(name))?.Device;
       attachments[name] = existing ?? (await attach(context, madeId(made.volumes, name)));
     }
     return { attachments };
@@ -39,7 +45,9 @@ export const attachVolumes: Step = {
     try {
       await poll(waitFor(context, "the volumes to be attached", workerId, timing.resourceMs), async () => {
         const volumes = [...(await findJobVolumes(worker, plan.jobId)).values()];
-        const attached = volumes.filter((volume) => attachmentTo(context, volume)?.State === "attached");
+        const attached = volumes.filter(
+          (volume) => attachmentToWorker(context, volume)?.State === "attached",
+        );
         if (attached.length === plan.volumes.length) return true;
         await watch.findAlive();
         return undefined;
@@ -88,11 +96,8 @@ async function detachFrom(context: StepContext, party: Party, known: string[], F
   });
 }
 
-function attachmentTo(context: StepContext, volume: Volume | undefined) {
-  const workerId = workerIdOf(context);
-  return volume?.Attachments?.find(
-    ({ InstanceId, State }) => InstanceId === workerId && State !== "detached",
-  );
+function attachmentToWorker(context: StepContext, volume: Volume | undefined) {
+  return attachmentTo(workerIdOf(context), volume);
 }
 
 /** Attaches a volume to the worker. @returns its device name */
@@ -130,7 +135,7 @@ async function deviceOf(context: StepContext, volumeId: string, inUse: unknown):
     const isVisible = performance.now() >= visibleBy;
     const found = [...(await findJobVolumes(worker, plan.jobId)).values()];
     const volume = found.find(({ VolumeId }) => VolumeId === volumeId);
-    const device = attachmentTo(context, volume)?.Device;
+    const device = attachmentToWorker(context, volume)?.Device;
     if (device === undefined && isVisible) throw inUse;
     return device;
   });

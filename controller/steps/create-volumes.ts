@@ -2,7 +2,7 @@ import { CreateVolumeCommand } from "@aws-sdk/client-ec2";
 import { making, use, useKeys } from "../aws/action-use.js";
 import { givenId } from "../aws/aws-errors.js";
 import { SOURCE_VOLUME_TAG, tagged } from "../aws/job-resources.js";
-import { untilVisible, waitFor } from "../aws/poll.js";
+import { onceVisible } from "../aws/snapshots.js";
 import { awaitVolumes, deleteVolumes, findJobVolumes } from "../aws/volumes.js";
 import type { Plan, PlannedVolume, RestoredVolume, RestorePlan } from "../plan/plan.js";
 import { ROUTE_TABLE, type Route } from "../plan/route.js";
@@ -24,16 +24,15 @@ export const createVolumes: Step<Plan> = {
     ...useKeys("worker", "shared-keys", "volume-key"),
   ],
   make: async (context) => {
-    const { plan, worker, timing } = context;
+    const { plan, worker } = context;
     const volumes: Record<string, string> = {};
     const found = await findJobVolumes(worker, plan.jobId);
     for (const volume of plan.volumes) {
       const { volumeId } = volume.origin;
       const snapshotId = snapshotOf(context, volumeId);
-      const wait = waitFor(context, `snapshot ${snapshotId} to be visible`, snapshotId, timing.visibleMs);
       const create = () => worker.ec2(command(plan, volume, snapshotId), snapshotId);
       // The same client token returns a volume that was created but is not visible yet.
-      const { VolumeId } = found.get(volumeId) ?? (await untilVisible(wait, create));
+      const { VolumeId } = found.get(volumeId) ?? (await onceVisible(context, snapshotId, create));
       volumes[volumeId] = givenId(VolumeId, "of a volume");
     }
     return { volumes };
@@ -149,15 +148,14 @@ export const createTargetVolumes: Step<RestorePlan> = {
     ...useKeys("source", "shared-keys", "copy-key"),
   ],
   make: async (context) => {
-    const { plan, source, made, timing } = context;
+    const { plan, source, made } = context;
     const targetVolumes: Record<string, string> = {};
     const found = await findJobVolumes(source, plan.jobId);
     for (const volume of plan.volumes) {
       const id = madeId(made.snapshots, volume.name);
-      const wait = waitFor(context, `snapshot ${id} to be visible`, id, timing.visibleMs);
       const create = () => source.ec2(targetVolumeCommand(plan, volume, id), id);
       // The same client token returns a volume that was created but is not visible yet.
-      const { VolumeId } = found.get(volume.name) ?? (await untilVisible(wait, create));
+      const { VolumeId } = found.get(volume.name) ?? (await onceVisible(context, id, create));
       targetVolumes[volume.name] = givenId(VolumeId, "of a volume");
     }
     return { targetVolumes };

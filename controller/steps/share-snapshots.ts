@@ -1,7 +1,15 @@
 import { use } from "../aws/action-use.js";
 import { undoEach } from "../aws/job-resources.js";
-import { untilVisible, waitFor } from "../aws/poll.js";
-import { isShared, type Share, share, snapshotKind, unshare } from "../aws/snapshots.js";
+import type { JobContext } from "../aws/poll.js";
+import {
+  isShared,
+  onceVisible,
+  type Share,
+  type SnapshotPlace,
+  share,
+  snapshotKind,
+  unshare,
+} from "../aws/snapshots.js";
 import type { Plan, RestorePlan } from "../plan/plan.js";
 import { ROUTE_TABLE } from "../plan/route.js";
 import { filledPlace } from "./create-snapshots.js";
@@ -19,34 +27,18 @@ export const shareSnapshots: Step<Plan> = {
     ...use("source", "ec2:DescribeSnapshots", "any"),
   ],
   make: async (context) => {
-    for (const shared of toBeShared(context)) {
-      const { snapshotId } = shared;
-      const visible = `snapshot ${snapshotId} to be visible`;
-      const wait = waitFor(context, visible, snapshotId, context.timing.visibleMs);
-      await untilVisible(wait, () => share(shared, REMEDY));
-    }
+    await shareAll(context, toBeShared(context), REMEDY);
     return {};
   },
   wait: async () => ({}),
   undo: async (context) => {
-    const { plan, source, made, timing } = context;
+    const { plan, source, made } = context;
     const places = [
       [{ party: source, region: plan.source.region, role: "snapshot" }, made.snapshots],
       [{ party: source, region: plan.worker.region, role: "bridge-copy" }, made.bridgeCopies],
     ] as const;
     for (const [place, known] of places) {
-      await undoEach(context, {
-        kind: snapshotKind(place, plan.jobId),
-        known: Object.values(known ?? {}),
-        what: "the snapshots to be no longer shared",
-        timeoutMs: timing.resourceMs,
-        undo: async ({ SnapshotId = "" }) => {
-          const shared = shareOf(context, SnapshotId, place.region);
-          if (!(await isShared(shared))) return true;
-          await unshare(shared);
-          return false;
-        },
-      });
+      await unshareAll(context, place, known, (id) => shareOf(context, id, place.region));
     }
   },
 };
@@ -82,29 +74,44 @@ export const shareFilled: Step<RestorePlan> = {
     ...use("worker", "ec2:DescribeSnapshots", "any"),
   ],
   make: async (context) => {
-    for (const id of Object.values(context.made.snapshots ?? {})) {
-      const wait = waitFor(context, `snapshot ${id} to be visible`, id, context.timing.visibleMs);
-      await untilVisible(wait, () =>
-        share(filledShareOf(context, id), "Give --volume-key ARN of a customer-managed key."),
-      );
-    }
+    const shares = Object.values(context.made.snapshots ?? {}).map((id) => filledShareOf(context, id));
+    await shareAll(context, shares, "Give --volume-key ARN of a customer-managed key.");
     return {};
   },
   wait: async () => ({}),
   undo: (context) =>
-    undoEach(context, {
-      kind: snapshotKind(filledPlace(context), context.plan.jobId),
-      known: Object.values(context.made.snapshots ?? {}),
-      what: "the snapshots to be no longer shared",
-      timeoutMs: context.timing.resourceMs,
-      undo: async ({ SnapshotId = "" }) => {
-        if (!(await isShared(filledShareOf(context, SnapshotId)))) return true;
-        await unshare(filledShareOf(context, SnapshotId));
-        return false;
-      },
-    }),
+    unshareAll(context, filledPlace(context), context.made.snapshots, (id) => filledShareOf(context, id)),
 };
 
 function filledShareOf({ worker, plan }: StepContext<RestorePlan>, snapshotId: string): Share {
   return { owner: worker, snapshotId, region: plan.worker.region, with: plan.source.accountId };
+}
+
+/** @param remedy for the error when EC2 does not let a snapshot be shared */
+async function shareAll(context: JobContext, shares: Share[], remedy: string): Promise<void> {
+  for (const one of shares) await onceVisible(context, one.snapshotId, () => share(one, remedy));
+}
+
+/**
+ * Ends the sharing of a job's snapshots of one place.
+ * @param known ids in the journal, by volume name
+ */
+function unshareAll(
+  context: JobContext,
+  place: SnapshotPlace,
+  known: Record<string, string> | undefined,
+  shareOfId: (snapshotId: string) => Share,
+): Promise<void> {
+  return undoEach(context, {
+    kind: snapshotKind(place, context.plan.jobId),
+    known: Object.values(known ?? {}),
+    what: "the snapshots to be no longer shared",
+    timeoutMs: context.timing.resourceMs,
+    undo: async ({ SnapshotId = "" }) => {
+      const shared = shareOfId(SnapshotId);
+      if (!(await isShared(shared))) return true;
+      await unshare(shared);
+      return false;
+    },
+  });
 }

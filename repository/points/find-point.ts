@@ -3,7 +3,7 @@ import { shellWord } from "../../foundation/shell.js";
 import { machineName, machineOf, pointIdOf, pointKey, type RecoveryPoint } from "../format/recovery-point.js";
 import { undefinedIfAbsent } from "../storage/read-object.js";
 import type { Storage, StoredObject } from "../storage/storage.js";
-import { futureDate } from "./point-dates.js";
+import { futureDate, secondOf } from "./point-dates.js";
 import { pointObjects, pointsNewestFirst, readPoint } from "./points.js";
 
 interface FindPointOptions {
@@ -76,7 +76,7 @@ async function findLatest(
   const isOfOneMachine = filter.instance !== undefined || filter.host !== undefined;
   for await (const point of pointsNewestFirst(storage, (error) => passedOver.push(error))) {
     const [first] = newest.values();
-    if (isOfOneMachine && first !== undefined && secondOf(point) < secondOf(first)) break;
+    if (isOfOneMachine && first !== undefined && secondOf(point.id) < secondOf(first.id)) break;
     if (!meetsFilter(point, filter)) continue;
     const other = newest.get(machineName(point));
     if (other === undefined || point.createdAt > other.createdAt) newest.set(machineName(point), point);
@@ -92,11 +92,6 @@ async function findLatest(
   if (latest === undefined) throw noSuchPoint(storage, `There is no recovery point${describeFilter(filter)}`);
   if (others.length > 0) throw ambiguous(storage, [latest, ...others]);
   return latest;
-}
-
-/** Returns the second in a point's id. Within a second, only the times in the points show which is newer. */
-function secondOf({ id }: RecoveryPoint): string {
-  return id.slice(0, "20261123T112150Z".length);
 }
 
 /** Machines or ids that an error lists. */

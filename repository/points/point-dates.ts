@@ -27,6 +27,11 @@ export function futureDate(
   return inFuture(id, `later than ${new Date(storedMs).toISOString()}, when the storage received it`);
 }
 
+/** Returns the second in a point's id. Within a second, only the times in the points show which is newer. */
+export function secondOf(id: string): string {
+  return id.slice(0, "20261123T112150Z".length);
+}
+
 /** Returns whether the storage received the point at its creation. A later date means a copy or a forgery. */
 export function wasStoredInTime(id: string, stored: Pick<StoredObject, "modifiedAt">): boolean {
   const storedMs = storageTime(stored);

@@ -12,7 +12,7 @@ import { sealJson } from "../format/sealed-json.js";
 import { againIfDamaged, undefinedIfAbsent } from "../storage/read-object.js";
 import type { Storage, StoredObject } from "../storage/storage.js";
 import { saysNothing, wasNotAnswered } from "../storage/storage-errors.js";
-import { datesAgree, futureDate } from "./point-dates.js";
+import { datesAgree, futureDate, secondOf } from "./point-dates.js";
 
 /** Other objects in the folder are not recovery points and are left alone. */
 const POINT_KEY = new RegExp(`^points/${ID}\\.json$`);
@@ -183,9 +183,4 @@ export async function findPredecessor(
     );
   }
   return null;
-}
-
-/** Returns the date and time in a point's id. */
-function secondOf(id: string | undefined): string | undefined {
-  return id?.split("-")[0];
 }
