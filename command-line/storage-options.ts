@@ -1,12 +1,9 @@
 import { EXPECTATION_FORM, type Expectation, parseExpectation } from "../repository/open/expectation.js";
 import { stateFolder } from "../repository/open/known-repositories.js";
-import {
-  parseStorageLocation,
-  type StorageChoices,
-  withChoices,
-} from "../repository/storage/open-storage.js";
+import { parseStorageLocation } from "../repository/storage/open-storage.js";
 import { STORAGE_CLASSES, type StorageClass } from "../repository/storage/s3/s3-location.js";
 import type { StorageLocation } from "../repository/storage/storage.js";
+import { type StorageChoices, withChoices } from "../repository/storage/storage-choices.js";
 import { once, parseByteSize, passphraseFileOption, passphraseSource, text, usage } from "./options.js";
 
 /** The options about the repository that every command takes. */

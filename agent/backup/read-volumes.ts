@@ -1,6 +1,6 @@
 import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js";
 import type { Compression } from "../../repository/format/chunk-codec.js";
-import { MAX_BAD_RANGES } from "../../repository/format/recovery-point.js";
+import { MAX_BAD_RANGES } from "../../repository/format/object-bounds.js";
 import type { ChunkIndex } from "../../repository/index/chunk-index.js";
 import type { Repository } from "../../repository/open/repository.js";
 import { type Counters, ExtentQueue, type RunWatcher } from "../threads/shared-memory.js";

@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { BlockferryError } from "../../foundation/errors.js";
 import { DIRECT_ALIGNMENT_BYTES, isBadBlock } from "../../native-free-io/block-source.js";
 import type { ByteRange } from "../../native-free-io/data-ranges.js";
-import { MAX_BAD_RANGES } from "../../repository/format/recovery-point.js";
+import { MAX_BAD_RANGES } from "../../repository/format/object-bounds.js";
 
 const readAsync = promisify(read);
 

@@ -18,7 +18,8 @@ import {
   removeLease,
   removeStrayBeats,
 } from "../../repository/protocol/lease.js";
-import { provesLoss, readOrNote } from "../../repository/storage/read-object.js";
+import { readOrNote } from "../../repository/storage/read-document.js";
+import { provesLoss } from "../../repository/storage/read-object.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { SegmentBatch } from "../backup/index-checkpoints.js";
 import { proveElsewhere } from "../verify/prove-places.js";

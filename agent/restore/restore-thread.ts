@@ -4,7 +4,7 @@ import { VolumeChunks } from "../../repository/format/block-map.js";
 import { CHUNK_BYTES, chunkLength } from "../../repository/format/chunk.js";
 import { PackTable, packKey } from "../../repository/format/pack.js";
 import { ChunkIndex } from "../../repository/index/chunk-index.js";
-import { StoredChunks } from "../../repository/index/stored-chunks.js";
+import { ChunkPlaces } from "../../repository/index/chunk-places.js";
 import { openStorage, preloadStorage } from "../../repository/storage/open-storage.js";
 import { againIfDamaged, provesLoss } from "../../repository/storage/read-object.js";
 import { READ_SLACK_BYTES, type Storage } from "../../repository/storage/storage.js";
@@ -76,7 +76,7 @@ interface RunSource {
 class ExtentRestorer {
   private readonly targets: OpenTarget[] = [];
   private readonly index: ChunkIndex;
-  private readonly stored: StoredChunks;
+  private readonly stored: ChunkPlaces;
   private readonly extents: ExtentQueue;
   private readonly counters: CounterRow;
   private readonly slots: BufferPool;
@@ -91,7 +91,7 @@ class ExtentRestorer {
     private readonly stop: StopFlag,
   ) {
     this.index = ChunkIndex.attach(task.index);
-    this.stored = StoredChunks.of(storage, this.index, PackTable.attach(task.packs));
+    this.stored = ChunkPlaces.of(storage, this.index, PackTable.attach(task.packs));
     this.extents = ExtentQueue.attach(task.extents, task.thread);
     this.counters = Counters.attach(task.counters).row(task.thread);
     this.slots = new BufferPool(Array.from({ length: WRITES_IN_FLIGHT }, () => allocateAligned(GROUP_BYTES)));

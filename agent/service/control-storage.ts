@@ -1,8 +1,9 @@
 import { BlockferryError, type ErrorCode } from "../../foundation/errors.js";
 import type { Job } from "../../repository/jobs/job.js";
 import { type Repository, reopened } from "../../repository/open/repository.js";
-import { openStorage, withChoices } from "../../repository/storage/open-storage.js";
+import { openStorage } from "../../repository/storage/open-storage.js";
 import type { Storage, StorageLocation } from "../../repository/storage/storage.js";
+import { withChoices } from "../../repository/storage/storage-choices.js";
 
 /** Longer than a request may be late, and far shorter than a controller waits for a heartbeat. */
 const CONTROL_OUTAGE_MS = 10_000;

@@ -17,7 +17,7 @@ import {
 } from "../../command-line/storage-options.js";
 import { KMS_ARN, KMS_KEY_ARN } from "../../repository/encryption/kms.js";
 import { toLockRecord } from "../../repository/format/recovery-point.js";
-import type { StorageChoices } from "../../repository/storage/open-storage.js";
+import type { StorageChoices } from "../../repository/storage/storage-choices.js";
 import type { BackupRequest, JobRequest } from "../plan/request.js";
 import { type AccessArguments, accessOptions, sourceAccess, workerAccess } from "./access-options.js";
 import {

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { LockRecordSchema } from "../../repository/format/recovery-point.js";
-import { StorageChoicesSchema } from "../../repository/storage/open-storage.js";
+import { StorageChoicesSchema } from "../../repository/storage/storage-choices.js";
 import { AccessSchema } from "../aws/clients.js";
 
 /** The first group is the account id. */

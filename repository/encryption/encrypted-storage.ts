@@ -1,7 +1,7 @@
 import { BlockferryError } from "../../foundation/errors.js";
 import type { Cipher } from "../format/chunk-codec.js";
+import { damagedRemedy } from "../format/object-bounds.js";
 import type { ObjectLock } from "../format/recovery-point.js";
-import { damagedRemedy } from "../format/sealed-json.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage/storage.js";
 
 /**

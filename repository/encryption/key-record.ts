@@ -2,7 +2,8 @@ import { type KeyObject, randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/errors.js";
 import { sealJson } from "../format/sealed-json.js";
-import { readSealed, undefinedIfAbsent } from "../storage/read-object.js";
+import { readSealed } from "../storage/read-document.js";
+import { undefinedIfAbsent } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
 import { wasNotAnswered } from "../storage/storage-errors.js";
 import {

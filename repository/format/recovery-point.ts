@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/errors.js";
 import { featureNames, READ_FEATURES, type RepositoryConfig, unknownFeatures } from "./config.js";
+import { MAX_BAD_RANGES } from "./object-bounds.js";
 import { parseJson, parseValue, sealOf, unsealText } from "./sealed-json.js";
 
 /** A number of bytes in a JSON document. */
@@ -104,9 +105,6 @@ export const MAX_VOLUMES = 4096;
  * 128 volumes of 64 TiB.
  */
 export const MAX_POINT_BYTES = Number.MAX_SAFE_INTEGER;
-
-/** Limit for all volumes of a point together. */
-export const MAX_BAD_RANGES = 2 ** 17;
 
 export const ID = String.raw`\d{8}T\d{6}Z-[0-9a-f]{8}`;
 /** The form of ids from `newPointId`. */

@@ -8,7 +8,7 @@ import {
   type IndexSegment,
   segmentKey,
 } from "../format/index-segment.js";
-import { maxObjectBytes } from "../format/sealed-json.js";
+import { maxObjectBytes } from "../format/object-bounds.js";
 import { againIfDamaged } from "../storage/read-object.js";
 import type { Storage, StoredObject } from "../storage/storage.js";
 

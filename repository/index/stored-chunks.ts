@@ -1,19 +1,13 @@
 import { BlockferryError } from "../../foundation/errors.js";
-import {
-  type BlockMapLosses,
-  type ChunkReader,
-  loadBlockMap,
-  type VolumeChunks,
-} from "../format/block-map.js";
-import { CHUNK_RECORD_BYTES, chunkCount, INDEX_ENTRY_BYTES } from "../format/chunk.js";
+import { CHUNK_RECORD_BYTES, INDEX_ENTRY_BYTES } from "../format/chunk.js";
 import { entriesOf, type IndexedPack } from "../format/index-segment.js";
 import { PackTable, packKey } from "../format/pack.js";
-import type { RecoveryPointVolume } from "../format/recovery-point.js";
-import { readPackFooter, readRecord } from "../packs/pack-reader.js";
+import { readPackFooter } from "../packs/pack-reader.js";
 import { provesLoss } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
 import { saysNothing } from "../storage/storage-errors.js";
 import { ChunkIndex } from "./chunk-index.js";
+import { ChunkPlaces } from "./chunk-places.js";
 import {
   EntryList,
   FOOTER_READS,
@@ -25,28 +19,19 @@ import {
 } from "./load-index.js";
 import { readIndexSegment } from "./segments.js";
 
-/** For a chunk with more bad places than this, the other places are not reported. */
-const MAX_FAILURES = 100;
-
 /** The chunks of a repository: finds them by id, and reads them by index entry from any pack that has them. */
-export class StoredChunks implements ChunkReader, LoadedIndex {
-  readonly packs: LoadedIndex["packs"];
+export class StoredChunks extends ChunkPlaces implements LoadedIndex {
   readonly packBytes: LoadedIndex["packBytes"];
   readonly condemnedPacks: LoadedIndex["condemnedPacks"];
   readonly unindexedPacks: LoadedIndex["unindexedPacks"];
   readonly unreadable: LoadedIndex["unreadable"];
   readonly problems: LoadedIndex["problems"];
   readonly lost: LoadedIndex["lost"];
-  private currentIndex: ChunkIndex;
   /** Whether the index also includes the chunks that only footers of packs list. */
   private hasAllFooters = false;
 
-  private constructor(
-    readonly storage: Storage,
-    loaded: LoadedIndex,
-  ) {
-    this.currentIndex = loaded.index;
-    this.packs = loaded.packs;
+  private constructor(storage: Storage, loaded: LoadedIndex) {
+    super(storage, loaded.index, loaded.packs);
     this.packBytes = loaded.packBytes;
     this.condemnedPacks = loaded.condemnedPacks;
     this.unindexedPacks = loaded.unindexedPacks;
@@ -60,69 +45,14 @@ export class StoredChunks implements ChunkReader, LoadedIndex {
     return new StoredChunks(storage, await loadIndex(storage, options));
   }
 
-  /** Returns the chunks of an index that another thread has loaded. */
-  static of(storage: Storage, index: ChunkIndex, packs: PackTable): StoredChunks {
-    return new StoredChunks(storage, {
-      ...{ index, packs, packBytes: new Map(), condemnedPacks: new Set(), lost: new LostChunks() },
-      ...{ unindexedPacks: [], unreadable: [], problems: [] },
-    });
-  }
-
   /** Returns the chunks that the footer of a pack lists. */
   static ofPack(storage: Storage, pack: IndexedPack): StoredChunks {
     const index = ChunkIndex.create(pack.footer.length / CHUNK_RECORD_BYTES + 1);
     index.insertAll(entriesOf(pack, 0));
-    return StoredChunks.of(storage, index, PackTable.of([pack.id]));
-  }
-
-  /** The index as it is now: `search` may replace it. Entries keep their numbers. */
-  get index(): ChunkIndex {
-    return this.currentIndex;
-  }
-
-  /** Returns the id of the pack of a place. */
-  packOf(place: number): string {
-    return this.packs.id(this.currentIndex.packNumber(place));
-  }
-
-  /**
-   * Reads and proves a chunk, from its first good place.
-   * @param entry from `ChunkIndex.find`
-   * @param onBadPlace called with the error of each bad place, if there is also a good one
-   * @throws ChunkCorrupt, ObjectNotFound: the error of the first place, if no place is good
-   */
-  async read(entry: number, onBadPlace: (error: unknown) => void = () => undefined): Promise<Buffer> {
-    const { index } = this;
-    const failures: unknown[] = [];
-    for (const place of index.places(entry)) {
-      try {
-        const chunk = await this.readPlace(place);
-        index.noteProven(entry, place);
-        for (const failure of failures) onBadPlace(failure);
-        return chunk;
-      } catch (error) {
-        if (!provesLoss(error)) throw error;
-        if (failures.length < MAX_FAILURES) failures.push(error);
-      }
-    }
-    throw failures[0];
-  }
-
-  /**
-   * Reads and proves a chunk at one of its places.
-   * @param place an entry of the index
-   * @throws ChunkCorrupt, ObjectNotFound
-   */
-  readPlace(place: number): Promise<Buffer> {
-    return readRecord(this.storage, this.packOf(place), this.currentIndex.record(place));
-  }
-
-  /** Loads the block map of a volume. @throws the errors that `losses` throws */
-  loadMap(
-    { root, sizeBytes }: Pick<RecoveryPointVolume, "root" | "sizeBytes">,
-    losses: BlockMapLosses,
-  ): Promise<VolumeChunks> {
-    return loadBlockMap(Buffer.from(root, "hex"), chunkCount(sizeBytes), this, losses);
+    return new StoredChunks(storage, {
+      ...{ index, packs: PackTable.of([pack.id]), packBytes: new Map(), condemnedPacks: new Set() },
+      ...{ unindexedPacks: [], unreadable: [], problems: [], lost: new LostChunks() },
+    });
   }
 
   /**

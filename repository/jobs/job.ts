@@ -5,9 +5,9 @@ import { KMS_KEY_ARN } from "../encryption/kms.js";
 import { type MacKey, SignatureSchema, signatureBy, signedMessage } from "../encryption/mac-key.js";
 import { EbsVolumeSchema, InstanceSchema, LockRecordSchema, tagsSchema } from "../format/recovery-point.js";
 import { parseBody, parseJson, sealJson } from "../format/sealed-json.js";
-import { StorageChoicesSchema } from "../storage/open-storage.js";
-import { readSealedText } from "../storage/read-object.js";
+import { readSealedText } from "../storage/read-document.js";
 import type { Storage } from "../storage/storage.js";
+import { StorageChoicesSchema } from "../storage/storage-choices.js";
 import { jobKey } from "./job-key.js";
 
 /** A volume's attachment to the worker. */

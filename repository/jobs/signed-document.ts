@@ -9,7 +9,7 @@ import {
   withoutSignature,
 } from "../encryption/mac-key.js";
 import { parseBody, parseJson, sealJson } from "../format/sealed-json.js";
-import { readSealedText } from "../storage/read-object.js";
+import { readSealedText } from "../storage/read-document.js";
 import type { Storage } from "../storage/storage.js";
 
 /** The required author of a document of a job, and the document's place. */

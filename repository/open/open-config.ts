@@ -11,7 +11,8 @@ import {
   unknownFeatures,
 } from "../format/config.js";
 import { parseValue, sealJson } from "../format/sealed-json.js";
-import { isThere, readSealed } from "../storage/read-object.js";
+import { readSealed } from "../storage/read-document.js";
+import { isThere } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
 
 /**

@@ -13,7 +13,8 @@ import {
 import type { RepositoryConfig } from "../format/config.js";
 import { POINT_ID, PointReferenceSchema, pointKey } from "../format/recovery-point.js";
 import { parseBody, sealJson } from "../format/sealed-json.js";
-import { readSealedText, undefinedIfAbsent } from "../storage/read-object.js";
+import { readSealedText } from "../storage/read-document.js";
+import { undefinedIfAbsent } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
 import { saysNothing, wasNotAnswered } from "../storage/storage-errors.js";
 import { readPoint, removePoint } from "./points.js";

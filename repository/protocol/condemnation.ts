@@ -4,7 +4,7 @@ import type { BlockferryError } from "../../foundation/errors.js";
 import { POINT_ID, pointKey } from "../format/recovery-point.js";
 import { sealJson } from "../format/sealed-json.js";
 import { readPoint } from "../points/points.js";
-import { readNamed, readOrNote, readSealed, readSealedIfThere } from "../storage/read-object.js";
+import { readNamed, readOrNote, readSealed, readSealedIfThere } from "../storage/read-document.js";
 import type { Storage } from "../storage/storage.js";
 import { listLeases, readLockDocument, type StandingLease } from "./lease.js";
 

@@ -4,7 +4,8 @@ import { BlockferryError } from "../../foundation/errors.js";
 import { OWNER_TOKEN, ownerState } from "../../foundation/owner-token.js";
 import { sealJson } from "../format/sealed-json.js";
 import { storageTime } from "../points/point-dates.js";
-import { isThere, readNamed, readOrNote, readSealed } from "../storage/read-object.js";
+import { readNamed, readOrNote, readSealed } from "../storage/read-document.js";
+import { isThere } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
 
 const FOLDER = "locks/";

@@ -1,5 +1,5 @@
 import { BlockferryError, type ErrorCode, systemErrorCode } from "../../foundation/errors.js";
-import { damagedRemedy, maxObjectBytes } from "../format/sealed-json.js";
+import { damagedRemedy, maxObjectBytes } from "../format/object-bounds.js";
 
 export function objectNotFound(storage: string, key: string, cause?: unknown): BlockferryError {
   return new BlockferryError(

@@ -9,7 +9,8 @@ import {
 } from "../../report/backup-figures.js";
 import { backupPage } from "../../report/backup-page.js";
 import { figuresOf } from "../../report/page.js";
-import { maxJsonValues, sealJson } from "../../repository/format/sealed-json.js";
+import { maxJsonValues } from "../../repository/format/object-bounds.js";
+import { sealJson } from "../../repository/format/sealed-json.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
 import { UNSIGNED_REPLIES } from "../../repository/jobs/signed-document.js";
 import { openStorage, parseStorageLocation } from "../../repository/storage/open-storage.js";

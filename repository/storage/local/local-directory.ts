@@ -3,7 +3,7 @@ import { link, lstat, readdir, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { systemErrorCode } from "../../../foundation/errors.js";
 import { NO_CIPHER } from "../../format/chunk-codec.js";
-import { maxObjectBytes } from "../../format/sealed-json.js";
+import { maxObjectBytes } from "../../format/object-bounds.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
 import {
   lockUnsupported,
@@ -14,7 +14,14 @@ import {
   refuseTooLarge,
   storageError,
 } from "../storage-errors.js";
-import { type LocalFolder, NotRegular, readLocalFile, symbolicLink, withFolder } from "./local-folder.js";
+import {
+  type LocalFolder,
+  NotRegular,
+  RealFolders,
+  readLocalFile,
+  symbolicLink,
+  withFolder,
+} from "./local-folder.js";
 import { LocalTempFile, LocalUpload, removeStaleTempFiles } from "./local-upload.js";
 
 const PART_BYTES = 4 * 1024 * 1024;
@@ -28,11 +35,11 @@ export class LocalDirectory implements Storage {
   readonly name: string;
   readonly partBytes = PART_BYTES;
   readonly cipher = NO_CIPHER;
-  /** Folders that were not symbolic links at their first read. */
-  private readonly realFolders = new Set<string>();
+  private readonly realFolders: RealFolders;
 
   constructor(private readonly root: string) {
     this.name = root;
+    this.realFolders = new RealFolders(root);
   }
 
   async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
@@ -63,7 +70,7 @@ export class LocalDirectory implements Storage {
       if (sizeBytes > maxObjectBytes(key)) throw objectTooLarge(this.name, key, sizeBytes);
     };
     try {
-      await this.refuseLinkedFolder(folderOf(key));
+      await this.realFolders.prove(folderOf(key));
       return await readLocalFile(join(this.root, key), options, refuse);
     } catch (error) {
       if (error instanceof NotRegular) throw objectIrregular(this.name, key);
@@ -184,16 +191,6 @@ export class LocalDirectory implements Storage {
       }
     }
     return objects;
-  }
-
-  /**
-   * Checks each folder once. A link that is created later matters only for writing and removing, since reads
-   * are proven.
-   */
-  private async refuseLinkedFolder(folder: string): Promise<void> {
-    if (this.realFolders.has(folder)) return;
-    await withFolder(this.root, folder, async () => undefined);
-    this.realFolders.add(folder);
   }
 }
 

@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, fstatSync } from "node:fs";
 import { type FileHandle, lstat, mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { BlockferryError, systemErrorCode } from "../../../foundation/errors.js";
@@ -145,6 +145,29 @@ export function symbolicLink(root: string, folder: string): BlockferryError {
   });
 }
 
+/** The folders of a repository that were no symbolic links when this process first read from them. */
+export class RealFolders {
+  private readonly proven = new Set<string>();
+
+  constructor(private readonly root: string) {}
+
+  /**
+   * Checks a folder and its parents below the repository, each of them once. A link that is created later
+   * matters only for writing and removing, since reads are proven.
+   * @throws StorageFailed for a symbolic link; ENOENT
+   */
+  async prove(folder: string): Promise<void> {
+    if (folder === "" || this.proven.has(folder)) return;
+    let path = "";
+    for (const name of namesIn(folder)) {
+      path = path === "" ? name : `${path}/${name}`;
+      if (this.proven.has(path)) continue;
+      if ((await lstat(`${this.root}/${path}`)).isSymbolicLink()) throw symbolicLink(this.root, path);
+      this.proven.add(path);
+    }
+  }
+}
+
 function namesIn(folder: string): string[] {
   const names = folder.split("/").filter((name) => name !== "");
   for (const name of names) refuseNoName(name);
@@ -196,7 +219,7 @@ export async function readLocalFile(
     if (direct !== undefined) return direct;
   }
   return withFile(path, 0, async (file) => {
-    const length = range?.length ?? (await file.stat()).size;
+    const length = range?.length ?? fstatSync(file.fd).size;
     if (range === undefined) refuse(length);
     const buffer = into ?? Buffer.allocUnsafe(length);
     const window = { offset: range?.offset ?? 0, length };
@@ -243,7 +266,8 @@ async function withFile<T>(path: string, flags: number, use: (file: FileHandle) 
     throw error;
   });
   try {
-    if (!(await file.stat()).isFile()) throw new NotRegular();
+    // An open file's attributes are in memory; to ask for them in another thread takes longer.
+    if (!fstatSync(file.fd).isFile()) throw new NotRegular();
     return await use(file);
   } finally {
     await file.close();

@@ -11,7 +11,7 @@ import {
   PutObjectCommand,
   type StorageClass,
 } from "@aws-sdk/client-s3";
-import { maxObjectBytes } from "../../format/sealed-json.js";
+import { maxObjectBytes } from "../../format/object-bounds.js";
 import type { GetOptions } from "../storage.js";
 import { objectExists, objectTooLarge } from "../storage-errors.js";
 import type { RequestOptions, S3Bucket } from "./s3-bucket.js";

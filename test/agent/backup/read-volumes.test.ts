@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mergeBadRanges } from "../../../agent/backup/read-volumes.js";
 import type { ByteRange } from "../../../native-free-io/data-ranges.js";
-import { MAX_BAD_RANGES } from "../../../repository/format/recovery-point.js";
+import { MAX_BAD_RANGES } from "../../../repository/format/object-bounds.js";
 
 const BLOCK_BYTES = 4096;
 const PATHS = ["/dev/sdb", "/dev/sdc"];

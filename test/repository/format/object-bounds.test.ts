@@ -4,13 +4,9 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { SegmentBatch } from "../../../agent/backup/index-checkpoints.js";
 import { encodeIndexSegment } from "../../../repository/format/index-segment.js";
-import {
-  MAX_BAD_RANGES,
-  newPointId,
-  pointKey,
-  type RecoveryPoint,
-} from "../../../repository/format/recovery-point.js";
-import { maxJsonValues, maxObjectBytes, sealJson } from "../../../repository/format/sealed-json.js";
+import { MAX_BAD_RANGES, maxJsonValues, maxObjectBytes } from "../../../repository/format/object-bounds.js";
+import { newPointId, pointKey, type RecoveryPoint } from "../../../repository/format/recovery-point.js";
+import { sealJson } from "../../../repository/format/sealed-json.js";
 import { newJobId, parseJob, readJobText, writeJob } from "../../../repository/jobs/job.js";
 import { jobKey } from "../../../repository/jobs/job-key.js";
 import { findPoint } from "../../../repository/points/find-point.js";

@@ -6,8 +6,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { BlockferryError } from "../../../foundation/errors.js";
 import type { ByteRange } from "../../../native-free-io/data-ranges.js";
+import { MAX_BAD_RANGES } from "../../../repository/format/object-bounds.js";
 import {
-  MAX_BAD_RANGES,
   MAX_VOLUME_BYTES,
   MAX_VOLUMES,
   newPointId,

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { z } from "zod";
-import { maxJsonValues, sealJson, unsealJson } from "../../../repository/format/sealed-json.js";
+import { maxJsonValues } from "../../../repository/format/object-bounds.js";
+import { sealJson, unsealJson } from "../../../repository/format/sealed-json.js";
 
 const KEY = "points/test.json";
 

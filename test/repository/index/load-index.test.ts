@@ -5,9 +5,9 @@ import { test } from "node:test";
 import { chunkId } from "../../../repository/format/chunk.js";
 import type { IndexedPack } from "../../../repository/format/index-segment.js";
 import { newPackId, packKey } from "../../../repository/format/pack.js";
+import { ChunkPlaces } from "../../../repository/index/chunk-places.js";
 import { type LoadedIndex, loadIndex } from "../../../repository/index/load-index.js";
 import { writeIndexSegment } from "../../../repository/index/segments.js";
-import { StoredChunks } from "../../../repository/index/stored-chunks.js";
 import { recordsOf } from "../../../repository/packs/pack-reader.js";
 import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
 import { writePacks } from "../../support/packs.js";
@@ -43,7 +43,7 @@ async function makeFixture(): Promise<Fixture> {
 
 /** Asserts that exactly the chunks of these packs are in the index, and that they can be read. */
 async function assertHolds({ storage, chunks, packs }: Fixture, loaded: LoadedIndex, ...held: number[]) {
-  const stored = StoredChunks.of(storage, loaded.index, loaded.packs);
+  const stored = ChunkPlaces.of(storage, loaded.index, loaded.packs);
   for (const [pack, payloads] of chunks.entries()) {
     for (const payload of payloads) {
       const entry = loaded.index.find(chunkId(payload));

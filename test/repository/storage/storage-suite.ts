@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { allocateAligned } from "../../../native-free-io/block-source.js";
-import { maxObjectBytes } from "../../../repository/format/sealed-json.js";
+import { maxObjectBytes } from "../../../repository/format/object-bounds.js";
 import { isThere } from "../../../repository/storage/read-object.js";
 import { READ_SLACK_BYTES, type Storage, type StoredObject } from "../../../repository/storage/storage.js";
 import { SeededRandom } from "../../support/random.js";
