@@ -5,6 +5,7 @@ import { before, describe, test } from "node:test";
 import { asBlockferryError, type ErrorRecord } from "../../foundation/errors.js";
 import { CHUNK_BYTES, ENCODING, PACK_HEADER_BYTES } from "../../repository/format/chunk.js";
 import { PACK_TRAILER_BYTES, packIdOf } from "../../repository/format/pack.js";
+import { pointKey } from "../../repository/format/recovery-point.js";
 import { readPackFooter, recordsOf } from "../../repository/packs/pack-reader.js";
 import { findPoint } from "../../repository/points/find-point.js";
 import type { Storage } from "../../repository/storage/storage.js";
