@@ -47,8 +47,17 @@ export interface FaultProxy {
   requests: ProxiedRequest[];
   /** Chooses the fault of each request. */
   chooseFault: (request: ProxiedRequest) => Fault | OwnAnswer | undefined;
-  /** Changes the request headers before the server sees them. */
-  changeHeaders: (headers: NodeJS.Dict<string | string[]>) => void;
+  /** Changes a request before the server sees it. */
+  changeRequest: (sent: SentRequest) => void;
+  /** Returns the body that the client gets in place of a whole XML answer of the server. */
+  changeXml: (request: ProxiedRequest, xml: string) => string;
+}
+
+/** A request as the proxy sends it on. */
+export interface SentRequest {
+  /** Path with the query. */
+  url: string;
+  headers: NodeJS.Dict<string | string[]>;
 }
 
 const DELAY_MS = 300;
@@ -72,7 +81,8 @@ export async function startFaultProxy(targetUrl: string, host = "127.0.0.1"): Pr
     endpointUrl: `http://${host}:${port}`,
     requests: [],
     chooseFault: () => undefined,
-    changeHeaders: () => undefined,
+    changeRequest: () => undefined,
+    changeXml: (_request, xml) => xml,
   };
   return proxy;
 }
@@ -103,11 +113,18 @@ async function serve(
     return;
   }
   if (fault === "corrupt-request") flipBit(body);
-  const sent = { ...headers };
-  proxy.changeHeaders(sent);
-  const answer = await forward(new URL(url, targetUrl), method, sent, body);
+  const sent = { url, headers: { ...headers } };
+  proxy.changeRequest(sent);
+  const answer = await forward(new URL(sent.url, targetUrl), method, sent.headers, body);
   proxied.status = answer.head.statusCode;
+  if (method !== "HEAD" && isXml(answer.head)) changeBody(answer, (xml) => proxy.changeXml(proxied, xml));
   await reply(fault, answer, incoming, outgoing);
+}
+
+function changeBody(answer: Answer, change: (body: string) => string): void {
+  answer.body = Buffer.from(change(answer.body.toString()));
+  answer.head.headers["content-length"] = String(answer.body.length);
+  delete answer.head.headers["transfer-encoding"];
 }
 
 function ownAnswer(fault: Fault | OwnAnswer | undefined): OwnAnswer | undefined {

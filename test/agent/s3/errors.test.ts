@@ -52,14 +52,14 @@ test(
   async () => {
     const server = await startS3Server("moto");
     const proxy = await startFaultProxy(server.endpointUrl);
-    proxy.changeHeaders = (headers) => {
+    proxy.changeRequest = ({ headers }) => {
       delete headers["if-none-match"];
     };
     const repo = `s3://${BUCKET}/ignorant`;
     const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
     const error = failure(1, await startAgent(["init", "--repo", repo, "--json"], env).result);
     assert.equal(error.code, "ConditionalWritesUnsupported");
-    proxy.changeHeaders = () => undefined;
+    proxy.changeRequest = () => undefined;
     const again = await startAgent(["init", "--repo", repo, "--json"], env).result;
     assert.equal(again.code, 0, again.stdout);
   },
@@ -77,7 +77,7 @@ test(
     const made = await startAgent(init, env).result;
     assert.equal(made.code, 0, made.stdout);
     const config = await objects.get("moved/config.json");
-    proxy.changeHeaders = (headers) => {
+    proxy.changeRequest = ({ headers }) => {
       delete headers["if-none-match"];
     };
     assert.equal(failure(1, await startAgent(init, env).result).code, "RepositoryExists");
