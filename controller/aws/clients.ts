@@ -5,7 +5,7 @@ import { STSClient } from "@aws-sdk/client-sts";
 import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from "@aws-sdk/credential-providers";
 import * as z from "zod/mini";
 import { Outage, retry } from "../../foundation/retry.js";
-import { statusOf } from "../../repository/storage/s3/transient-errors.js";
+import { ClockCorrection, statusOf } from "../../repository/storage/s3/transient-errors.js";
 import { haveExpired, isRetried } from "./aws-errors.js";
 import { timing } from "./poll.js";
 
@@ -18,8 +18,11 @@ const NO_REGION = /^Region (is missing|not accepted: region="")/;
 /** The SDK clients of one account. */
 export class Clients {
   readonly patience = new Patience(timing().outageMs, () => this.renewCredentials());
+  // A client remembers by how much the server's clock differs.
   private readonly ec2ByRegion = new Map<string, EC2Client>();
+  private readonly iamByRegion = new Map<string, IAMClient>();
   private readonly kmsByRegion = new Map<string, KMSClient>();
+  private readonly stsByRegion = new Map<string, STSClient>();
   private credentials: CredentialProvider;
 
   constructor(private readonly access: Access) {
@@ -35,11 +38,11 @@ export class Clients {
   }
 
   iam(region: string): IAMClient {
-    return new IAMClient(this.config(region));
+    return remembered(this.iamByRegion, region, () => new IAMClient(this.config(region)));
   }
 
   sts(region: string): STSClient {
-    return new STSClient(this.config(region));
+    return remembered(this.stsByRegion, region, () => new STSClient(this.config(region)));
   }
 
   /**
@@ -63,8 +66,8 @@ export class Clients {
    */
   private renewCredentials(): void {
     this.credentials = credentialsFor(this.access);
-    this.ec2ByRegion.clear();
-    this.kmsByRegion.clear();
+    for (const clients of [this.ec2ByRegion, this.iamByRegion, this.kmsByRegion, this.stsByRegion])
+      clients.clear();
   }
 
   private config(region: string) {
@@ -147,8 +150,11 @@ export class Patience {
       this.hear(endpoint);
       return answer;
     };
+    const clock = new ClockCorrection();
     const delayMs = (error: unknown, failures: number) => {
       signal?.throwIfAborted();
+      // Before the question of expired credentials: RequestExpired means either.
+      if (clock.allowsRetry(error)) return 0;
       if (!isRetried(error)) {
         this.hear(endpoint);
         return undefined;

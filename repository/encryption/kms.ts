@@ -7,7 +7,8 @@ import {
   throwIfInterrupted,
   withoutSecrets,
 } from "../../foundation/errors.js";
-import { isTransient } from "../storage/s3/transient-errors.js";
+import { Outage, retry } from "../../foundation/retry.js";
+import { ClockCorrection, isTransient } from "../storage/s3/transient-errors.js";
 import { takeKey } from "./aes-gcm.js";
 
 const PARTITION = "aws(?:-[a-z]+)*";
@@ -35,6 +36,10 @@ export interface KmsCaller {
 const CONNECT_MS = 5000;
 const SILENCE_MS = 30_000;
 
+/** How often a request is sent while KMS or the network fails: callers decide about a longer wait. */
+const TRIES = 3;
+const OUTAGE_MS = 5 * 60_000;
+
 type Sdk = typeof import("@aws-sdk/client-kms");
 
 /**
@@ -53,10 +58,18 @@ export async function askKms<T>(
   const client = new sdk.KMSClient({
     ...(region === undefined ? {} : { region }),
     ...(profile === undefined ? {} : { profile }),
+    maxAttempts: 1,
     requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
   });
+  const outage = new Outage();
+  const clock = new ClockCorrection();
+  const delayMs = (error: unknown, failures: number) => {
+    if (clock.allowsRetry(error)) return 0;
+    return isTransient(error) && failures < TRIES ? outage.delayMs(failures, OUTAGE_MS) : undefined;
+  };
   try {
-    return await ask(client, sdk, signal === undefined ? {} : { abortSignal: signal });
+    const options = signal === undefined ? {} : { abortSignal: signal };
+    return await retry(() => ask(client, sdk, options), { delayMs, signal });
   } catch (error) {
     if (signal !== undefined) throwIfInterrupted(signal);
     throw kmsError(action, arn, error);

@@ -51,6 +51,8 @@ export interface FaultProxy {
   changeRequest: (sent: SentRequest) => void;
   /** Returns the body that the client gets in place of a whole XML answer of the server. */
   changeXml: (request: ProxiedRequest, xml: string) => string;
+  /** By how much the server's clock is ahead of the true time, in milliseconds: shifts the date of answers. */
+  clockAheadMs: number;
 }
 
 /** A request as the proxy sends it on. */
@@ -83,6 +85,7 @@ export async function startFaultProxy(targetUrl: string, host = "127.0.0.1"): Pr
     chooseFault: () => undefined,
     changeRequest: () => undefined,
     changeXml: (_request, xml) => xml,
+    clockAheadMs: 0,
   };
   return proxy;
 }
@@ -108,6 +111,7 @@ async function serve(
   if (fault === "stall-request") return;
   if (fault === "delay") await setTimeout(DELAY_MS);
   const own = ownAnswer(fault);
+  outgoing.setHeader("date", new Date(Date.now() + proxy.clockAheadMs).toUTCString());
   if (own !== undefined) {
     outgoing.writeHead(own.status, own.headers).end(method === "HEAD" ? undefined : own.body);
     return;
@@ -139,6 +143,26 @@ export function errorBody(code: string): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>Made by the test's proxy</Message></Error>`;
 }
 
+/** Returns an error in the format of S3, EC2 and STS. */
+export function xmlError(status: number, code: string): OwnAnswer {
+  return { status, headers: { "content-type": "application/xml" }, body: errorBody(code) };
+}
+
+/** Requests that are dated further off are refused by AWS. */
+const TOLERANCE_MS = 15 * 60_000;
+
+/** Refuses requests that are dated wrongly by the server's clock; for `FaultProxy.chooseFault`. */
+export function wrongDateRefused(proxy: FaultProxy, answer: OwnAnswer): FaultProxy["chooseFault"] {
+  return ({ headers }) => {
+    const date = String(headers["x-amz-date"]).replace(
+      /^(....)(..)(..)T(..)(..)(..)Z$/,
+      "$1-$2-$3T$4:$5:$6Z",
+    );
+    const differenceMs = Date.parse(date) - (Date.now() + proxy.clockAheadMs);
+    return Math.abs(differenceMs) > TOLERANCE_MS ? answer : undefined;
+  };
+}
+
 async function reply(
   fault: Fault | OwnAnswer | undefined,
   { head, body }: Answer,
@@ -151,7 +175,8 @@ async function reply(
   }
   // XML answers have no checksum; https protects them against changes.
   if (fault === "corrupt-response" && !isXml(head)) flipBit(body);
-  outgoing.writeHead(head.statusCode ?? 502, head.headers);
+  const { date: _, ...headers } = head.headers;
+  outgoing.writeHead(head.statusCode ?? 502, headers);
   if (fault !== "cut-response" && fault !== "stall-response") {
     outgoing.end(body);
     return;

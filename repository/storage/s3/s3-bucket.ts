@@ -13,7 +13,7 @@ import { BandwidthLimit } from "../bandwidth-limit.js";
 import { createS3Client } from "./s3-client.js";
 import { s3Error } from "./s3-errors.js";
 import { RetryCount, type S3Location, s3Name } from "./s3-location.js";
-import { isTransient, isWithoutCredentials } from "./transient-errors.js";
+import { ClockCorrection, isTransient, isWithoutCredentials } from "./transient-errors.js";
 
 /** The bucket and prefix of a repository, and the connection to it: the common part of all requests. */
 export class S3Bucket {
@@ -162,8 +162,11 @@ class S3Connection {
       return answer;
     };
     const outage = new Outage();
-    const delayMs = (error: unknown, failures: number) =>
-      this.isRetried(error) ? outage.delayMs(failures, this.limitMs) : undefined;
+    const clock = new ClockCorrection();
+    const delayMs = (error: unknown, failures: number) => {
+      if (clock.allowsRetry(error)) return 0;
+      return this.isRetried(error) ? outage.delayMs(failures, this.limitMs) : undefined;
+    };
     return retry(attempt, { delayMs, signal });
   }
 

@@ -62,17 +62,48 @@ const NETWORK_CODES = new Set([
 ]);
 
 const PASSING_STATUSES = new Set([408, 429]);
-/** Not implemented, HTTP version not supported, insufficient storage. */
-const LASTING_SERVER_ERRORS = new Set([501, 505, 507]);
+/** Not implemented, HTTP version not supported, insufficient storage, a network that wants a login first. */
+const LASTING_SERVER_ERRORS = new Set([501, 505, 507, 511]);
 
 /** Returns whether an error of the SDK, of an AWS service, of another server or of the network is transient. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (isThrottled(error)) return true;
   if (PASSING_NAMES.has(error.name) || NETWORK_CODES.has(systemErrorCode(error) ?? "")) return true;
-  const { httpStatusCode: status = 0, clockSkewCorrected } = metadataOf(error);
-  if (PASSING_STATUSES.has(status) || clockSkewCorrected === true) return true;
+  const status = statusOf(error) ?? 0;
+  if (PASSING_STATUSES.has(status)) return true;
   return status >= 500 && !LASTING_SERVER_ERRORS.has(status);
+}
+
+/**
+ * The errors of S3, EC2, KMS and STS for a request that is dated wrongly. Other causes, such as a wrong
+ * secret key, have the same names. Source: `CLOCK_SKEW_ERROR_CODES` of the SDK, without
+ * `AccessDeniedException`, by which none of these services means the date.
+ */
+const WRONG_DATE_NAMES = new Set([
+  "AuthFailure",
+  "InvalidSignatureException",
+  "RequestExpired",
+  "RequestInTheFuture",
+  "RequestTimeTooSkewed",
+  "SignatureDoesNotMatch",
+]);
+
+/**
+ * Decides about the errors of one call for wrongly dated requests. The SDK measures the difference between
+ * the clocks by the date of every answer, and dates the next request accordingly. While they differ by four
+ * minutes or more, it marks every error as `clockSkewCorrected`, also 404 and 412. So one repetition is
+ * enough, and only for the errors that a wrong date causes.
+ */
+export class ClockCorrection {
+  private isUsed = false;
+
+  /** Returns whether to repeat the call with the right date: true at most once. */
+  allowsRetry(error: unknown): boolean {
+    if (this.isUsed || !(error instanceof Error)) return false;
+    this.isUsed = WRONG_DATE_NAMES.has(error.name) && metadataOf(error).clockSkewCorrected === true;
+    return this.isUsed;
+  }
 }
 
 /** Returns whether the server limits the rate of requests. */
@@ -95,9 +126,7 @@ export function statusOf(error: Error): number | undefined {
 
 interface Metadata {
   httpStatusCode?: number;
-  /**
-   * The server's clock differed. The SDK has recorded the difference, and signs the next request accordingly.
-   */
+  /** See `ClockCorrection`. */
   clockSkewCorrected?: boolean;
 }
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { ErrorCode } from "../../../foundation/errors.js";
 import { startAgent } from "../../support/agent.js";
 import { fullDepthOnly } from "../../support/depth.js";
-import { errorBody, type OwnAnswer, startFaultProxy } from "../../support/fault-proxy.js";
+import { type OwnAnswer, startFaultProxy, xmlError } from "../../support/fault-proxy.js";
 import { failure } from "../../support/repositories.js";
 import { S3Objects } from "../../support/s3-objects.js";
 import { BUCKET, S3_ENVIRONMENT, startS3Server } from "../../support/s3-server.js";
@@ -13,18 +13,18 @@ const SECRETS = [S3_ENVIRONMENT.AWS_SECRET_ACCESS_KEY, S3_ENVIRONMENT.AWS_ACCESS
 
 /** Answers of S3 that a retry does not change. */
 const PERMANENT: { answer: OwnAnswer; code: ErrorCode; remedy: RegExp }[] = [
-  { answer: answer(403, "AccessDenied"), code: "StorageDenied", remedy: /s3:PutObject/ },
-  { answer: answer(404, "NoSuchBucket"), code: "BucketNotFound", remedy: /bucket's name/ },
+  { answer: xmlError(403, "AccessDenied"), code: "StorageDenied", remedy: /s3:PutObject/ },
+  { answer: xmlError(404, "NoSuchBucket"), code: "BucketNotFound", remedy: /bucket's name/ },
   {
-    answer: { ...answer(301, "PermanentRedirect"), headers: { "x-amz-bucket-region": "eu-north-1" } },
+    answer: { ...xmlError(301, "PermanentRedirect"), headers: { "x-amz-bucket-region": "eu-north-1" } },
     code: "WrongRegion",
     remedy: /--region/,
   },
-  { answer: answer(400, "ExpiredToken"), code: "CredentialsInvalid", remedy: /expired/ },
-  { answer: answer(403, "InvalidAccessKeyId"), code: "CredentialsInvalid", remedy: /AWS_ACCESS_KEY_ID/ },
-  { answer: answer(403, "SignatureDoesNotMatch"), code: "CredentialsInvalid", remedy: /secret key/ },
-  { answer: answer(403, "RequestTimeTooSkewed"), code: "CredentialsInvalid", remedy: /clock/ },
-  { answer: answer(501, "NotImplemented"), code: "StorageFailed", remedy: /If-None-Match/ },
+  { answer: xmlError(400, "ExpiredToken"), code: "CredentialsInvalid", remedy: /expired/ },
+  { answer: xmlError(403, "InvalidAccessKeyId"), code: "CredentialsInvalid", remedy: /AWS_ACCESS_KEY_ID/ },
+  { answer: xmlError(403, "SignatureDoesNotMatch"), code: "CredentialsInvalid", remedy: /secret key/ },
+  { answer: xmlError(403, "RequestTimeTooSkewed"), code: "CredentialsInvalid", remedy: /clock/ },
+  { answer: xmlError(501, "NotImplemented"), code: "StorageFailed", remedy: /If-None-Match/ },
 ];
 
 test("a permanent error fails at once, with a remedy, and shows no credential", fullDepthOnly, async () => {
@@ -85,7 +85,3 @@ test(
     assert.ok((await objects.get("moved/config.json")).equals(config));
   },
 );
-
-function answer(status: number, code: string): OwnAnswer {
-  return { status, headers: { "content-type": "application/xml" }, body: errorBody(code) };
-}

@@ -47,6 +47,37 @@ describe("a call to AWS", () => {
     });
   }
 
+  const skewed = (name: string, httpStatusCode = 403) =>
+    named(name, { $metadata: { httpStatusCode, clockSkewCorrected: true } });
+
+  test("is made again once after a wrong date, whatever was answered before, with the same credentials", async () => {
+    for (const name of ["RequestExpired", "AuthFailure", "SignatureDoesNotMatch", "RequestTimeTooSkewed"]) {
+      const errors = [skewed(name)];
+      const patience = new Patience(60_000, () => assert.fail("the credentials are right"));
+      const call = async () => {
+        const error = errors.shift();
+        if (error !== undefined) throw error;
+        return "answer";
+      };
+      assert.equal(await patience.keepTrying(ENDPOINT, call), "answer", name);
+      if (name === "RequestExpired") continue;
+      errors.push(skewed(name), skewed(name), skewed(name));
+      await assert.rejects(patience.keepTrying(ENDPOINT, call), { name });
+      assert.equal(errors.length, 1, name);
+    }
+  });
+
+  for (const [name, status] of [
+    ["UnauthorizedOperation", 403],
+    ["InvalidVolume.NotFound", 400],
+    ["DryRunOperation", 412],
+  ] as const) {
+    test(`is not made again after ${name} of a service whose clock differs`, async () => {
+      const { patience, call } = await account(60_000, [skewed(name, status)]);
+      await assert.rejects(patience.keepTrying(ENDPOINT, call), { name });
+    });
+  }
+
   test("fails when nothing was answered for too long, and the next ones at once until something is", async () => {
     const errors = Array.from({ length: 1000 }, () => DOWN);
     const { patience, call } = await account(100, errors);
