@@ -8,6 +8,7 @@ import { isAbandoned, OWNER_TOKEN } from "../foundation/owner-token.js";
 import { PendingFile } from "../foundation/write-file.js";
 import { allocateAligned, DIRECT_ALIGNMENT_BYTES } from "./block-source.js";
 import { ClaimedDevice, targetNotEmpty, targetNotUsable, targetTooSmall } from "./devices.js";
+import { type DeviceNote, releaseRestored } from "./release-device.js";
 import { refuseSignatures } from "./signatures/find-signatures.js";
 
 /** The description of a target that a thread needs for writing to it. */
@@ -61,8 +62,13 @@ export abstract class BlockTarget {
     }
   }
 
-  /** Makes the written data durable, and gives a file its name. @throws TargetNotUsable */
-  abstract commit(): Promise<void>;
+  /**
+   * Makes the written data durable, and gives a file its name. The kernel reads the partition table of a disk
+   * again.
+   * @returns tasks that are left to the user
+   * @throws TargetNotUsable
+   */
+  abstract commit(): Promise<DeviceNote[]>;
 
   /** Releases the target without finishing it: a partial file is removed, a device stays as it is. */
   abstract discard(): Promise<void>;
@@ -87,26 +93,29 @@ class DeviceTarget extends BlockTarget {
     try {
       if (device.sizeBytes < sizeBytes) throw targetTooSmall(device.path, device.sizeBytes, sizeBytes);
       if (existing === "refuse") await refuseSignatures(device);
-      return new DeviceTarget(device);
+      return new DeviceTarget(device, sizeBytes);
     } catch (error) {
       await device.close();
       throw targetNotUsable(device.path, error);
     }
   }
 
-  private constructor(private readonly device: ClaimedDevice) {
+  private constructor(
+    private readonly device: ClaimedDevice,
+    private readonly volumeBytes: number,
+  ) {
     const { path, handle } = device;
     super(path, { kind: "block-device", writePath: path, fd: handle.fd, direct: true });
   }
 
-  async commit(): Promise<void> {
+  async commit(): Promise<DeviceNote[]> {
     try {
       await this.device.handle.sync();
     } catch (error) {
-      throw targetNotUsable(this.path, error);
-    } finally {
       await this.device.close();
+      throw targetNotUsable(this.path, error);
     }
+    return releaseRestored(this.device, this.volumeBytes);
   }
 
   discard(): Promise<void> {
@@ -146,12 +155,13 @@ class FileTarget extends BlockTarget {
     super(place.path, { kind: "file", writePath: file.path, fd: file.handle.fd, direct });
   }
 
-  async commit(): Promise<void> {
+  async commit(): Promise<DeviceNote[]> {
     try {
       if (this.mode !== PRIVATE_FILE_MODE) await this.file.handle.chmod(this.mode);
       await this.file.handle.sync();
       await this.file.takeName();
       await this.place.sync();
+      return [];
     } catch (error) {
       throw targetNotUsable(this.path, error);
     } finally {

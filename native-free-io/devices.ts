@@ -1,13 +1,16 @@
+import { spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { type FileHandle, readdir, readFile, readlink } from "node:fs/promises";
 import { basename } from "node:path";
+import type { Readable } from "node:stream";
 import { BlockferryError, systemErrorCode } from "../foundation/errors.js";
 import { atPlace, type HeldPlace } from "../foundation/held-place.js";
+import { bareEnvironment } from "../foundation/shell.js";
 
 /**
  * The unit of sizes in sysfs, independent of the sector size of the device (Documentation/ABI/stable/sysfs-block).
  */
-const SYSFS_SECTOR_BYTES = 512;
+export const SYSFS_SECTOR_BYTES = 512;
 
 /** Returns "major:minor" for `stat().rdev`, split as in glibc's gnu_dev_major and gnu_dev_minor. */
 export function deviceNumber(rdev: number): string {
@@ -141,6 +144,42 @@ async function holderOf(rdev: number, names: string[]): Promise<string | undefin
     if (holders.length > 0) return `${holders.join(", ")} is built on it`;
   }
   return undefined;
+}
+
+/** Far more than any tool prints about a device. */
+const MAX_OUTPUT_BYTES = 1024 * 1024;
+
+interface ToolRun {
+  /** Exit code; null after a signal. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/**
+ * Runs a tool on an open device. The tool gets the descriptor, because the path can come to name another
+ * device.
+ * @param args the path of the device follows them
+ * @param timeoutMs the tool is killed after this time; 0 for no limit
+ * @throws ENOENT if the tool is not installed
+ */
+export function runOnDevice(fd: number, tool: string, args: string[], timeoutMs = 0): Promise<ToolRun> {
+  const environment = bareEnvironment();
+  const child = spawn(tool, [...args, "/proc/self/fd/3"], {
+    ...{ stdio: ["ignore", "pipe", "pipe", fd], timeout: timeoutMs, killSignal: "SIGKILL" },
+    env: { ...environment, PATH: `${environment.PATH}:/usr/sbin:/sbin` },
+  });
+  return new Promise((resolve, reject) => {
+    const output = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const) {
+      (child[name] as Readable).setEncoding("utf8").on("data", (text: string) => {
+        output[name] += text;
+        if (output[name].length > MAX_OUTPUT_BYTES) child.kill("SIGKILL");
+      });
+    }
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, ...output }));
+  });
 }
 
 /** Returns the error for a path that cannot be restored to. A BlockferryError stays as it is. */

@@ -14,6 +14,7 @@ import {
   ShowSchema,
   VolumeSchema,
 } from "../../command-line/outputs.js";
+import { DEVICE_NOTES } from "../../native-free-io/release-device.js";
 import { byteCount } from "../../repository/format/recovery-point.js";
 import { MAINTENANCE_OUTPUTS } from "./maintenance-outputs.js";
 
@@ -66,6 +67,18 @@ const RestoreSchema = z.strictObject({
   lost: field(
     "Ranges that the repository has lost, and that are zeros in the target; empty without `--allow-missing`. If there are any, the exit code is 3",
     z.array(z.extend(RangeSchema, { volume: field("Name of the volume", z.string()) })),
+  ),
+  notes: field(
+    "[Tasks that are left](../how-to/restore.md#after-a-restore-to-a-device) after restores to devices; the volumes are complete",
+    z.array(
+      z.strictObject({
+        volume: field("Name of the volume", z.string()),
+        target: field("Path of the device", z.string()),
+        kind: field("Subject of the note", z.enum(DEVICE_NOTES)),
+        message: field("What was found", z.string()),
+        remedy: field("What to do, with the command to run", z.string()),
+      }),
+    ),
   ),
 });
 

@@ -96,7 +96,7 @@ export const restoreCommand: Command<RestoreArguments> = {
       const repository = await openRepository(location, signal);
       const watcher = meter.watch(progressWatcher(args.json));
       const started = performance.now();
-      const { chosen, targets, lost } = await withReadLease(
+      const { chosen, targets, lost, notes } = await withReadLease(
         repository.storage,
         { watcher, signal },
         async () => {
@@ -104,12 +104,12 @@ export const restoreCommand: Command<RestoreArguments> = {
           const storage = repository.storage.until(signal);
           const chosen = await choosePoint(storage, args.point, { filter, json: args.json, notice });
           const targets = chooseTargets(chosen.point, args.target);
-          const lost = await restore(repository, {
+          const { lost, notes } = await restore(repository, {
             ...{ targets, threads, watcher, signal },
             existing: args.force ? "replace" : "refuse",
             missing: args.allowMissing ? "zeros" : "refuse",
           });
-          return { chosen, targets, lost };
+          return { chosen, targets, lost, notes };
         },
       );
       const seconds = (performance.now() - started) / 1000;
@@ -129,7 +129,7 @@ export const restoreCommand: Command<RestoreArguments> = {
         process.exitCode = EXIT.dataDamaged;
         meter.problem = "ChunkMissing";
       }
-      const result = { point: chosen.point.id, recoveryPoint: chosen.record, seconds, volumes, lost };
+      const result = { point: chosen.point.id, recoveryPoint: chosen.record, seconds, volumes, lost, notes };
       printResult<AgentOutput<"restore">>(
         args.json,
         result,

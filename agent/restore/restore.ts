@@ -2,6 +2,7 @@ import { BlockferryError } from "../../foundation/errors.js";
 import { BlockTarget } from "../../native-free-io/block-target.js";
 import { type ByteRange, mergeRanges } from "../../native-free-io/data-ranges.js";
 import type { ClaimedDevice } from "../../native-free-io/devices.js";
+import type { DeviceNote } from "../../native-free-io/release-device.js";
 import { CHUNK_BYTES, chunkCount, chunkLength } from "../../repository/format/chunk.js";
 import type { RecoveryPointVolume } from "../../repository/format/recovery-point.js";
 import { StoredChunks } from "../../repository/index/stored-chunks.js";
@@ -44,6 +45,21 @@ export interface LostRange extends ByteRange {
   volume: string;
 }
 
+/** A task that is left to the user after a restore to a device. */
+export interface RestoreNote extends DeviceNote {
+  /** Name of the volume. */
+  volume: string;
+  /** Path of the device. */
+  target: string;
+}
+
+interface Restored {
+  /** The lost ranges, in order; none if missing data are refused. */
+  lost: LostRange[];
+  /** The watcher has reported them, too. */
+  notes: RestoreNote[];
+}
+
 interface VolumeRestore {
   volume: RecoveryPointVolume;
   target: BlockTarget;
@@ -55,12 +71,11 @@ interface VolumeRestore {
  * Restores volumes of a recovery point to files or devices.
  * Every chunk is proven against its id before it is written. A file appears under its name only when it is
  * complete; a device that was being written when this throws is incomplete.
- * @returns the lost ranges, in order; none if missing data are refused
  * @throws ChunkMissing before anything is written if data are known to be missing; ChunkCorrupt,
  * TargetNotUsable, TargetTooSmall, TargetInUse, TargetNotEmpty, TargetHasSignatures, TargetWriteFailed,
  * Interrupted
  */
-export async function restore(repository: Repository, options: RestoreOptions): Promise<LostRange[]> {
+export async function restore(repository: Repository, options: RestoreOptions): Promise<Restored> {
   const pool: RestorePool = new ThreadPool(
     new URL("./restore-thread.js", import.meta.url),
     options.threads,
@@ -85,7 +100,7 @@ async function restoreWith(
   pool: RestorePool,
   repository: Repository,
   options: RestoreOptions,
-): Promise<LostRange[]> {
+): Promise<Restored> {
   const { targets, missing, maxMappedChunks = MAX_MAPPED_CHUNKS } = options;
   const stored = await StoredChunks.load(repository.storage, { condemned: "last" });
   const load = (volume: RecoveryPointVolume) =>
@@ -125,8 +140,14 @@ async function restoreWith(
     } finally {
       options.watcher.stop();
     }
-    for (const { target } of restores) await target.commit();
-    return restores.flatMap(lostRanges);
+    const notes: RestoreNote[] = [];
+    for (const { target, volume } of restores) {
+      for (const note of await target.commit()) {
+        notes.push({ volume: volume.name, target: target.path, ...note });
+        options.watcher.notice(`${note.message} ${note.remedy}`);
+      }
+    }
+    return { lost: restores.flatMap(lostRanges), notes };
   } catch (error) {
     await Promise.all(restores.map(({ target }) => target.discard()));
     if (writing) warnOfIncompleteDevices(restores, options.watcher);

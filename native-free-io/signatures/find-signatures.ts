@@ -1,12 +1,9 @@
-import { spawn } from "node:child_process";
-import type { Readable } from "node:stream";
 import { BlockferryError } from "../../foundation/errors.js";
-import { bareEnvironment } from "../../foundation/shell.js";
-import type { ClaimedDevice } from "../devices.js";
+import { type ClaimedDevice, runOnDevice } from "../devices.js";
 import { type DiskSignature, probeDevice } from "./probe-device.js";
 
 /** ZFS alone writes more than a hundred signatures. */
-const MOST_SHOWN = 8;
+export const MOST_SHOWN = 8;
 
 /**
  * Refuses a device with a known signature. That is a file system or a partition table, or a member of a RAID,
@@ -17,7 +14,7 @@ export async function refuseSignatures({ path, sizeBytes, handle }: ClaimedDevic
   const found = await findSignatures(handle.fd, sizeBytes);
   const [first] = found;
   if (first === undefined) return;
-  const shown = found.slice(0, MOST_SHOWN).map(describe).join("; ");
+  const shown = found.slice(0, MOST_SHOWN).map(describeSignature).join("; ");
   const more = found.length > MOST_SHOWN ? `; and ${found.length - MOST_SHOWN} more` : "";
   throw new BlockferryError({
     code: "TargetHasSignatures",
@@ -33,7 +30,7 @@ export async function refuseSignatures({ path, sizeBytes, handle }: ClaimedDevic
  * Returns the signatures that libblkid and this project find on a device: each one once, ordered by offset.
  * @throws a system error when the device cannot be read
  */
-async function findSignatures(fd: number, sizeBytes: number): Promise<DiskSignature[]> {
+export async function findSignatures(fd: number, sizeBytes: number): Promise<DiskSignature[]> {
   const byTool = await runWipefs(fd);
   const own = await probeDevice(fd, sizeBytes);
   const ownAt = new Map(own.map((signature) => [signature.offset, signature]));
@@ -47,14 +44,12 @@ async function findSignatures(fd: number, sizeBytes: number): Promise<DiskSignat
   return [...known, ...others].toSorted((a, b) => a.offset - b.offset);
 }
 
-function describe({ type, offset, label, uuid }: DiskSignature): string {
+/** Returns text like `ext4 "root" (UUID ...) at byte 1080`. */
+export function describeSignature({ type, offset, label, uuid }: DiskSignature): string {
   const name = label === undefined ? "" : ` "${label}"`;
   const id = uuid === undefined ? "" : ` (UUID ${uuid})`;
   return `${type}${name}${id} at byte ${offset}`;
 }
-
-/** Far more than wipefs prints for any device. */
-const MAX_OUTPUT_BYTES = 1024 * 1024;
 
 /**
  * Returns the signatures that libblkid finds on a device. Runs `wipefs --no-act` of util-linux, which gets
@@ -64,29 +59,11 @@ const MAX_OUTPUT_BYTES = 1024 * 1024;
  */
 export async function runWipefs(fd: number): Promise<DiskSignature[]> {
   try {
-    return parse(await outputOf(fd));
+    const { code, stdout } = await runOnDevice(fd, "wipefs", ["--no-act", "--json"]);
+    return code === 0 ? parse(stdout) : [];
   } catch {
     return [];
   }
-}
-
-function outputOf(fd: number): Promise<string> {
-  const environment = bareEnvironment();
-  const child = spawn("wipefs", ["--no-act", "--json", "/proc/self/fd/3"], {
-    stdio: ["ignore", "pipe", "ignore", fd],
-    env: { ...environment, PATH: `${environment.PATH}:/usr/sbin:/sbin` },
-  });
-  return new Promise((resolve, reject) => {
-    let output = "";
-    (child.stdout as Readable).setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-      if (output.length > MAX_OUTPUT_BYTES) child.kill("SIGKILL");
-    });
-    child.on("error", reject);
-    child.on("close", (code) =>
-      code === 0 ? resolve(output) : reject(new Error(`wipefs exited with ${code}`)),
-    );
-  });
 }
 
 interface WipefsOutput {

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { allocateAligned, DIRECT_ALIGNMENT_BYTES } from "../block-source.js";
 
 /** Returns a text from a fixed-length field, without its padding; undefined when it is empty. */
@@ -128,12 +128,13 @@ const ZFS_LABEL_BYTES = 256 * KIB;
 const UBERBLOCK_MAGICS = ["\x0c\xb1\xba\0\0\0\0\0", "\0\0\0\0\0\xba\xb1\x0c"];
 
 /**
- * Looks for common signatures at both ends of a device. Needs no external tools.
+ * Looks for common signatures at both ends of a device, or of a part of it. Needs no external tools.
+ * @param start first byte of the part, a multiple of 4096; offsets in the result count from there
  * @returns at most one for each place, ordered by kind
  * @throws a system error when the device cannot be read
  */
-export async function probeDevice(fd: number, sizeBytes: number): Promise<DiskSignature[]> {
-  const ends = await DeviceEnds.read(fd, sizeBytes);
+export async function probeDevice(fd: number, sizeBytes: number, start = 0): Promise<DiskSignature[]> {
+  const ends = await DeviceEnds.read(fd, sizeBytes, start);
   return [
     ...MAGIC_STRINGS.flatMap((magic) => magicString(ends, magic)),
     ...extended(ends),
@@ -152,20 +153,15 @@ class DeviceEnds {
     private readonly areas: { offset: number; bytes: Buffer }[],
   ) {}
 
-  /** Reads both ends. Bypasses the page cache, which may still have older data. */
-  static async read(fd: number, sizeBytes: number): Promise<DeviceEnds> {
-    const handle = await open(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_DIRECT);
-    try {
-      const headBytes = Math.min(sizeBytes, HEAD_BYTES);
-      const tail = Math.max(0, sizeBytes - TAIL_BYTES);
-      const tailStart = tail - (tail % DIRECT_ALIGNMENT_BYTES);
-      return new DeviceEnds(sizeBytes, [
-        { offset: 0, bytes: await readArea(handle, 0, headBytes) },
-        { offset: tailStart, bytes: await readArea(handle, tailStart, sizeBytes - tailStart) },
-      ]);
-    } finally {
-      await handle.close();
-    }
+  /** Reads both ends of a part of a device. Bypasses the page cache, which may still have older data. */
+  static async read(fd: number, sizeBytes: number, start: number): Promise<DeviceEnds> {
+    const headBytes = Math.min(sizeBytes, HEAD_BYTES);
+    const tail = Math.max(0, sizeBytes - TAIL_BYTES);
+    const tailStart = tail - (tail % DIRECT_ALIGNMENT_BYTES);
+    return new DeviceEnds(sizeBytes, [
+      { offset: 0, bytes: await readUncached(fd, start, headBytes) },
+      { offset: tailStart, bytes: await readUncached(fd, start + tailStart, sizeBytes - tailStart) },
+    ]);
   }
 
   /** Returns bytes of the device; empty when the range is not at either end. */
@@ -182,13 +178,22 @@ class DeviceEnds {
   }
 }
 
-async function readArea(handle: FileHandle, offset: number, length: number): Promise<Buffer> {
+/**
+ * Reads bytes of an open device past the page cache.
+ * @param offset a multiple of 4096
+ * @throws a system error when the device cannot be read, or is shorter
+ */
+export async function readUncached(fd: number, offset: number, length: number): Promise<Buffer> {
   const buffer = allocateAligned(Math.ceil(length / DIRECT_ALIGNMENT_BYTES) * DIRECT_ALIGNMENT_BYTES);
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await handle.read(buffer, done, length - done, offset + done);
-    if (bytesRead === 0) throw new Error(`only ${done} of ${length} bytes could be read at byte ${offset}`);
-    done += bytesRead;
+  const handle = await open(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_DIRECT);
+  try {
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await handle.read(buffer, done, buffer.length - done, offset + done);
+      if (bytesRead === 0) throw new Error(`only ${done} of ${length} bytes could be read at byte ${offset}`);
+      done += bytesRead;
+    }
+  } finally {
+    await handle.close();
   }
   return buffer.subarray(0, length);
 }

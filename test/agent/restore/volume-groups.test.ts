@@ -55,13 +55,15 @@ async function backUpVolumes(random: SeededRandom) {
   const runs: WatchedRun[] = [];
   return {
     ...{ folder, image, later, target, runs },
-    restore: (missing: "refuse" | "zeros"): Promise<LostRange[]> =>
-      restore(repository, {
+    restore: async (missing: "refuse" | "zeros"): Promise<LostRange[]> => {
+      const { lost } = await restore(repository, {
         targets: volumes.map((volume) => ({ volume, path: target(volume.name) })),
         ...{ existing: "replace", missing, threads: 2, maxMappedChunks: CHUNKS_AT_ONCE },
         watcher: { ...QUIET, start: (run) => runs.push(run) },
         signal: new AbortController().signal,
-      }),
+      });
+      return lost;
+    },
   };
 }
 
