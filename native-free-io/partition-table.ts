@@ -21,8 +21,9 @@ export interface PartitionTable {
   sectorBytes: number | undefined;
   /** End of the last part of the table: the backup of a GPT, or the first sector. In bytes. */
   endBytes: number;
-  /** All partitions, without the logical ones inside an extended partition. Undefined if they are unknown. */
+  /** The partitions, without an extended partition and those inside it. Undefined if they are unknown. */
   partitions: Partition[] | undefined;
+  hasExtended: boolean;
 }
 
 /**
@@ -79,10 +80,16 @@ async function mbrOf(
 ): Promise<PartitionTable> {
   const sectorBytes = await mbrSectorBytes(fd, entries, volumeBytes);
   const unit = sectorBytes ?? deviceSectorBytes;
-  const partitions = entries
-    .filter(({ type }) => !EXTENDED.includes(type))
-    .map(({ number, start, sectors }) => ({ number, offset: start * unit, sizeBytes: sectors * unit }));
-  return { kind: "mbr", sectorBytes, endBytes: 512, partitions };
+  const plain = entries.filter(({ type }) => !EXTENDED.includes(type));
+  const partitions = plain.map(({ number, start, sectors }) => ({
+    number,
+    offset: start * unit,
+    sizeBytes: sectors * unit,
+  }));
+  return {
+    ...{ kind: "mbr", sectorBytes, endBytes: 512, partitions },
+    hasExtended: plain.length < entries.length,
+  };
 }
 
 /**
@@ -127,6 +134,7 @@ function gptOf(head: Buffer, sectorBytes: number): PartitionTable | undefined {
   return {
     ...{ kind: "gpt", sectorBytes, endBytes: (backup + 1) * sectorBytes },
     partitions: gptPartitions(head, header, sectorBytes),
+    hasExtended: false,
   };
 }
 

@@ -107,16 +107,20 @@ async function rereadPartitions(
   folder: string,
   table: PartitionTable | undefined,
 ): Promise<DeviceNote[]> {
-  const wanted = table === undefined ? [] : table.partitions;
   let reason: string | undefined;
   for (let tries = 1; tries <= TRIES; tries++) {
     reason = await failureOf(fd, "blockdev", ["--rereadpt"]);
-    if (reason === undefined) return [];
-    // partx also serves devices on which the kernel looks for no partitions itself, such as some loop devices.
+    if (await showsPartitions(folder, table)) return [];
     // A partition in use would keep its old place among the new ones.
-    if (!/busy/i.test(reason) && (await kernelPartitions(folder)).length > 0)
-      await failureOf(fd, "partx", [wanted?.length === 0 ? "--delete" : "--update"]);
-    if (await showsPartitions(folder, wanted)) return [];
+    if (!isBusy(reason)) {
+      // For devices on which the kernel looks for no partitions itself, and for kernels that do not know GPT.
+      const failure =
+        (await failureOf(fd, "partx", DELETE_ALL)) ??
+        (table === undefined ? undefined : await failureOf(fd, "partx", ["--add"]));
+      if (reason === undefined && failure === undefined) return [];
+      if (await showsPartitions(folder, table)) return [];
+      reason ??= failure;
+    }
     if (tries < TRIES) await pause(TRY_INTERVAL_MS, undefined);
   }
   const command = (await exists(`${folder}/dm`)) ? "kpartx -u" : "blockdev --rereadpt";
@@ -129,13 +133,19 @@ async function rereadPartitions(
   ];
 }
 
+/**
+ * `partx --update` would keep old partitions with numbers that the new table lacks. Without a range, partx
+ * looks for a table. The kernel shows 256 partitions at most (DISK_MAX_PARTS).
+ */
+const DELETE_ALL = ["--delete", "--nr", "1:256"];
+
 /** Runs a tool on the device. @returns the reason of its failure, as a clause */
 async function failureOf(fd: number, tool: string, args: string[]): Promise<string | undefined> {
   try {
     const { code, stderr } = await runOnDevice(fd, tool, args, TOOL_TIMEOUT_MS);
     if (code === 0) return undefined;
     const [line = ""] = stderr.trim().split("\n");
-    if (/busy/i.test(line)) return "one of its old partitions is in use (device or resource busy)";
+    if (isBusy(line)) return "one of its old partitions is in use (device or resource busy)";
     return line === "" ? `${tool} ended with ${code ?? "a signal"}` : line.replace(/\.$/, "");
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return `${tool} (util-linux) is not installed`;
@@ -143,12 +153,18 @@ async function failureOf(fd: number, tool: string, args: string[]): Promise<stri
   }
 }
 
-async function showsPartitions(folder: string, wanted: Partition[] | undefined): Promise<boolean> {
-  if (wanted === undefined) return false;
+const isBusy = (reason = "") => /\bbusy\b/i.test(reason);
+
+/** Returns whether the kernel shows exactly the partitions of the table; false if they are unknown. */
+async function showsPartitions(folder: string, table: PartitionTable | undefined): Promise<boolean> {
   const shown = await kernelPartitions(folder);
-  if (wanted.length === 0) return shown.length === 0;
-  return wanted.every(({ number, offset, sizeBytes }) =>
-    shown.some((one) => one.number === number && one.offset === offset && one.sizeBytes === sizeBytes),
+  if (table === undefined) return shown.length === 0;
+  const { partitions: wanted, hasExtended } = table;
+  const isSame = (one: Partition) => (other: Partition) =>
+    one.number === other.number && one.offset === other.offset && one.sizeBytes === other.sizeBytes;
+  return (
+    wanted?.every((one) => shown.some(isSame(one))) === true &&
+    (hasExtended || shown.every((one) => wanted.some(isSame(one))))
   );
 }
 

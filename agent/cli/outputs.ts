@@ -75,7 +75,7 @@ const RestoreSchema = z.strictObject({
         volume: field("Name of the volume", z.string()),
         target: field("Path of the device", z.string()),
         kind: field("Subject of the note", z.enum(DEVICE_NOTES)),
-        message: field("What was found", z.string()),
+        message: field("The finding", z.string()),
         remedy: field("What to do, with the command to run", z.string()),
       }),
     ),

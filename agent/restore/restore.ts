@@ -46,7 +46,7 @@ export interface LostRange extends ByteRange {
 }
 
 /** A task that is left to the user after a restore to a device. */
-export interface RestoreNote extends DeviceNote {
+interface RestoreNote extends DeviceNote {
   /** Name of the volume. */
   volume: string;
   /** Path of the device. */

@@ -6,11 +6,12 @@ const run = promisify(execFile);
 /** Runs `use` with a loop device over an image file, and detaches it afterwards. Needs root. */
 export async function withLoopDevice<T>(
   image: string,
-  options: { sectorBytes: number },
+  { sectorBytes, partscan = false }: { sectorBytes: number; partscan?: boolean },
   use: (device: string) => Promise<T>,
 ): Promise<T> {
   const { stdout } = await run("losetup", [
-    ...["--find", "--show", `--sector-size=${options.sectorBytes}`],
+    ...["--find", "--show", `--sector-size=${sectorBytes}`],
+    ...(partscan ? ["--partscan"] : []),
     image,
   ]);
   const device = stdout.trim();

@@ -34,6 +34,7 @@ export const PACKAGES = {
   script: "bsdutils",
   setpriv: "util-linux",
   sfdisk: "fdisk",
+  sgdisk: "gdisk",
   strace: "strace",
   wipefs: "util-linux",
 } as const;
