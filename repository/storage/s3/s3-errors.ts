@@ -118,11 +118,21 @@ const BY_NAME: Record<string, Explanation> = {
     code: "StorageFailed",
     remedy: "The server has no such storage class. Leave --storage-class out, or name one that it has.",
   },
-  ...sameFor(["InsufficientStorage", "XMinioStorageFull", "QuotaExceeded"], {
-    code: "StorageFull",
-    remedy:
-      "Free some space or raise the quota, then run the same command again: it continues from the stored data.",
-  }),
+  ...sameFor(
+    [
+      "InsufficientStorage",
+      // Ceph and versitygw; MinIO, full and over the quota of a bucket; NooBaa; Ozone.
+      "QuotaExceeded",
+      ...["XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"],
+      "ObjectQuotaExceeded",
+      "QUOTA_EXCEEDED",
+    ],
+    {
+      code: "StorageFull",
+      remedy:
+        "Free some space or raise the quota, then run the same command again: it continues from the stored data.",
+    },
+  ),
 };
 
 function sameFor(names: string[], explanation: Explanation): Record<string, Explanation> {
