@@ -1,8 +1,9 @@
+import type { BlockferryError } from "../foundation/errors.js";
 import { EXPECTATION_FORM, type Expectation, parseExpectation } from "../repository/open/expectation.js";
 import { stateFolder } from "../repository/open/known-repositories.js";
 import { parseStorageLocation } from "../repository/storage/open-storage.js";
 import { STORAGE_CLASSES, type StorageClass } from "../repository/storage/s3/s3-location.js";
-import type { StorageLocation } from "../repository/storage/storage.js";
+import { newWeakDurability, type StorageLocation } from "../repository/storage/storage.js";
 import { type StorageChoices, withChoices } from "../repository/storage/storage-choices.js";
 import { once, parseByteSize, passphraseFileOption, passphraseSource, text, usage } from "./options.js";
 
@@ -22,6 +23,7 @@ export interface StorageArguments {
   requestTimeout: number | undefined;
   passphraseFile: string | undefined;
   expectRepository: string | undefined;
+  weakDurability: boolean | undefined;
 }
 
 const REPO_FROM_ENVIRONMENT = process.env.BLOCKFERRY_REPO || undefined;
@@ -80,6 +82,11 @@ export const storageOptions = {
     coerce: once("request-timeout"),
     describe: "Seconds without a byte after which a request is tried again  [default: 30]",
   },
+  "weak-durability": {
+    type: "boolean",
+    group: "Local repositories:",
+    describe: "Accept a file system that cannot sync: after a power failure, the last objects may be lost",
+  },
   "passphrase-file": passphraseFileOption("passphrase-file", "BLOCKFERRY_PASSPHRASE"),
   "expect-repository": expectOption("expect-repository", "BLOCKFERRY_EXPECT_REPOSITORY"),
 } as const;
@@ -96,9 +103,11 @@ export function storageLocation(args: StorageArguments): StorageLocation {
   });
   const choices = storageChoices(args);
   if (place.kind === "directory") refuseS3Options(args);
+  else if (args.weakDurability === true) throw weakInS3(args.repo);
   const passphrase = passphraseSource(args.passphraseFile, "BLOCKFERRY_PASSPHRASE");
   const expect = parsePins("--expect-repository", args.expectRepository);
-  return { ...withChoices(place, choices), passphrase, expect, stateFolder: stateFolder() };
+  const durability = args.weakDurability === true ? { weakDurability: newWeakDurability() } : {};
+  return { ...withChoices(place, choices), ...durability, passphrase, expect, stateFolder: stateFolder() };
 }
 
 /** Returns whether the option or, without it, the environment allows plain http. */
@@ -121,14 +130,21 @@ export function storageChoices(args: Omit<StorageArguments, "repo">): StorageCho
 }
 
 function refuseS3Options(args: StorageArguments): void {
-  const { repo: _, "passphrase-file": __, "expect-repository": ___, ...s3Options } = storageOptions;
-  const given = Object.keys(s3Options).find(
-    (name) => (args as unknown as Record<string, unknown>)[name] !== undefined,
-  );
+  const values = args as unknown as Record<string, unknown>;
+  const given = Object.entries(storageOptions).find(
+    ([name, option]) => "group" in option && option.group === GROUP && values[name] !== undefined,
+  )?.[0];
   if (given === undefined) return;
   throw usage(
     `--${given} is for repositories in S3, but ${args.repo} is a local directory.`,
     "Leave it out, or give --repo s3://BUCKET/PREFIX",
+  );
+}
+
+function weakInS3(repo: string): BlockferryError {
+  return usage(
+    `--weak-durability is for repositories in a local directory, but ${repo} is in S3.`,
+    "Leave it out: S3 has stored an object when it confirms it.",
   );
 }
 

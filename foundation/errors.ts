@@ -30,6 +30,7 @@ export const ERROR_CODES = [
   "StorageFull",
   "StorageDenied",
   "StorageFailed",
+  "StorageUnsuitable",
   "StorageUnavailable",
   "BucketNotFound",
   "WrongRegion",

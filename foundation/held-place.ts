@@ -1,6 +1,6 @@
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, lstat, open, readdir, readlink, rename, rm } from "node:fs/promises";
-import { isAbsolute, join } from "node:path";
+import { type FileHandle, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from "node:fs/promises";
+import { dirname, isAbsolute, join } from "node:path";
 import { systemErrorCode } from "./errors.js";
 
 /**
@@ -225,14 +225,35 @@ function named(error: unknown, folder: Folder): unknown {
   return error;
 }
 
-/** Makes the names in a folder durable. Only then does a rename survive a power failure (fsync(2), NOTES). */
-export async function syncFolder(path: string): Promise<void> {
+/**
+ * Makes the names in a folder durable. Only then does a rename survive a power failure (fsync(2), NOTES).
+ * @param sync how the open folder is synced
+ */
+export async function syncFolder(path: string, sync = (folder: FileHandle) => folder.sync()): Promise<void> {
   const folder = await open(path, "r");
   try {
-    await folder.sync();
+    await sync(folder);
   } finally {
     await folder.close();
   }
+}
+
+/**
+ * Creates a folder and its missing parents. Errors keep the code from the kernel: Node's own recursive mkdir
+ * reports a full disk as ENOENT.
+ * @returns the folders that were created, the outermost first
+ */
+export async function makeFolders(path: string, mode: number): Promise<string[]> {
+  try {
+    await mkdir(path, { mode });
+    return [path];
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === "EEXIST" && (await stat(path)).isDirectory()) return [];
+    if (code !== "ENOENT" || dirname(path) === path) throw error;
+  }
+  const parents = await makeFolders(dirname(path), mode);
+  return [...parents, ...(await makeFolders(path, mode))];
 }
 
 /**

@@ -14,6 +14,7 @@ if [ "$depth" = full ]; then
   # shellcheck disable=SC2086
   bash scripts/need.sh $packages
   bash scripts/s3-servers.sh versitygw
+  bash scripts/mfusepy.sh
   case "$*" in
     "" | *test/packer/*)
       bash scripts/packer.sh

@@ -118,7 +118,7 @@ export const copyCommand: Command<CopyArguments> = {
   },
 };
 
-/** Opens one of the two repositories; the S3 options apply to those in S3. */
+/** Opens one of the two repositories; some options apply only to those in S3, or to local ones. */
 function open(
   repo: string,
   args: Omit<StorageArguments, "repo" | "expectRepository">,
@@ -126,7 +126,9 @@ function open(
 ): Promise<Repository> {
   const isInS3 = repo.startsWith("s3://");
   const location = storageLocation(
-    isInS3 ? { ...args, repo, expectRepository: undefined } : ({ repo } as StorageArguments),
+    isInS3
+      ? { ...args, repo, expectRepository: undefined, weakDurability: undefined }
+      : ({ repo, weakDurability: args.weakDurability } as StorageArguments),
   );
   return openRepository({ ...location, ...access });
 }

@@ -101,7 +101,7 @@ export const forgetCommand: Command<ForgetArguments> = {
   handler: async (args) => {
     const policy = parsePolicy(args);
     refuseContradictions(args, policy);
-    const repository = await openRepository(storageLocation(args));
+    const repository = await openRepository({ ...storageLocation(args), freesSpace: true });
     const { storage, config } = repository;
     const key = parseTombstoneKey(args.tombstoneKey, repository);
     const { groups, future } =

@@ -72,7 +72,7 @@ export const pruneCommand: Command<PruneArguments> = {
         compression: "lz4" as const,
         signal: interruptSignal(KEEP_STORED),
       };
-      const location = storageLocation(args);
+      const location = { ...storageLocation(args), freesSpace: true } as const;
       meter.countRetries(location);
       const repository = await openRepository(location);
       if (dryRun) {

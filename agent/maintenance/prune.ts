@@ -1,4 +1,4 @@
-import type { BlockferryError, ErrorRecord } from "../../foundation/errors.js";
+import { BlockferryError, type ErrorRecord } from "../../foundation/errors.js";
 import type { Compression } from "../../repository/format/chunk-codec.js";
 import { packKey } from "../../repository/format/pack.js";
 import type { Repository } from "../../repository/open/repository.js";
@@ -104,24 +104,43 @@ async function pruneAlone(storage: Storage, lease: Lease, options: PruneOptions)
   const since = await readNoticed(storage, unreadable);
   const leaving = new Set(Object.keys(since));
   const first = await sweep(storage, lease, leaving, options.signal);
-  const choice = await chooseUnlocked(storage, first.found, { ...options, since });
-  const { ripe, rewrite } = choice;
-  await copyChunks(neededIn(rewrite, first.found), {
-    from: first.found.stored,
-    to: storage,
-    unindexed: [],
-    ...options,
-  });
-  const condemned = [...ripe, ...rewrite].map(({ id }) => id);
+  const chosen = await chooseUnlocked(storage, first.found, { ...options, since });
+  const { choice, full } = await rewriteIfRoom(storage, chosen, { ...options, found: first.found, since });
+  const condemned = [...choice.ripe, ...choice.rewrite].map(({ id }) => id);
   if (condemned.length > 0) await condemn(storage, condemned);
   // A document of a later version stays, for that version to use.
   if (!unreadable.some(({ code }) => code === "RepositoryUnsupported"))
     await writeNoticed(storage, choice.noticed);
   unreadable.push(...first.unreadable);
-  if (condemned.length === 0) return describe(first.found, { ...choice, ...first, unreadable });
+  if (condemned.length === 0) {
+    if (full !== undefined && first.removed.length === 0) throw full;
+    return describe(first.found, { ...choice, ...first, unreadable });
+  }
   const second = await sweep(storage, lease, leaving, options.signal);
   const removed = [...first.removed, ...second.removed];
   return describe(second.found, { ...choice, removed, problems: second.problems, unreadable });
+}
+
+/**
+ * Copies the needed chunks out of the packs to rewrite. On a full disk none of these is rewritten: this run
+ * then only removes packs with nothing needed, and the next one has room.
+ * @returns the choice that remains, and the error of the full disk
+ */
+async function rewriteIfRoom(
+  storage: Storage,
+  choice: Choice,
+  { found, since, ...options }: PruneOptions & { found: Survey; since: Record<string, string> },
+): Promise<{ choice: Choice; full?: BlockferryError }> {
+  try {
+    const from = found.stored;
+    await copyChunks(neededIn(choice.rewrite, found), { ...options, from, to: storage, unindexed: [] });
+    return { choice };
+  } catch (error) {
+    if (!(error instanceof BlockferryError) || error.code !== "StorageFull") throw error;
+    const now = new Date().toISOString();
+    const later = Object.fromEntries(choice.rewrite.map(({ id }) => [id, since[id] ?? now]));
+    return { choice: { ...choice, rewrite: [], noticed: { ...choice.noticed, ...later } }, full: error };
+  }
 }
 
 interface Choice {

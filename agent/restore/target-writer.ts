@@ -90,13 +90,13 @@ function isHoleAt(data: Buffer, start: number): boolean {
 
 function writeFailed(target: TargetDescription, offset: number, cause: unknown): BlockferryError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  const full = systemErrorCode(cause) === "ENOSPC";
+  const full = ["ENOSPC", "EDQUOT"].includes(systemErrorCode(cause) ?? "");
   return new BlockferryError(
     {
       code: "TargetWriteFailed",
       message: `${target.writePath} cannot be written at byte ${offset}: ${reason}.`,
       remedy: full
-        ? "Free some space, or restore to another file system; then run the restore again."
+        ? "Free some space or raise the quota, or restore to another file system; then run the restore again."
         : "Check the device or file system (`dmesg` shows more), then run the restore again.",
       object: target.writePath,
       offset,

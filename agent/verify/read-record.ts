@@ -1,9 +1,9 @@
 import { createHash, createHmac, randomBytes } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod/mini";
 import { systemErrorCode } from "../../foundation/errors.js";
-import { atPlace, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/held-place.js";
+import { atPlace, makeFolders, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/held-place.js";
 import { replaceFile } from "../../foundation/write-file.js";
 import { stateFolder } from "../../repository/open/known-repositories.js";
 import type { Repository } from "../../repository/open/repository.js";
@@ -108,7 +108,7 @@ export class ReadRecord {
       read: Buffer.from([...this.read].join(""), "hex").toString("base64"),
       damaged: [...this.damaged],
     };
-    await mkdir(dirname(this.path), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(dirname(this.path), PRIVATE_FOLDER_MODE);
     await atPlace(this.path, (place) => replaceFile(place, JSON.stringify(record), PRIVATE_FILE_MODE));
   }
 

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, readdir, realpath, rm } from "node:fs/promises";
+import { open, readdir, realpath, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import * as z from "zod/mini";
 import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
-import { atPlace, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/held-place.js";
+import { atPlace, makeFolders, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/held-place.js";
 import { shellWord } from "../../foundation/shell.js";
 import { replaceFile } from "../../foundation/write-file.js";
 import type { S3Location } from "../storage/s3/s3-location.js";
@@ -95,7 +95,7 @@ export class KnownRepositories {
   }
 
   private async write(known: KnownRepository): Promise<void> {
-    await mkdir(this.folder, { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    await makeFolders(this.folder, PRIVATE_FOLDER_MODE);
     await atPlace(this.pathOf(known.location), async (place) => {
       await replaceFile(place, `${JSON.stringify(known)}\n`, PRIVATE_FILE_MODE);
       await place.sync();

@@ -16,12 +16,10 @@ import { isThere } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
 
 /**
- * Writes a config. Tests conditional writes first: a server that replaces objects could destroy an older
- * config.
- * @throws RepositoryExists, ConditionalWritesUnsupported
+ * Writes a config. The storage must be proven: a server that replaces objects could destroy an older config.
+ * @throws RepositoryExists
  */
 export async function createConfig(storage: Storage, config: RepositoryConfig): Promise<RepositoryConfig> {
-  await storage.proveWriteOnce();
   try {
     await storage.put(CONFIG_KEY, sealJson(config), { ifNoneMatch: "*" });
   } catch (error) {

@@ -36,7 +36,7 @@ export interface Repository {
  * Creates a repository.
  * @param repo a location, or the path of a local directory
  * @param protection of its first key; without it the repository is not encrypted
- * @throws RepositoryExists, PlaceNotEmpty, StorageDenied, StorageFull; the errors of `wrapKey`
+ * @throws RepositoryExists, PlaceNotEmpty, StorageDenied, StorageFull; the errors of `proveWriteOnce` and `wrapKey`
  */
 export async function initRepository(
   repo: StorageLocation | string,
@@ -47,10 +47,15 @@ export async function initRepository(
   await refuseForeign(storage, protection === undefined ? "plain" : "encrypted");
   const made =
     protection === undefined
-      ? { config: await createConfig(storage, newConfig(randomUUID())), storage, location }
+      ? await initPlain(location, storage)
       : await initEncrypted(location, storage, protection);
   await remember(location, made.config);
   return made;
+}
+
+async function initPlain(location: StorageLocation, storage: Storage): Promise<Repository> {
+  await storage.proveWriteOnce();
+  return { config: await createConfig(storage, newConfig(randomUUID())), storage, location };
 }
 
 /** Writes the key before the config, so that every existing repository can be opened. */
@@ -61,6 +66,7 @@ async function initEncrypted(
 ): Promise<Repository> {
   const key: RepositoryKey = { repository: randomUUID(), dataKey: takeKey(randomBytes(KEY_BYTES)) };
   const record = await wrapKey(key, protection, { profile: profileOf(location) });
+  await storage.proveWriteOnce();
   await writeKeyRecord(storage, record);
   try {
     const config = await createConfig(storage, newConfig(key.repository, keyCheck(key)));

@@ -213,7 +213,12 @@ function pruneRunning(owner: string): BlockferryError {
 }
 
 /** Errors of a repository that cannot be written to. */
-const NOT_WRITABLE: ReadonlySet<string> = new Set(["StorageDenied", "StorageFull", "StorageFailed"]);
+const NOT_WRITABLE: ReadonlySet<string> = new Set([
+  "StorageDenied",
+  "StorageFull",
+  "StorageFailed",
+  "StorageUnsuitable",
+]);
 
 interface ReadLeaseOptions {
   /** Gets the notice that the repository is read-only. */

@@ -27,7 +27,7 @@ export function withKey(storage: Storage, key: RepositoryKey): Storage {
 }
 
 async function openPlace(location: StorageLocation): Promise<Storage> {
-  if (location.kind === "directory") return new LocalDirectory(location.path);
+  if (location.kind === "directory") return new LocalDirectory(location.path, location);
   const { S3Storage } = await loadS3();
   return S3Storage.open(location);
 }

@@ -93,11 +93,31 @@ export function storageError(storage: string, key: string, cause: unknown): Bloc
 /** Matches paths below a descriptor. They mean nothing to the reader; the message names the key instead. */
 const BY_DESCRIPTOR = / '\/proc\/self\/fd\/[^']*'(?: -> '[^']*')?/g;
 
+const SUITABLE =
+  "Keep the repository on ext4, XFS, btrfs, ZFS or NFS, or in S3 (docs/how-to/file-systems.md).";
+
 const NO_HARD_LINKS = {
-  code: "StorageFailed",
-  remedy:
-    "The file system there has no hard links, by which an object is written once and never replaced. Keep the repository on ext4, XFS, btrfs, ZFS or NFS.",
+  code: "StorageUnsuitable",
+  remedy: `The file system there has no hard links, by which an object is written once and never replaced. ${SUITABLE}`,
 } as const;
+
+/**
+ * Returns the error for a file system without an operation that a repository needs.
+ * @param lack a clause about the oddity of the file system
+ */
+export function fileSystemUnsuitable(storage: string, lack: string, cause?: unknown): BlockferryError {
+  const message = `${storage} cannot hold a repository: ${lack}.`;
+  return new BlockferryError(
+    { code: "StorageUnsuitable", message, remedy: SUITABLE, object: storage },
+    cause,
+  );
+}
+
+/** Returns the error for a file system that cannot sync. @param lack as in `fileSystemUnsuitable` */
+export function syncUnsupported(storage: string, lack: string, cause: unknown): BlockferryError {
+  const remedy = `${SUITABLE} If you accept that loss, give every command --weak-durability, and run \`verify\` after a power failure.`;
+  return new BlockferryError({ ...fileSystemUnsuitable(storage, lack).toRecord(), remedy }, cause);
+}
 
 function isLinkRefused(cause: unknown): boolean {
   const isLink = cause instanceof Error && "syscall" in cause && cause.syscall === "link";
@@ -107,11 +127,16 @@ function isLinkRefused(cause: unknown): boolean {
 function explain(systemCode: string | undefined): { code: ErrorCode; remedy: string } {
   switch (systemCode) {
     case "ENOSPC":
+      return {
+        code: "StorageFull",
+        remedy:
+          "The file system has no free blocks or no free inodes (`df` and `df -i` show which). Remove other files there or enlarge it; or run `forget`, then `prune --grace-period 0s`, which use the space that the repository keeps in reserve. Then run the same command again: it continues from the stored data.",
+      };
     case "EDQUOT":
       return {
         code: "StorageFull",
         remedy:
-          "Free some space or raise the quota, then run the same command again: it continues from the stored data.",
+          "The quota of this user, group or project is used up (`quota` shows it). Raise it, or run `forget`, then `prune --grace-period 0s`. Then run the same command again: it continues from the stored data.",
       };
     case "EACCES":
     case "EPERM":

@@ -136,9 +136,26 @@ export interface StoredObject {
 }
 
 /** The location of a storage, with which another thread can open it. */
-export type StorageLocation = ({ kind: "directory"; path: string } | S3Location) & KeyAccess;
+export type StorageLocation = (DirectoryLocation | S3Location) & RunAccess;
 
-interface KeyAccess {
+export interface DirectoryLocation {
+  kind: "directory";
+  path: string;
+  /**
+   * Accepts a file system that cannot sync folders or files. The memory is shared by all threads of the run,
+   * and records which of the two has been noted (`newWeakDurability`).
+   */
+  weakDurability?: SharedArrayBuffer;
+}
+
+/** Accepts weak durability, for one run. */
+export function newWeakDurability(): SharedArrayBuffer {
+  return new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
+}
+
+export interface RunAccess {
+  /** The run frees space, so it may use the space that a local folder keeps in reserve. */
+  freesSpace?: true;
   /**
    * Expected identity of the repository. All expectations are checked before anything except `config.json` is
    * read.
@@ -152,7 +169,9 @@ interface KeyAccess {
   key?: RepositoryKey;
 }
 
-const TEMP_NAME = new RegExp(`^(${OWNER_TOKEN_FORM})@[0-9a-f]{16}$`);
+/** Ends the name of an object that proves a storage: with all kinds of characters that keys have. */
+export const PROOF_ENDING = "-TZ.json";
+const TEMP_NAME = new RegExp(`^(${OWNER_TOKEN_FORM})@[0-9a-f]{16}(?:${PROOF_ENDING.replace(".", "\\.")})?$`);
 
 /** Returns a new name for a temporary object of this process: `<owner token>@<16 hex>`. */
 export function newTempName(): string {

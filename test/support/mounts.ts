@@ -39,15 +39,31 @@ export async function mountMemoryFileSystem(sizeBytes: number): Promise<string> 
   return folder;
 }
 
-/** Makes an ext4 file system in `image`, and mounts it on a new folder. Needs root. */
+/**
+ * Makes an ext4 file system in `image`, and mounts it on a new folder. Needs root.
+ * @param options further options of mke2fs
+ */
 export async function withExt4<T>(
+  image: string,
+  sizeBytes: number,
+  folder: string,
+  use: (folder: string) => Promise<T>,
+  options: readonly string[] = [],
+): Promise<T> {
+  await runTool("truncate", `--size=${sizeBytes}`, image);
+  await runTool("mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", ...options, image);
+  return withMount(folder, ["-o", "loop", image], use);
+}
+
+/** Makes an XFS file system in `image`, and mounts it on a new folder. Needs root. */
+export async function withXfs<T>(
   image: string,
   sizeBytes: number,
   folder: string,
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
   await runTool("truncate", `--size=${sizeBytes}`, image);
-  await runTool("mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", image);
+  await runTool("mkfs.xfs", "-q", "-f", image);
   return withMount(folder, ["-o", "loop", image], use);
 }
 

@@ -14,6 +14,7 @@ export const PACKAGES = {
   chromium: "chromium",
   cryptsetup: "cryptsetup-bin",
   fio: "fio",
+  fusermount3: "fuse3",
   losetup: "mount",
   mke2fs: "e2fsprogs",
   "mkfs.ext2": "e2fsprogs",
@@ -44,7 +45,10 @@ export const VERSITYGW = fileURLToPath(
   new URL("../../../.tools/versitygw-v1.8.0/versitygw", import.meta.url),
 );
 
-export type Tool = keyof typeof PACKAGES | "versitygw";
+/** The Python for which scripts/mfusepy.sh installs mfusepy. */
+export const MFUSEPY = fileURLToPath(new URL("../../../.tools/mfusepy-3.1.1/bin/python3", import.meta.url));
+
+export type Tool = keyof typeof PACKAGES | "mfusepy" | "versitygw";
 
 /**
  * Returns options of a test that runs `tools`. When one is missing, the test is skipped in quick depth and
@@ -57,6 +61,7 @@ export function needing(...tools: Tool[]): { skip: string | false } {
 
 function isInstalled(tool: Tool): boolean {
   if (tool === "versitygw") return isExecutable(VERSITYGW);
+  if (tool === "mfusepy") return isExecutable(MFUSEPY);
   const folders = `${process.env.PATH}:/usr/sbin:/sbin`.split(delimiter);
   return folders.some((folder) => isExecutable(join(folder, tool)));
 }
@@ -71,5 +76,7 @@ function isExecutable(path: string): boolean {
 }
 
 function nameOf(tool: Tool): string {
-  return tool === "versitygw" ? "versitygw (built with Go)" : `${tool} (package ${PACKAGES[tool]})`;
+  if (tool === "versitygw") return "versitygw (built with Go)";
+  if (tool === "mfusepy") return "mfusepy (installed by scripts/mfusepy.sh)";
+  return `${tool} (package ${PACKAGES[tool]})`;
 }

@@ -4,7 +4,15 @@ import { basename, dirname, join, relative } from "node:path";
 import { systemErrorCode } from "../../../foundation/errors.js";
 import { NO_CIPHER } from "../../format/chunk-codec.js";
 import { maxObjectBytes } from "../../format/object-bounds.js";
-import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
+import type {
+  DirectoryLocation,
+  GetOptions,
+  RunAccess,
+  Storage,
+  StoredObject,
+  Upload,
+  UploadSession,
+} from "../storage.js";
 import {
   lockUnsupported,
   objectExists,
@@ -22,10 +30,15 @@ import {
   symbolicLink,
   withFolder,
 } from "./local-folder.js";
+import { LocalPlace } from "./local-place.js";
+import { proveFileSystem } from "./local-proof.js";
+import { fillReserve, releaseReserve } from "./local-reserve.js";
 import { LocalTempFile, LocalUpload, removeStaleTempFiles } from "./local-upload.js";
 
 const PART_BYTES = 4 * 1024 * 1024;
 const STATS_AT_ONCE = 64;
+
+type LocalOptions = Pick<DirectoryLocation, "weakDurability"> & Pick<RunAccess, "freesSpace">;
 
 /**
  * A repository in a local folder. Every object is written under `tmp/`, synced, given its name and made
@@ -35,32 +48,50 @@ export class LocalDirectory implements Storage {
   readonly name: string;
   readonly partBytes = PART_BYTES;
   readonly cipher = NO_CIPHER;
+  private readonly place: LocalPlace;
   private readonly realFolders: RealFolders;
 
-  constructor(private readonly root: string) {
+  constructor(
+    private readonly root: string,
+    private readonly options: LocalOptions = {},
+  ) {
     this.name = root;
+    this.place = new LocalPlace(root, options.weakDurability);
     this.realFolders = new RealFolders(root);
   }
 
   async put(key: string, body: Uint8Array, options: { ifNoneMatch?: "*" } = {}): Promise<void> {
     refuseTooLarge(this.name, key, body);
+    const move = options.ifNoneMatch === "*" ? link : rename;
     try {
-      const temp = await LocalTempFile.create(this.root);
+      while (!(await this.putIfRoom(key, body, move)));
+    } catch (error) {
+      throw isTaken(error) ? objectExists(this.name, key, error) : storageError(this.name, key, error);
+    }
+  }
+
+  /** @returns false if there was no room, but the reserve has made some */
+  private async putIfRoom(key: string, body: Uint8Array, move: typeof rename): Promise<boolean> {
+    try {
+      const temp = await LocalTempFile.create(this.place);
       try {
         await temp.file.writeFile(body);
-        await temp.publish(key, options.ifNoneMatch === "*" ? link : rename);
+        await temp.publish(key, move);
+        return true;
       } finally {
         await temp.close();
       }
     } catch (error) {
-      throw isTaken(error) ? objectExists(this.name, key, error) : storageError(this.name, key, error);
+      const isFull = ["ENOSPC", "EDQUOT"].includes(systemErrorCode(error) ?? "");
+      if (isFull && this.options.freesSpace === true && (await releaseReserve(this.place))) return false;
+      throw error;
     }
   }
 
   putStream(key: string): Upload {
     return new LocalUpload({
       key,
-      create: () => LocalTempFile.create(this.root),
+      create: () => LocalTempFile.create(this.place),
       explain: (error) => storageError(this.name, key, error),
     });
   }
@@ -86,7 +117,7 @@ export class LocalDirectory implements Storage {
    */
   async list(prefix: string): Promise<StoredObject[]> {
     try {
-      const objects = await withFolder(this.root, prefix, (folder) => this.listFolder(prefix, folder));
+      const objects = await withFolder(this.place, prefix, (folder) => this.listFolder(prefix, folder));
       return objects.sort((a, b) => (a.key < b.key ? -1 : 1));
     } catch (error) {
       if (systemErrorCode(error) === "ENOENT") return [];
@@ -116,7 +147,7 @@ export class LocalDirectory implements Storage {
     }
     for (const [folder, names] of byFolder) {
       try {
-        await withFolder(this.root, folder, async (open) => {
+        await withFolder(this.place, folder, async (open) => {
           for (const name of names) await removeIfThere(open.path(name));
           await open.sync();
         });
@@ -129,8 +160,8 @@ export class LocalDirectory implements Storage {
   async makeDurable(keys: string[]): Promise<void> {
     for (const folder of new Set(keys.map(folderOf))) {
       try {
-        await withFolder(this.root, folder, (open) => open.sync());
-        await withFolder(this.root, folderOf(folder), (open) => open.sync());
+        await withFolder(this.place, folder, (open) => open.sync());
+        await withFolder(this.place, folderOf(folder), (open) => open.sync());
       } catch (error) {
         throw storageError(this.name, folder, error);
       }
@@ -150,18 +181,20 @@ export class LocalDirectory implements Storage {
     return new Map();
   }
 
-  async proveWriteOnce(): Promise<void> {}
+  proveWriteOnce(): Promise<void> {
+    return proveFileSystem(this);
+  }
 
   /** A file system has no outages to wait for. */
   until(): LocalDirectory {
     return this;
   }
 
-  /** Each temporary file names its owner, so `end` has nothing to do. */
+  /** Each temporary file names its owner, so `end` only completes the reserve. */
   async beginUploads(): Promise<UploadSession> {
     try {
-      const removed = await removeStaleTempFiles(this.root);
-      return { removed, end: async () => undefined };
+      const removed = await removeStaleTempFiles(this.place);
+      return { removed, end: () => fillReserve(this.place) };
     } catch (error) {
       throw storageError(this.name, "tmp", error);
     }

@@ -2,8 +2,9 @@ import { constants, fstatSync } from "node:fs";
 import { type FileHandle, lstat, mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { BlockferryError, systemErrorCode } from "../../../foundation/errors.js";
-import { PRIVATE_FOLDER_MODE, syncFolder } from "../../../foundation/held-place.js";
+import { makeFolders, PRIVATE_FOLDER_MODE } from "../../../foundation/held-place.js";
 import { type GetOptions, READ_SLACK_BYTES } from "../storage.js";
+import type { LocalPlace } from "./local-place.js";
 
 /**
  * Folders whose names this process knows to be durable. A folder of another process may not be: that process
@@ -21,23 +22,23 @@ const OPEN_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY;
 export class LocalFolder {
   private constructor(
     private readonly handle: FileHandle,
-    private readonly root: string,
+    private readonly place: LocalPlace,
     /** Relative to the repository; empty for the repository itself. */
     private readonly folder: string,
   ) {}
 
   /** Opens a folder. @throws ENOENT if it does not exist; StorageFailed if it is a symbolic link */
-  static async open(root: string, folder: string): Promise<LocalFolder> {
+  static async open(place: LocalPlace, folder: string): Promise<LocalFolder> {
     const names = namesIn(folder);
-    const top = await open(root, OPEN_FOLDER);
-    return new LocalFolder(top, root, "").descend(names, (parent, name) => parent.openChild(name));
+    const top = await open(place.root, OPEN_FOLDER);
+    return new LocalFolder(top, place, "").descend(names, (parent, name) => parent.openChild(name));
   }
 
   /** Opens a folder, and creates missing folders durably. */
-  static async make(root: string, folder: string): Promise<LocalFolder> {
+  static async make(place: LocalPlace, folder: string): Promise<LocalFolder> {
     const names = namesIn(folder);
-    const top = await openOrMakeRoot(root);
-    return new LocalFolder(top, root, "").descend(names, (parent, name) => parent.openOrMakeChild(name));
+    const top = await openOrMakeRoot(place);
+    return new LocalFolder(top, place, "").descend(names, (parent, name) => parent.openOrMakeChild(name));
   }
 
   /** Returns the path to an entry through this descriptor. @param name left out for the folder itself */
@@ -48,9 +49,9 @@ export class LocalFolder {
     return `${folder}/${name}`;
   }
 
-  /** Makes the names in it durable (fsync(2), NOTES). */
+  /** Makes the names in it durable. @throws the errors of `LocalPlace.sync` */
   sync(): Promise<void> {
-    return this.handle.sync();
+    return this.place.sync(this.handle, "folder");
   }
 
   close(): Promise<void> {
@@ -73,10 +74,10 @@ export class LocalFolder {
     const child = this.folder === "" ? name : `${this.folder}/${name}`;
     try {
       const handle = await open(this.path(name), OPEN_FOLDER | constants.O_NOFOLLOW);
-      return new LocalFolder(handle, this.root, child);
+      return new LocalFolder(handle, this.place, child);
     } catch (error) {
       if (["ENOTDIR", "ELOOP"].includes(systemErrorCode(error) ?? "") && (await this.isLink(name)))
-        throw symbolicLink(this.root, child);
+        throw symbolicLink(this.place.root, child);
       throw error;
     }
   }
@@ -123,11 +124,11 @@ export class LocalFolder {
  * @throws the errors of `LocalFolder.open` and `use`
  */
 export async function withFolder<T>(
-  root: string,
+  place: LocalPlace,
   name: string,
   use: (folder: LocalFolder) => Promise<T>,
 ): Promise<T> {
-  const folder = await LocalFolder.open(root, name);
+  const folder = await LocalFolder.open(place, name);
   try {
     return await use(folder);
   } finally {
@@ -145,7 +146,7 @@ export function symbolicLink(root: string, folder: string): BlockferryError {
   });
 }
 
-/** The folders of a repository that were no symbolic links when this process first read from them. */
+/** The folders of a repository that were not symbolic links when this process first read from them. */
 export class RealFolders {
   private readonly proven = new Set<string>();
 
@@ -180,16 +181,15 @@ function refuseNoName(name: string): void {
     throw new Error(`"${name}" is not the name of an object`);
 }
 
-async function openOrMakeRoot(root: string): Promise<FileHandle> {
+async function openOrMakeRoot(place: LocalPlace): Promise<FileHandle> {
   try {
-    return await open(root, OPEN_FOLDER);
+    return await open(place.root, OPEN_FOLDER);
   } catch (error) {
     if (systemErrorCode(error) !== "ENOENT") throw error;
   }
-  const firstMade = await mkdir(root, { recursive: true, mode: PRIVATE_FOLDER_MODE });
-  for (let made = root; firstMade !== undefined && made.length >= firstMade.length; made = dirname(made))
-    await syncFolder(dirname(made));
-  return open(root, OPEN_FOLDER);
+  const made = await makeFolders(place.root, PRIVATE_FOLDER_MODE);
+  for (const folder of made) await place.syncFolder(dirname(folder));
+  return open(place.root, OPEN_FOLDER);
 }
 
 /** Does not follow a symbolic link, and does not wait for the other end of a FIFO. */

@@ -6,9 +6,11 @@ import { PRIVATE_FILE_MODE } from "../../../foundation/held-place.js";
 import { isAbandoned } from "../../../foundation/owner-token.js";
 import { newTempName, tempNameOwner, type Upload } from "../storage.js";
 import { DIRECT_BLOCK_BYTES, LocalFolder, withFolder } from "./local-folder.js";
+import type { LocalPlace } from "./local-place.js";
 
 const TEMP_FOLDER = "tmp";
-const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+/** Creates a file, and follows no link. */
+export const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /**
  * An object that is being written below `tmp/`. It gets its final name at the end; its temporary name
@@ -16,23 +18,19 @@ const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | con
  */
 export class LocalTempFile {
   private constructor(
-    private readonly root: string,
+    private readonly place: LocalPlace,
     private readonly folder: LocalFolder,
     private readonly name: string,
     readonly file: FileHandle,
   ) {}
 
   /** Creates the file. @throws the error of the file system; StorageFailed if `tmp` is a symbolic link */
-  static async create(root: string): Promise<LocalTempFile> {
-    const folder = await LocalFolder.make(root, TEMP_FOLDER);
+  static async create(place: LocalPlace): Promise<LocalTempFile> {
+    const folder = await LocalFolder.make(place, TEMP_FOLDER);
     try {
       const name = newTempName();
-      return new LocalTempFile(
-        root,
-        folder,
-        name,
-        await open(folder.path(name), NEW_FILE, PRIVATE_FILE_MODE),
-      );
+      const file = await open(folder.path(name), NEW_FILE, PRIVATE_FILE_MODE);
+      return new LocalTempFile(place, folder, name, file);
     } catch (error) {
       await folder.close();
       throw error;
@@ -44,8 +42,8 @@ export class LocalTempFile {
    * @param move `rename` replaces an object, `link` does not
    */
   async publish(key: string, move: typeof rename): Promise<void> {
-    await this.file.sync();
-    const target = await LocalFolder.make(this.root, dirname(key) === "." ? "" : dirname(key));
+    await this.place.sync(this.file, "file");
+    const target = await LocalFolder.make(this.place, dirname(key) === "." ? "" : dirname(key));
     try {
       await this.refuseReplaced();
       await move(this.folder.path(this.name), target.path(basename(key)));
@@ -77,17 +75,17 @@ export class LocalTempFile {
  * it is not a repository. Files with names of another form stay, however old.
  * @returns the number of removed files
  */
-export async function removeStaleTempFiles(root: string): Promise<number> {
+export async function removeStaleTempFiles(place: LocalPlace): Promise<number> {
   try {
-    if (!(await withFolder(root, "", isRepository))) return 0;
-    return await withFolder(root, TEMP_FOLDER, removeStale);
+    if (!(await withFolder(place, "", isRepository))) return 0;
+    return await withFolder(place, TEMP_FOLDER, removeStale);
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return 0;
     throw error;
   }
 }
 
-async function isRepository(root: LocalFolder): Promise<boolean> {
+export async function isRepository(root: LocalFolder): Promise<boolean> {
   return (await lstat(root.path("config.json"))).isFile();
 }
 

@@ -6,6 +6,7 @@ import { basename, dirname, join } from "node:path";
 import { test } from "node:test";
 import { OWNER_TOKEN } from "../../../foundation/owner-token.js";
 import { LocalDirectory } from "../../../repository/storage/local/local-directory.js";
+import { LocalPlace } from "../../../repository/storage/local/local-place.js";
 import { LocalTempFile } from "../../../repository/storage/local/local-upload.js";
 import { newTempName } from "../../../repository/storage/storage.js";
 import { fullDepthOnly } from "../../support/depth.js";
@@ -187,9 +188,36 @@ test("a folder that is a symbolic link is refused: nothing is read, listed, writ
   }
 });
 
+test("the proof refuses storage that replaces an object, changes its bytes, or still lists it when it is removed", async () => {
+  class Replacing extends LocalDirectory {
+    override put(key: string, body: Uint8Array) {
+      return super.put(key, body);
+    }
+  }
+  class Changing extends LocalDirectory {
+    override async get(key: string) {
+      const body = await super.get(key);
+      body[body.length - 1] = ~(body.at(-1) as number);
+      return body;
+    }
+  }
+  class Keeping extends LocalDirectory {
+    override async delete() {}
+  }
+  const cases = [
+    [Replacing, /a hard link replaces an existing file/],
+    [Changing, /read with other bytes/],
+    [Keeping, /still listed/],
+  ] as const;
+  for (const [Odd, message] of cases) {
+    const storage = new Odd(join(await tempFolder(), "repo"));
+    await assert.rejects(storage.proveWriteOnce(), { code: "StorageUnsuitable", message });
+  }
+});
+
 test("a put that finds another file in place of its temporary one gives that no name", async () => {
   const root = await tempFolder();
-  const temp = await LocalTempFile.create(root);
+  const temp = await LocalTempFile.create(new LocalPlace(root));
   await temp.file.writeFile("an object");
   const [name = ""] = await readdir(join(root, "tmp"));
   await rm(join(root, "tmp", name));
