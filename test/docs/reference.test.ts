@@ -8,7 +8,8 @@ import { promisify } from "node:util";
 import { ERROR_CODES } from "../../foundation/errors.js";
 
 /** Other programs, which have their own options. */
-const OTHERS = /^(aws|blockdev|nbdfuse|nbdinfo|nbdcopy|qemu-|mount|systemd|npm|packer|lsblk|losetup|\.\.\.|sudo)/;
+const OTHERS =
+  /^(aws|blockdev|nbdfuse|nbdinfo|nbdcopy|qemu-|mount|systemd|npm|packer|lsblk|losetup|\.\.\.|sudo)/;
 
 const ROOT = new URL("../../../", import.meta.url);
 const text = (name: string) => readFile(new URL(name, ROOT), "utf8");
