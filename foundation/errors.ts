@@ -35,6 +35,8 @@ export const ERROR_CODES = [
   "BucketNotFound",
   "WrongRegion",
   "InsecureEndpoint",
+  "ProxyFailed",
+  "CertificateUntrusted",
   "CredentialsInvalid",
   "ConditionalWritesUnsupported",
   "LockUnsupported",

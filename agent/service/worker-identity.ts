@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { get, type IncomingMessage, type RequestOptions } from "node:http";
+import { text } from "node:stream/consumers";
 import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/errors.js";
 import { retry } from "../../foundation/retry.js";
@@ -32,16 +35,16 @@ export async function instanceId(): Promise<string> {
 
 /** @throws UserDataInvalid, MetadataUnavailable */
 export async function repositoryFromUserData(): Promise<RepositoryFromUserData> {
-  const text = await readInstanceMetadata("user-data");
-  if (text === undefined) throw invalid("this instance has none");
-  const parsed = UserDataSchema.safeParse(parseJson(text));
+  const userData = await readInstanceMetadata("user-data");
+  if (userData === undefined) throw invalid("this instance has none");
+  const parsed = UserDataSchema.safeParse(parseJson(userData));
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error));
   return parsed.data.blockferry;
 }
 
-function parseJson(text: string): unknown {
+function parseJson(json: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(json);
   } catch {
     throw invalid("they are not a JSON document");
   }
@@ -91,12 +94,18 @@ async function readOnce(endpoint: string, item: string): Promise<string | undefi
   return ask(`${endpoint}/latest/${item}`, { headers: { "X-aws-ec2-metadata-token": token } });
 }
 
-async function ask(url: string, request: RequestInit): Promise<string | undefined> {
-  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(TIMEOUT_MS) });
-  const text = await response.text();
-  if (response.status === 404) return undefined;
-  if (!response.ok) throw new Refused(`${request.method ?? "GET"} ${new URL(url).pathname}`, response.status);
-  return text;
+/** Node's `fetch` would use the proxy of the environment if NODE_USE_ENV_PROXY is set; `agent: false` never does. */
+async function ask(url: string, options: RequestOptions): Promise<string | undefined> {
+  const request = get(url, { ...options, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  // `once` and `text` report the errors up to the end of the answer.
+  request.on("error", () => undefined);
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  const { statusCode = 0 } = response;
+  const answer = await text(response);
+  if (statusCode === 404) return undefined;
+  if (statusCode < 200 || statusCode >= 300)
+    throw new Refused(`${options.method ?? "GET"} ${new URL(url).pathname}`, statusCode);
+  return answer;
 }
 
 class Refused extends Error {

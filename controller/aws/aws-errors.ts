@@ -1,4 +1,5 @@
 import { BlockferryError, type ErrorCode, withoutResponse, withoutSecrets } from "../../foundation/errors.js";
+import { explainConnection } from "../../repository/storage/s3/connection-errors.js";
 import { isThrottled, isTransient } from "../../repository/storage/s3/transient-errors.js";
 
 /** An AWS call: its action, caller and object. */
@@ -56,7 +57,7 @@ const LIMIT = /LimitExceeded$/;
 /** Converts an error of AWS, the SDK or the network into an error with a remedy. */
 export function awsError(call: Call, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
-  const { code, remedy } = explain(call, cause);
+  const { code, remedy } = explainConnection(cause) ?? explain(call, cause);
   const reason = withoutSecrets(
     cause instanceof Error ? `${cause.name}: ${cause.message.replace(/\.$/, "")}` : String(cause),
   );

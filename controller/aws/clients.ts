@@ -5,6 +5,8 @@ import { STSClient } from "@aws-sdk/client-sts";
 import { fromIni, fromNodeProviderChain, fromTemporaryCredentials } from "@aws-sdk/credential-providers";
 import * as z from "zod/mini";
 import { Outage, retry } from "../../foundation/retry.js";
+import { ProxyRefused } from "../../repository/storage/s3/connection-errors.js";
+import { RequestHandler } from "../../repository/storage/s3/request-handler.js";
 import { ClockCorrection, statusOf } from "../../repository/storage/s3/transient-errors.js";
 import { haveExpired, isRetried } from "./aws-errors.js";
 import { timing } from "./poll.js";
@@ -24,9 +26,12 @@ export class Clients {
   private readonly kmsByRegion = new Map<string, KMSClient>();
   private readonly stsByRegion = new Map<string, STSClient>();
   private credentials: CredentialProvider;
+  private readonly requestHandler: RequestHandler;
 
   constructor(private readonly access: Access) {
-    this.credentials = credentialsFor(access);
+    const { callMs } = timing();
+    this.requestHandler = new RequestHandler({ connectionTimeout: callMs, socketTimeout: callMs });
+    this.credentials = credentialsFor(access, this.requestHandler);
   }
 
   ec2(region: string): EC2Client {
@@ -65,21 +70,19 @@ export class Clients {
    * changes.
    */
   private renewCredentials(): void {
-    this.credentials = credentialsFor(this.access);
+    this.credentials = credentialsFor(this.access, this.requestHandler);
     for (const clients of [this.ec2ByRegion, this.iamByRegion, this.kmsByRegion, this.stsByRegion])
       clients.clear();
   }
 
   private config(region: string) {
-    const { callMs } = timing();
     return {
       region,
       credentials: this.credentials,
       // Patience decides about retries; the SDK only slows down when AWS throttles.
       maxAttempts: 1,
       retryMode: "adaptive",
-      // By default the SDK waits forever.
-      requestHandler: { connectionTimeout: callMs, socketTimeout: callMs },
+      requestHandler: this.requestHandler,
     } as const;
   }
 }
@@ -100,13 +103,16 @@ type CredentialProvider = ReturnType<typeof fromNodeProviderChain>;
  * With a role: its session, assumed with the profile or the environment. Without: the profile, else the
  * environment.
  */
-function credentialsFor({ profile, roleArn, externalId, region }: Access): CredentialProvider {
-  const own =
-    profile === null ? fromNodeProviderChain({ ignoreCache: true }) : fromIni({ profile, ignoreCache: true });
+function credentialsFor(
+  { profile, roleArn, externalId, region }: Access,
+  requestHandler: RequestHandler,
+): CredentialProvider {
+  const options = { ignoreCache: true, clientConfig: { requestHandler } };
+  const own = profile === null ? fromNodeProviderChain(options) : fromIni({ profile, ...options });
   if (roleArn === null) return own;
   return fromTemporaryCredentials({
     masterCredentials: own,
-    clientConfig: { region: region ?? process.env.AWS_REGION ?? DEFAULT_REGION },
+    clientConfig: { region: region ?? process.env.AWS_REGION ?? DEFAULT_REGION, requestHandler },
     params: {
       RoleArn: roleArn,
       RoleSessionName: SESSION_NAME,
@@ -174,7 +180,9 @@ export class Patience {
   private limitMs(endpoint: string, error: unknown): number {
     // Credentials that were never valid are not waited for.
     if (haveExpired(error)) return this.answered.size > 0 ? this.outageMs : 0;
-    const isThere = this.answered.has(endpoint) || (error instanceof Error && statusOf(error) !== undefined);
+    const isAnswer =
+      error instanceof Error && statusOf(error) !== undefined && !(error instanceof ProxyRefused);
+    const isThere = this.answered.has(endpoint) || isAnswer;
     return isThere ? this.outageMs : Math.min(this.outageMs, FIRST_CONTACT_MS);
   }
 }

@@ -8,6 +8,9 @@ import {
   withoutSecrets,
 } from "../../foundation/errors.js";
 import { Outage, retry } from "../../foundation/retry.js";
+import { explainConnection } from "../storage/s3/connection-errors.js";
+import { credentialsOf } from "../storage/s3/credentials.js";
+import { RequestHandler } from "../storage/s3/request-handler.js";
 import { ClockCorrection, isTransient } from "../storage/s3/transient-errors.js";
 import { takeKey } from "./aes-gcm.js";
 
@@ -55,11 +58,12 @@ export async function askKms<T>(
 ): Promise<T> {
   const sdk = await import("@aws-sdk/client-kms");
   const region = KMS_ARN.exec(arn)?.[2];
+  const requestHandler = new RequestHandler({ connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS });
   const client = new sdk.KMSClient({
     ...(region === undefined ? {} : { region }),
-    ...(profile === undefined ? {} : { profile }),
+    ...credentialsOf(profile, requestHandler),
     maxAttempts: 1,
-    requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: SILENCE_MS },
+    requestHandler,
   });
   const outage = new Outage();
   const clock = new ClockCorrection();
@@ -82,10 +86,11 @@ const CREDENTIALS =
   /^(ExpiredToken(Exception)?|UnrecognizedClientException|InvalidClientTokenId|CredentialsProviderError|TokenProviderError|InvalidSignatureException|InvalidToken)$/;
 
 function kmsError(action: string, arn: string, cause: unknown): BlockferryError {
+  if (cause instanceof BlockferryError) return cause;
   const name = cause instanceof Error ? cause.name : "";
   const reason = withoutSecrets(cause instanceof Error ? cause.message.replace(/\.$/, "") : String(cause));
   const message = `${action} with ${arn} failed: ${name}: ${reason}.`;
-  const { code, remedy } = explain(name, action, arn, cause);
+  const { code, remedy } = explainConnection(cause) ?? explain(name, action, arn, cause);
   return new BlockferryError({ code, message, remedy, object: arn });
 }
 

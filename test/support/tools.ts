@@ -29,6 +29,7 @@ export const PACKAGES = {
   nbdfuse: "libnbd-bin",
   nbdinfo: "libnbd-bin",
   nbdkit: "nbdkit",
+  openssl: "openssl",
   pvcreate: "lvm2",
   "qemu-img": "qemu-utils",
   restic: "restic",

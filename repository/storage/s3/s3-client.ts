@@ -1,6 +1,9 @@
-import { BlockList, isIP } from "node:net";
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 import { BlockferryError } from "../../../foundation/errors.js";
+import { through } from "./connection-errors.js";
+import { credentialsOf } from "./credentials.js";
+import { type Address, isLoopback, proxyFor } from "./proxies.js";
+import { RequestHandler } from "./request-handler.js";
 import { type S3Location, s3Name } from "./s3-location.js";
 
 const CONNECT_TIMEOUT_MS = 5000;
@@ -10,15 +13,16 @@ const CONNECT_TIMEOUT_MS = 5000;
  * nothing, since `S3Connection` does; its `adaptive` mode slows down all requests when the server throttles.
  */
 export function createS3Client(location: S3Location): S3Client {
+  const requestHandler = new RequestHandler({
+    connectionTimeout: Math.min(CONNECT_TIMEOUT_MS, location.timeoutMs),
+    socketTimeout: location.timeoutMs,
+  });
   const client = new S3Client({
     ...addressOf(location),
-    ...(location.profile === undefined ? {} : credentialsOf(location.profile)),
+    ...credentialsOf(location.profile, requestHandler),
     maxAttempts: 1,
     retryMode: "adaptive",
-    requestHandler: {
-      connectionTimeout: Math.min(CONNECT_TIMEOUT_MS, location.timeoutMs),
-      socketTimeout: location.timeoutMs,
-    },
+    requestHandler,
     // Requests that store data include checksums; the SDK would compute them in JavaScript.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
@@ -29,20 +33,6 @@ export function createS3Client(location: S3Location): S3Client {
   leavePartsUnsigned(client);
   if (location.bucketOwner !== undefined) expectOwner(client, location.bucketOwner);
   return client;
-}
-
-/**
- * Returns the credentials of a profile, regardless of the environment.
- * The SDK refreshes them before they expire.
- */
-function credentialsOf(profile: string): S3ClientConfig {
-  return {
-    profile,
-    credentials: async () => {
-      const { fromIni } = await import("@aws-sdk/credential-providers");
-      return fromIni({ profile })();
-    },
-  };
 }
 
 function addressOf({ region, endpointUrl, addressing, profile }: S3Location): S3ClientConfig {
@@ -121,30 +111,20 @@ function leavePartsUnsigned(client: S3Client): void {
   );
 }
 
-/** The destination of a request, and its protocol. */
-interface Address {
-  /** With the colon: `https:`. */
-  protocol: string;
-  /** An IPv6 address may have brackets. */
-  hostname: string;
+/**
+ * Returns whether a request is encrypted, or stays on this machine. A proxy makes no difference: it gets a
+ * tunnel to an https endpoint, no request to this machine, and sends any other request on unencrypted.
+ */
+export function isProtected({ protocol, hostname }: Pick<Address, "protocol" | "hostname">): boolean {
+  return protocol === "https:" || isLoopback(hostname);
 }
 
-const loopback = new BlockList();
-loopback.addSubnet("127.0.0.0", 8);
-loopback.addAddress("::1", "ipv6");
-
-/** Returns whether a request is encrypted, or stays on this machine. */
-export function isProtected({ protocol, hostname }: Address): boolean {
-  if (protocol === "https:" || hostname.toLowerCase() === "localhost") return true;
-  const address = hostname.replace(/^\[(.*)\]$/, "$1");
-  const version = isIP(address);
-  return version !== 0 && loopback.check(address, version === 6 ? "ipv6" : "ipv4");
-}
-
-function insecureEndpoint(location: S3Location, { protocol, hostname }: Address): BlockferryError {
+function insecureEndpoint(location: S3Location, address: Address): BlockferryError {
+  const { protocol, hostname } = address;
+  const way = through(proxyFor(address));
   return new BlockferryError({
     code: "InsecureEndpoint",
-    message: `Requests to ${s3Name(location)} would go unencrypted to ${protocol}//${hostname}, which may be another machine. Nothing was sent.`,
+    message: `Requests to ${s3Name(location)} would go unencrypted to ${protocol}//${hostname}${way}, which may be another machine. Nothing was sent.`,
     remedy:
       "Give an https endpoint (--endpoint-url, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or endpoint_url of the profile). Add --allow-insecure-http only in a network where no one else can read or change the requests.",
     object: hostname,

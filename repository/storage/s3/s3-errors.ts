@@ -7,6 +7,7 @@ import {
   withoutSecrets,
 } from "../../../foundation/errors.js";
 import { objectNotFound } from "../storage-errors.js";
+import { explainConnection, through, unnamedProxy } from "./connection-errors.js";
 import { type S3Location, s3Name } from "./s3-location.js";
 import { isTransient, statusOf } from "./transient-errors.js";
 
@@ -49,7 +50,8 @@ function reasonOf(error: Error): string {
   const status = statusOf(error);
   const said = withoutSecrets(error.message).trim().replace(/\.$/, "");
   const named = error.name === "Error" || said.startsWith(error.name) ? "" : `${error.name}: `;
-  return `${named}${said || "no explanation"}${status === undefined ? "" : ` (HTTP ${status})`}`;
+  const answered = status === undefined ? "" : ` (HTTP ${status})`;
+  return `${named}${said || "no explanation"}${answered}${through(unnamedProxy(error))}`;
 }
 
 const OTHER: Explanation = {
@@ -140,7 +142,7 @@ function sameFor(names: string[], explanation: Explanation): Record<string, Expl
 }
 
 function explain(location: S3Location, error: Error): Explanation {
-  const known = BY_NAME[error.name];
+  const known = explainConnection(error) ?? BY_NAME[error.name];
   if (known !== undefined) return known;
   if (WRONG_REGION.has(error.name)) return wrongRegion(location, error);
   const status = statusOf(error);
