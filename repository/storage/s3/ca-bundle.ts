@@ -9,7 +9,7 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE----
 const contexts = new Map<string, SecureContext>();
 
 /**
- * Returns the TLS options that trust the certificates of `AWS_CA_BUNDLE`, in addition to those that Node
+ * Returns the TLS options that trust the certificates of `AWS_CA_BUNDLE`, in addition to the CAs that Node
  * trusts (with `NODE_EXTRA_CA_CERTS`). Reads the bundle once in each thread.
  * @throws Usage when the bundle cannot be read, or holds no certificate
  */

@@ -97,7 +97,7 @@ function howToTrust({ AWS_CA_BUNDLE: bundle, NODE_EXTRA_CA_CERTS: extra }: NodeJ
   ];
   const lacking =
     inUse.length === 0
-      ? "No bundle of CAs is named besides those that Node trusts."
+      ? "No bundle of CAs is named in addition to the defaults of Node."
       : `In use, without this CA: ${inUse.join(" and ")}.`;
   return `No trusted CA has signed the certificate of the server or proxy. ${lacking} If you trust it, set AWS_CA_BUNDLE to a PEM file with the certificate of its CA.`;
 }

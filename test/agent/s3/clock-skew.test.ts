@@ -12,7 +12,7 @@ import type { ProgramResult } from "../../support/start-program.js";
 import { tempFolder } from "../../support/temp-folder.js";
 
 const MINUTE_MS = 60_000;
-/** Of a backup with one thread: the main thread's client and the other one's. */
+/** A backup with one thread has two clients: one in the main thread. */
 const CLIENTS = 2;
 
 describe("a server whose clock differs", async () => {

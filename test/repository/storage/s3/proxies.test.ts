@@ -74,7 +74,7 @@ describe("the proxy of a request", () => {
     ...["socks5://proxy:1080", "http://", "http://user:50%@proxy:3128", "http://user:1#2@proxy:3128"],
     ...["http://proxy:3128/path", "http://proxy:99999", "ftp://proxy"],
   ]) {
-    test(`is refused where it is no URL of a proxy: ${value}`, () => {
+    test(`is refused where the variable is not the URL of a proxy: ${value}`, () => {
       const find = () => nameFor("https://s3.example.com", { HTTPS_PROXY: value });
       assert.throws(find, (error: Error & { code: string }) => {
         assert.equal(error.code, "Usage");
