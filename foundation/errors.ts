@@ -97,6 +97,12 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+/**
+ * A request was not sent: the proxy, or the certificate of the server, is in the way. Like an outage, that
+ * says nothing about the object of the request.
+ */
+export const NOT_CONNECTED: readonly ErrorCode[] = ["ProxyFailed", "CertificateUntrusted"];
+
 /** The parts of an error that survive a thread boundary. A structured clone loses the subclass. */
 export interface ErrorRecord {
   code: ErrorCode;

@@ -1,4 +1,4 @@
-import { BlockferryError, type ErrorCode } from "../../foundation/errors.js";
+import { BlockferryError, type ErrorCode, NOT_CONNECTED } from "../../foundation/errors.js";
 import type { Job } from "../../repository/jobs/job.js";
 import { type Repository, reopened } from "../../repository/open/repository.js";
 import { openStorage } from "../../repository/storage/open-storage.js";
@@ -76,6 +76,7 @@ const RECOVERING: ReadonlySet<ErrorCode> = new Set([
   "CredentialsInvalid",
   "AwsUnavailable",
   "KeyNotUsable",
+  ...NOT_CONNECTED,
 ]);
 
 const BASE_DELAY_MS = 1000;

@@ -1,4 +1,4 @@
-import { BlockferryError, type ErrorCode } from "../../foundation/errors.js";
+import { BlockferryError, type ErrorCode, NOT_CONNECTED } from "../../foundation/errors.js";
 import type { RepositoryKey } from "../../repository/encryption/aes-gcm.js";
 import { type KeyRecord, keyRecordKey, unwrapKey } from "../../repository/encryption/key-record.js";
 import { inspectRepository, openRepository, profileOf } from "../../repository/open/repository.js";
@@ -106,6 +106,7 @@ const CLOSED: ReadonlySet<ErrorCode> = new Set([
   "PassphraseUnavailable",
   "PassphraseWrong",
   "RepositoryLocked",
+  ...NOT_CONNECTED,
 ]);
 
 async function openIfPossible(location: StorageLocation): Promise<RepositoryKey | BlockferryError> {

@@ -4,7 +4,7 @@ import {
   DescribeSnapshotsCommand,
   DescribeVolumesCommand,
 } from "@aws-sdk/client-ec2";
-import { BlockferryError } from "../../foundation/errors.js";
+import { BlockferryError, type ErrorCode, NOT_CONNECTED } from "../../foundation/errors.js";
 import type { ActionUse } from "../aws/action-use.js";
 import { awsCode } from "../aws/aws-errors.js";
 import { tagged } from "../aws/job-resources.js";
@@ -115,7 +115,12 @@ export async function heedAnswer(findings: PreflightFindings, call: () => Promis
 const WOULD_SUCCEED = "DryRunOperation";
 
 /** Errors that would also fail the backup, independent of this call. */
-const SAYS_SO_ITSELF: string[] = ["AwsAccessDenied", "AwsUnavailable", "CredentialsInvalid"];
+const SAYS_SO_ITSELF: readonly ErrorCode[] = [
+  "AwsAccessDenied",
+  "AwsUnavailable",
+  "CredentialsInvalid",
+  ...NOT_CONNECTED,
+];
 
 /** Returns whether EC2 will raise the same objection during the backup. */
 function isLasting(code: string): boolean {

@@ -1,5 +1,5 @@
 import { formatBytes, formatPercent } from "../../command-line/format.js";
-import { BlockferryError } from "../../foundation/errors.js";
+import { BlockferryError, type ErrorCode, NOT_CONNECTED } from "../../foundation/errors.js";
 import { pause } from "../../foundation/retry.js";
 import { type Job, writeJob } from "../../repository/jobs/job.js";
 import { jobKey } from "../../repository/jobs/job-key.js";
@@ -169,8 +169,10 @@ async function assertWorks(
   });
 }
 
+const OUTAGE: ReadonlySet<ErrorCode> = new Set(["AwsUnavailable", "CredentialsInvalid", ...NOT_CONNECTED]);
+
 function isOutage(error: unknown): boolean {
-  return error instanceof BlockferryError && ["AwsUnavailable", "CredentialsInvalid"].includes(error.code);
+  return error instanceof BlockferryError && OUTAGE.has(error.code);
 }
 
 function describe({ state, doneBytes, totalBytes }: JobStatus, rate: number): string {

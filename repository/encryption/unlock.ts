@@ -1,4 +1,4 @@
-import { BlockferryError, type ErrorCode } from "../../foundation/errors.js";
+import { BlockferryError, type ErrorCode, NOT_CONNECTED } from "../../foundation/errors.js";
 import { CONFIG_KEY, type RepositoryConfig } from "../format/config.js";
 import type { Storage } from "../storage/storage.js";
 import { keyCheck, type RepositoryKey } from "./aes-gcm.js";
@@ -118,7 +118,12 @@ const GIVE_NO_PASSPHRASE =
   "To open it with KMS, leave --passphrase-file out and unset BLOCKFERRY_PASSPHRASE. If it had a passphrase before, find out who removed that key.";
 
 /** Failures that may pass: an outage, or rights that a new role gets only after some time. */
-const MAY_PASS: ReadonlySet<ErrorCode> = new Set(["AwsUnavailable", "CredentialsInvalid", "KeyNotUsable"]);
+const MAY_PASS: ReadonlySet<ErrorCode> = new Set([
+  "AwsUnavailable",
+  "CredentialsInvalid",
+  "KeyNotUsable",
+  ...NOT_CONNECTED,
+]);
 
 /**
  * Returns the error of a repository that no key opens.

@@ -1,4 +1,4 @@
-import { BlockferryError, type ErrorCode, systemErrorCode } from "../../foundation/errors.js";
+import { BlockferryError, type ErrorCode, NOT_CONNECTED, systemErrorCode } from "../../foundation/errors.js";
 import { damagedRemedy, maxObjectBytes } from "../format/object-bounds.js";
 
 export function objectNotFound(storage: string, key: string, cause?: unknown): BlockferryError {
@@ -62,11 +62,13 @@ export function refuseTooLarge(storage: string, key: string, body: Uint8Array): 
   });
 }
 
+const NOT_ANSWERED: ReadonlySet<ErrorCode> = new Set(["StorageUnavailable", "Interrupted", ...NOT_CONNECTED]);
+
 /**
  * Returns whether an error says nothing about the object: an outage or an interrupt does not make it damaged.
  */
 export function wasNotAnswered(error: unknown): boolean {
-  return error instanceof BlockferryError && ["StorageUnavailable", "Interrupted"].includes(error.code);
+  return error instanceof BlockferryError && NOT_ANSWERED.has(error.code);
 }
 
 /**

@@ -60,6 +60,8 @@ export interface HttpProxy {
   users: string[];
   /** A status that the proxy answers in place of connecting. */
   refuseWith: number | undefined;
+  /** The number of requests that it does not refuse. */
+  refuseAfter: number;
 }
 
 /**
@@ -73,7 +75,14 @@ export async function startHttpProxy(
   certificates?: Certificates,
 ): Promise<HttpProxy> {
   const server = certificates === undefined ? createServer() : https.createServer(certificates);
-  const proxy: HttpProxy = { port: await listen(server), requests: [], users: [], refuseWith: undefined };
+  const proxy: HttpProxy = {
+    port: await listen(server),
+    requests: [],
+    users: [],
+    refuseWith: undefined,
+    refuseAfter: 0,
+  };
+  const refusal = () => (proxy.requests.length > proxy.refuseAfter ? proxy.refuseWith : undefined);
   const record = (incoming: IncomingMessage) => {
     proxy.requests.push(`${incoming.method} ${incoming.url}`);
     const [, user = ""] = (incoming.headers["proxy-authorization"] ?? "").split(" ");
@@ -81,14 +90,16 @@ export async function startHttpProxy(
   };
   server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
     record(incoming);
-    if (proxy.refuseWith !== undefined) outgoing.writeHead(proxy.refuseWith).end("Refused by the proxy");
+    const status = refusal();
+    if (status !== undefined) outgoing.writeHead(status).end("Refused by the proxy");
     else forward(new URL(new URL(incoming.url ?? "").pathname, targetUrl), incoming, outgoing);
   });
   server.on("connect", (incoming: IncomingMessage, client: Socket) => {
     record(incoming);
     client.on("error", () => undefined);
-    if (proxy.refuseWith !== undefined) {
-      client.end(`HTTP/1.1 ${proxy.refuseWith} Refused\r\nContent-Length: 0\r\n\r\n`);
+    const status = refusal();
+    if (status !== undefined) {
+      client.end(`HTTP/1.1 ${status} Refused\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
     const target = connect(tlsPort, "127.0.0.1", () => {

@@ -54,6 +54,7 @@ describe("a server that only a proxy reaches", needing("openssl"), async () => {
     proxy.requests.length = 0;
     proxy.users.length = 0;
     proxy.refuseWith = undefined;
+    proxy.refuseAfter = 0;
   });
 
   test("is reached through it by each thread and for KMS", async () => {
@@ -128,6 +129,24 @@ describe("a server that only a proxy reaches", needing("openssl"), async () => {
         error.message,
         /ECONNREFUSED.*, through the proxy http:\/\/127\.0\.0\.1:1 \(HTTPS_PROXY\)/,
       );
+    }
+  });
+
+  test("is not called damaged where the proxy refuses it during a verification", fullDepthOnly, async () => {
+    const at = ["--repo", `s3://${BUCKET}/verified`, "--force-path-style"];
+    await runs(["init", ...at]);
+    await runs(["backup", ...at, "--device", image]);
+    const verify = ["verify", ...at, "--read-data", "--threads=1"];
+    proxy.requests.length = 0;
+    await runs(verify);
+    const needed = proxy.requests.length;
+    assert.ok(needed > 1, "the thread has connections of its own");
+    for (const passed of [1, needed >> 1, needed - 1]) {
+      proxy.requests.length = 0;
+      proxy.refuseAfter = passed;
+      proxy.refuseWith = 403;
+      const result = await run(verify);
+      if (result.code !== 0) assert.equal(failure(1, result).code, "ProxyFailed");
     }
   });
 
