@@ -1,3 +1,5 @@
+import { constants } from "node:os";
+
 /**
  * All error codes that a user can meet. Scripts match on them, docs/reference/errors.md lists them, and the command
  * line maps each to an exit code.
@@ -144,7 +146,7 @@ export class BlockferryError extends Error implements ErrorRecord {
 /** Returns any thrown value as a BlockferryError; an unforeseen error gets the code `Unexpected`. */
 export function asBlockferryError(error: unknown): BlockferryError {
   if (error instanceof BlockferryError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = systemErrorMessage(error);
   const remedy =
     "blockferry did not expect this error. Run the command again with --verbose, and report the stack trace.";
   return new BlockferryError({ code: "Unexpected", message, remedy }, error);
@@ -152,11 +154,23 @@ export function asBlockferryError(error: unknown): BlockferryError {
 
 /**
  * Returns the `code` of a Node system error. Examples are `ENOENT` and `EIO`; any other value gives
- * undefined.
+ * undefined. Node names only some of the kernel's errors, and for example not `EDQUOT`.
  */
 export function systemErrorCode(error: unknown): string | undefined {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return undefined;
+  if (!error.code.startsWith(UNNAMED) || !("errno" in error)) return error.code;
+  const number = -Number(error.errno);
+  return Object.entries(constants.errno).find(([, value]) => value === number)?.[0] ?? error.code;
 }
+
+/** Returns the message of an error. A system error has its code in it, also where Node does not name it. */
+export function systemErrorMessage(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message.replaceAll(UNNAMED_ERRORS, systemErrorCode(error) ?? error.message);
+}
+
+const UNNAMED = "Unknown system error";
+const UNNAMED_ERRORS = /Unknown system error -\d+(?:: Unknown system error -\d+)?/g;
 
 /** Throws if the signal has fired. @throws Interrupted */
 export function throwIfInterrupted(signal: AbortSignal): void {

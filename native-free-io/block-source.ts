@@ -1,6 +1,6 @@
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { BlockferryError, systemErrorCode } from "../foundation/errors.js";
+import { BlockferryError, systemErrorCode, systemErrorMessage } from "../foundation/errors.js";
 import { blockDeviceSizeBytes } from "./devices.js";
 
 /** Size of a WebAssembly page in bytes (WebAssembly core specification, 4.2.8). */
@@ -170,7 +170,7 @@ function notFound(path: string, cause: unknown): BlockferryError {
 }
 
 function unreadable(path: string, cause: unknown): BlockferryError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = systemErrorMessage(cause);
   return new BlockferryError(
     {
       code: "SourceUnreadable",

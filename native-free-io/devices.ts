@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { type FileHandle, readdir, readFile, readlink } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Readable } from "node:stream";
-import { BlockferryError, systemErrorCode } from "../foundation/errors.js";
+import { BlockferryError, systemErrorCode, systemErrorMessage } from "../foundation/errors.js";
 import { atPlace, type HeldPlace } from "../foundation/held-place.js";
 import { bareEnvironment } from "../foundation/shell.js";
 
@@ -185,7 +185,7 @@ export function runOnDevice(fd: number, tool: string, args: string[], timeoutMs 
 /** Returns the error for a path that cannot be restored to. A BlockferryError stays as it is. */
 export function targetNotUsable(path: string, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = systemErrorMessage(cause);
   return new BlockferryError(
     {
       code: "TargetNotUsable",

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import { access, open, readdir, readFile } from "node:fs/promises";
-import { systemErrorCode } from "../foundation/errors.js";
+import { systemErrorCode, systemErrorMessage } from "../foundation/errors.js";
 import { pause } from "../foundation/retry.js";
 import { shellWord } from "../foundation/shell.js";
 import { type ClaimedDevice, deviceNumber, runOnDevice, SYSFS_SECTOR_BYTES } from "./devices.js";
@@ -41,7 +41,7 @@ export async function releaseRestored(device: ClaimedDevice, volumeBytes: number
       await handle.close();
     }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = systemErrorMessage(error);
     return [
       {
         kind: "not-checked",
@@ -149,7 +149,7 @@ async function failureOf(fd: number, tool: string, args: string[]): Promise<stri
     return line === "" ? `${tool} ended with ${code ?? "a signal"}` : line.replace(/\.$/, "");
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return `${tool} (util-linux) is not installed`;
-    return error instanceof Error ? error.message : String(error);
+    return systemErrorMessage(error);
   }
 }
 

@@ -1,6 +1,6 @@
 import { read } from "node:fs";
 import { promisify } from "node:util";
-import { BlockferryError } from "../../foundation/errors.js";
+import { BlockferryError, systemErrorMessage } from "../../foundation/errors.js";
 import { DIRECT_ALIGNMENT_BYTES, isBadBlock } from "../../native-free-io/block-source.js";
 import type { ByteRange } from "../../native-free-io/data-ranges.js";
 import { MAX_BAD_RANGES } from "../../repository/format/object-bounds.js";
@@ -55,7 +55,7 @@ async function readBlock(request: SalvageRequest, at: number): Promise<number | 
 }
 
 export function sourceUnreadable(path: string, offset: number, cause: unknown): BlockferryError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = systemErrorMessage(cause);
   return new BlockferryError(
     {
       code: "SourceUnreadable",

@@ -1,7 +1,7 @@
 import { type FileHandle, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
+import { BlockferryError, systemErrorCode, systemErrorMessage } from "../../foundation/errors.js";
 import { HeldPlace, PRIVATE_FILE_MODE } from "../../foundation/held-place.js";
 import { PendingFile } from "../../foundation/write-file.js";
 import { newPartialName } from "../../native-free-io/block-target.js";
@@ -158,7 +158,7 @@ function alreadyThere(path: string): BlockferryError {
 
 function notUsable(path: string, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = systemErrorMessage(cause);
   return new BlockferryError(
     {
       code: "TargetNotUsable",

@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
+import { BlockferryError, systemErrorCode, systemErrorMessage } from "../../foundation/errors.js";
 import { atPlace, type HeldPlace, RefusedPath } from "../../foundation/held-place.js";
 import {
   type OwnFile,
@@ -135,7 +135,7 @@ async function refuseForeign(path: string, kind: MetricsKind): Promise<void> {
 }
 
 function notWritable(path: string, { example }: MetricsKind, cause: unknown): BlockferryError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = systemErrorMessage(cause);
   return new BlockferryError(
     {
       code: "MetricsNotWritable",

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { type AddressInfo, createServer, isIPv4, type Server, type Socket } from "node:net";
 import { resolve } from "node:path";
-import { BlockferryError, throwIfInterrupted } from "../../foundation/errors.js";
+import { BlockferryError, systemErrorMessage, throwIfInterrupted } from "../../foundation/errors.js";
 import { PRIVATE_FILE_MODE } from "../../foundation/held-place.js";
 import type { RecoveryPoint, RecoveryPointVolume } from "../../repository/format/recovery-point.js";
 import type { Repository } from "../../repository/open/repository.js";
@@ -158,7 +158,7 @@ function listenPrivately(server: Server, address: ListenAddress): void {
 }
 
 function listenFailed(address: ListenAddress, cause: unknown): BlockferryError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = systemErrorMessage(cause);
   const isTaken = address.kind === "unix" && existsSync(address.path);
   return new BlockferryError(
     {

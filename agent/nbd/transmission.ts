@@ -1,3 +1,4 @@
+import { systemErrorMessage } from "../../foundation/errors.js";
 import type { Connection, Session, SocketWriter } from "./connection.js";
 import {
   BASE_ALLOCATION,
@@ -223,7 +224,7 @@ class StructuredReplies implements ReplyWriter {
 
   /** Ends a reply, parts of which may have been sent, with the offset that cannot be read. */
   private failure(request: Request, { offset }: MappedExtent, error: unknown): Promise<void> {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = systemErrorMessage(error);
     return this.send(request, REPLY.errorOffset, REPLY_DONE, errorPayload(ERRNO.io, message), u64(offset));
   }
 

@@ -1,6 +1,6 @@
 import { closeSync, write } from "node:fs";
 import { promisify } from "node:util";
-import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
+import { BlockferryError, systemErrorCode, systemErrorMessage } from "../../foundation/errors.js";
 import { allocateAligned, DIRECT_ALIGNMENT_BYTES } from "../../native-free-io/block-source.js";
 import { openBlockTarget, type TargetDescription } from "../../native-free-io/block-target.js";
 
@@ -89,7 +89,7 @@ function isHoleAt(data: Buffer, start: number): boolean {
 }
 
 function writeFailed(target: TargetDescription, offset: number, cause: unknown): BlockferryError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = systemErrorMessage(cause);
   const full = ["ENOSPC", "EDQUOT"].includes(systemErrorCode(cause) ?? "");
   return new BlockferryError(
     {

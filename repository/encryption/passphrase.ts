@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
 import { promisify } from "node:util";
 import * as z from "zod/mini";
-import { BlockferryError, interrupted } from "../../foundation/errors.js";
+import { BlockferryError, interrupted, systemErrorMessage } from "../../foundation/errors.js";
 import { KEY_BYTES, takeKey } from "./aes-gcm.js";
 
 /**
@@ -84,7 +84,7 @@ async function readPassphraseFile(path: string): Promise<string> {
       await file.close();
     }
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = systemErrorMessage(error);
     throw unavailable(
       `The passphrase file cannot be read: ${reason}.`,
       "Check the path and its permissions.",

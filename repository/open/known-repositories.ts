@@ -4,7 +4,7 @@ import { open, readdir, realpath, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import * as z from "zod/mini";
-import { BlockferryError, systemErrorCode } from "../../foundation/errors.js";
+import { BlockferryError, systemErrorCode, systemErrorMessage } from "../../foundation/errors.js";
 import { atPlace, makeFolders, PRIVATE_FILE_MODE, PRIVATE_FOLDER_MODE } from "../../foundation/held-place.js";
 import { shellWord } from "../../foundation/shell.js";
 import { replaceFile } from "../../foundation/write-file.js";
@@ -63,7 +63,7 @@ export class KnownRepositories {
       await this.write({ version: 1, location, ...found, firstSeen: new Date().toISOString() });
       return undefined;
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return systemErrorMessage(error);
     }
   }
 
@@ -124,7 +124,7 @@ async function readKnown(path: string): Promise<KnownRepository | undefined> {
     }
   } catch (error) {
     if (["ENOENT", "ENOTDIR", "EACCES"].includes(systemErrorCode(error) ?? "")) return undefined;
-    throw damaged(path, error instanceof Error ? error.message : String(error));
+    throw damaged(path, systemErrorMessage(error));
   }
   const parsed = KnownSchema.safeParse(parseJson(text));
   if (parsed.success) return parsed.data;

@@ -255,7 +255,7 @@ async function acquireIfWritable(
   } catch (error) {
     if (!(error instanceof BlockferryError) || !NOT_WRITABLE.has(error.code)) throw error;
     watcher.notice(
-      `${storage.name} cannot be written to, so only its grace period keeps \`prune\` from removing objects that are being read.`,
+      `${storage.name} cannot be written to (${error.code}), so only its grace period keeps \`prune\` from removing objects that are being read.`,
     );
     return undefined;
   }

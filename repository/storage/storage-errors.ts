@@ -1,4 +1,10 @@
-import { BlockferryError, type ErrorCode, NOT_CONNECTED, systemErrorCode } from "../../foundation/errors.js";
+import {
+  BlockferryError,
+  type ErrorCode,
+  NOT_CONNECTED,
+  systemErrorCode,
+  systemErrorMessage,
+} from "../../foundation/errors.js";
 import { damagedRemedy, maxObjectBytes } from "../format/object-bounds.js";
 
 export function objectNotFound(storage: string, key: string, cause?: unknown): BlockferryError {
@@ -85,7 +91,7 @@ export function saysNothing(error: unknown): boolean {
 export function storageError(storage: string, key: string, cause: unknown): BlockferryError {
   if (cause instanceof BlockferryError) return cause;
   const { code, remedy } = isLinkRefused(cause) ? NO_HARD_LINKS : explain(systemErrorCode(cause));
-  const reason = cause instanceof Error ? cause.message.replaceAll(BY_DESCRIPTOR, "") : String(cause);
+  const reason = systemErrorMessage(cause).replaceAll(BY_DESCRIPTOR, "");
   return new BlockferryError(
     { code, message: `${key} in ${storage}: ${reason}.`, remedy, object: key },
     cause,

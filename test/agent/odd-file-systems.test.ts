@@ -6,6 +6,7 @@ import { fullDepthOnly } from "../support/depth.js";
 import { PASSPHRASE } from "../support/encryption.js";
 import { writeMixedImage } from "../support/images.js";
 import { type Oddity, withOddFileSystem } from "../support/odd-file-system.js";
+import { writeRandomFile } from "../support/random-files.js";
 import {
   agentFails,
   assertRestores,
@@ -85,6 +86,28 @@ rootTest(
       await assertRestores(repo, "latest", image, join(folder, "restored.img"));
     });
   },
+);
+
+rootTest(
+  "a used-up quota is StorageFull, and forget and prune free space by the reserve",
+  { skip: fullDepthOnly.skip || needed.skip },
+  seeded(async (random) => {
+    const folder = await tempFolder();
+    const images = [join(folder, "first.img"), join(folder, "second.img")] as const;
+    for (const image of images) await writeRandomFile(image, 7 * MIB, random);
+    await withOddFileSystem(folder, ["quota"], async (mounted) => {
+      const repo = join(mounted, "repo");
+      await agentJson("init", "--repo", repo);
+      const { point } = await backUp(repo, `${images[0]}=disk`);
+      const error = await agentFails(1, "backup", "--repo", repo, "--device", `${images[1]}=disk`);
+      assert.equal(error.code, "StorageFull");
+      assert.match(error.message, /: EDQUOT, /);
+      assert.match(error.remedy, /quota/);
+      await agentJson("forget", point, "--repo", repo);
+      await agentJson("prune", "--repo", repo, "--grace-period", "0s");
+      assert.deepEqual(await filesBelow(join(repo, "packs")), []);
+    });
+  }),
 );
 
 const WORKING: Oddity[][] = [[], ["nochmod"], ["noblocks"], ["short"], ["nodirsync", "nofsync"]];

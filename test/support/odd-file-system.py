@@ -18,12 +18,14 @@ ODDITIES = {
     "nolink": "has no hard links",
     "norename": "does not replace a file by renaming another",
     "badsync": "reports an I/O error when a folder is synced",
+    "quota": "has a quota of 16 MiB",
     "short": "reads fewer bytes than requested",
     "stale": "lists a new folder as empty for ever",
 }
 STATUS = ("st_atime_ns", "st_ctime_ns", "st_mtime_ns", "st_gid", "st_uid", "st_mode", "st_nlink", "st_size", "st_blocks")
 ROOM = ("f_bavail", "f_bfree", "f_blocks", "f_bsize", "f_favail", "f_ffree", "f_files", "f_flag", "f_frsize", "f_namemax")
 SHORT_BYTES = 65536 + 512
+QUOTA_BYTES = 16 * 1024 * 1024
 O_LARGEFILE = 0o100000
 
 
@@ -41,6 +43,11 @@ class OddFileSystem(Operations):
     def refuse(self, oddity, code):
         if oddity in self.oddities:
             raise FuseOSError(code)
+
+    def used_bytes(self):
+        if "quota" not in self.oddities:
+            return 0
+        return sum(os.lstat(os.path.join(top, name)).st_size for top, _, names in os.walk(self.folder) for name in names)
 
     def access(self, path, mode):
         if not os.access(self.real(path), mode):
@@ -100,6 +107,8 @@ class OddFileSystem(Operations):
         return os.pread(fh, wanted, offset)
 
     def write(self, path, data, offset, fh):
+        if self.used_bytes() + len(data) > QUOTA_BYTES:
+            self.refuse("quota", errno.EDQUOT)
         return os.pwrite(fh, data, offset)
 
     def truncate(self, path, length, fh=None):

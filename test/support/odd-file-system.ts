@@ -19,6 +19,7 @@ export type Oddity =
   | "nolink"
   | "norename"
   | "badsync"
+  | "quota"
   | "short"
   | "stale";
 
