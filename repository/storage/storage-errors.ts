@@ -98,6 +98,13 @@ export function storageError(storage: string, key: string, cause: unknown): Bloc
   );
 }
 
+/** Returns the error for a full file system where the reserve of the repository is used up, too. */
+export function reserveUsedUp(storage: string, key: string, cause: unknown): BlockferryError {
+  const remedy =
+    "The space that the repository keeps in reserve is used up, too, or there is none yet. Remove other files from that file system, enlarge it, or raise the quota: 24 MiB and 24 inodes are enough (docs/how-to/file-systems.md). Then run the same command again.";
+  return new BlockferryError({ ...storageError(storage, key, cause).toRecord(), remedy }, cause);
+}
+
 /** Matches paths below a descriptor. They mean nothing to the reader; the message names the key instead. */
 const BY_DESCRIPTOR = / '\/proc\/self\/fd\/[^']*'(?: -> '[^']*')?/g;
 

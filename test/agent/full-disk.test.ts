@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, open, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdir, open, rm, statfs, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { systemErrorCode } from "../../foundation/errors.js";
 import { agentJson } from "../support/agent.js";
@@ -43,6 +43,35 @@ for (const [lack, options] of [
     }),
   );
 }
+
+rootTest(
+  "without a reserve, forget and prune name a remedy, and work after it",
+  seeded(async (random) => {
+    const folder = await tempFolder();
+    const image = join(folder, "disk.img");
+    await writeRandomFile(image, 3 * MIB, random);
+    await withMount(join(folder, "small"), ["-t", "tmpfs", "-o", "size=48m", "tmpfs"], async (small) => {
+      const repo = await newRepository(small);
+      const { point } = await backUp(repo, image);
+      await rm(join(repo, "reserve"), { recursive: true });
+      await fill(small);
+      const before = await filesBelow(repo);
+      for (const command of [
+        ["forget", point],
+        ["prune", ...PRUNE_NOW],
+      ]) {
+        const error = await agentFails(1, ...command, "--repo", repo);
+        assert.equal(error.code, "StorageFull");
+        assert.match(error.remedy, /24 MiB and 24 inodes are enough/);
+      }
+      assert.deepEqual((await filesBelow(repo)).sort(), before.sort());
+      await truncate(join(small, "ballast", "blocks"), 24 * MIB);
+      await agentJson("forget", point, "--repo", repo);
+      await agentJson("prune", "--repo", repo, ...PRUNE_NOW);
+      assert.deepEqual(await filesBelow(join(repo, "packs")), []);
+    });
+  }),
+);
 
 for (const { name, tool, sizeBytes, use } of [
   { name: "XFS", tool: "mkfs.xfs", sizeBytes: 300 * MIB, use: withXfs },

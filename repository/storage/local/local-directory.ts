@@ -20,6 +20,7 @@ import {
   objectNotFound,
   objectTooLarge,
   refuseTooLarge,
+  reserveUsedUp,
   storageError,
 } from "../storage-errors.js";
 import {
@@ -83,8 +84,9 @@ export class LocalDirectory implements Storage {
       }
     } catch (error) {
       const isFull = ["ENOSPC", "EDQUOT"].includes(systemErrorCode(error) ?? "");
-      if (isFull && this.options.freesSpace === true && (await releaseReserve(this.place))) return false;
-      throw error;
+      if (!isFull || this.options.freesSpace !== true) throw error;
+      if (await releaseReserve(this.place)) return false;
+      throw reserveUsedUp(this.name, key, error);
     }
   }
 
