@@ -37,6 +37,7 @@ export async function withOddFileSystem<T>(
     [PROGRAM, under, mounted, ...(oddities.length > 0 ? [oddities.join()] : [])],
     {
       stdio: ["ignore", "ignore", "inherit"],
+      env: { ...process.env, FUSE_LIBRARY_NAME: "fuse3" },
     },
   );
   const ended = once(server, "exit");

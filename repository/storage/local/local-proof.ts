@@ -1,10 +1,22 @@
 import { randomBytes } from "node:crypto";
 import { BlockferryError, systemErrorCode } from "../../../foundation/errors.js";
+import { undefinedIfAbsent } from "../read-object.js";
 import { newTempName, PROOF_ENDING, type Storage } from "../storage.js";
 import { fileSystemUnsuitable } from "../storage-errors.js";
 
 /** Larger than the unit in which file systems read ahead and network file systems transfer. */
 const PROOF_BYTES = 200_000;
+
+/** How file systems refuse to replace a file. Rights were proven by the first write. */
+const RENAME_REFUSED: ReadonlySet<string> = new Set([
+  "EPERM",
+  "EACCES",
+  "EEXIST",
+  "EINVAL",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+]);
 
 /**
  * Proves with an object of its own that a file system has the properties that a repository needs: hard links that never
@@ -16,9 +28,8 @@ export async function proveFileSystem(storage: Storage): Promise<void> {
   const key = `tmp/${newTempName()}${PROOF_ENDING}`;
   const unsuitable = (lack: string, cause?: unknown) => fileSystemUnsuitable(storage.name, lack, cause);
   const proveRead = async (body: Buffer) => {
-    const read = await storage.get(key).catch((error: unknown) => {
-      throw unsuitable("a file that was just written cannot be read", error);
-    });
+    const read = await undefinedIfAbsent(() => storage.get(key));
+    if (read === undefined) throw unsuitable("a file that was just written is not found");
     if (!read.equals(body)) throw unsuitable("a file is read with other bytes than were just written");
   };
   try {
@@ -32,7 +43,9 @@ export async function proveFileSystem(storage: Storage): Promise<void> {
     if (await replaces(storage, key, second)) throw unsuitable("a hard link replaces an existing file");
     await proveRead(first);
     await storage.put(key, second).catch((error: unknown) => {
-      throw isFull(error) ? error : unsuitable(`rename cannot replace a file (${reasonOf(error)})`, error);
+      const code = error instanceof BlockferryError ? (systemErrorCode(error.cause) ?? "") : "";
+      if (!RENAME_REFUSED.has(code)) throw error;
+      throw unsuitable(`rename cannot replace a file (${code})`, error);
     });
     await proveRead(second);
     await storage.delete([key]);
@@ -57,12 +70,4 @@ async function replaces(storage: Storage, key: string, body: Buffer): Promise<bo
     if (error instanceof BlockferryError && error.code === "ObjectExists") return false;
     throw error;
   }
-}
-
-function isFull(error: unknown): boolean {
-  return error instanceof BlockferryError && error.code === "StorageFull";
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? (systemErrorCode(error.cause) ?? error.message) : String(error);
 }
