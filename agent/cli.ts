@@ -1,5 +1,5 @@
 import { listCommand, showCommand } from "../command-line/point-commands.js";
-import { type Program, runCommandLine, withEpilogue } from "../command-line/run-command-line.js";
+import { type Program, runCommandLine, type WorkingDirectory } from "../command-line/run-command-line.js";
 import { backupCommand } from "./cli/backup-command.js";
 import { copyCommand } from "./cli/copy-command.js";
 import { forgetCommand } from "./cli/forget-command.js";
@@ -20,30 +20,30 @@ import { checkIoThreads } from "./tune/parallelism.js";
 const AGENT: Program = {
   name: "blockferry-agent",
   describe: "Backs up block devices into a repository, and restores them bit for bit.",
-  addCommands: (parser, epilogue) =>
+  addCommands: (parser, prepare) =>
     parser
       .middleware(checkIoThreads)
-      .command(withEpilogue(initCommand, epilogue))
-      .command(withEpilogue(backupCommand, epilogue))
-      .command(withEpilogue(restoreCommand, epilogue))
-      .command(withEpilogue(nbdCommand, epilogue))
-      .command(withEpilogue(exportCommand, epilogue))
-      .command(withEpilogue(listCommand("blockferry-agent", "list"), epilogue))
-      .command(withEpilogue(showCommand, epilogue))
-      .command(withEpilogue(verifyCommand, epilogue))
-      .command(withEpilogue(copyCommand, epilogue))
-      .command(withEpilogue(statsCommand, epilogue))
-      .command(withEpilogue(tuneCommand, epilogue))
-      .command(withEpilogue(forgetCommand, epilogue))
-      .command(withEpilogue(pruneCommand, epilogue))
-      .command(withEpilogue(repairCommand, epilogue))
-      .command(withEpilogue(keyCommand, epilogue))
-      .command(withEpilogue(trustCommand, epilogue))
-      .command(withEpilogue(serveCommand, epilogue))
-      .command(withEpilogue(limitsCommand, epilogue)),
+      .command(prepare(initCommand))
+      .command(prepare(backupCommand))
+      .command(prepare(restoreCommand))
+      .command(prepare(nbdCommand))
+      .command(prepare(exportCommand))
+      .command(prepare(listCommand("blockferry-agent", "list")))
+      .command(prepare(showCommand))
+      .command(prepare(verifyCommand))
+      .command(prepare(copyCommand))
+      .command(prepare(statsCommand))
+      .command(prepare(tuneCommand))
+      .command(prepare(forgetCommand))
+      .command(prepare(pruneCommand))
+      .command(prepare(repairCommand))
+      .command(prepare(keyCommand))
+      .command(prepare(trustCommand))
+      .command(prepare(serveCommand))
+      .command(prepare(limitsCommand)),
 };
 
 /** Runs one command line and ends the process with its exit code. */
-export function runCli(args: string[]): Promise<void> {
-  return runCommandLine(AGENT, args);
+export function runCli(args: string[], workingDirectory: WorkingDirectory): Promise<void> {
+  return runCommandLine(AGENT, args, workingDirectory);
 }

@@ -19,4 +19,13 @@ const MAX_POOL_THREADS = 1024;
 process.env.UV_THREADPOOL_SIZE ??= String(
   Math.min(MAX_POOL_THREADS, Math.max(MIN_POOL_THREADS, availableParallelism() * POOL_THREADS_PER_CORE)),
 );
-void import("./cli.js").then(({ runCli }) => runCli(process.argv.slice(2)));
+
+/** Some modules ask for the working directory when they are loaded, and it may have been removed. */
+let workingDirectory: "there" | "gone" = "there";
+try {
+  process.cwd();
+} catch {
+  workingDirectory = "gone";
+  process.chdir("/");
+}
+void import("./cli.js").then(({ runCli }) => runCli(process.argv.slice(2), workingDirectory));

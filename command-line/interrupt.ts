@@ -1,33 +1,38 @@
-import { interrupted } from "../foundation/errors.js";
+import { BlockferryError, interrupted } from "../foundation/errors.js";
+import { INTERRUPTIONS, type Interruption } from "./interruptions.js";
 import { EXIT } from "./output.js";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-interface InterruptOptions {
-  /** The activity of the program after the first signal, for the message. */
-  doing: string;
-  /** Message about the remaining work, printed after the second signal. */
-  left?: string;
-  /** How long the program may take to end after the first signal; no limit if left out. */
-  windDownMs?: number;
+/** The texts of the command that this process runs. */
+let texts: Interruption | undefined;
+
+function onSignals(listener: (signal: NodeJS.Signals) => void): void {
+  for (const signal of SIGNALS) process.removeAllListeners(signal).on(signal, listener);
 }
 
-/** Keeps complete packs. The next backup removes unfinished temporary files and uploads. */
-export const KEEP_STORED: InterruptOptions = { doing: "keeping the stored data", windDownMs: 2500 };
-
-export const REMOVE_MADE: InterruptOptions = {
-  doing: "removing the temporary resources",
-  left: "Quit at once. Run `blockferry cleanup` to remove the temporary resources.",
-};
+/**
+ * Handles interrupts of a command. Until the command calls `interruptSignal`, the first one ends the process.
+ * @param command program and command: "blockferry-agent init"
+ * @param print prints the error, and waits until it is written
+ */
+export function handleInterrupts(command: string, print: (error: BlockferryError) => Promise<void>): void {
+  texts = INTERRUPTIONS[command];
+  onSignals(() => {
+    onSignals(endProcess);
+    void print(interrupted()).finally(endProcess);
+  });
+}
 
 /**
  * Returns a signal that fires at the first SIGINT, SIGTERM or SIGHUP. SIGHUP means that the terminal was
  * closed. A second signal ends the process at once, except for SIGHUP: one closing terminal may send it
  * several times, from the kernel and from the shell.
  */
-export function interruptSignal({ doing, left, windDownMs }: InterruptOptions): AbortSignal {
+export function interruptSignal(): AbortSignal {
+  const { doing = "ending", left, windDownMs } = texts ?? {};
   const controller = new AbortController();
-  const onSignal = (signal: NodeJS.Signals) => {
+  onSignals((signal) => {
     if (!controller.signal.aborted) {
       process.stderr.write(`\nInterrupted; ${doing}. Press Ctrl-C again to quit now.\n`);
       controller.abort(interrupted());
@@ -36,9 +41,24 @@ export function interruptSignal({ doing, left, windDownMs }: InterruptOptions): 
       if (left !== undefined) process.stderr.write(`\n${left}\n`);
       endProcess();
     }
-  };
-  for (const signal of SIGNALS) process.on(signal, onSignal);
+  });
   return controller.signal;
+}
+
+/**
+ * Returns an error of an interrupt with the texts of the command; other errors unchanged. Threads and storages
+ * only report that they were interrupted.
+ */
+export function explainInterrupt(error: BlockferryError): BlockferryError {
+  if (error.code !== "Interrupted" || texts === undefined) return error;
+  const { outcome, remedy } = texts;
+  const record = {
+    ...error.toRecord(),
+    message: `Interrupted: ${outcome}.`,
+    // The runner of a job appends to the remedy.
+    remedy: error.remedy.replace(interrupted().remedy, () => remedy),
+  };
+  return new BlockferryError(record, error);
 }
 
 /**

@@ -50,11 +50,16 @@ export function outliveReaders(): void {
 
 let outputError: Error | undefined;
 
-/** Exits once all output is written: a pipe may still be full. */
-export async function exitNow(program: string, code: number): Promise<never> {
+/** Waits until all output is written: a pipe may still be full. */
+export async function outputWritten(): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) {
     await new Promise<void>((resolve) => stream.write("", () => resolve()));
   }
+}
+
+/** Exits once all output is written. */
+export async function exitNow(program: string, code: number): Promise<never> {
+  await outputWritten();
   if (outputError === undefined || systemErrorCode(outputError) === "EPIPE") process.exit(code);
   process.stderr.write(`${program}: the result could not be printed: ${outputError.message}\n`);
   process.exit(code === EXIT.ok ? EXIT.failed : code);

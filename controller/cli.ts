@@ -1,5 +1,5 @@
 import { listCommand, showCommand } from "../command-line/point-commands.js";
-import { type Program, runCommandLine, withEpilogue } from "../command-line/run-command-line.js";
+import { type Program, runCommandLine, type WorkingDirectory } from "../command-line/run-command-line.js";
 import { backupCommand } from "./cli/backup-command.js";
 import { cancelCommand } from "./cli/cancel-command.js";
 import { checkCommand } from "./cli/check-command.js";
@@ -13,21 +13,21 @@ const CONTROLLER: Program = {
   name: "blockferry",
   describe:
     "Backs up and restores EC2 instances with encrypted volumes through a worker, in the same account or another.",
-  addCommands: (parser, epilogue) =>
+  addCommands: (parser, prepare) =>
     parser
-      .command(withEpilogue(backupCommand, epilogue))
-      .command(withEpilogue(checkCommand, epilogue))
-      .command(withEpilogue(restoreCommand, epilogue))
-      .command(withEpilogue(statusCommand, epilogue))
-      .command(withEpilogue(cancelCommand, epilogue))
-      .command(withEpilogue(resumeCommand, epilogue))
-      .command(withEpilogue(cleanupCommand, epilogue))
-      .command(withEpilogue(listCommand("blockferry", "points"), epilogue))
-      .command(withEpilogue(showCommand, epilogue))
-      .command(withEpilogue(iamPolicyCommand, epilogue)),
+      .command(prepare(backupCommand))
+      .command(prepare(checkCommand))
+      .command(prepare(restoreCommand))
+      .command(prepare(statusCommand))
+      .command(prepare(cancelCommand))
+      .command(prepare(resumeCommand))
+      .command(prepare(cleanupCommand))
+      .command(prepare(listCommand("blockferry", "points")))
+      .command(prepare(showCommand))
+      .command(prepare(iamPolicyCommand)),
 };
 
 /** Runs one command line and ends the process with its exit code. */
-export function runCli(args: string[]): Promise<void> {
-  return runCommandLine(CONTROLLER, args);
+export function runCli(args: string[], workingDirectory: WorkingDirectory): Promise<void> {
+  return runCommandLine(CONTROLLER, args, workingDirectory);
 }

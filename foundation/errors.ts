@@ -7,6 +7,7 @@ import { constants } from "node:os";
 export const ERROR_CODES = [
   "Usage",
   "Interrupted",
+  "WorkingDirectoryGone",
   "Unexpected",
   "RepositoryNotFound",
   "RepositoryExists",
@@ -147,9 +148,23 @@ export class BlockferryError extends Error implements ErrorRecord {
 export function asBlockferryError(error: unknown): BlockferryError {
   if (error instanceof BlockferryError) return error;
   const message = systemErrorMessage(error);
+  // `path.resolve` and threads ask for the working directory, too. Threads keep only the message.
+  if (message.includes("uv_cwd")) return workingDirectoryGone(error);
   const remedy =
     "blockferry did not expect this error. Run the command again with --verbose, and report the stack trace.";
   return new BlockferryError({ code: "Unexpected", message, remedy }, error);
+}
+
+/** Returns the error for a process whose working directory was removed. */
+export function workingDirectoryGone(cause?: unknown): BlockferryError {
+  return new BlockferryError(
+    {
+      code: "WorkingDirectoryGone",
+      message: "The working directory of this process does not exist any more.",
+      remedy: "Change to a directory that exists (`cd /`), and run the command again.",
+    },
+    cause,
+  );
 }
 
 /**
@@ -177,11 +192,12 @@ export function throwIfInterrupted(signal: AbortSignal): void {
   if (signal.aborted) throw interrupted();
 }
 
+/** Returns the error of an interrupt. The command line adds the texts of the command. */
 export function interrupted(): BlockferryError {
   return new BlockferryError({
     code: "Interrupted",
     message: "Interrupted.",
-    remedy: "Run the same command again; a backup continues from the data that are already stored.",
+    remedy: "Run the same command again.",
   });
 }
 

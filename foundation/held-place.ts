@@ -1,7 +1,9 @@
+import { isUtf8 } from "node:buffer";
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, readdir, readlink, rename, rm, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { systemErrorCode } from "./errors.js";
+import { shellBytes } from "./shell.js";
 
 /**
  * Opens a folder only to reach its entries, without the right to list it (open(2)). Node has no constant for
@@ -191,7 +193,11 @@ async function linkAt(folder: Folder, name: string): Promise<string | undefined>
     const stats = await lstat(reach(folder, name));
     if (!stats.isSymbolicLink()) return undefined;
     if (!cannotBeSwapped(folder, stats)) throw unsafeLink(folder, name);
-    return await readlink(reach(folder, name));
+    const target = await readlink(reach(folder, name), "buffer");
+    if (isUtf8(target)) return target.toString();
+    throw new RefusedPath(
+      `${join(folder.path, name)} is a symbolic link to ${shellBytes(target)}, a name that is not UTF-8`,
+    );
   } catch (error) {
     // EINVAL: a file has replaced the link in the meantime.
     if (["ENOENT", "EINVAL"].includes(systemErrorCode(error) ?? "")) return undefined;

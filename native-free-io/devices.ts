@@ -5,7 +5,7 @@ import { basename } from "node:path";
 import type { Readable } from "node:stream";
 import { BlockferryError, systemErrorCode, systemErrorMessage } from "../foundation/errors.js";
 import { atPlace, type HeldPlace } from "../foundation/held-place.js";
-import { bareEnvironment } from "../foundation/shell.js";
+import { bareEnvironment, shellBytes } from "../foundation/shell.js";
 
 /**
  * The unit of sizes in sysfs, independent of the sector size of the device (Documentation/ABI/stable/sysfs-block).
@@ -123,11 +123,20 @@ async function numbersOf(rdev: number, disk: string): Promise<DeviceNumbers> {
  * field 5 the mount point (proc_pid_mountinfo(5)).
  */
 async function mountOf({ numbers }: DeviceNumbers): Promise<string | undefined> {
-  for (const line of (await readFile("/proc/self/mountinfo", "utf8")).split("\n")) {
+  for (const line of (await readFile("/proc/self/mountinfo", "latin1")).split("\n")) {
     const fields = line.split(" ");
-    if (numbers.has(fields[2] ?? "")) return `it is mounted on ${fields[4]}`;
+    if (numbers.has(fields[2] ?? "")) return `it is mounted on ${shellBytes(unescaped(fields[4] ?? ""))}`;
   }
   return undefined;
+}
+
+/** Returns the bytes of a field of mountinfo. The kernel writes spaces and the like in octal: `\\040`. */
+function unescaped(field: string): Buffer {
+  const octal = /\\([0-3][0-7]{2})/g;
+  return Buffer.from(
+    field.replace(octal, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8))),
+    "latin1",
+  );
 }
 
 async function swapOf(path: string, names: string[]): Promise<string | undefined> {

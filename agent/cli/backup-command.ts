@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Argv } from "yargs";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { type LockArguments, lockOptions, parseLock } from "../../command-line/lock-options.js";
 import {
   once,
@@ -109,8 +109,8 @@ export const backupCommand: Command<BackupArguments> = {
       const report = await beginReport(args, watcher.notice);
       const location = storageLocation(args);
       meter.countRetries(location);
-      const repository = await openRepository(location);
-      const signal = interruptSignal(KEEP_STORED);
+      const signal = interruptSignal();
+      const repository = await openRepository(location, signal);
       const parallelism = await chosenParallelism(args, {
         devices: devices.map(({ path }) => path),
         storage: repository.storage,

@@ -1,7 +1,7 @@
 import type { Argv } from "yargs";
 import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
 import { formatBytes } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { macKeyOption, parseTombstoneKey } from "../../command-line/mac-key-option.js";
 import {
   once,
@@ -81,21 +81,23 @@ export const copyCommand: Command<CopyArguments> = {
   handler: async ({ points, from, to, fromPassphraseFile, json, ...args }) => {
     const filter = parsePointFilter(args);
     if (from === to) throw usage("--from and --to name the same repository.", "Name two repositories.");
-    const source = await open(from, args, {
+    const signal = interruptSignal();
+    const toSource = {
       passphrase: passphraseSource(fromPassphraseFile, FROM_PASSPHRASE),
       expect: parsePins("--expect-from", args.expectFrom),
-    });
-    const target = await open(to, args, {
+    };
+    const source = await open(from, args, toSource, signal);
+    const toTarget = {
       passphrase: passphraseSource(args.passphraseFile, "BLOCKFERRY_PASSPHRASE"),
       expect: parsePins("--expect-to", args.expectTo),
-    });
+    };
+    const target = await open(to, args, toTarget, signal);
     if (source.config.id === target.config.id) {
       throw usage(
         `${from} and ${to} are the same repository, or copies of one.`,
         "Name two repositories that `init` created.",
       );
     }
-    const signal = interruptSignal(KEEP_STORED);
     const tombstoneKey = parseTombstoneKey(args.tombstoneKey, target, signal);
     const watcher = progressWatcher(json);
     const chosen: ChosenPoint[] = [];
@@ -123,6 +125,7 @@ function open(
   repo: string,
   args: Omit<StorageArguments, "repo" | "expectRepository">,
   access: Pick<StorageLocation, "passphrase" | "expect">,
+  signal: AbortSignal,
 ): Promise<Repository> {
   const isInS3 = repo.startsWith("s3://");
   const location = storageLocation(
@@ -130,7 +133,7 @@ function open(
       ? { ...args, repo, expectRepository: undefined, weakDurability: undefined }
       : ({ repo, weakDurability: args.weakDurability } as StorageArguments),
   );
-  return openRepository({ ...location, ...access });
+  return openRepository({ ...location, ...access }, signal);
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
 import { formatTable } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { once, passphraseFileOption, passphraseSource, usage } from "../../command-line/options.js";
 import { EXIT, printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
@@ -58,7 +58,7 @@ export const keyCommand: Command<KeyArguments> = {
   handler: async (args) => {
     refuseContradictions(args);
     if (args.action === "list") return list(args);
-    const { storage, location } = await openRepository(storageLocation(args), interruptSignal(KEEP_STORED));
+    const { storage, location } = await openRepository(storageLocation(args), interruptSignal());
     if (location.key === undefined) throw notEncrypted(storage);
     await change(args, storage, location.key, { profile: profileOf(location) });
   },

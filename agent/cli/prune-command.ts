@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
 import { formatBytes, formatTable } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { checkWholeNumber, once, parseByteSize, parseDuration } from "../../command-line/options.js";
 import { EXIT, printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
@@ -70,11 +70,11 @@ export const pruneCommand: Command<PruneArguments> = {
         maxRewriteBytes:
           args.maxRewrite === undefined ? Infinity : parseByteSize("max-rewrite", args.maxRewrite),
         compression: "lz4" as const,
-        signal: interruptSignal(KEEP_STORED),
+        signal: interruptSignal(),
       };
       const location = { ...storageLocation(args), freesSpace: true } as const;
       meter.countRetries(location);
-      const repository = await openRepository(location);
+      const repository = await openRepository(location, options.signal);
       if (dryRun) {
         const plan = await planPrune(repository, options);
         if (plan.problems.length > 0) process.exitCode = EXIT.dataDamaged;

@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
 import { formatBytes } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { usage } from "../../command-line/options.js";
 import { EXIT, printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
@@ -66,7 +66,7 @@ export const repairCommand: Command<RepairArguments> = {
       ) as unknown as Argv<RepairArguments>,
   handler: async (args) => {
     const ids = parsePacks(args);
-    const signal = interruptSignal(KEEP_STORED);
+    const signal = interruptSignal();
     const repository = await openRepository(storageLocation(args), signal);
     if (args.what === "index") await index(repository, args, signal);
     else if (args.what === "packs") await packs(repository, { ...args, ids }, signal);

@@ -1,7 +1,7 @@
 import type { Argv } from "yargs";
 import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import {
   chooseThreads,
   once,
@@ -90,7 +90,7 @@ export const restoreCommand: Command<RestoreArguments> = {
     withMetrics("restore", args, async (meter) => {
       const threads = chooseThreads(args.threads);
       const filter = parsePointFilter(args);
-      const signal = interruptSignal(KEEP_STORED);
+      const signal = interruptSignal();
       const location = storageLocation(args);
       meter.countRetries(location);
       const repository = await openRepository(location, signal);

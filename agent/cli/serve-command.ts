@@ -1,5 +1,5 @@
 import type { Argv } from "yargs";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { macKeyOption, parseMacKey } from "../../command-line/mac-key-option.js";
 import { once, threadsOrAutoOption, usage } from "../../command-line/options.js";
 import { EXIT, printResult } from "../../command-line/output.js";
@@ -111,7 +111,7 @@ export const serveCommand: Command<ServeArguments> = {
     const report = await serveUntilStopped(args, () =>
       serve(location, {
         ...{ jobKey: key(jobKeyArn), replyKey: key(replyKeyArn) },
-        ...{ worker, log, ...intervals, signal: interruptSignal(KEEP_STORED) },
+        ...{ worker, log, ...intervals, signal: interruptSignal() },
         devices: { sysfs: args.sysfs, dev: args.dev },
         threads: args.threads,
         ...{ metrics, reports },

@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
 import { formatBytes, formatTable } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
 import {
@@ -27,7 +27,7 @@ export const statsCommand: Command<StatsArguments> = {
       .options({ ...storageOptions })
       .example("$0 stats --repo repo", "sizes and ratios") as unknown as Argv<StatsArguments>,
   handler: async ({ json, ...args }) => {
-    const signal = interruptSignal(KEEP_STORED);
+    const signal = interruptSignal();
     const repository = await openRepository(storageLocation(args), signal);
     const stats = await withReadLease(repository.storage, { watcher: progressWatcher(json), signal }, () =>
       repositoryStats(repository, signal),

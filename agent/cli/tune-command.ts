@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
 import { formatBytes, formatTable } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { once, repeated, usage } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
@@ -56,7 +56,7 @@ export const tuneCommand: Command<TuneArguments> = {
     if (!(args.seconds >= 0.5 && args.seconds <= 3600)) {
       throw usage("--seconds must be from 0.5 to 3600.", "Leave it out for 15.");
     }
-    const signal = interruptSignal(KEEP_STORED);
+    const signal = interruptSignal();
     const repository =
       repo === undefined ? undefined : await openRepository(storageLocation({ ...args, repo }), signal);
     const tuning = await tune({

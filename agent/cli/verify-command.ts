@@ -1,7 +1,7 @@
 import type { Argv } from "yargs";
 import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
 import { formatBytes } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { macKeyOption, parseTombstoneKey } from "../../command-line/mac-key-option.js";
 import {
   chooseThreads,
@@ -77,8 +77,8 @@ export const verifyCommand: Command<VerifyArguments> = {
       if (args.point === undefined) refuseFilter(args);
       const location = storageLocation(args);
       meter.countRetries(location);
-      const repository = await openRepository(location);
-      const signal = interruptSignal(KEEP_STORED);
+      const signal = interruptSignal();
+      const repository = await openRepository(location, signal);
       const tombstoneKey = parseTombstoneKey(args.tombstoneKey, repository, signal);
       const watcher = meter.watch(progressWatcher(args.json));
       const started = performance.now();

@@ -2,7 +2,7 @@ import { once as onceEvent } from "node:events";
 import type { Argv } from "yargs";
 import { type ChoosePointOptions, type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
 import { formatBytes, formatSeconds } from "../../command-line/format.js";
-import { interruptSignal, KEEP_STORED } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import {
   once,
   POINT_REFERENCE,
@@ -60,7 +60,7 @@ export const exportCommand: Command<ExportArguments> = {
       ) as unknown as Argv<ExportArguments>,
   handler: async (args) => {
     await requireQemuImg();
-    const signal = interruptSignal(KEEP_STORED);
+    const signal = interruptSignal();
     const repository = await openRepository(storageLocation(args), signal);
     const watcher = progressWatcher(args.json);
     const started = performance.now();
@@ -123,7 +123,7 @@ export const nbdCommand: Command<NbdArguments> = {
   handler: async (args) => {
     const address = parseListenAddress(args.listen);
     const cacheBytes = parseCacheSize(args.cacheSize);
-    const signal = interruptSignal(KEEP_STORED);
+    const signal = interruptSignal();
     const repository = await openRepository(storageLocation(args), signal);
     const watcher = progressWatcher(args.json);
     await withReadLease(repository.storage, { watcher, signal }, async () => {

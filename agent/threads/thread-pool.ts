@@ -11,6 +11,8 @@ import type { StorageLocation } from "../../repository/storage/storage.js";
 import { type RunWatcher, StopFlag, type WatchedRun } from "./shared-memory.js";
 
 const STOP_POLL_MS = 50;
+/** Time for the other threads to stop when one has died outside its task. Then tasks that wait for it fail. */
+const THREAD_LOST_MS = 1000;
 
 /**
  * Small, so that it is collected often and cheaply.
@@ -58,8 +60,8 @@ export interface ThreadRun<Task, Message> {
  */
 export class ThreadPool<Task, Result, Message = never> {
   private pool: Piscina<Task & ThreadContext, ThreadOutcome<Result>>;
-  /** Stops the current run. */
-  private stop: StopFlag | undefined;
+  /** Stops the current run when a thread has died outside its task. */
+  private onThreadLost: () => void = () => undefined;
   /** An error of a thread outside its task: before the task arrived or after it ended. */
   private idleError: Error | undefined;
 
@@ -90,7 +92,7 @@ export class ThreadPool<Task, Result, Message = never> {
     // Without a listener the error would end the process and skip all cleanup.
     pool.on("error", (error: Error) => {
       this.idleError ??= error;
-      this.stop?.set();
+      this.onThreadLost();
     });
     return pool;
   }
@@ -101,20 +103,28 @@ export class ThreadPool<Task, Result, Message = never> {
    */
   async run(run: ThreadRun<Task, Message>): Promise<Result[]> {
     throwIfInterrupted(run.signal);
+    // Piscina starts such a thread again and again, and its task would wait for ever.
+    if (this.idleError !== undefined) throw asBlockferryError(this.idleError);
     const stop = StopFlag.create();
-    this.stop = stop;
+    const lost = new AbortController();
+    let losing: NodeJS.Timeout | undefined;
+    this.onThreadLost = () => {
+      stop.set();
+      losing ??= setTimeout(() => lost.abort(), THREAD_LOST_MS);
+    };
     const onAbort = () => stop.set();
     run.signal.addEventListener("abort", onAbort);
     run.progress?.watcher.start(run.progress.watched);
     try {
       const outcomes = await Promise.all(
-        Array.from({ length: this.threads }, (_, thread) => this.runOne(run, stop, thread)),
+        Array.from({ length: this.threads }, (_, thread) => this.runOne(run, stop, thread, lost.signal)),
       );
       throwIfInterrupted(run.signal);
       if (this.idleError !== undefined)
-        outcomes.push({ error: asBlockferryError(this.idleError).toRecord() });
+        outcomes.unshift({ error: asBlockferryError(this.idleError).toRecord() });
       return resultsOf(outcomes);
     } finally {
+      clearTimeout(losing);
       run.progress?.watcher.stop();
       run.signal.removeEventListener("abort", onAbort);
     }
@@ -135,15 +145,18 @@ export class ThreadPool<Task, Result, Message = never> {
     run: ThreadRun<Task, Message>,
     stop: StopFlag,
     thread: number,
+    lost: AbortSignal,
   ): Promise<ThreadOutcome<Result>> {
     const { port1, port2 } = new MessageChannel();
     port1.on("message", (message: Message) => run.onMessage?.(message));
     const allReceived = once(port1, "close");
     try {
       const context = { ...run.task, thread, port: port2, stop: stop.memory };
-      return await this.pool.run(context, { transferList: [port2] });
+      return await this.pool.run(context, { transferList: [port2], signal: lost });
     } catch (error) {
       stop.set();
+      // A thread that died before it took the other end never closes it.
+      port1.close();
       return { error: asBlockferryError(error).toRecord() };
     } finally {
       await allReceived;

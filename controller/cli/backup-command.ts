@@ -1,5 +1,5 @@
 import type { Argv } from "yargs";
-import { interruptSignal, REMOVE_MADE } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
 import { storageLocation } from "../../command-line/storage-options.js";
@@ -43,7 +43,7 @@ export const backupCommand: Command<BackupCommandArguments> = {
     const repository = await openRepository(location);
     const { storage } = repository;
     const display = stepDisplay(args.json);
-    const signal = interruptSignal(REMOVE_MADE);
+    const signal = interruptSignal();
     const signing = openSigning(repository, request, { profile: profileOf(location), signal });
     const parties = await openParties(request, signing, signal);
     display.begin("Checking");

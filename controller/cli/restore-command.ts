@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
 import { type ChosenPoint, choosePoint } from "../../command-line/choose-point.js";
-import { interruptSignal, REMOVE_MADE } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { once } from "../../command-line/options.js";
 import { EXIT, printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
@@ -66,7 +66,7 @@ export const restoreCommand: Command<RestoreCommandArguments> = {
     const repository = await openRepository(location);
     const { storage } = repository;
     const display = stepDisplay(args.json);
-    const signal = interruptSignal(REMOVE_MADE);
+    const signal = interruptSignal();
     const { json } = args;
     const chosen = await choosePoint(storage.until(signal), request.point, {
       ...{ filter, volumes: request.volumes, json, notice: display.note },

@@ -1,5 +1,5 @@
 import type { Argv } from "yargs";
-import { interruptSignal, REMOVE_MADE } from "../../command-line/interrupt.js";
+import { interruptSignal } from "../../command-line/interrupt.js";
 import { text } from "../../command-line/options.js";
 import { printResult } from "../../command-line/output.js";
 import type { Command } from "../../command-line/run-command-line.js";
@@ -50,7 +50,7 @@ export const resumeCommand: Command<ResumeArguments> = {
     const keys = parseSigning(args);
     const repository = await openRepository(location);
     const { storage } = repository;
-    const signal = interruptSignal(REMOVE_MADE);
+    const signal = interruptSignal();
     const signing = openSigning(repository, keys, { profile: profileOf(location), signal });
     const record = await findJournal(storage, job, signing);
     if (args.report !== undefined) refuseUnreported(record);

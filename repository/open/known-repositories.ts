@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { open, readdir, realpath, rm } from "node:fs/promises";
@@ -180,8 +181,14 @@ function repoOf(location: string): string {
  * looked up.
  */
 export async function canonicalLocation(location: StorageLocation): Promise<string> {
-  if (location.kind === "directory") return realpath(location.path).catch(() => location.path);
+  if (location.kind === "directory") return realPath(location.path);
   return `s3://${endpointOf(location)}/${location.bucket}/${location.prefix}`;
+}
+
+/** Follows symbolic links. Two real paths that are not UTF-8 could become one text, so the given path stays. */
+async function realPath(path: string): Promise<string> {
+  const real = await realpath(path, "buffer").catch(() => undefined);
+  return real !== undefined && isUtf8(real) ? real.toString() : path;
 }
 
 /**

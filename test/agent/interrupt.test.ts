@@ -92,6 +92,7 @@ describe("an interrupted run", async () => {
     assert.equal(code, 130, stderr);
     assert.equal(stdout, "");
     assert.match(stderr, /Interrupted/);
+    assert.match(stderr, /no recovery point was made/);
     assert.match(stderr, /[Rr]un the same command again/);
   });
 });

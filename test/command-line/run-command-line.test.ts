@@ -22,6 +22,7 @@ for (const [defect, statement] of Object.entries(DEFECTS)) {
        await runCommandLine(
          { name: "example", describe: "An example.", addCommands: (parser) => parser.command(work) },
          process.argv.slice(2),
+         "there",
        );`,
     );
     const text = await startProgram(program, ["work"]).result;

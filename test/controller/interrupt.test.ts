@@ -64,7 +64,9 @@ rootTest("Ctrl-C in a backup removes everything, and exits with 130", async () =
   const run = await startUntil(stage, doneWith("attach-volumes"), start);
   run.process.kill("SIGINT");
   await stage.lab.control.clearFaults();
-  const { code, stderr } = await run.result;
+  const { code, stdout, stderr } = await run.result;
   assert.equal(code, 130, stderr);
+  assert.match(stderr, /Interrupted; removing the temporary resources\./);
+  assert.match(stdout, /Interrupted: the job made no recovery point\./);
   assert.deepEqual(await stage.lab.control.resources(), before);
 });

@@ -4,7 +4,7 @@ import { holdingToSchemas } from "./printed-json.js";
 import { type ProgramResult, type RunningProgram, startProgram } from "./start-program.js";
 
 /** The installed controller, which runs in its own process. */
-const CONTROLLER = fileURLToPath(new URL("../../programs/controller/main.js", import.meta.url));
+export const CONTROLLER = fileURLToPath(new URL("../../programs/controller/main.js", import.meta.url));
 
 /**
  * Starts `blockferry`; the caller may kill it. Its JSON is held to the schema of its command.

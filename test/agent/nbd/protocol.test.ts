@@ -252,7 +252,7 @@ describe("the NBD server", async () => {
     await nbd.stop();
     await client.ended();
     assert.deepEqual(nbd.stderr().trim().split("\n"), [
-      "Interrupted; keeping the stored data. Press Ctrl-C again to quit now.",
+      "Interrupted; the volume is no longer served, and nothing in the repository was changed. Press Ctrl-C again to quit now.",
     ]);
   });
 });
