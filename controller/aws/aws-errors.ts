@@ -51,7 +51,7 @@ export function isDeviceNameTaken(error: unknown): boolean {
 const DENIED = /^(UnauthorizedOperation|AccessDenied(Exception)?|Client\.UnauthorizedOperation)$/;
 const EXPIRED = /^(ExpiredToken(Exception)?|RequestExpired|CredentialsProviderError|TokenProviderError)$/;
 const CREDENTIALS = /^(InvalidClientTokenId|UnrecognizedClientException|InvalidToken|SignatureDoesNotMatch)$/;
-const NO_CAPACITY = /^Insufficient\w*Capacity(Exception)?$/;
+const NO_CAPACITY = /^Insufficient\w*Capacity(On\w+|Exception)?$/;
 const LIMIT = /LimitExceeded$/;
 
 /** Converts an error of AWS, the SDK or the network into an error with a remedy. */

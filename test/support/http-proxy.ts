@@ -58,10 +58,8 @@ export interface HttpProxy {
   requests: string[];
   /** The `proxy-authorization` of each request, decoded. */
   users: string[];
-  /** A status that the proxy answers in place of connecting. */
-  refuseWith: number | undefined;
-  /** The number of requests that it does not refuse. */
-  refuseAfter: number;
+  /** Chooses a status to answer in place of the server; "silence" never answers CONNECT. */
+  refuse: (request: string) => number | "silence" | undefined;
 }
 
 /**
@@ -79,25 +77,24 @@ export async function startHttpProxy(
     port: await listen(server),
     requests: [],
     users: [],
-    refuseWith: undefined,
-    refuseAfter: 0,
+    refuse: () => undefined,
   };
-  const refusal = () => (proxy.requests.length > proxy.refuseAfter ? proxy.refuseWith : undefined);
   const record = (incoming: IncomingMessage) => {
-    proxy.requests.push(`${incoming.method} ${incoming.url}`);
+    const request = `${incoming.method} ${incoming.url}`;
+    proxy.requests.push(request);
     const [, user = ""] = (incoming.headers["proxy-authorization"] ?? "").split(" ");
     proxy.users.push(Buffer.from(user, "base64").toString());
+    return proxy.refuse(request);
   };
   server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
-    record(incoming);
-    const status = refusal();
-    if (status !== undefined) outgoing.writeHead(status).end("Refused by the proxy");
+    const status = record(incoming);
+    if (typeof status === "number") outgoing.writeHead(status).end("Refused by the proxy");
     else forward(new URL(new URL(incoming.url ?? "").pathname, targetUrl), incoming, outgoing);
   });
   server.on("connect", (incoming: IncomingMessage, client: Socket) => {
-    record(incoming);
+    const status = record(incoming);
     client.on("error", () => undefined);
-    const status = refusal();
+    if (status === "silence") return;
     if (status !== undefined) {
       client.end(`HTTP/1.1 ${status} Refused\r\nContent-Length: 0\r\n\r\n`);
       return;

@@ -53,8 +53,7 @@ describe("a server that only a proxy reaches", needing("openssl"), async () => {
   beforeEach(() => {
     proxy.requests.length = 0;
     proxy.users.length = 0;
-    proxy.refuseWith = undefined;
-    proxy.refuseAfter = 0;
+    proxy.refuse = () => undefined;
   });
 
   test("is reached through it by each thread and for KMS", async () => {
@@ -105,7 +104,7 @@ describe("a server that only a proxy reaches", needing("openssl"), async () => {
     { status: 503, tries: "several", remedy: /proxy's log/ },
   ]) {
     test(`is ProxyFailed after ${tries} where the proxy answers ${status}`, async () => {
-      proxy.refuseWith = status;
+      proxy.refuse = () => status;
       const result = await run(list);
       const error = failure(1, result);
       assert.equal(error.code, "ProxyFailed");
@@ -118,6 +117,17 @@ describe("a server that only a proxy reaches", needing("openssl"), async () => {
       assert.ok(!(result.stdout + result.stderr).includes(PASSWORD.slice(0, 6)), "no password is shown");
     });
   }
+
+  test("is unavailable where the proxy does not answer", fullDepthOnly, async () => {
+    proxy.refuse = () => "silence";
+    const error = failure(
+      1,
+      await run([...list, "--request-timeout=1"], { BLOCKFERRY_OUTAGE_TIMEOUT_MS: "1500" }),
+    );
+    assert.equal(error.code, "StorageUnavailable");
+    assert.match(error.message, /1000 ms.*, through the proxy/);
+    assert.ok(proxy.requests.length > 1);
+  });
 
   test("is ProxyFailed where the proxy cannot be reached, for KMS as well", async () => {
     const nowhere = { HTTPS_PROXY: `http://${user}@127.0.0.1:1`, HTTP_PROXY: undefined };
@@ -136,18 +146,10 @@ describe("a server that only a proxy reaches", needing("openssl"), async () => {
     const at = ["--repo", `s3://${BUCKET}/verified`, "--force-path-style"];
     await runs(["init", ...at]);
     await runs(["backup", ...at, "--device", image]);
-    const verify = ["verify", ...at, "--read-data", "--threads=1"];
-    proxy.requests.length = 0;
-    await runs(verify);
-    const needed = proxy.requests.length;
-    assert.ok(needed > 1, "the thread has connections of its own");
-    for (const passed of [1, needed >> 1, needed - 1]) {
-      proxy.requests.length = 0;
-      proxy.refuseAfter = passed;
-      proxy.refuseWith = 403;
-      const result = await run(verify);
-      if (result.code !== 0) assert.equal(failure(1, result).code, "ProxyFailed");
-    }
+    proxy.refuse = (request) => (/^GET .*\/packs\//.test(request) ? 407 : undefined);
+    const verify = ["verify", ...at, "--read-data", "--allow-insecure-http"];
+    const http = { AWS_ENDPOINT_URL: "http://aws.internal", HTTP_PROXY: proxyUrl };
+    assert.equal(failure(1, await run(verify, http)).code, "ProxyFailed");
   });
 
   test("gets nothing over http, unless that is allowed: then every request goes to the proxy", async () => {
@@ -167,7 +169,7 @@ describe("a server that only a proxy reaches", needing("openssl"), async () => {
       [403, "StorageDenied"],
       [407, "ProxyFailed"],
     ] as const) {
-      proxy.refuseWith = status;
+      proxy.refuse = () => status;
       const refused = failure(1, await run([...list, "--allow-insecure-http"], http));
       assert.equal(refused.code, code, refused.message);
       assert.match(refused.message, /through the proxy/);
@@ -206,7 +208,7 @@ describe("a server that only a proxy reaches", needing("openssl"), async () => {
       AWS_ENDPOINT_URL_SSO: "https://sso.internal",
     };
     proxy.requests.length = 0;
-    proxy.refuseWith = 403;
+    proxy.refuse = () => 403;
     const error = failure(1, await run([...list, "--profile", "sso"], sso));
     assert.match(error.message, /through the proxy/);
     assert.deepEqual([...new Set(proxy.requests)], ["CONNECT sso.internal:443"]);

@@ -19,6 +19,7 @@ const SAID: [name: string, code: string, remedy: RegExp, more?: object][] = [
     "AwsOutOfCapacity",
     /a higher quota does not help.*--worker-type.*--worker-subnet/,
   ],
+  ["InsufficientCapacityOnHost", "AwsOutOfCapacity", /Run it again later/],
   ["InsufficientVolumeCapacity", "AwsOutOfCapacity", /--volume-type/],
   ["InvalidAMIID.NotFound", "AwsResourceNotFound", /ami-0123 exists/],
   ["Unavailable", "AwsUnavailable", /health\.aws/],

@@ -23,7 +23,7 @@ describe("an AWS account that only a proxy reaches", needing("openssl"), async (
   });
   beforeEach(() => {
     proxy.requests.length = 0;
-    proxy.refuseWith = undefined;
+    proxy.refuse = () => undefined;
   });
 
   test("is reached through it for STS, EC2, KMS and IAM, with a role as well", async () => {
@@ -40,7 +40,7 @@ describe("an AWS account that only a proxy reaches", needing("openssl"), async (
 
   for (const status of [407, 503]) {
     test(`has errors that name the proxy, and not its password, where it answers ${status}`, async () => {
-      proxy.refuseWith = status;
+      proxy.refuse = () => status;
       await assert.rejects(openParty("source", access), (error: Error & { code: string }) => {
         assert.equal(error.code, "ProxyFailed");
         assert.match(error.message, /through the proxy http:\/\/127\.0\.0\.1:\d+ \(HTTPS_PROXY\)/);
