@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { test } from "node:test";
 import { agent, agentJson } from "../support/agent.js";
 import { fullDepthOnly } from "../support/depth.js";
 import { PASSPHRASE } from "../support/encryption.js";
@@ -55,6 +56,12 @@ for (const [oddity, message] of REFUSED) {
     },
   );
 }
+
+test("--weak-durability is refused for a repository in S3", async () => {
+  const error = await agentFails(2, "init", "--repo", "s3://bucket/prefix", WEAK);
+  assert.equal(error.code, "Usage");
+  assert.match(error.message, /for repositories in a local directory, but s3:\/\/bucket\/prefix is in S3/);
+});
 
 rootTest("a failing disk is not accepted with --weak-durability", needed, async () => {
   await withOddFileSystem(await tempFolder(), ["badsync"], async (mounted) => {
