@@ -49,12 +49,19 @@ export const initCommand: Command<InitArguments> = {
     }
     const fromWhere = { option: "passphrase-file", file, variable: PASSPHRASE_VARIABLE };
     const protection = encrypt === undefined ? undefined : parseProtection(encrypt, fromWhere);
-    const { config, storage } = await initRepository(storageLocation(args), protection);
+    const { config, storage, notes } = await initRepository(storageLocation(args), protection);
     const kind = protection === undefined ? "repository" : "encrypted repository";
     const pin = pinOf(config);
-    const made = { repository: config.id, location: storage.name, encryption: config.encryption.mode, pin };
+    const made = {
+      repository: config.id,
+      location: storage.name,
+      encryption: config.encryption.mode,
+      pin,
+      notes,
+    };
     printResult<AgentOutput<"init">>(json, made, [
       `Created ${kind} ${config.id} in ${storage.name}`,
+      ...notes.map((note) => `Note: ${note}`),
       `To pin it elsewhere: --expect-repository ${pin}`,
     ]);
   },

@@ -26,6 +26,7 @@ const InitSchema = z.strictObject({
   location: field("Its location: a path or URL", z.string()),
   encryption: field("Its encryption", z.enum(["none", "aes-256-gcm"])),
   pin,
+  notes: field("Abilities that the storage lacks, and the cost of each", z.array(z.string())),
 });
 
 const KeySchema = named(

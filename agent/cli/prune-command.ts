@@ -19,6 +19,7 @@ interface PruneArguments extends StorageArguments, MetricsArguments {
   gracePeriod: string;
   rewriteBelow: number;
   maxRewrite: string | undefined;
+  allowNoPoints: boolean;
   dryRun: boolean;
   json: boolean;
 }
@@ -51,6 +52,11 @@ export const pruneCommand: Command<PruneArguments> = {
           coerce: once("max-rewrite"),
           describe: "The most bytes to copy by rewriting, such as 20G  [default: no limit]",
         },
+        "allow-no-points": {
+          type: "boolean",
+          default: false,
+          describe: "Remove all packs of a repository without recovery points",
+        },
         "dry-run": { type: "boolean", default: false, describe: "Only report what would be done" },
       })
       .example(
@@ -70,6 +76,7 @@ export const pruneCommand: Command<PruneArguments> = {
         maxRewriteBytes:
           args.maxRewrite === undefined ? Infinity : parseByteSize("max-rewrite", args.maxRewrite),
         compression: "lz4" as const,
+        allowNoPoints: args.allowNoPoints,
         signal: interruptSignal(),
       };
       const location = { ...storageLocation(args), freesSpace: true } as const;

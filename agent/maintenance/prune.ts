@@ -6,8 +6,8 @@ import { condemn, readNoticed, writeNoticed } from "../../repository/protocol/co
 import { acquireExclusive, type Lease, listLeases } from "../../repository/protocol/lease.js";
 import type { Storage } from "../../repository/storage/storage.js";
 import { copyChunks } from "./copy-chunks.js";
-import { type PackUsage, type Survey, survey } from "./survey.js";
-import { type ProvenToGo, provenToGo, sweep } from "./sweep.js";
+import type { PackUsage, Survey } from "./survey.js";
+import { type ProvenToGo, provenToGo, surveyToPrune, sweep } from "./sweep.js";
 
 interface PruneOptions {
   /** How long packs worth removing stay, in addition to waiting for the runs that may rely on them. */
@@ -17,6 +17,8 @@ interface PruneOptions {
   /** The most bytes that are copied by rewriting. */
   maxRewriteBytes: number;
   compression: Compression;
+  /** Whether to go on with packs and no recovery point, and so to remove all packs. */
+  allowNoPoints: boolean;
   signal: AbortSignal;
 }
 
@@ -63,7 +65,7 @@ export interface PruneReport extends PrunePlan {
  * it has ended. If a point needs it after all, it is pardoned. A pack whose needed chunks are also in other
  * packs is removed only after they were read and proven there in this run. Safe alongside any backup, restore
  * and verify, and if killed at any time; docs/architecture.md has the reasons.
- * @throws PruneRunning; the errors of `survey`, before anything is removed; LeaseLost; Interrupted
+ * @throws PruneRunning; NoPoints and the errors of `survey`, before anything is removed; LeaseLost; Interrupted
  */
 export async function prune(repository: Repository, options: PruneOptions): Promise<PruneReport> {
   const lease = await acquireExclusive(repository.storage, options.signal);
@@ -82,13 +84,13 @@ export async function prune(repository: Repository, options: PruneOptions): Prom
 
 /**
  * Returns what `prune` would do now if no run were in progress; changes nothing.
- * @throws the errors of `survey`
+ * @throws NoPoints, the errors of `survey`
  */
 export async function planPrune(repository: Repository, options: PruneOptions): Promise<PrunePlan> {
   const storage = repository.storage.until(options.signal);
   const unreadable: BlockferryError[] = [];
   const since = await readNoticed(storage, unreadable);
-  const found = await survey(storage, options.signal, new Set(Object.keys(since)));
+  const found = await surveyToPrune(storage, new Set(Object.keys(since)), options);
   const choice = await chooseUnlocked(storage, found, { ...options, since });
   const { ripe, rewrite } = choice;
   const condemned = found.packs.filter((pack) => pack.isKnown && pack.isCondemned && pack.liveBytes === 0);
@@ -103,7 +105,7 @@ async function pruneAlone(storage: Storage, lease: Lease, options: PruneOptions)
   const unreadable: BlockferryError[] = [];
   const since = await readNoticed(storage, unreadable);
   const leaving = new Set(Object.keys(since));
-  const first = await sweep(storage, lease, leaving, options.signal);
+  const first = await sweep(storage, lease, leaving, options);
   const chosen = await chooseUnlocked(storage, first.found, { ...options, since });
   const { choice, full } = await rewriteIfRoom(storage, chosen, { ...options, found: first.found, since });
   const condemned = [...choice.ripe, ...choice.rewrite].map(({ id }) => id);
@@ -116,7 +118,7 @@ async function pruneAlone(storage: Storage, lease: Lease, options: PruneOptions)
     if (full !== undefined && first.removed.length === 0) throw full;
     return describe(first.found, { ...choice, ...first, unreadable });
   }
-  const second = await sweep(storage, lease, leaving, options.signal);
+  const second = await sweep(storage, lease, leaving, options);
   const removed = [...first.removed, ...second.removed];
   return describe(second.found, { ...choice, removed, problems: second.problems, unreadable });
 }
@@ -215,7 +217,7 @@ function* neededIn(packs: PackUsage[], { stored, owners }: Survey): Iterable<num
 }
 
 function describe(
-  { packs, problems: damage }: Survey,
+  { packs, problems: damage, strange }: Survey,
   {
     removed,
     rewrite,
@@ -239,7 +241,7 @@ function describe(
     kept: totals(kept),
     neededBytes: packs.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
     problems: [...damage, ...problems].map((problem) => problem.toRecord()),
-    unreadable: unreadable.map((error) => error.toRecord()),
+    unreadable: [...unreadable, ...strange].map((error) => error.toRecord()),
   };
 }
 

@@ -33,6 +33,8 @@ export interface Survey {
   owners: ChunkOwners;
   /** Problems that do not prevent finding the needed chunks. */
   problems: BlockferryError[];
+  /** Errors of objects with names that blockferry never writes. */
+  strange: BlockferryError[];
 }
 
 /**
@@ -49,7 +51,7 @@ export async function survey(
   signal: AbortSignal,
   leaving: ReadonlySet<string> = new Set(),
 ): Promise<Survey> {
-  const { points, damaged } = await listPoints(storage);
+  const { points, damaged, strange } = await listPoints(storage);
   const [unreadable] = damaged;
   if (unreadable !== undefined) throw unreadable;
   const stored = await StoredChunks.load(storage, { condemned: "last" });
@@ -61,7 +63,8 @@ export async function survey(
   });
   chooseKeepers(stored, owners, leaving);
   const problems = stored.problems.filter(({ code }) => code !== "PackMissing");
-  return { stored, points, packs: usageOf(stored, owners), owners, problems };
+  const packs = usageOf(stored, owners);
+  return { stored, points, packs, owners, problems, strange: [...strange, ...stored.strange] };
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { BlockferryError } from "../../foundation/errors.js";
+import { BlockferryError } from "../../foundation/errors.js";
 import { type IndexSegment, isIndexKey, packsOf } from "../../repository/format/index-segment.js";
 import { packIdOf, packKey } from "../../repository/format/pack.js";
 import { readIndexSegment, writeIndexSegment } from "../../repository/index/segments.js";
@@ -49,7 +49,7 @@ export async function sweep(
   storage: Storage,
   lease: Lease,
   leaving: ReadonlySet<string>,
-  signal: AbortSignal,
+  options: SweepOptions,
 ): Promise<Swept> {
   const leases = await removeDeadLeases(storage);
   const { condemnations, unreadable } = await listCondemnations(storage);
@@ -61,20 +61,46 @@ export async function sweep(
   for (const condemnation of condemnations) {
     if (await haveEnded("witnesses", condemnation)) judgeable.push(condemnation);
   }
-  const found = await survey(storage, signal, leaving);
+  const found = await surveyToPrune(storage, leaving, options);
   await pardon(storage, found, condemnations);
   const due: Condemnation[] = [];
   for (const condemnation of judgeable) {
     if (await haveEnded("readers", condemnation)) due.push(condemnation);
   }
   const candidates = await unlocked(storage, condemnedBy(found, due));
-  const { removed, problems } = await provenToGo(found, candidates, signal);
+  const { removed, problems } = await provenToGo(found, candidates, options.signal);
   await storage.makeDurable(found.stored.unindexedPacks.map(({ id }) => packKey(id)));
   await lease.assertHeld();
   await mergeIndex(storage, new Set([...removed.map(({ id }) => id), ...missingPacks(found)]));
   await lease.assertHeld();
   const gone = await removeCondemned(storage, removed, due);
   return { found, removed: gone, problems, unreadable };
+}
+
+interface SweepOptions {
+  /** See `PruneOptions`. */
+  allowNoPoints: boolean;
+  signal: AbortSignal;
+}
+
+/**
+ * Surveys a repository that is about to lose packs.
+ * @throws NoPoints with packs and no recovery point, unless that is allowed; the errors of `survey`
+ */
+export async function surveyToPrune(
+  storage: Storage,
+  leaving: ReadonlySet<string>,
+  { allowNoPoints, signal }: SweepOptions,
+): Promise<Survey> {
+  const found = await survey(storage, signal, leaving);
+  if (found.points.length > 0 || found.packs.length === 0 || allowNoPoints) return found;
+  throw new BlockferryError({
+    code: "NoPoints",
+    message: `${storage.name} has ${found.packs.length} packs and no recovery point: \`prune\` would remove all of them.`,
+    remedy:
+      "Nothing was removed. If the first backup has not finished yet, wait for it. If you have forgotten all points, add --allow-no-points. Otherwise the points are hidden or were removed: look into the folder points/, and find out why.",
+    object: storage.name,
+  });
 }
 
 /**

@@ -54,7 +54,10 @@ export interface VerifyReport {
   /** Signed tombstones whose signatures were not checked because no key was given. */
   uncheckedTombstones: number;
   problems: BlockferryError[];
-  /** Missing packs that no recovery point needs: their chunks were stored again, or are not referenced. */
+  /**
+   * Missing packs that no recovery point needs: their chunks were stored again, or are not referenced. And
+   * objects with names that blockferry never writes.
+   */
   notes: BlockferryError[];
   /** Points with impossible dates. */
   future: BlockferryError[];
@@ -123,7 +126,7 @@ async function verifyLeased(
     uncheckedTombstones,
     readSince: (selected.cursor ?? record.cursor)?.readSince ?? null,
     problems: withoutRepeats(problems.filter((problem) => !isNote(problem) && !isExpected(problem))),
-    notes: problems.filter(isNote),
+    notes: [...problems.filter(isNote), ...list.strange, ...stored.strange],
     future: points.flatMap(({ id }) => list.future.get(id) ?? []),
     damaged,
   };

@@ -51,6 +51,10 @@ export class EncryptedStorage implements Storage {
     return this.inner.list(prefix);
   }
 
+  isListed(key: string): Promise<boolean> {
+    return this.inner.isListed(key);
+  }
+
   contents(): AsyncIterable<string> {
     return this.inner.contents();
   }
@@ -75,8 +79,8 @@ export class EncryptedStorage implements Storage {
     return this.inner.makeDurable(keys);
   }
 
-  proveWriteOnce(): Promise<void> {
-    return this.inner.proveWriteOnce();
+  prove(): Promise<string[]> {
+    return this.inner.prove();
   }
 
   until(signal: AbortSignal): EncryptedStorage {

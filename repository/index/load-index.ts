@@ -7,6 +7,7 @@ import { readPackFooter } from "../packs/pack-reader.js";
 import { listCondemnations } from "../protocol/condemnation.js";
 import type { Storage, StoredObject } from "../storage/storage.js";
 import { wasNotAnswered } from "../storage/storage-errors.js";
+import { nameUnknown } from "../storage/unknown-names.js";
 import { ChunkIndex, PAGE_ENTRIES } from "./chunk-index.js";
 import { maxEntriesIn, readIndexSegment } from "./segments.js";
 
@@ -26,6 +27,8 @@ export interface LoadedIndex {
    * Errors of unreadable condemnations. No pack is removed because of them, so all chunks are in the index.
    */
   unreadable: BlockferryError[];
+  /** Errors of objects in `packs/` and `index/` with names that blockferry never writes. */
+  strange: BlockferryError[];
   /** Errors of damaged or missing objects. The chunks concerned are not in the index. */
   problems: BlockferryError[];
   /**
@@ -55,9 +58,11 @@ const MAX_LOADS = 10;
  * @throws StorageUnavailable, Interrupted
  */
 export async function loadIndex(storage: Storage, options: LoadOptions): Promise<LoadedIndex> {
-  let segments = await listSegments(storage);
+  const strange: BlockferryError[] = [];
+  let segments = await listSegments(storage, strange);
   for (let loads = 1; ; loads++) {
-    const loaded = await loadOnce(storage, segments, options);
+    const once = await loadOnce(storage, segments, options);
+    const loaded = { ...once, strange: [...strange, ...once.strange] };
     if (loaded.problems.length === 0 || loads === MAX_LOADS) return loaded;
     const now = await listSegments(storage);
     const isSame = now.map(({ key }) => key).join() === segments.map(({ key }) => key).join();
@@ -66,8 +71,23 @@ export async function loadIndex(storage: Storage, options: LoadOptions): Promise
   }
 }
 
-export async function listSegments(storage: Storage): Promise<StoredObject[]> {
-  return (await storage.list("index/")).filter(({ key }) => isIndexKey(key));
+/** @param strange gets the error of objects with other names */
+export async function listSegments(
+  storage: Storage,
+  strange: BlockferryError[] = [],
+): Promise<StoredObject[]> {
+  const objects = await storage.list("index/");
+  noteStrange(objects, isIndexKey, strange);
+  return objects.filter(({ key }) => isIndexKey(key));
+}
+
+function noteStrange(
+  objects: StoredObject[],
+  isKnown: (key: string) => boolean,
+  strange: BlockferryError[],
+): void {
+  const keys = objects.map(({ key }) => key).filter((key) => !isKnown(key));
+  if (keys.length > 0) strange.push(nameUnknown(keys));
 }
 
 /**
@@ -81,7 +101,10 @@ async function loadOnce(
 ): Promise<LoadedIndex> {
   const { condemnations, unreadable } = await listCondemnations(storage);
   const condemnedPacks = new Set(condemnations.flatMap(({ packs }) => packs));
-  const packBytes = packSizes(await storage.list("packs/"));
+  const objects = await storage.list("packs/");
+  const packBytes = packSizes(objects);
+  const strange: BlockferryError[] = [];
+  noteStrange(objects, (key) => packIdOf(key) !== undefined, strange);
   const loader = new IndexLoader(packBytes, segments, condemnedPacks, condemned);
   for (const segment of inRandomOrder(segments)) {
     try {
@@ -116,6 +139,7 @@ async function loadOnce(
     condemnedPacks,
     unindexedPacks,
     unreadable,
+    strange,
     problems: loader.problems,
     lost,
   };

@@ -25,6 +25,7 @@ export class StoredChunks extends ChunkPlaces implements LoadedIndex {
   readonly condemnedPacks: LoadedIndex["condemnedPacks"];
   readonly unindexedPacks: LoadedIndex["unindexedPacks"];
   readonly unreadable: LoadedIndex["unreadable"];
+  readonly strange: LoadedIndex["strange"];
   readonly problems: LoadedIndex["problems"];
   readonly lost: LoadedIndex["lost"];
   /** Whether the index also includes the chunks that only footers of packs list. */
@@ -36,6 +37,7 @@ export class StoredChunks extends ChunkPlaces implements LoadedIndex {
     this.condemnedPacks = loaded.condemnedPacks;
     this.unindexedPacks = loaded.unindexedPacks;
     this.unreadable = loaded.unreadable;
+    this.strange = loaded.strange;
     this.problems = loaded.problems;
     this.lost = loaded.lost;
   }
@@ -51,7 +53,7 @@ export class StoredChunks extends ChunkPlaces implements LoadedIndex {
     index.insertAll(entriesOf(pack, 0));
     return new StoredChunks(storage, {
       ...{ index, packs: PackTable.of([pack.id]), packBytes: new Map(), condemnedPacks: new Set() },
-      ...{ unindexedPacks: [], unreadable: [], problems: [], lost: new LostChunks() },
+      ...{ unindexedPacks: [], unreadable: [], strange: [], problems: [], lost: new LostChunks() },
     });
   }
 

@@ -36,12 +36,13 @@ export interface Repository {
  * Creates a repository.
  * @param repo a location, or the path of a local directory
  * @param protection of its first key; without it the repository is not encrypted
- * @throws RepositoryExists, PlaceNotEmpty, StorageDenied, StorageFull; the errors of `proveWriteOnce` and `wrapKey`
+ * @throws RepositoryExists, PlaceNotEmpty, StorageDenied, StorageFull; the errors of `Storage.prove` and
+ * `wrapKey`
  */
 export async function initRepository(
   repo: StorageLocation | string,
   protection?: KeyProtection,
-): Promise<Repository> {
+): Promise<NewRepository> {
   const location = locationOf(repo);
   const storage = await openStorage(location);
   await refuseForeign(storage, protection === undefined ? "plain" : "encrypted");
@@ -53,9 +54,14 @@ export async function initRepository(
   return made;
 }
 
-async function initPlain(location: StorageLocation, storage: Storage): Promise<Repository> {
-  await storage.proveWriteOnce();
-  return { config: await createConfig(storage, newConfig(randomUUID())), storage, location };
+interface NewRepository extends Repository {
+  /** Notes from `Storage.prove`. */
+  notes: string[];
+}
+
+async function initPlain(location: StorageLocation, storage: Storage): Promise<NewRepository> {
+  const notes = await storage.prove();
+  return { config: await createConfig(storage, newConfig(randomUUID())), storage, location, notes };
 }
 
 /** Writes the key before the config, so that every existing repository can be opened. */
@@ -63,14 +69,14 @@ async function initEncrypted(
   location: StorageLocation,
   storage: Storage,
   protection: KeyProtection,
-): Promise<Repository> {
+): Promise<NewRepository> {
   const key: RepositoryKey = { repository: randomUUID(), dataKey: takeKey(randomBytes(KEY_BYTES)) };
   const record = await wrapKey(key, protection, { profile: profileOf(location) });
-  await storage.proveWriteOnce();
+  const notes = await storage.prove();
   await writeKeyRecord(storage, record);
   try {
     const config = await createConfig(storage, newConfig(key.repository, keyCheck(key)));
-    return opened(config, storage, location, key);
+    return { ...opened(config, storage, location, key), notes };
   } catch (error) {
     // After any other error the config may be stored, and only this key would open it.
     const isTaken = error instanceof BlockferryError && error.code === "RepositoryExists";

@@ -12,9 +12,9 @@ import { sealJson } from "../format/sealed-json.js";
 import { againIfDamaged, undefinedIfAbsent } from "../storage/read-object.js";
 import type { Storage, StoredObject } from "../storage/storage.js";
 import { saysNothing, wasNotAnswered } from "../storage/storage-errors.js";
+import { judgeNames, nameUnknown } from "../storage/unknown-names.js";
 import { datesAgree, futureDate, secondOf } from "./point-dates.js";
 
-/** Other objects in the folder are not recovery points and are left alone. */
 const POINT_KEY = new RegExp(`^points/${ID}\\.json$`);
 
 export async function writePoint(storage: Storage, point: RecoveryPoint): Promise<void> {
@@ -28,8 +28,10 @@ export function removePoint(storage: Storage, id: string): Promise<void> {
 export interface PointList {
   /** Oldest first. */
   points: RecoveryPoint[];
-  /** Errors of unreadable points. */
+  /** Errors of unreadable points, and of objects that may be points under wrong names. */
   damaged: BlockferryError[];
+  /** Errors of other objects in the folder. */
+  strange: BlockferryError[];
   /** Why the dates of points cannot be right, by point id; includes unreadable points. See `futureDate`. */
   future: Map<string, BlockferryError>;
   /** Seal and storage time of the readable points, by id. */
@@ -44,8 +46,11 @@ interface PointSeal {
 
 /** Lists all points. A point that is forgotten during the listing is left out. */
 export async function listPoints(storage: Storage): Promise<PointList> {
-  const list: PointList = { points: [], damaged: [], future: new Map(), stored: new Map() };
-  for (const { key, modifiedAt } of await pointObjects(storage)) {
+  const list: PointList = { points: [], damaged: [], strange: [], future: new Map(), stored: new Map() };
+  const objects = await storage.list("points/");
+  const unknown = await judgeNames(storage, keysOf(objects.filter((object) => !isPoint(object))));
+  if (unknown !== undefined) (unknown.mayBeDocument ? list.damaged : list.strange).push(unknown.error);
+  for (const { key, modifiedAt } of objects.filter(isPoint)) {
     const future = futureDate(pointIdOf(key), { modifiedAt });
     if (future !== undefined) list.future.set(pointIdOf(key), future);
     try {
@@ -65,9 +70,26 @@ export async function listPoints(storage: Storage): Promise<PointList> {
 /** Points that are read at once, for a caller that needs only the newest few. */
 const POINT_READS = 16;
 
-/** Returns all objects with the name of a recovery point. */
-export async function pointObjects(storage: Storage): Promise<StoredObject[]> {
-  return (await storage.list("points/")).filter(({ key }) => POINT_KEY.test(key));
+/**
+ * Returns all objects with the name of a recovery point.
+ * @param onUnknown gets the error of objects with other names
+ */
+export async function pointObjects(
+  storage: Storage,
+  onUnknown: (error: BlockferryError) => void = () => undefined,
+): Promise<StoredObject[]> {
+  const objects = await storage.list("points/");
+  const unknown = keysOf(objects.filter((object) => !isPoint(object)));
+  if (unknown.length > 0) onUnknown(nameUnknown(unknown));
+  return objects.filter(isPoint);
+}
+
+function isPoint({ key }: StoredObject): boolean {
+  return POINT_KEY.test(key);
+}
+
+function keysOf(objects: StoredObject[]): string[] {
+  return objects.map(({ key }) => key);
 }
 
 /**
@@ -82,7 +104,7 @@ export async function* pointsNewestFirst(
   onPassedOver: (error: BlockferryError) => void = () => undefined,
 ): AsyncGenerator<RecoveryPoint> {
   const keys: string[] = [];
-  for (const { key, ...stored } of await pointObjects(storage)) {
+  for (const { key, ...stored } of await pointObjects(storage, onPassedOver)) {
     const future = futureDate(pointIdOf(key), stored);
     if (future === undefined) keys.push(key);
     else onPassedOver(future);
@@ -158,7 +180,7 @@ export async function findPredecessor(
   storage: Storage,
   notice: (text: string) => void = () => undefined,
 ): Promise<PointReference | null> {
-  const objects = await pointObjects(storage);
+  const objects = await pointObjects(storage, ({ message, remedy }) => notice(`${message} ${remedy}`));
   const keys = objects
     .filter(({ key, ...stored }) => futureDate(pointIdOf(key), stored) === undefined)
     .map(({ key }) => key)

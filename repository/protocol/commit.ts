@@ -1,5 +1,5 @@
 import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
-import type { RecoveryPoint } from "../format/recovery-point.js";
+import { pointKey, type RecoveryPoint } from "../format/recovery-point.js";
 import { writePoint } from "../points/points.js";
 import { forgetPoint } from "../points/tombstone.js";
 import type { Storage } from "../storage/storage.js";
@@ -10,7 +10,7 @@ import type { Lease } from "./lease.js";
  * A prune that considers a run dead removes its lease before it lists the points. So either that prune sees
  * this point and keeps the packs it needs, or this function finds the lease missing.
  * @throws LeaseLost: the point is not in the repository, unless this run may not remove it; the message then
- * names it
+ * names it. ListIncomplete: it is stored, but a list does not show it, so `prune` would not see its needs
  */
 export async function commitPoint(point: RecoveryPoint, lease: Lease): Promise<void> {
   await lease.assertHeld();
@@ -21,6 +21,18 @@ export async function commitPoint(point: RecoveryPoint, lease: Lease): Promise<v
     await takeBack(lease.storage, point, asBlockferryError(error));
     throw error;
   }
+  const key = pointKey(point.id);
+  if (!(await lease.storage.isListed(key))) throw notListed(lease.storage, key);
+}
+
+function notListed(storage: Storage, key: string): BlockferryError {
+  return new BlockferryError({
+    code: "ListIncomplete",
+    message: `${key} was stored, but a list of ${storage.name} does not show it.`,
+    remedy:
+      "Do not run `prune` there: it would remove packs of this recovery point. Use another server or file system: one that changes names, such as to lower case, or lists old states cannot hold a repository.",
+    object: key,
+  });
 }
 
 /**

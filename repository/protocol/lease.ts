@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod/mini";
-import { BlockferryError } from "../../foundation/errors.js";
+import { asBlockferryError, BlockferryError } from "../../foundation/errors.js";
 import { OWNER_TOKEN, ownerState } from "../../foundation/owner-token.js";
 import { sealJson } from "../format/sealed-json.js";
 import { storageTime } from "../points/point-dates.js";
 import { readNamed, readOrNote, readSealed } from "../storage/read-document.js";
 import { isThere } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
+import { judgeNames } from "../storage/unknown-names.js";
 
 const FOLDER = "locks/";
 const LEASE_KEY = /^locks\/([0-9a-f]{16})\.json$/;
@@ -82,11 +83,21 @@ export class Lease {
     return storedMs === undefined ? undefined : storedMs - Date.parse(this.record.createdAt);
   }
 
-  /** Removes the lease. Never throws, and returns within seconds: a lease that cannot be removed expires. */
+  /**
+   * Removes the lease. Never throws, and returns within seconds: a lease that cannot be removed expires, which
+   * a note on standard error says.
+   */
   async release(): Promise<void> {
     clearInterval(this.beating);
     const releasing = this.storage.until(AbortSignal.timeout(RELEASE_MS));
-    await removeLease(releasing, this.record.id).catch(() => undefined);
+    try {
+      await removeLease(releasing, this.record.id);
+    } catch (error) {
+      const { message } = asBlockferryError(error);
+      process.stderr.write(
+        `note: ${leaseKey(this.record.id)} in ${this.storage.name} could not be removed, so \`prune\` waits for this run until the lease expires, six hours after its last heartbeat: ${message}\n`,
+      );
+    }
   }
 
   private beat(): void {
@@ -100,7 +111,10 @@ export type StandingLease = LeaseRecord & { receivedAt: Date | undefined };
 
 interface LeaseList {
   leases: StandingLease[];
-  /** Ids of existing leases that cannot be read. Each may belong to a run that is alive, of any purpose. */
+  /**
+   * Ids of existing leases that cannot be read, and keys of objects that may be leases under wrong names.
+   * Each may belong to a run that is alive, of any purpose.
+   */
   unreadableIds: string[];
   /** Errors of these leases. */
   unreadable: BlockferryError[];
@@ -108,13 +122,22 @@ interface LeaseList {
 
 export async function listLeases(storage: Storage): Promise<LeaseList> {
   const list: LeaseList = { leases: [], unreadableIds: [], unreadable: [] };
+  const strange: string[] = [];
   for (const { key, modifiedAt } of await storage.list(FOLDER)) {
     const [, id] = LEASE_KEY.exec(key) ?? [];
-    if (id === undefined) continue;
+    if (id === undefined) {
+      if (!BEAT_KEY.test(key)) strange.push(key);
+      continue;
+    }
     const known = list.unreadable.length;
     const lease = await readOrNote(list.unreadable, () => readLease(storage, key));
     if (lease !== undefined) list.leases.push({ ...lease, receivedAt: modifiedAt });
     else if (list.unreadable.length > known) list.unreadableIds.push(id);
+  }
+  const unknown = await judgeNames(storage, strange);
+  if (unknown?.mayBeDocument) {
+    list.unreadable.push(unknown.error);
+    list.unreadableIds.push(...strange);
   }
   return list;
 }

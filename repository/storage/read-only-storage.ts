@@ -49,6 +49,10 @@ export class ReadOnlyStorage implements Storage {
     return this.inner.list(prefix);
   }
 
+  isListed(key: string): Promise<boolean> {
+    return this.inner.isListed(key);
+  }
+
   contents(): AsyncIterable<string> {
     return this.inner.contents();
   }
@@ -75,7 +79,7 @@ export class ReadOnlyStorage implements Storage {
     throw this.refused();
   }
 
-  async proveWriteOnce(): Promise<void> {
+  async prove(): Promise<string[]> {
     throw this.refused();
   }
 

@@ -34,8 +34,14 @@ export interface Storage {
    */
   get(key: string, options?: GetOptions): Promise<Buffer>;
 
-  /** Lists all objects whose key starts with `prefix`, which ends with a slash. */
+  /**
+   * Lists all objects whose key starts with `prefix`, which ends with a slash.
+   * @throws ListIncomplete if the storage did not say that the list is whole; StorageDenied, StorageFailed
+   */
   list(prefix: string): Promise<StoredObject[]>;
+
+  /** Returns whether a list shows an object, under exactly this key. @throws the errors of `list` */
+  isListed(key: string): Promise<boolean>;
 
   /**
    * Yields the names of everything in the location, from blockferry or not, unordered. An empty folder ends
@@ -69,11 +75,12 @@ export interface Storage {
   makeDurable(keys: string[]): Promise<void>;
 
   /**
-   * Proves that the storage refuses to replace an object with `ifNoneMatch`. Tests this on an object of its
-   * own, which it removes again.
-   * @throws ConditionalWritesUnsupported
+   * Proves that the storage can do everything that any command needs. Tests this on objects of its own with
+   * names from `newProofName`, which it removes again.
+   * @returns notes, each a sentence about a missing ability and its cost; none of them endangers data
+   * @throws StorageUnsuitable, ConditionalWritesUnsupported: it must not hold a repository
    */
-  proveWriteOnce(): Promise<void>;
+  prove(): Promise<string[]>;
 
   /**
    * Returns the same storage for work that should end soon after the signal fires. Waiting (for an outage,
@@ -169,13 +176,18 @@ export interface RunAccess {
   key?: RepositoryKey;
 }
 
-/** Ends the name of an object that proves a storage: with all kinds of characters that keys have. */
-export const PROOF_ENDING = "-TZ.json";
-const TEMP_NAME = new RegExp(`^(${OWNER_TOKEN_FORM})@[0-9a-f]{16}(?:${PROOF_ENDING.replace(".", "\\.")})?$`);
+/** The ending of names from `newProofName`: it has every kind of character that keys have. */
+const PROOF_ENDING = "-Proof.json";
+const TEMP_NAME = new RegExp(`^(${OWNER_TOKEN_FORM})@[0-9a-f]{16}(${PROOF_ENDING})?$`);
 
 /** Returns a new name for a temporary object of this process: `<owner token>@<16 hex>`. */
 export function newTempName(): string {
   return `${OWNER_TOKEN}@${randomBytes(8).toString("hex")}`;
+}
+
+/** Returns a new name for a temporary object of `Storage.prove`: `<owner token>@<16 hex>-Proof.json`. */
+export function newProofName(): string {
+  return newTempName() + PROOF_ENDING;
 }
 
 /**

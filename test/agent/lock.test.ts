@@ -100,7 +100,14 @@ describe("a backup that is locked", async () => {
     const packs = await objects.keys("pruned/packs/");
     await objects.remove(`pruned/points/${point}.json`);
     for (const dryRun of [["--dry-run"], []]) {
-      const report = await agentJson<PruneReport>("prune", "--repo", repo, "--grace-period=0s", ...dryRun);
+      const report = await agentJson<PruneReport>(
+        "prune",
+        "--repo",
+        repo,
+        "--grace-period=0s",
+        "--allow-no-points",
+        ...dryRun,
+      );
       assert.equal(report.locked.packs, packs.length);
       assert.equal(report.removed.packs, 0);
     }
@@ -117,7 +124,8 @@ describe("a backup that is locked", async () => {
     await objects.remove(`condemned/points/${point}.json`);
     const { storage } = await openRepository(parseStorageLocation(repo));
     const lease = await Lease.acquire(storage, "backup", new AbortController().signal);
-    const prune = () => agentJson<PruneReport>("prune", "--repo", repo, "--grace-period=0s");
+    const prune = () =>
+      agentJson<PruneReport>("prune", "--repo", repo, "--grace-period=0s", "--allow-no-points");
     assert.equal((await prune()).waiting.packs, packs.length);
     await storage.lock(
       packs.map((key) => key.slice("condemned/".length)),

@@ -127,6 +127,17 @@ export class LocalDirectory implements Storage {
     }
   }
 
+  async isListed(key: string): Promise<boolean> {
+    try {
+      return await withFolder(this.place, folderOf(key), async (folder) =>
+        (await readdir(folder.path())).includes(basename(key)),
+      );
+    } catch (error) {
+      if (systemErrorCode(error) === "ENOENT") return false;
+      throw storageError(this.name, key, error);
+    }
+  }
+
   async *contents(): AsyncGenerator<string> {
     try {
       for await (const entry of entriesOf(this.root)) {
@@ -183,8 +194,9 @@ export class LocalDirectory implements Storage {
     return new Map();
   }
 
-  proveWriteOnce(): Promise<void> {
-    return proveFileSystem(this);
+  async prove(): Promise<string[]> {
+    await proveFileSystem(this);
+    return [];
   }
 
   /** A file system has no outages to wait for. */

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { BlockferryError, systemErrorCode } from "../../../foundation/errors.js";
 import { undefinedIfAbsent } from "../read-object.js";
-import { newTempName, PROOF_ENDING, type Storage } from "../storage.js";
+import { newProofName, type Storage } from "../storage.js";
 import { fileSystemUnsuitable } from "../storage-errors.js";
 
 /** Larger than the unit in which file systems read ahead and network file systems transfer. */
@@ -25,7 +25,7 @@ const RENAME_REFUSED: ReadonlySet<string> = new Set([
  * @throws StorageUnsuitable with the oddity; StorageFull, StorageDenied, StorageFailed
  */
 export async function proveFileSystem(storage: Storage): Promise<void> {
-  const key = `tmp/${newTempName()}${PROOF_ENDING}`;
+  const key = `tmp/${newProofName()}`;
   const unsuitable = (lack: string, cause?: unknown) => fileSystemUnsuitable(storage.name, lack, cause);
   const proveRead = async (body: Buffer) => {
     const read = await undefinedIfAbsent(() => storage.get(key));

@@ -11,7 +11,7 @@ import type { BlockferryError } from "../../../foundation/errors.js";
 import { Outage, retry } from "../../../foundation/retry.js";
 import { BandwidthLimit } from "../bandwidth-limit.js";
 import { createS3Client } from "./s3-client.js";
-import { s3Error } from "./s3-errors.js";
+import { isUnsupported, s3Error } from "./s3-errors.js";
 import { RetryCount, type S3Location, s3Name } from "./s3-location.js";
 import { ClockCorrection, isTransient, isWithoutCredentials } from "./transient-errors.js";
 
@@ -53,16 +53,14 @@ export class S3Bucket {
     return this.connection.request(send, { signal: this.signal, ...options });
   }
 
-  /**
-   * Whether uploads in parts are completed with `If-None-Match`;
-   * false once the server has refused the header there.
-   */
-  get completesOnlyNew(): boolean {
-    return this.connection.completesOnlyNew;
+  /** The known properties of the server. */
+  get server(): ServerTraits {
+    return this.connection.server;
   }
 
-  set completesOnlyNew(isSo: boolean) {
-    this.connection.completesOnlyNew = isSo;
+  /** See `isUnsupported` in s3-errors.ts. */
+  refusesAsUnknown(error: unknown): boolean {
+    return isUnsupported(this.location, error);
   }
 
   /** See `Storage.close`. */
@@ -125,13 +123,26 @@ export interface RequestOptions {
   cutOff?: AbortSignal | "never";
 }
 
+/** Properties of a server, found at run time by one thread. */
+interface ServerTraits {
+  /** Whether it accepts `If-None-Match` when an upload in parts is completed. */
+  completesOnlyNew: boolean;
+  /** Whether it can remove several objects in one request. */
+  deletesSeveral: boolean;
+  /** Whether it lists unfinished uploads below a folder; undefined until an upload has begun. */
+  listsUploads: Promise<boolean> | undefined;
+}
+
 /** One try: it must pass `options` to `S3Client.send`. */
 type Attempt<T> = (client: S3Client, options: { abortSignal?: AbortSignal }) => Promise<T>;
 
 /** A thread's connection to the server: one client, one bandwidth limit, and one retry policy. */
 class S3Connection {
-  /** A property of the server, found at run time: see `S3Bucket.completesOnlyNew`. */
-  completesOnlyNew = true;
+  readonly server: ServerTraits = {
+    completesOnlyNew: true,
+    deletesSeveral: true,
+    listsUploads: undefined,
+  };
   private readonly client: S3Client;
   private readonly limit: BandwidthLimit | undefined;
   private readonly outageMs: number;

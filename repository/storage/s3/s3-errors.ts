@@ -22,8 +22,7 @@ export function s3Error(location: S3Location, key: string, cause: unknown): Bloc
   if (cause instanceof Error && cause.name === "AbortError") return interrupted();
   const name = s3Name(location);
   if (!(cause instanceof Error)) return failure(name, key, withoutSecrets(String(cause)), OTHER);
-  if (cause.name === "NoSuchKey" || cause.name === "NotFound")
-    return objectNotFound(name, key, withoutResponse(cause, reasonOf(cause)));
+  if (isAbsence(cause)) return objectNotFound(name, key, withoutResponse(cause, reasonOf(cause)));
   const explanation = explain(location, cause);
   return failure(name, key, reasonOf(cause), explanation, withoutResponse(cause, reasonOf(cause)));
 }
@@ -34,6 +33,21 @@ export function s3Error(location: S3Location, key: string, cause: unknown): Bloc
  */
 export function conditionalWritesIgnored(name: string, key: string): BlockferryError {
   return failure(name, key, "the server replaced an object although it was asked not to", CONDITIONAL_WRITES);
+}
+
+/**
+ * Returns whether a server has refused a request because it does not know such requests. Servers say so in
+ * many words, and none of these statuses says anything about credentials, the bucket or an outage.
+ */
+export function isUnsupported(location: S3Location, error: unknown): boolean {
+  if (!(error instanceof Error) || !UNSUPPORTED_STATUSES.has(statusOf(error) ?? 0)) return false;
+  return isAbsence(error) || explain(location, error).code === "StorageFailed";
+}
+
+const UNSUPPORTED_STATUSES = new Set([400, 404, 405, 501]);
+
+function isAbsence({ name }: Error): boolean {
+  return name === "NoSuchKey" || name === "NotFound";
 }
 
 function failure(

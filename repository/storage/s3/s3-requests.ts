@@ -1,13 +1,11 @@
 import type { Readable } from "node:stream";
 import { crc32 } from "node:zlib";
 import {
-  type _Object,
+  type _Error,
   DeleteObjectCommand,
+  DeleteObjectsCommand,
   GetObjectCommand,
   type GetObjectCommandOutput,
-  ListMultipartUploadsCommand,
-  ListObjectsV2Command,
-  type MultipartUpload,
   PutObjectCommand,
   type StorageClass,
 } from "@aws-sdk/client-s3";
@@ -89,36 +87,60 @@ export async function removeObject(s3: S3Bucket, key: string): Promise<void> {
   await s3.send(command);
 }
 
-/** Yields all objects of the repository whose keys start with `prefix`. */
-export async function* listObjects(s3: S3Bucket, prefix: string): AsyncGenerator<_Object> {
-  let token: { ContinuationToken?: string } = {};
-  for (;;) {
-    const command = new ListObjectsV2Command({ ...s3.prefix(prefix), ...token });
-    const page = await s3.send(command);
-    yield* page.Contents ?? [];
-    if (page.NextContinuationToken === undefined) return;
-    if (page.NextContinuationToken === token.ContinuationToken) {
-      throw new Error("the server lists the same objects again and again");
-    }
-    token = { ContinuationToken: page.NextContinuationToken };
+/** The limit of `DeleteObjects`. */
+const MAX_KEYS_PER_DELETE = 1000;
+
+/** Removes objects: in batches, or one by one on a server that refuses batches. */
+export async function removeObjects(s3: S3Bucket, keys: string[]): Promise<void> {
+  for (let start = 0; start < keys.length; start += MAX_KEYS_PER_DELETE) {
+    const batch = keys.slice(start, start + MAX_KEYS_PER_DELETE);
+    if (s3.server.deletesSeveral) s3.server.deletesSeveral = await removeBatch(s3, batch);
+    if (!s3.server.deletesSeveral) await forEachOf(batch, (key) => removeObject(s3, key));
   }
 }
 
-/** Returns all multipart uploads of this repository that are neither completed nor aborted. */
-export async function listMultipartUploads(s3: S3Bucket): Promise<MultipartUpload[]> {
-  const uploads: MultipartUpload[] = [];
-  let marker: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
-  for (;;) {
-    const command = new ListMultipartUploadsCommand({ ...s3.prefix("packs/"), ...marker });
-    const page = await s3.send(command);
-    uploads.push(...(page.Uploads ?? []));
-    if (!page.IsTruncated) return uploads;
-    const next = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
-    if (next.KeyMarker === marker.KeyMarker && next.UploadIdMarker === marker.UploadIdMarker) {
-      throw new Error("the server lists the same multipart uploads again and again");
-    }
-    marker = next;
+/** @returns false if the server does not know such requests: nothing is removed then */
+async function removeBatch(s3: S3Bucket, keys: string[]): Promise<boolean> {
+  const { Bucket } = s3.object("");
+  const Objects = keys.map((key) => ({ Key: s3.object(key).Key }));
+  const command = new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } });
+  let refused: _Error | undefined;
+  try {
+    await s3.request(async (client, abortable) => {
+      const { Errors = [] } = await client.send(command, abortable);
+      refused = Errors.find(({ Code }) => Code !== "NoSuchKey");
+      if (refused !== undefined) throw refusedToDelete(refused);
+    });
+    return true;
+  } catch (error) {
+    if (refused === undefined && s3.refusesAsUnknown(error)) return false;
+    throw error;
   }
+}
+
+/** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
+const STATUS_OF_CODE: Record<string, number> = { AccessDenied: 403, SlowDown: 503, ServiceUnavailable: 503 };
+
+/**
+ * Converts the error of one object in a batch into the error that a separate request would have failed with.
+ */
+function refusedToDelete({ Code = "Unknown", Key = "", Message = "" }: _Error): Error {
+  const error = Object.assign(new Error(`${Key}: ${Message}`), {
+    $metadata: { httpStatusCode: STATUS_OF_CODE[Code] ?? 500 },
+  });
+  error.name = Code;
+  return error;
+}
+
+/** Parallel requests for single objects. */
+const AT_ONCE = 32;
+
+export async function forEachOf(keys: string[], action: (key: string) => Promise<void>): Promise<void> {
+  const queue = [...keys];
+  const work = async () => {
+    for (let key = queue.pop(); key !== undefined; key = queue.pop()) await action(key);
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, keys.length) }, work));
 }
 
 /**

@@ -1,34 +1,18 @@
-import {
-  type _Error,
-  DeleteObjectsCommand,
-  GetObjectLockConfigurationCommand,
-  HeadObjectCommand,
-  ObjectLockRetentionMode,
-  PutObjectRetentionCommand,
-} from "@aws-sdk/client-s3";
 import { NO_CIPHER } from "../../format/chunk-codec.js";
 import type { ObjectLock } from "../../format/recovery-point.js";
 import type { GetOptions, Storage, StoredObject, Upload, UploadSession } from "../storage.js";
 import { lockUnsupported, refuseTooLarge } from "../storage-errors.js";
 import { S3Bucket } from "./s3-bucket.js";
-import { conditionalWritesIgnored } from "./s3-errors.js";
+import { proveServer } from "./s3-capabilities.js";
+import { listObjects } from "./s3-lists.js";
 import type { S3Location } from "./s3-location.js";
-import {
-  isPreconditionFailed,
-  listObjects,
-  putNewObject,
-  putObject,
-  readS3Object,
-  removeObject,
-} from "./s3-requests.js";
+import { canLock, lockedObjects, lockObjects } from "./s3-locks.js";
+import { putNewObject, putObject, readS3Object, removeObjects } from "./s3-requests.js";
 import { S3Upload } from "./s3-upload.js";
-import { newMarkerKey, S3UploadSession } from "./s3-upload-session.js";
+import { S3UploadSession } from "./s3-upload-session.js";
 
 /** S3 accepts parts of at least 5 MiB, except for the last one, and at most 10,000 of them. */
 const PART_BYTES = 8 * 1024 * 1024;
-
-/** The limit of `DeleteObjects`. */
-const MAX_KEYS_PER_DELETE = 1000;
 
 /**
  * A repository in an S3 bucket. S3 itself is atomic, durable and consistent: an object is either complete or
@@ -103,8 +87,10 @@ export class S3Storage implements Storage {
   }
 
   async delete(keys: string[]): Promise<void> {
-    for (let start = 0; start < keys.length; start += MAX_KEYS_PER_DELETE) {
-      await this.deleteBatch(keys.slice(start, start + MAX_KEYS_PER_DELETE));
+    try {
+      await removeObjects(this.s3, keys);
+    } catch (error) {
+      throw this.s3.explain(keys[0] ?? "", error);
     }
   }
 
@@ -132,35 +118,16 @@ export class S3Storage implements Storage {
   /** Objects that S3 lists are durable. */
   async makeDurable(): Promise<void> {}
 
-  async proveWriteOnce(): Promise<void> {
-    const key = newMarkerKey();
-    try {
-      await this.put(key, Buffer.from("the first object"), { ifNoneMatch: "*" });
-      const isRefused = await this.refusesToReplace(key);
-      await removeObject(this.s3, key);
-      if (!isRefused) throw conditionalWritesIgnored(this.name, key);
-    } catch (error) {
-      throw this.s3.explain(key, error);
-    }
+  async isListed(key: string): Promise<boolean> {
+    return (await this.list(key)).some((object) => object.key === key);
+  }
+
+  prove(): Promise<string[]> {
+    return proveServer(this.s3);
   }
 
   async beginUploads(): Promise<UploadSession> {
     return S3UploadSession.begin(this.s3);
-  }
-
-  private async deleteBatch(keys: string[]): Promise<void> {
-    const { Bucket } = this.s3.object("");
-    const Objects = keys.map((key) => ({ Key: this.s3.object(key).Key }));
-    try {
-      const command = new DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } });
-      await this.s3.request(async (client, abortable) => {
-        const { Errors = [] } = await client.send(command, abortable);
-        const [failed] = Errors.filter(({ Code }) => Code !== "NoSuchKey");
-        if (failed !== undefined) throw refusedToDelete(failed);
-      });
-    } catch (error) {
-      throw this.s3.explain(keys[0] ?? "", error);
-    }
   }
 
   /**
@@ -176,93 +143,4 @@ export class S3Storage implements Storage {
       throw explained;
     }
   }
-
-  private async refusesToReplace(key: string): Promise<boolean> {
-    try {
-      await putObject(this.s3, key, Buffer.from("a second object"), { IfNoneMatch: "*" });
-      return false;
-    } catch (error) {
-      if (isPreconditionFailed(error)) return true;
-      throw error;
-    }
-  }
-}
-
-/** https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
-const STATUS_OF_CODE: Record<string, number> = { AccessDenied: 403, SlowDown: 503, ServiceUnavailable: 503 };
-
-/**
- * Converts the error of one object in a batch into the error that a separate request would have failed with.
- */
-function refusedToDelete({ Code = "Unknown", Key = "", Message = "" }: _Error): Error {
-  const error = Object.assign(new Error(`${Key}: ${Message}`), {
-    $metadata: { httpStatusCode: STATUS_OF_CODE[Code] ?? 500 },
-  });
-  error.name = Code;
-  return error;
-}
-
-/** Parallel requests for locks. */
-const AT_ONCE = 32;
-
-/**
- * Returns whether objects of the bucket can be locked: it was created with Object Lock, or Object Lock was
- * enabled later. AWS: "Locking objects with Object Lock".
- */
-async function canLock(s3: S3Bucket): Promise<boolean> {
-  const { Bucket } = s3.object("");
-  try {
-    const { ObjectLockConfiguration } = await s3.send(new GetObjectLockConfigurationCommand({ Bucket }));
-    return ObjectLockConfiguration?.ObjectLockEnabled === "Enabled";
-  } catch (error) {
-    if (error instanceof Error && error.name === "ObjectLockConfigurationNotFoundError") return false;
-    throw error;
-  }
-}
-
-/** Locks objects; a longer or stricter lock on an object stays. */
-async function lockObjects(s3: S3Bucket, keys: string[], lock: ObjectLock): Promise<void> {
-  await forEach(keys, async (key) => {
-    const held = await lockOf(s3, key);
-    const wanted = held === undefined ? lock : stricter(held, lock);
-    if (held?.mode === wanted.mode && held.until >= wanted.until) return;
-    const Mode = ObjectLockRetentionMode[wanted.mode === "compliance" ? "COMPLIANCE" : "GOVERNANCE"];
-    const Retention = { Mode, RetainUntilDate: wanted.until };
-    await s3.send(new PutObjectRetentionCommand({ ...s3.object(key), Retention }));
-  });
-}
-
-/** Returns the end of each object's lock; unlocked and missing objects are left out. */
-async function lockedObjects(s3: S3Bucket, keys: string[]): Promise<Map<string, Date>> {
-  const now = new Date();
-  const locked = new Map<string, Date>();
-  await forEach(keys, async (key) => {
-    const held = await lockOf(s3, key).catch((error: unknown) => {
-      if (error instanceof Error && error.name === "NotFound") return undefined;
-      throw error;
-    });
-    if (held !== undefined && held.until > now) locked.set(key, held.until);
-  });
-  return locked;
-}
-
-function stricter(a: ObjectLock, b: ObjectLock): ObjectLock {
-  const mode = a.mode === "compliance" ? a.mode : b.mode;
-  return { mode, until: a.until > b.until ? a.until : b.until };
-}
-
-async function lockOf(s3: S3Bucket, key: string): Promise<ObjectLock | undefined> {
-  const { ObjectLockMode, ObjectLockRetainUntilDate: until } = await s3.send(
-    new HeadObjectCommand(s3.object(key)),
-  );
-  if (until === undefined) return undefined;
-  return { mode: ObjectLockMode === "COMPLIANCE" ? "compliance" : "governance", until };
-}
-
-async function forEach(keys: string[], action: (key: string) => Promise<void>): Promise<void> {
-  const queue = [...keys];
-  const work = async () => {
-    for (let key = queue.pop(); key !== undefined; key = queue.pop()) await action(key);
-  };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, keys.length) }, work));
 }

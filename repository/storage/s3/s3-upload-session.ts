@@ -1,10 +1,10 @@
 import { setTimeout } from "node:timers/promises";
-import { AbortMultipartUploadCommand, type MultipartUpload } from "@aws-sdk/client-s3";
 import { ownerState } from "../../../foundation/owner-token.js";
-import { packIdOf } from "../../format/pack.js";
 import { newTempName, tempNameOwner, type UploadSession } from "../storage.js";
 import type { S3Bucket } from "./s3-bucket.js";
-import { GivingUp, listMultipartUploads, listObjects, putObject, removeObject } from "./s3-requests.js";
+import { listObjects } from "./s3-lists.js";
+import { GivingUp, putObject, removeObject } from "./s3-requests.js";
+import { abortUpload, unfinishedUploads } from "./s3-unfinished-uploads.js";
 
 const MARKERS = "tmp/";
 const EMPTY = Buffer.alloc(0);
@@ -83,25 +83,22 @@ export class S3UploadSession implements UploadSession {
 /**
  * Returns the name of a short-lived object of this run. Other runs remove the object when this run is dead.
  */
-export function newMarkerKey(): string {
+function newMarkerKey(): string {
   return MARKERS + newTempName();
 }
 
 /**
  * Removes uploads of dead runs. Lists uploads before markers: an owner writes its marker before its uploads.
- * Only packs are uploaded in parts, so an upload with another key is not blockferry's.
  * @returns the number of removed uploads
  */
 async function removeStaleUploads(s3: S3Bucket, ownMarker: string): Promise<number> {
-  const uploads = (await listMultipartUploads(s3)).filter(
-    ({ Key = "" }) => packIdOf(s3.relative(Key)) !== undefined,
-  );
+  const uploads = await unfinishedUploads(s3);
   const { now, othersLive } = await readMarkers(s3, ownMarker);
-  const stale = uploads.filter(({ Initiated }) => {
-    const ageMs = now - (Initiated?.getTime() ?? now);
+  const stale = uploads.filter(({ begunAt }) => {
+    const ageMs = now - (begunAt?.getTime() ?? now);
     return !othersLive || ageMs > ABANDONED_MS;
   });
-  for (const upload of stale) await removeUpload(s3, upload);
+  for (const upload of stale) await abortUpload(s3, upload);
   return stale.length;
 }
 
@@ -127,13 +124,4 @@ async function readMarkers(s3: S3Bucket, ownMarker: string): Promise<{ now: numb
     else othersLive = true;
   }
   return { now, othersLive };
-}
-
-async function removeUpload(s3: S3Bucket, { Key = "", UploadId }: MultipartUpload): Promise<void> {
-  const command = new AbortMultipartUploadCommand({ ...s3.object(s3.relative(Key)), UploadId });
-  try {
-    await s3.send(command);
-  } catch (error) {
-    if (!(error instanceof Error && error.name === "NoSuchUpload")) throw error;
-  }
 }

@@ -9,7 +9,8 @@ import {
 import type { Upload } from "../storage.js";
 import { objectExists } from "../storage-errors.js";
 import type { S3Bucket } from "./s3-bucket.js";
-import { crc32Base64, GivingUp, isPreconditionFailed, putNewObject } from "./s3-requests.js";
+import { crc32Base64, GivingUp, isPreconditionFailed, putNewObject, removeObject } from "./s3-requests.js";
+import { recordIfUnlisted } from "./s3-unfinished-uploads.js";
 import { statusOf } from "./transient-errors.js";
 
 /**
@@ -24,6 +25,8 @@ export class S3Upload implements Upload {
   private started: Promise<string> | undefined;
   private completed: Promise<void> | undefined;
   private sizeBytes = 0;
+  /** Key of the upload's record, on a server that does not list uploads. */
+  private record: string | undefined;
 
   constructor(
     private readonly s3: S3Bucket,
@@ -48,6 +51,7 @@ export class S3Upload implements Upload {
       const parts = await Promise.all(this.parts);
       this.completed = this.complete(await this.started, parts);
       await this.completed;
+      await this.removeRecord(this.s3);
     } catch (error) {
       throw this.s3.explain(this.key, error);
     }
@@ -68,9 +72,15 @@ export class S3Upload implements Upload {
       });
       const s3 = this.s3.until(this.givingUp.over);
       await s3.send(command);
+      await this.removeRecord(s3);
     } catch {
       // Nothing more can be done here.
     }
+  }
+
+  /** Removes the record of an upload that is over. A record that stays is removed by a later run. */
+  private async removeRecord(s3: S3Bucket): Promise<void> {
+    if (this.record !== undefined) await removeObject(s3, this.record).catch(() => undefined);
   }
 
   private addPart(part: Buffer, crc32: number | undefined): Promise<CompletedPart> {
@@ -90,6 +100,7 @@ export class S3Upload implements Upload {
     });
     const { UploadId } = await this.s3.send(command, this.unhurried);
     if (UploadId === undefined) throw new Error("the server started an upload without an id");
+    this.record = await recordIfUnlisted(this.s3, this.key, UploadId);
     return UploadId;
   }
 
@@ -119,7 +130,7 @@ export class S3Upload implements Upload {
   }
 
   private async complete(uploadId: string, parts: CompletedPart[]): Promise<void> {
-    const onlyNew = this.s3.completesOnlyNew;
+    const onlyNew = this.s3.server.completesOnlyNew;
     const command = new CompleteMultipartUploadCommand({
       ...this.s3.object(this.key),
       UploadId: uploadId,
@@ -134,7 +145,7 @@ export class S3Upload implements Upload {
       }, this.unhurried);
     } catch (error) {
       if (onlyNew && isNotImplemented(error)) {
-        this.s3.completesOnlyNew = false;
+        this.s3.server.completesOnlyNew = false;
         return this.complete(uploadId, parts);
       }
       await this.refuseUnlessStored(error, tries);

@@ -211,7 +211,7 @@ test("the proof refuses storage that replaces an object, changes its bytes, or s
   ] as const;
   for (const [Odd, message] of cases) {
     const storage = new Odd(join(await tempFolder(), "repo"));
-    await assert.rejects(storage.proveWriteOnce(), { code: "StorageUnsuitable", message });
+    await assert.rejects(storage.prove(), { code: "StorageUnsuitable", message });
   }
 });
 

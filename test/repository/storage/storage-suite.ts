@@ -66,7 +66,7 @@ export function testStorage({
 
     test("proves that it refuses to replace an object, and leaves nothing of the proof", async () => {
       const { storage } = await make();
-      await storage.proveWriteOnce();
+      await storage.prove();
       assert.deepEqual(await leftovers(storage), []);
     });
 

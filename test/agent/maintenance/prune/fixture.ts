@@ -74,7 +74,7 @@ export class Fixture {
   }
 
   prune(...options: string[]): Promise<PruneReport> {
-    return agentJson<PruneReport>("prune", "--repo", this.repo, ...options);
+    return agentJson<PruneReport>("prune", "--repo", this.repo, "--allow-no-points", ...options);
   }
 
   packBytes(): Promise<number> {

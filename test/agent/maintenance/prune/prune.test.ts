@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { PrunePlan } from "../../../../agent/maintenance/prune.js";
-import { agentJson } from "../../../support/agent.js";
+import { agent, agentJson } from "../../../support/agent.js";
 import { fullDepthOnly } from "../../../support/depth.js";
 import { agentFails, assertWhole, backUp, filesBelow, pointIds } from "../../../support/repositories.js";
 import { seeded } from "../../../support/seeded.js";
@@ -66,6 +66,70 @@ test(
 );
 
 test(
+  "with packs and no point at all nothing is removed without --allow-no-points: the points may be hidden",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    const point = await fixture.backUp();
+    const [path, hidden] = [join(fixture.repo, "points"), join(fixture.folder, "hidden")];
+    await rename(path, hidden);
+    const before = await fixture.packBytes();
+    for (const more of [[], ["--dry-run"]]) {
+      const error = await agentFails(1, "prune", "--repo", fixture.repo, ...NOW, ...more);
+      assert.equal(error.code, "NoPoints");
+      assert.match(error.remedy, /--allow-no-points/);
+    }
+    assert.equal(await fixture.packBytes(), before);
+    await rename(hidden, path);
+    await fixture.prune(...NOW);
+    await fixture.assertRestores(point);
+    await fixture.forget(point);
+    assert.ok((await fixture.prune(...NOW)).removed.packs > 0);
+    assert.equal(await fixture.packBytes(), 0);
+  }),
+);
+
+test(
+  "points under changed names stop prune and are problems of verify; other objects are left alone, and named",
+  seeded(async (random) => {
+    const fixture = await Fixture.create(random);
+    const first = await fixture.backUp();
+    await fixture.change(0, MIB);
+    const second = await fixture.backUp();
+    await mkdir(join(fixture.repo, "points/more"));
+    const notes = ["points/README.txt", "packs/more.txt", "index/x", "points/more/of-it"];
+    for (const name of notes) await writeFile(join(fixture.repo, name), "not from blockferry\n");
+    const { unreadable } = await fixture.prune(...NOW);
+    for (const name of notes)
+      assert.ok(
+        unreadable.some(({ code, message }) => code === "NameUnknown" && message.includes(name)),
+        name,
+      );
+    const { code, stdout } = await agent("verify", "--repo", fixture.repo, "--json");
+    const verified = JSON.parse(stdout) as { ok: boolean; notes: { code: string }[] };
+    assert.deepEqual([code, verified.ok], [0, true]);
+    assert.ok(verified.notes.some((note) => note.code === "NameUnknown"));
+    for (const change of [(name: string) => name.toLowerCase(), (name: string) => `${name}.bak`]) {
+      const path = join(fixture.repo, `points/${first}.json`);
+      const changed = join(fixture.repo, "points", change(`${first}.json`));
+      await rename(path, changed);
+      const before = await fixture.packBytes();
+      const refused = await agentFails(1, "prune", "--repo", fixture.repo, ...NOW);
+      assert.equal(refused.code, "NameUnknown");
+      assert.ok(refused.message.includes(change(`${first}.json`)), refused.message);
+      const damaged = await agent("verify", "--repo", fixture.repo, "--json");
+      assert.equal(damaged.code, 3, damaged.stdout);
+      assert.ok(damaged.stdout.includes("NameUnknown"));
+      const listed = await agent("list", "--repo", fixture.repo);
+      assert.match(listed.stdout + listed.stderr, /names that blockferry never writes/);
+      assert.equal(await fixture.packBytes(), before);
+      await rename(changed, path);
+    }
+    await fixture.prune(...NOW);
+    await fixture.assertRestores(second);
+  }),
+);
+
+test(
   "a pack of which little is needed is rewritten, within the limit, and its points stay whole",
   fullDepthOnly,
   seeded(async (random) => {
@@ -93,7 +157,7 @@ test(
     const fixture = await Fixture.create(random);
     await fixture.forget(await fixture.backUp());
     const before = await contentsOf(fixture.repo);
-    const dryRun = ["prune", "--repo", fixture.repo, "--dry-run"];
+    const dryRun = ["prune", "--repo", fixture.repo, "--allow-no-points", "--dry-run"];
     const early = await agentJson<PrunePlan>(...dryRun);
     assert.deepEqual([early.noticed.packs, early.removed.packs], [2, 0]);
     const plan = await agentJson<PrunePlan>(...dryRun, ...NOW);

@@ -152,6 +152,7 @@ export class RandomRepository {
       graceMs: 0,
       rewriteBelowPercent,
       maxRewriteBytes: Infinity,
+      allowNoPoints: true,
       compression: "lz4",
     } as const;
     await prune(this.repository, { ...options, signal });

@@ -155,7 +155,7 @@ class Schedules {
           this.forgotten.add(point);
         return { args: ["forget", ...repo, `--keep-last=${MAX_POINTS - 1}`, "--yes"] };
       case "prune":
-        return { args: ["prune", ...repo, "--grace-period=0s", "--rewrite-below=70"] };
+        return { args: ["prune", ...repo, "--grace-period=0s", "--rewrite-below=70", "--allow-no-points"] };
       case "repair":
         return { args: ["repair", "index", ...repo] };
       case "verify":

@@ -1,0 +1,63 @@
+import { BlockferryError } from "../../foundation/errors.js";
+import { unsealText } from "../format/sealed-json.js";
+import { undefinedIfAbsent } from "./read-object.js";
+import type { Storage } from "./storage.js";
+import { saysNothing } from "./storage-errors.js";
+
+/** The most names in an error, and the most objects that are read to judge them. */
+const NAMED = 5;
+const JUDGED = 16;
+
+/** Objects in a folder of the repository whose names blockferry never writes. */
+export interface UnknownNames {
+  error: BlockferryError;
+  /** Whether one of them may be a document of the repository under a wrong name. */
+  mayBeDocument: boolean;
+}
+
+/**
+ * Judges objects with unknown names. A file system that folds upper and lower case, or a tool that renames
+ * objects, makes documents invisible under such names. Then their absence means nothing.
+ * @param keys in one folder of documents
+ * @returns undefined without any
+ */
+export async function judgeNames(storage: Storage, keys: string[]): Promise<UnknownNames | undefined> {
+  const [first] = keys;
+  if (first === undefined) return undefined;
+  let mayBeDocument = keys.length > JUDGED;
+  for (const key of keys.slice(0, JUDGED)) mayBeDocument ||= await holdsDocument(storage, key);
+  return { error: nameUnknown(keys, mayBeDocument), mayBeDocument };
+}
+
+/** @returns true also if the object cannot be read or decrypted: only a plain foreign object is certain */
+async function holdsDocument(storage: Storage, key: string): Promise<boolean> {
+  try {
+    const bytes = await undefinedIfAbsent(() => storage.get(key));
+    if (bytes === undefined) return false;
+    unsealText(bytes, key);
+    return true;
+  } catch (error) {
+    if (!(error instanceof BlockferryError) || saysNothing(error)) throw error;
+    // Decryption includes the key: a renamed document cannot be distinguished from a foreign object.
+    return storage.cipher.layout.tagBytes > 0;
+  }
+}
+
+/** Returns the error for objects that are not read: a pack has no seal. */
+export function nameUnknown(keys: string[], mayBeDocument = false): BlockferryError {
+  const [first = ""] = keys;
+  const folder = first.slice(0, first.lastIndexOf("/") + 1);
+  const names = keys
+    .slice(0, NAMED)
+    .map((key) => JSON.stringify(key))
+    .join(", ");
+  const others = keys.length > NAMED ? `, and ${keys.length - NAMED} more` : "";
+  return new BlockferryError({
+    code: "NameUnknown",
+    message: `${folder} holds objects with names that blockferry never writes: ${names}${others}.`,
+    remedy: mayBeDocument
+      ? "At least one of them may be a document of this repository under a wrong name, and `prune` removes nothing meanwhile. If a file system or a tool changed the names, give them back. Otherwise find out who put the objects there, and move them out of the repository."
+      : "They are left alone. Find out who put them there, and move them out of the repository.",
+    object: first,
+  });
+}
