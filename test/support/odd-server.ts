@@ -12,7 +12,7 @@ import { startS3Server } from "./s3-server.js";
 export const PAGE_OBJECTS = 10;
 
 /** The bytes that a bucket with a quota accepts: enough for `init`, too few for most backups. */
-export const QUOTA_BYTES = 1024 * 1024;
+export const QUOTA_BYTES = 12 * 1024 * 1024;
 
 interface Oddity {
   /** The behavior, for titles of tests: "a server that ...". */

@@ -10,7 +10,7 @@ import { BlockferryError, type ErrorCode } from "../../../foundation/errors.js";
 import { OWNER_TOKEN } from "../../../foundation/owner-token.js";
 import { newProofName } from "../storage.js";
 import type { S3Bucket } from "./s3-bucket.js";
-import { conditionalWritesIgnored } from "./s3-errors.js";
+import { conditionalWritesIgnored, conditionalWritesRaced } from "./s3-errors.js";
 import { listMultipartUploads, listObjects } from "./s3-lists.js";
 import { canLock } from "./s3-locks.js";
 import {
@@ -27,6 +27,11 @@ import {
 const OBJECTS = 3;
 const PAGE_KEYS = 2;
 
+/** Rounds in which several requests create one object at once, and the requests and bytes of each. */
+const RACES = 2;
+const RACERS = 4;
+const RACE_BYTES = 1024 * 1024;
+
 /**
  * Proves that a server does everything that any command needs: it stores, refuses to replace, lists as a
  * whole, page by page and with exact names, reads ranges, joins an upload of parts with CRC-32, and removes. A
@@ -40,6 +45,7 @@ export async function proveServer(s3: S3Bucket): Promise<string[]> {
   const proof = new ServerProof(s3, keys as [string, ...string[]]);
   try {
     await proof.storesOnlyNew();
+    await proof.letsOneWriterWin();
     await proof.listsEverything();
     await proof.readsRanges();
     await proof.joinsParts();
@@ -67,20 +73,48 @@ class ServerProof {
   async storesOnlyNew(): Promise<void> {
     const [first, ...others] = this.keys;
     await this.need("store an object with its CRC-32", () => putObject(this.s3, first, this.body));
-    await this.need("refuse to replace an object (If-None-Match)", async () => {
-      try {
-        await putObject(this.s3, first, Buffer.from("a second object"), { IfNoneMatch: "*" });
-      } catch (error) {
-        if (isPreconditionFailed(error)) return;
-        throw error;
-      }
+    if (await this.isFirst(first, Buffer.from("a second object")))
       throw conditionalWritesIgnored(this.s3.name, first);
-    });
     for (const key of others) {
       await this.need("store an object only if it is new (If-None-Match)", () =>
         putNewObject(this.s3, key, this.body),
       );
     }
+  }
+
+  /**
+   * Lets several requests create one object at once. A server may check whether the object exists and store it
+   * in two steps; large bodies keep the time between them long.
+   */
+  async letsOneWriterWin(): Promise<void> {
+    const [key] = this.keys;
+    for (let round = 0; round < RACES; round++) {
+      await this.need("remove an object", () => removeObject(this.s3, key));
+      const bodies = Array.from({ length: RACERS }, () => randomBytes(RACE_BYTES));
+      const tries = bodies.map((body) => this.isFirst(key, body));
+      const winners = (await Promise.all(tries)).flatMap((isFirst, number) => (isFirst ? [number] : []));
+      const [winner] = winners;
+      if (winners.length > 1) throw conditionalWritesRaced(this.s3.name, key, winners.length);
+      const stored = await this.need("read an object", () => readS3Object(this.s3, key, {}));
+      if (winner === undefined || !stored.equals(bodies[winner] as Buffer))
+        throw this.unsuitable(
+          "of several requests to create one object, the stored one is not the successful one",
+        );
+    }
+    await this.need("replace an object", () => putObject(this.s3, key, this.body));
+  }
+
+  /** @returns whether this request has created the object */
+  private async isFirst(key: string, body: Buffer): Promise<boolean> {
+    return this.need("refuse to replace an object (If-None-Match)", async () => {
+      try {
+        await putObject(this.s3, key, body, { IfNoneMatch: "*" });
+        return true;
+      } catch (error) {
+        if (isPreconditionFailed(error)) return false;
+        throw error;
+      }
+    });
   }
 
   /** Lists in small pages, and then as a whole, as commands do. */

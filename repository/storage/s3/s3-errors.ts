@@ -50,6 +50,16 @@ function isAbsence({ name }: Error): boolean {
   return name === "NoSuchKey" || name === "NotFound";
 }
 
+/** Returns the error for a server that let several requests at once create one object. */
+export function conditionalWritesRaced(name: string, key: string, winners: number): BlockferryError {
+  return failure(
+    name,
+    key,
+    `the server let ${winners} requests at once create one object, although each asked to be the first`,
+    CONDITIONAL_WRITES,
+  );
+}
+
 function failure(
   name: string,
   key: string,
