@@ -68,22 +68,27 @@ export function refuseTooLarge(storage: string, key: string, body: Uint8Array): 
   });
 }
 
-const NOT_ANSWERED: ReadonlySet<ErrorCode> = new Set(["StorageUnavailable", "Interrupted", ...NOT_CONNECTED]);
+const NOT_ANSWERED: ReadonlySet<ErrorCode> = new Set([
+  "StorageUnavailable",
+  "CredentialsInvalid",
+  "Interrupted",
+  ...NOT_CONNECTED,
+]);
 
 /**
- * Returns whether an error says nothing about the object: an outage or an interrupt does not make it damaged.
+ * Returns whether an error says nothing about the object: neither an outage nor expired credentials
+ * make it damaged.
  */
 export function wasNotAnswered(error: unknown): boolean {
   return error instanceof BlockferryError && NOT_ANSWERED.has(error.code);
 }
 
 /**
- * Returns whether an error says nothing about the object, including a refused request: rights and credentials
- * do not depend on the object.
+ * Returns whether an error says nothing about the object, including a refused request: rights do not
+ * depend on the object.
  */
 export function saysNothing(error: unknown): boolean {
-  const isRefused =
-    error instanceof BlockferryError && ["StorageDenied", "CredentialsInvalid"].includes(error.code);
+  const isRefused = error instanceof BlockferryError && error.code === "StorageDenied";
   return isRefused || wasNotAnswered(error);
 }
 

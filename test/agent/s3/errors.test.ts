@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { ErrorCode } from "../../../foundation/errors.js";
 import { startAgent } from "../../support/agent.js";
 import { fullDepthOnly } from "../../support/depth.js";
 import { type OwnAnswer, startFaultProxy, xmlError } from "../../support/fault-proxy.js";
+import { SeededRandom } from "../../support/random.js";
+import { writeRandomFile } from "../../support/random-files.js";
 import { failure } from "../../support/repositories.js";
 import { S3Objects } from "../../support/s3-objects.js";
 import { BUCKET, S3_ENVIRONMENT, startS3Server } from "../../support/s3-server.js";
+import { tempFolder } from "../../support/temp-folder.js";
 
 const SESSION_TOKEN = "session/token/that/must/never/be/shown";
 const SECRETS = [S3_ENVIRONMENT.AWS_SECRET_ACCESS_KEY, S3_ENVIRONMENT.AWS_ACCESS_KEY_ID, SESSION_TOKEN];
@@ -43,6 +47,29 @@ test("a permanent error fails at once, with a remedy, and shows no credential", 
     for (const secret of [...SECRETS, "Signature="]) {
       assert.ok(!(result.stdout + result.stderr).includes(secret), `${code} shows ${secret}`);
     }
+  }
+});
+
+test("credentials that expire during a verification make nothing damaged", fullDepthOnly, async () => {
+  const server = await startS3Server("moto");
+  const proxy = await startFaultProxy(server.endpointUrl);
+  const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+  const folder = await tempFolder();
+  const image = join(folder, "disk.img");
+  await writeRandomFile(image, 3_000_000, SeededRandom.fresh());
+  const at = ["--repo", `s3://${BUCKET}/expiring`, "--json"];
+  for (const args of [
+    ["init", ...at],
+    ["backup", ...at, "--device", image],
+  ]) {
+    const { code, stdout } = await startAgent(args, env).result;
+    assert.equal(code, 0, stdout);
+  }
+  for (const place of ["packs", "points", "index"]) {
+    proxy.chooseFault = ({ method, url }) =>
+      method === "GET" && url.includes(`/${place}/`) ? xmlError(400, "ExpiredToken") : undefined;
+    const result = await startAgent(["verify", ...at, "--read-data"], env).result;
+    assert.equal(failure(1, result).code, "CredentialsInvalid", place);
   }
 });
 
