@@ -84,7 +84,7 @@ describe("after SIGTERM", async () => {
   const all = Object.entries(ARGUMENTS).filter(([, args]) => args !== undefined) as [string, string[]][];
   for (const [name, args] of all.filter((_, number) => number % byDepth({ quick: 3, full: 1 }) === 0)) {
     const needs = name.endsWith(" export") ? needing("qemu-img") : { skip: false };
-    test(`${name} says in its own words what it leaves`, needs, async () => {
+    test(`${name} says in its own words which state it leaves`, needs, async () => {
       const [program, command = ""] = name.split(" ");
       const [repo, ...endpoint] = location;
       const from = name.endsWith(" copy") ? ["--from", repo, "--to", "s3://bucket/other"] : ["--repo", repo];

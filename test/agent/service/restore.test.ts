@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { open, truncate, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { open, readdir, truncate, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { describe } from "node:test";
 import { newJobId, type RestoreJob, writeJob } from "../../../repository/jobs/job.js";
 import { writeStatus } from "../../../repository/jobs/job-replies.js";
@@ -17,6 +17,7 @@ import { runTool } from "../../support/run-tool.js";
 import { seeded } from "../../support/seeded.js";
 import { ServedRepository } from "../../support/served-repository.js";
 import { tempFolder } from "../../support/temp-folder.js";
+import { needing } from "../../support/tools.js";
 
 const MIB = 1024 * 1024;
 const VOLUME = {
@@ -27,11 +28,15 @@ const VOLUME = {
 };
 
 /** Makes a point of one volume, and a device to restore it to. */
-async function scene(random: SeededRandom, deviceBytes = VOLUME.sizeBytes) {
+async function scene(
+  random: SeededRandom,
+  { deviceBytes = VOLUME.sizeBytes, table = "" }: { deviceBytes?: number; table?: string } = {},
+) {
   const folder = await tempFolder();
   const repo = await newRepository(folder);
   const [image, disk] = [join(folder, "data.img"), join(folder, "disk.img")];
   await writeMixedImage(image, 15 * MIB, random);
+  if (table !== "") await runTool("sh", "-c", `printf '${table}' | sfdisk --quiet "$0"`, image);
   const backup = ["backup", "--repo", repo, "--device", `${image}=data`];
   const { point } = await agentJson<{ point: string }>(...backup);
   await writeFile(disk, "");
@@ -71,6 +76,29 @@ describe("a service that is to restore", () => {
       await served.serveOnce(devices.options);
       assert.equal(await served.pointOf(job), point);
       await runTool("cmp", "-n", String(15 * MIB), device, image);
+    }),
+  );
+
+  rootTest(
+    "makes the kernel read the partition table, and logs the tasks that are left",
+    needing("sfdisk"),
+    seeded(async (random) => {
+      const { served, devices, device, point } = await scene(random, { table: "label: gpt\\n,4M\\n,5M\\n" });
+      const job = await addRestore(served, { point });
+      const { stdout } = await served.serveOnce(devices.options);
+      try {
+        assert.equal(await served.pointOf(job), point);
+        const shown = (await readdir(`/sys/block/${basename(device)}`)).filter((name) =>
+          /\dp\d+$/.test(name),
+        );
+        assert.deepEqual(shown.toSorted(), [`${basename(device)}p1`, `${basename(device)}p2`]);
+        assert.match(
+          stdout,
+          /"warning","message":".*nvme1n1 is larger than the volume.* `sgdisk -e .*nvme1n1`/,
+        );
+      } finally {
+        await runTool("partx", "--delete", device);
+      }
     }),
   );
 
@@ -119,7 +147,7 @@ describe("a service that is to restore", () => {
     "refuses a device of another size, a volume that the point does not have, and an unknown point",
     fullDepthOnly,
     seeded(async (random) => {
-      const { served, devices, point } = await scene(random, 32 * MIB);
+      const { served, devices, point } = await scene(random, { deviceBytes: 32 * MIB });
       const jobs: [Partial<RestoreJob>, string][] = [
         [{ point }, "DeviceSizeDiffers"],
         [{ point, volumes: [{ ...VOLUME, name: "other" }] }, "JobRefused"],
