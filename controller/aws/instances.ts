@@ -34,8 +34,9 @@ const ALIVE = ["pending", "running", "shutting-down", "stopping", "stopped"];
 /** The instances that a job has launched; terminated instances are not listed. */
 export function instanceKind(party: Party, jobId: string): ResourceKind<Instance> {
   const find = async (Filters: Filter[], object: string) => {
-    const { Reservations = [] } = await party.ec2(new DescribeInstancesCommand({ Filters }), object);
-    return Reservations.flatMap(({ Instances = [] }) => Instances);
+    const pages = await party.ec2Pages((page) => new DescribeInstancesCommand({ Filters, ...page }), object);
+    const reservations = pages.flatMap(({ Reservations = [] }) => Reservations);
+    return reservations.flatMap(({ Instances = [] }) => Instances);
   };
   const alive = { Name: "instance-state-name", Values: ALIVE };
   return {

@@ -79,6 +79,34 @@ export class Party implements PlannedParty {
   }
 
   /**
+   * Sends a describing command to EC2 until it has returned all pages. EC2 may end any answer with a token, and an
+   * answer without results may have one (Amazon EC2 API Reference, "Pagination").
+   * @param commandFor returns the command for a page
+   * @param object the resource of the call, for errors
+   * @returns all pages
+   * @throws ListIncomplete if EC2 returns a token again; the errors of aws-errors.ts
+   */
+  async ec2Pages<Input extends ServiceInputTypes, Output extends ServiceOutputTypes & Page>(
+    commandFor: (
+      page: Page,
+    ) => $Command<Input, Output, EC2ClientResolvedConfig, ServiceInputTypes, ServiceOutputTypes>,
+    object: string,
+    region = this.region,
+  ): Promise<Output[]> {
+    const pages: Output[] = [];
+    const tokens = new Set<string>();
+    for (let page: Page = {}; ; ) {
+      const answer = await this.ec2(commandFor(page), object, region);
+      pages.push(answer);
+      const { NextToken } = answer;
+      if (NextToken === undefined || NextToken === "") return pages;
+      if (tokens.has(NextToken)) throw listRepeats("EC2", object);
+      tokens.add(NextToken);
+      page = { NextToken };
+    }
+  }
+
+  /**
    * Sends a command to KMS, in the Region of the key's ARN.
    * @throws the errors of aws-errors.ts
    */
@@ -121,6 +149,21 @@ export class Party implements PlannedParty {
       throw awsError({ action, principal: this.principalArn, object }, error);
     }
   }
+}
+
+/** Where a page starts or goes on. */
+interface Page {
+  NextToken?: string | undefined;
+}
+
+/** Returns the error for a list whose pages repeat or do not end. */
+export function listRepeats(service: string, object: string): BlockferryError {
+  return new BlockferryError({
+    code: "ListIncomplete",
+    message: `${service} did not list ${object} as a whole: it returned the same page again, or not the place of the next one.`,
+    remedy: "Nothing was inferred from that list. Run the command again.",
+    object,
+  });
 }
 
 /**

@@ -46,9 +46,13 @@ export async function listSnapshots(
   jobId: string,
 ): Promise<Snapshot[]> {
   const Filters = [jobFilter(jobId), { Name: `tag:${ROLE_TAG}`, Values: [role] }];
-  const command = new DescribeSnapshotsCommand({ OwnerIds: ["self"], Filters });
-  const { Snapshots = [] } = await party.ec2(command, `the snapshots of ${jobId}`, region);
-  return Snapshots.sort((a, b) => Number(a.StartTime ?? 0) - Number(b.StartTime ?? 0));
+  const pages = await party.ec2Pages(
+    (page) => new DescribeSnapshotsCommand({ OwnerIds: ["self"], Filters, ...page }),
+    `the snapshots of ${jobId}`,
+    region,
+  );
+  const snapshots = pages.flatMap(({ Snapshots = [] }) => Snapshots);
+  return snapshots.sort((a, b) => Number(a.StartTime ?? 0) - Number(b.StartTime ?? 0));
 }
 
 /**
@@ -56,9 +60,13 @@ export async function listSnapshots(
  * A filter does not fail when a snapshot is not visible yet, as a list of ids would.
  */
 async function describeSnapshots({ party, region }: SnapshotPlace, ids: string[]): Promise<Snapshot[]> {
-  const command = new DescribeSnapshotsCommand({ Filters: [{ Name: "snapshot-id", Values: ids }] });
-  const { Snapshots = [] } = await party.ec2(command, ids.join(", "), region);
-  return Snapshots;
+  const Filters = [{ Name: "snapshot-id", Values: ids }];
+  const pages = await party.ec2Pages(
+    (page) => new DescribeSnapshotsCommand({ Filters, ...page }),
+    ids.join(", "),
+    region,
+  );
+  return pages.flatMap(({ Snapshots = [] }) => Snapshots);
 }
 
 /** Returns the name of the volume that a snapshot was taken of. */

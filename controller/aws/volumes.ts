@@ -20,15 +20,20 @@ export async function findJobVolumes(party: Party, jobId: string): Promise<Map<s
 }
 
 export function volumeKind(party: Party, jobId: string): ResourceKind<Volume> {
-  const find = async (filter: Filter, object: string) => {
-    const { Volumes = [] } = await party.ec2(new DescribeVolumesCommand({ Filters: [filter] }), object);
-    return Volumes;
-  };
   return {
     idOf: ({ VolumeId = "" }) => VolumeId,
-    list: () => find(jobFilter(jobId), `the volumes of ${jobId}`),
-    describe: (ids) => find({ Name: "volume-id", Values: ids }, ids.join(", ")),
+    list: () => describeVolumes(party, jobFilter(jobId), `the volumes of ${jobId}`),
+    describe: (ids) => describeVolumes(party, { Name: "volume-id", Values: ids }, ids.join(", ")),
   };
+}
+
+/** Returns all volumes that a filter selects. @param object names them in errors */
+export async function describeVolumes(party: Party, filter: Filter, object: string): Promise<Volume[]> {
+  const pages = await party.ec2Pages(
+    (page) => new DescribeVolumesCommand({ Filters: [filter], ...page }),
+    object,
+  );
+  return pages.flatMap(({ Volumes = [] }) => Volumes);
 }
 
 const USABLE = ["available", "in-use"];

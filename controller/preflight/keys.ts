@@ -9,7 +9,7 @@ import * as z from "zod/mini";
 import { BlockferryError } from "../../foundation/errors.js";
 import { EBS_KEY_ACTIONS, type PartyName } from "../aws/action-use.js";
 import { howToAllow } from "../aws/instances.js";
-import type { Party, PlannedParty } from "../aws/party.js";
+import { listRepeats, type Party, type PlannedParty } from "../aws/party.js";
 import { isKeyResource, keysOf } from "../iam-policy/keys.js";
 import type { Parties } from "../plan/parties.js";
 import type { JobPlan } from "../plan/plan.js";
@@ -162,9 +162,11 @@ async function grantedActions(key: string, user: Party, owner: Party): Promise<S
     // KMS compares the whole ARN, which is unknown for a role without its path.
     const grantee = user.rolePath === "known" ? { GranteePrincipal: user.principalArn } : {};
     const request = { KeyId: key, ...grantee, Marker };
-    const { Grants = [], NextMarker } = await owner.kms(new ListGrantsCommand(request), key);
+    const { Grants = [], Truncated, NextMarker } = await owner.kms(new ListGrantsCommand(request), key);
     const own = Grants.filter(({ GranteePrincipal = "" }) => isPrincipal(GranteePrincipal, user));
     for (const operation of own.flatMap(({ Operations = [] }) => Operations)) actions.add(`kms:${operation}`);
+    const isStuck = NextMarker === undefined ? Truncated === true : NextMarker === Marker;
+    if (isStuck) throw listRepeats("KMS", `the grants of ${key}`);
     Marker = NextMarker;
   } while (Marker !== undefined);
   return actions;

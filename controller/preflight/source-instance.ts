@@ -1,10 +1,11 @@
-import { DescribeVolumesCommand, type Instance, type Volume } from "@aws-sdk/client-ec2";
+import type { Instance, Volume } from "@aws-sdk/client-ec2";
 import { BlockferryError } from "../../foundation/errors.js";
 import type { EbsVolume } from "../../repository/format/recovery-point.js";
 import { findInstance } from "../aws/instances.js";
 import { tagRecord } from "../aws/job-resources.js";
 import type { Party } from "../aws/party.js";
 import { poll, timing } from "../aws/poll.js";
+import { describeVolumes } from "../aws/volumes.js";
 import type { Plan } from "../plan/plan.js";
 import type { BackupRequest } from "../plan/request.js";
 
@@ -86,8 +87,8 @@ function describeAll(party: Party, ids: string[]): Promise<Volume[]> {
   const wait = { what: `EC2 to show ${object}`, object, timeoutMs: times.visibleMs, timing: times, signal };
   return poll(wait, async () => {
     const filter = { Name: "volume-id", Values: ids };
-    const { Volumes = [] } = await party.ec2(new DescribeVolumesCommand({ Filters: [filter] }), object);
-    const found = ids.map((id) => Volumes.find(({ VolumeId }) => VolumeId === id));
+    const volumes = await describeVolumes(party, filter, object);
+    const found = ids.map((id) => volumes.find(({ VolumeId }) => VolumeId === id));
     return found.every((volume) => volume?.Size !== undefined) ? (found as Volume[]) : undefined;
   });
 }

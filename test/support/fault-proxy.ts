@@ -33,6 +33,8 @@ export interface ProxiedRequest {
   url: string;
   headers: NodeJS.Dict<string | string[]>;
   bodyBytes: number;
+  /** The body; undefined until it has arrived. */
+  body: Buffer | undefined;
   fault: Fault | OwnAnswer | undefined;
   /**
    * Status of the server's answer; undefined until the answer arrives, or when the proxy did not ask the
@@ -98,7 +100,10 @@ async function serve(
 ): Promise<void> {
   const { method = "", url = "", headers } = incoming;
   const bodyBytes = Number(headers["content-length"] ?? 0);
-  const proxied: ProxiedRequest = { method, url, headers, bodyBytes, fault: undefined, status: undefined };
+  const proxied: ProxiedRequest = {
+    ...{ method, url, headers, bodyBytes },
+    ...{ body: undefined, fault: undefined, status: undefined },
+  };
   proxy.requests.push(proxied);
   const fault = proxy.chooseFault(proxied);
   proxied.fault = fault;
@@ -108,6 +113,7 @@ async function serve(
     return;
   }
   const body = await wholeBody(incoming);
+  proxied.body = body;
   if (fault === "stall-request") return;
   if (fault === "delay") await setTimeout(DELAY_MS);
   const own = ownAnswer(fault);
