@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs pinned S3 servers for the tests and the benchmarks into .tools/: moto (Python) and versitygw (Go).
-# `s3-servers.sh moto` or `s3-servers.sh versitygw` installs only that server.
+# Installs pinned S3 servers for the tests and the benchmarks into .tools/: moto (Python), versitygw and rclone (Go).
+# `s3-servers.sh NAME ...` installs only the named ones. MinIO is missing: the Go module proxy has
+# none of its releases.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PATH:/usr/local/go/bin"
 VERSITYGW=v1.8.0
+RCLONE=v1.72.1
 
 install_moto() {
   cmp --silent scripts/moto-requirements.txt .tools/moto/installed.txt && return
@@ -17,12 +19,44 @@ install_moto() {
 
 install_versitygw() {
   [ -x ".tools/versitygw-$VERSITYGW/versitygw" ] && return
-  if ! command -v go >/dev/null; then
-    echo "Go is needed to install versitygw, the second S3 server of the tests and benchmarks." >&2
-    exit 1
-  fi
-  GOBIN="$PWD/.tools/versitygw-$VERSITYGW" go install "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW"
+  need go versitygw
+  GOBIN="$PWD/.tools/versitygw-$VERSITYGW" nice go install "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW"
 }
 
-[ "${1:-}" = versitygw ] || install_moto
-[ "${1:-}" = moto ] || install_versitygw
+# Builds only the parts of rclone that `rclone serve s3 FOLDER` needs. All of it would take minutes.
+install_rclone() {
+  local folder="$PWD/.tools/rclone-$RCLONE"
+  [ -x "$folder/rclone" ] && return
+  need go rclone
+  local source
+  source="$(mktemp -d)"
+  cat >"$source/main.go" <<'GO'
+package main
+
+import (
+	_ "github.com/rclone/rclone/backend/local"
+	"github.com/rclone/rclone/cmd"
+	_ "github.com/rclone/rclone/cmd/serve/s3"
+)
+
+func main() { cmd.Main() }
+GO
+  (
+    cd "$source"
+    go mod init blockferry.test/rclone 2>/dev/null
+    go mod edit -require "github.com/rclone/rclone@$RCLONE"
+    nice go build -mod=mod -o "$folder/rclone" .
+  )
+  rm -rf "$source"
+}
+
+need() {
+  command -v "$1" >/dev/null && return
+  echo "$1 is needed to build $2, one of the S3 servers of the tests." >&2
+  exit 1
+}
+
+[ $# -gt 0 ] || set -- moto versitygw rclone
+for server in "$@"; do
+  "install_${server//-/_}"
+done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all tests, or the given compiled files. BLOCKFERRY_DEPTH=quick, the default, installs only moto and skips
-# tests whose tools are missing. BLOCKFERRY_DEPTH=full, the default with CI=true, installs every tool, needs root and
+# tests whose tools are missing. BLOCKFERRY_DEPTH=full, the default with CI=true, installs every tool, needs root,
 # Go, and skips nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ if [ "$depth" = full ]; then
     for (const entry of Object.entries(PACKAGES)) console.log(entry.join(":"));')"
   # shellcheck disable=SC2086
   bash scripts/need.sh $packages
-  bash scripts/s3-servers.sh versitygw
+  bash scripts/s3-servers.sh
   bash scripts/mfusepy.sh
   case "$*" in
     "" | *test/packer/*)

@@ -1,17 +1,25 @@
-import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
+import { spawnWithParent } from "../../bench/end-with-parent.js";
+import type { ErrorCode } from "../../foundation/errors.js";
 import { tempFolder } from "./temp-folder.js";
-import { needing, VERSITYGW } from "./tools.js";
+import { builtTool, needing } from "./tools.js";
 import { waitUntil } from "./wait-until.js";
 
 /** The program that scripts/s3-servers.sh installs. */
 const MOTO = fileURLToPath(new URL("../../../.tools/moto/bin/moto_server", import.meta.url));
 
-export type S3ServerName = "moto" | "versitygw";
+export const S3_SERVER_NAMES = ["moto", "versitygw", "rclone"] as const;
+
+export type S3ServerName = (typeof S3_SERVER_NAMES)[number];
+
+/** The servers that cannot hold a repository, and the code of the error with which `init` says so. */
+export const REFUSED_SERVERS: Partial<Record<S3ServerName, ErrorCode>> = {
+  rclone: "ConditionalWritesUnsupported",
+};
 
 export const BUCKET = "test-bucket";
 
@@ -19,7 +27,7 @@ export const BUCKET = "test-bucket";
 export interface S3Server {
   name: S3ServerName;
   endpointUrl: string;
-  /** The folder in which versitygw stores objects as files; moto keeps objects in memory. */
+  /** The folder in which the server stores its objects; moto keeps objects in memory. */
   dataFolder: string;
 }
 
@@ -57,7 +65,7 @@ export async function startS3Server(
   const dataFolder = await tempFolder();
   await mkdir(join(dataFolder, BUCKET));
   const [command, ...args] = commandOf(name, { port, dataFolder, region });
-  const server = spawn(command as string, args, { stdio: "ignore" });
+  const server = spawnWithParent(command, args, { stdio: "ignore" });
   after(() => server.kill("SIGKILL"));
   const endpointUrl = `http://127.0.0.1:${port}`;
   process.env.AWS_ENDPOINT_URL = endpointUrl;
@@ -69,16 +77,24 @@ export async function startS3Server(
 function commandOf(
   name: S3ServerName,
   { port, dataFolder, region }: { port: number; dataFolder: string; region: string },
-): string[] {
-  if (name === "moto") return [MOTO, "--host", "127.0.0.1", "--port", String(port)];
-  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = S3_ENVIRONMENT;
-  const account = ["--access", AWS_ACCESS_KEY_ID, "--secret", AWS_SECRET_ACCESS_KEY];
-  return [
-    VERSITYGW,
-    ...account,
-    ...["--port", `127.0.0.1:${port}`, "--region", region, "--keep-alive", "--quiet"],
-    ...["posix", dataFolder],
-  ];
+): [program: string, ...args: string[]] {
+  const { AWS_ACCESS_KEY_ID: key, AWS_SECRET_ACCESS_KEY: secret } = S3_ENVIRONMENT;
+  const address = `127.0.0.1:${port}`;
+  switch (name) {
+    case "moto":
+      return [MOTO, "--host", "127.0.0.1", "--port", String(port)];
+    case "versitygw":
+      return [
+        ...([builtTool(name), "--access", key, "--secret", secret] as const),
+        ...["--port", address, "--region", region, "--keep-alive", "--quiet"],
+        ...["posix", dataFolder],
+      ];
+    case "rclone":
+      return [
+        ...([builtTool(name), "serve", "s3", "--config", "/dev/null"] as const),
+        ...["--addr", address, "--auth-key", `${key},${secret}`, dataFolder],
+      ];
+  }
 }
 
 async function answers(endpointUrl: string): Promise<boolean> {

@@ -41,15 +41,24 @@ export const PACKAGES = {
   wipefs: "util-linux",
 } as const;
 
-/** The S3 server that scripts/s3-servers.sh builds from Go modules. */
-export const VERSITYGW = fileURLToPath(
-  new URL("../../../.tools/versitygw-v1.8.0/versitygw", import.meta.url),
-);
+/** The programs that scripts install below .tools, and the script of each. */
+const BUILT = {
+  mfusepy: { path: "mfusepy-3.1.1/bin/python3", script: "scripts/mfusepy.sh" },
+  rclone: { path: "rclone-v1.72.1/rclone", script: "scripts/s3-servers.sh" },
+  versitygw: { path: "versitygw-v1.8.0/versitygw", script: "scripts/s3-servers.sh" },
+} as const;
 
-/** The Python for which scripts/mfusepy.sh installs mfusepy. */
-export const MFUSEPY = fileURLToPath(new URL("../../../.tools/mfusepy-3.1.1/bin/python3", import.meta.url));
+type BuiltTool = keyof typeof BUILT;
 
-export type Tool = keyof typeof PACKAGES | "mfusepy" | "versitygw";
+export type Tool = keyof typeof PACKAGES | BuiltTool;
+
+/** Returns the path of a program below .tools. */
+export function builtTool(name: BuiltTool): string {
+  return fileURLToPath(new URL(`../../../.tools/${BUILT[name].path}`, import.meta.url));
+}
+
+/** The Python with mfusepy. */
+export const MFUSEPY = builtTool("mfusepy");
 
 /**
  * Returns options of a test that runs `tools`. When one is missing, the test is skipped in quick depth and
@@ -61,8 +70,7 @@ export function needing(...tools: Tool[]): { skip: string | false } {
 }
 
 function isInstalled(tool: Tool): boolean {
-  if (tool === "versitygw") return isExecutable(VERSITYGW);
-  if (tool === "mfusepy") return isExecutable(MFUSEPY);
+  if (isBuilt(tool)) return isExecutable(builtTool(tool));
   const folders = `${process.env.PATH}:/usr/sbin:/sbin`.split(delimiter);
   return folders.some((folder) => isExecutable(join(folder, tool)));
 }
@@ -77,7 +85,11 @@ function isExecutable(path: string): boolean {
 }
 
 function nameOf(tool: Tool): string {
-  if (tool === "versitygw") return "versitygw (built with Go)";
-  if (tool === "mfusepy") return "mfusepy (installed by scripts/mfusepy.sh)";
-  return `${tool} (package ${PACKAGES[tool]})`;
+  return isBuilt(tool)
+    ? `${tool} (installed by ${BUILT[tool].script})`
+    : `${tool} (package ${PACKAGES[tool]})`;
+}
+
+function isBuilt(tool: Tool): tool is BuiltTool {
+  return tool in BUILT;
 }

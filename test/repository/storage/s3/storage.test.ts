@@ -1,20 +1,25 @@
 import { randomBytes } from "node:crypto";
 import { describe } from "node:test";
 import { openStorage, parseStorageLocation } from "../../../../repository/storage/open-storage.js";
+import { fullDepthOnly } from "../../../support/depth.js";
 import { S3Objects } from "../../../support/s3-objects.js";
 import {
   BUCKET,
   datesUploads,
   needingServer,
-  type S3ServerName,
+  REFUSED_SERVERS,
+  S3_SERVER_NAMES,
   startS3Server,
 } from "../../../support/s3-server.js";
 import { testStorage } from "../storage-suite.js";
 
-/** Runs the storage suite against a real S3 server, under a new prefix for each test. */
-export function testS3Storage(name: S3ServerName): void {
-  describe(`S3 storage in ${name}`, needingServer(name), async () => {
-    const { endpointUrl } = await startS3Server(name);
+const QUICK_SERVERS = ["moto", "versitygw"];
+
+for (const name of S3_SERVER_NAMES.filter((server) => REFUSED_SERVERS[server] === undefined)) {
+  const options = QUICK_SERVERS.includes(name) ? needingServer(name) : fullDepthOnly;
+  describe(`S3 storage in ${name}, under a new prefix for each test`, options, async () => {
+    const server = await startS3Server(name);
+    const { endpointUrl } = server;
     const objects = new S3Objects(endpointUrl);
     testStorage({
       name,

@@ -1,3 +1,0 @@
-import { testS3Storage } from "./s3-storage-kind.js";
-
-testS3Storage("moto");
