@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Installs pinned S3 servers for the tests and the benchmarks into .tools/: moto (Python), versitygw and rclone (Go).
-# `s3-servers.sh NAME ...` installs only the named ones. MinIO is missing: the Go module proxy has
+# Installs pinned S3 servers for the tests and the benchmarks into .tools/: moto (Python), versitygw and rclone (Go),
+# and s3s-fs (Rust). `s3-servers.sh NAME ...` installs only the named ones. MinIO is missing: the Go module proxy has
 # none of its releases.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PATH="$PATH:/usr/local/go/bin"
+PATH="$PATH:/usr/local/go/bin:$HOME/.cargo/bin"
 VERSITYGW=v1.8.0
 RCLONE=v1.72.1
+# The newest version that Rust 1.95 compiles.
+S3S_FS=0.14.1
 
 install_moto() {
   cmp --silent scripts/moto-requirements.txt .tools/moto/installed.txt && return
@@ -50,13 +52,19 @@ GO
   rm -rf "$source"
 }
 
+install_s3s_fs() {
+  [ -x ".tools/s3s-fs-$S3S_FS/bin/s3s-fs" ] && return
+  need cargo s3s-fs
+  nice cargo install --quiet --locked s3s-fs --version "$S3S_FS" --features binary --root ".tools/s3s-fs-$S3S_FS"
+}
+
 need() {
   command -v "$1" >/dev/null && return
   echo "$1 is needed to build $2, one of the S3 servers of the tests." >&2
   exit 1
 }
 
-[ $# -gt 0 ] || set -- moto versitygw rclone
+[ $# -gt 0 ] || set -- moto versitygw rclone s3s-fs
 for server in "$@"; do
   "install_${server//-/_}"
 done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs all tests, or the given compiled files. BLOCKFERRY_DEPTH=quick, the default, installs only moto and skips
 # tests whose tools are missing. BLOCKFERRY_DEPTH=full, the default with CI=true, installs every tool, needs root,
-# Go, and skips nothing.
+# Go and Rust, and skips nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/node.sh

@@ -12,13 +12,14 @@ import { waitUntil } from "./wait-until.js";
 /** The program that scripts/s3-servers.sh installs. */
 const MOTO = fileURLToPath(new URL("../../../.tools/moto/bin/moto_server", import.meta.url));
 
-export const S3_SERVER_NAMES = ["moto", "versitygw", "rclone"] as const;
+export const S3_SERVER_NAMES = ["moto", "versitygw", "rclone", "s3s-fs"] as const;
 
 export type S3ServerName = (typeof S3_SERVER_NAMES)[number];
 
 /** The servers that cannot hold a repository, and the code of the error with which `init` says so. */
 export const REFUSED_SERVERS: Partial<Record<S3ServerName, ErrorCode>> = {
   rclone: "ConditionalWritesUnsupported",
+  "s3s-fs": "ConditionalWritesUnsupported",
 };
 
 export const BUCKET = "test-bucket";
@@ -93,6 +94,11 @@ function commandOf(
       return [
         ...([builtTool(name), "serve", "s3", "--config", "/dev/null"] as const),
         ...["--addr", address, "--auth-key", `${key},${secret}`, dataFolder],
+      ];
+    case "s3s-fs":
+      return [
+        ...([builtTool(name), "--host", "127.0.0.1", "--port", String(port)] as const),
+        ...["--access-key", key, "--secret-key", secret, dataFolder],
       ];
   }
 }
