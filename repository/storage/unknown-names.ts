@@ -1,7 +1,7 @@
 import { BlockferryError } from "../../foundation/errors.js";
 import { unsealText } from "../format/sealed-json.js";
 import { undefinedIfAbsent } from "./read-object.js";
-import type { Storage } from "./storage.js";
+import { NOT_UTF8, type Storage } from "./storage.js";
 import { saysNothing } from "./storage-errors.js";
 
 /** The most names in an error, and the most objects that are read to judge them. */
@@ -22,15 +22,17 @@ export interface UnknownNames {
  * @returns undefined without any
  */
 export async function judgeNames(storage: Storage, keys: string[]): Promise<UnknownNames | undefined> {
-  const [first] = keys;
-  if (first === undefined) return undefined;
-  let mayBeDocument = keys.length > JUDGED;
-  for (const key of keys.slice(0, JUDGED)) mayBeDocument ||= await holdsDocument(storage, key);
-  return { error: nameUnknown(keys, mayBeDocument), mayBeDocument };
+  if (keys.length === 0) return undefined;
+  const suspects: string[] = [];
+  for (const key of keys.slice(0, JUDGED)) if (await holdsDocument(storage, key)) suspects.push(key);
+  const mayBeDocument = suspects.length > 0 || keys.length > JUDGED;
+  const suspectsFirst = [...suspects, ...keys.filter((key) => !suspects.includes(key))];
+  return { error: nameUnknown(suspectsFirst, mayBeDocument), mayBeDocument };
 }
 
-/** @returns true also if the object cannot be read or decrypted: only a plain foreign object is certain */
+/** @returns true also if its name is not UTF-8, or if the object cannot be read or decrypted: only a plain foreign object is certain */
 async function holdsDocument(storage: Storage, key: string): Promise<boolean> {
+  if (key.includes(NOT_UTF8)) return true;
   try {
     const bytes = await undefinedIfAbsent(() => storage.get(key));
     if (bytes === undefined) return false;

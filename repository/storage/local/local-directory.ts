@@ -4,14 +4,15 @@ import { basename, dirname, join, relative } from "node:path";
 import { systemErrorCode } from "../../../foundation/errors.js";
 import { NO_CIPHER } from "../../format/chunk-codec.js";
 import { maxObjectBytes } from "../../format/object-bounds.js";
-import type {
-  DirectoryLocation,
-  GetOptions,
-  RunAccess,
-  Storage,
-  StoredObject,
-  Upload,
-  UploadSession,
+import {
+  type DirectoryLocation,
+  type GetOptions,
+  NOT_UTF8,
+  type RunAccess,
+  type Storage,
+  type StoredObject,
+  type Upload,
+  type UploadSession,
 } from "../storage.js";
 import {
   lockUnsupported,
@@ -220,13 +221,15 @@ export class LocalDirectory implements Storage {
     const root = folder.path();
     const keyOf = (path: string) => `${prefix}${path.slice(root.length + 1)}`;
     const paths: string[] = [];
+    const objects: StoredObject[] = [];
     for await (const entry of entriesOf(root)) {
       const path = join(entry.parentPath, entry.name);
-      if (entry.isFile()) paths.push(path);
+      // Node cannot open a name that is not UTF-8. It is listed nevertheless: it may hide objects.
+      if (entry.name.includes(NOT_UTF8)) objects.push({ key: keyOf(path), sizeBytes: 0 });
+      else if (entry.isFile()) paths.push(path);
       else if (entry.isSymbolicLink() && (await leadsToFolder(path)))
         throw symbolicLink(this.name, keyOf(path));
     }
-    const objects: StoredObject[] = [];
     while (paths.length > 0) {
       const batch = paths.splice(-STATS_AT_ONCE);
       // An object may be removed during the listing; that must not hide the others.

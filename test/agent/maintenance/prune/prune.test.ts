@@ -124,6 +124,11 @@ test(
       assert.equal(await fixture.packBytes(), before);
       await rename(changed, path);
     }
+    const notUtf8 = Buffer.concat([Buffer.from(join(fixture.repo, "points/")), Buffer.from([0xff, 0xfe])]);
+    await writeFile(notUtf8, "hidden");
+    const refused = await agentFails(1, "prune", "--repo", fixture.repo, ...NOW);
+    assert.deepEqual([refused.code, refused.object], ["NameUnknown", "points/\u{FFFD}\u{FFFD}"]);
+    await rm(notUtf8);
     await fixture.prune(...NOW);
     await fixture.assertRestores(second);
   }),
