@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs pinned S3 servers for the tests and the benchmarks into .tools/: moto (Python), versitygw and rclone (Go),
-# and s3s-fs (Rust). `s3-servers.sh NAME ...` installs only the named ones. MinIO is missing: the Go module proxy has
+# s3s-fs (Rust) and s3rver (Node.js). `s3-servers.sh NAME ...` installs only the named ones. MinIO is missing: the Go module proxy has
 # none of its releases.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,6 +9,7 @@ VERSITYGW=v1.8.0
 RCLONE=v1.72.1
 # The newest version that Rust 1.95 compiles.
 S3S_FS=0.14.1
+S3RVER=3.7.1
 
 install_moto() {
   cmp --silent scripts/moto-requirements.txt .tools/moto/installed.txt && return
@@ -58,13 +59,18 @@ install_s3s_fs() {
   nice cargo install --quiet --locked s3s-fs --version "$S3S_FS" --features binary --root ".tools/s3s-fs-$S3S_FS"
 }
 
+install_s3rver() {
+  [ -x ".tools/s3rver-$S3RVER/node_modules/.bin/s3rver" ] && return
+  npm install --silent --no-audit --no-fund --prefix ".tools/s3rver-$S3RVER" "s3rver@$S3RVER"
+}
+
 need() {
   command -v "$1" >/dev/null && return
   echo "$1 is needed to build $2, one of the S3 servers of the tests." >&2
   exit 1
 }
 
-[ $# -gt 0 ] || set -- moto versitygw rclone s3s-fs
+[ $# -gt 0 ] || set -- moto versitygw rclone s3s-fs s3rver
 for server in "$@"; do
   "install_${server//-/_}"
 done

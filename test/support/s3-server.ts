@@ -12,7 +12,7 @@ import { waitUntil } from "./wait-until.js";
 /** The program that scripts/s3-servers.sh installs. */
 const MOTO = fileURLToPath(new URL("../../../.tools/moto/bin/moto_server", import.meta.url));
 
-export const S3_SERVER_NAMES = ["moto", "versitygw", "rclone", "s3s-fs"] as const;
+export const S3_SERVER_NAMES = ["moto", "versitygw", "rclone", "s3s-fs", "s3rver"] as const;
 
 export type S3ServerName = (typeof S3_SERVER_NAMES)[number];
 
@@ -20,6 +20,7 @@ export type S3ServerName = (typeof S3_SERVER_NAMES)[number];
 export const REFUSED_SERVERS: Partial<Record<S3ServerName, ErrorCode>> = {
   rclone: "ConditionalWritesUnsupported",
   "s3s-fs": "ConditionalWritesUnsupported",
+  s3rver: "ConditionalWritesUnsupported",
 };
 
 export const BUCKET = "test-bucket";
@@ -28,6 +29,8 @@ export const BUCKET = "test-bucket";
 export interface S3Server {
   name: S3ServerName;
   endpointUrl: string;
+  /** The environment of its clients. A process has that of the server that it started last. */
+  environment: Record<string, string>;
   /** The folder in which the server stores its objects; moto keeps objects in memory. */
   dataFolder: string;
 }
@@ -61,7 +64,6 @@ export async function startS3Server(
   name: S3ServerName,
   region = S3_ENVIRONMENT.AWS_REGION,
 ): Promise<S3Server> {
-  Object.assign(process.env, S3_ENVIRONMENT);
   const port = await freePort();
   const dataFolder = await tempFolder();
   await mkdir(join(dataFolder, BUCKET));
@@ -69,10 +71,16 @@ export async function startS3Server(
   const server = spawnWithParent(command, args, { stdio: "ignore" });
   after(() => server.kill("SIGKILL"));
   const endpointUrl = `http://127.0.0.1:${port}`;
-  process.env.AWS_ENDPOINT_URL = endpointUrl;
+  const environment = { ...S3_ENVIRONMENT, ...keysOf(name), AWS_ENDPOINT_URL: endpointUrl };
+  Object.assign(process.env, environment);
   await waitUntil(`${name} to answer`, () => answers(endpointUrl), 120_000);
   if (name === "moto") await fetch(`${endpointUrl}/${BUCKET}`, { method: "PUT" });
-  return { name, endpointUrl, dataFolder };
+  return { name, endpointUrl, environment, dataFolder };
+}
+
+/** Returns the keys of a server that knows only its own. */
+function keysOf(name: S3ServerName): Record<string, string> {
+  return name === "s3rver" ? { AWS_ACCESS_KEY_ID: "S3RVER", AWS_SECRET_ACCESS_KEY: "S3RVER" } : {};
 }
 
 function commandOf(
@@ -99,6 +107,12 @@ function commandOf(
       return [
         ...([builtTool(name), "--host", "127.0.0.1", "--port", String(port)] as const),
         ...["--access-key", key, "--secret-key", secret, dataFolder],
+      ];
+    case "s3rver":
+      return [
+        ...([process.execPath, builtTool(name), "--silent"] as const),
+        ...["--address", "127.0.0.1", "--port", String(port), "--directory", dataFolder],
+        ...["--configure-bucket", BUCKET],
       ];
   }
 }

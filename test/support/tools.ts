@@ -45,6 +45,7 @@ export const PACKAGES = {
 const BUILT = {
   mfusepy: { path: "mfusepy-3.1.1/bin/python3", script: "scripts/mfusepy.sh" },
   rclone: { path: "rclone-v1.72.1/rclone", script: "scripts/s3-servers.sh" },
+  s3rver: { path: "s3rver-3.7.1/node_modules/.bin/s3rver", script: "scripts/s3-servers.sh" },
   "s3s-fs": { path: "s3s-fs-0.14.1/bin/s3s-fs", script: "scripts/s3-servers.sh" },
   versitygw: { path: "versitygw-v1.8.0/versitygw", script: "scripts/s3-servers.sh" },
 } as const;

@@ -246,7 +246,7 @@ class ServerProof {
         code: "StorageUnsuitable",
         message: `The server of ${this.s3.name} cannot hold a repository: ${reason}.`,
         remedy:
-          "Nothing stays there. Use another server (docs/how-to/s3.md lists tested servers), or correct the settings of this one or of the proxy before it.",
+          "Nothing stays there. Use another server (docs/reference/s3-servers.md lists tested servers), or correct the settings of this one or of the proxy before it.",
         object: this.s3.name,
       },
       cause,

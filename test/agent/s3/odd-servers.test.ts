@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import type { ErrorCode } from "../../../foundation/errors.js";
 import { startAgent } from "../../support/agent.js";
 import { fullDepthOnly } from "../../support/depth.js";
+import { xmlError } from "../../support/fault-proxy.js";
 import { writeMixedImage } from "../../support/images.js";
 import {
   behaveAs,
@@ -163,4 +164,21 @@ describe("every command on a server that", fullDepthOnly, async () => {
       assert.deepEqual((await objects.uploads(prefix)).filter(isRecorded), []);
     });
   }
+});
+
+test("a lease that cannot be removed is reported, with the reason", async () => {
+  const folder = await tempFolder();
+  const proxy = await oddServer("list-small-pages");
+  const env = { AWS_ENDPOINT_URL: proxy.endpointUrl };
+  const repo = ["--repo", `s3://${BUCKET}/kept-lease`];
+  const image = join(folder, "small.img");
+  await writeMixedImage(image, MIB, new SeededRandom("small"));
+  assert.equal((await startAgent(["init", ...repo], env).result).code, 0);
+  proxy.chooseFault = ({ method, url }) =>
+    method === "DELETE" || (method === "POST" && /[?&]delete\b/.test(url))
+      ? xmlError(403, "AccessDenied")
+      : undefined;
+  const { code, stderr } = await startAgent(["backup", ...repo, "--device", image], env).result;
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^note: locks\/[0-9a-f]{16}\.json .* could not be removed, .*AccessDenied/m);
 });

@@ -38,9 +38,9 @@ const UNUSUAL_PREFIXES = ["two words/a+b=c&d 100%25 %2F/Grüße/日本語/🚢",
 for (const name of S3_SERVER_NAMES) {
   describe(`the S3 server ${name}`, fullDepthOnly, async () => {
     const server = await startS3Server(name);
-    // Each server that starts sets the variable.
+    // Each server that starts sets the variables.
     before(() => {
-      process.env.AWS_ENDPOINT_URL = server.endpointUrl;
+      Object.assign(process.env, server.environment);
     });
     const objects = new S3Objects(server.endpointUrl);
     const refusal = REFUSED_SERVERS[name];
