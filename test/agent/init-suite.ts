@@ -66,7 +66,7 @@ export function testInit(place: RepositoryPlace): void {
     });
 
     test("continues after an init that was interrupted", async () => {
-      await initPlain(await placeWith({ [TEMP]: Buffer.alloc(0), [`${TEMP}-TZ.json`]: Buffer.alloc(9) }));
+      await initPlain(await placeWith({ [TEMP]: Buffer.alloc(0), [`${TEMP}-Proof.json`]: Buffer.alloc(9) }));
       const interrupted = await placeWith({});
       await initEncrypted(interrupted);
       await place.remove(interrupted, "config.json");
