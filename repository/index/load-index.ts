@@ -7,7 +7,7 @@ import { readPackFooter } from "../packs/pack-reader.js";
 import { listCondemnations } from "../protocol/condemnation.js";
 import type { Storage, StoredObject } from "../storage/storage.js";
 import { wasNotAnswered } from "../storage/storage-errors.js";
-import { nameUnknown } from "../storage/unknown-names.js";
+import { noteUnknownNames } from "../storage/unknown-names.js";
 import { ChunkIndex, PAGE_ENTRIES } from "./chunk-index.js";
 import { maxEntriesIn, readIndexSegment } from "./segments.js";
 
@@ -77,17 +77,8 @@ export async function listSegments(
   strange: BlockferryError[] = [],
 ): Promise<StoredObject[]> {
   const objects = await storage.list("index/");
-  noteStrange(objects, isIndexKey, strange);
+  noteUnknownNames(objects, isIndexKey, strange);
   return objects.filter(({ key }) => isIndexKey(key));
-}
-
-function noteStrange(
-  objects: StoredObject[],
-  isKnown: (key: string) => boolean,
-  strange: BlockferryError[],
-): void {
-  const keys = objects.map(({ key }) => key).filter((key) => !isKnown(key));
-  if (keys.length > 0) strange.push(nameUnknown(keys));
 }
 
 /**
@@ -104,7 +95,7 @@ async function loadOnce(
   const objects = await storage.list("packs/");
   const packBytes = packSizes(objects);
   const strange: BlockferryError[] = [];
-  noteStrange(objects, (key) => packIdOf(key) !== undefined, strange);
+  noteUnknownNames(objects, (key) => packIdOf(key) !== undefined, strange);
   const loader = new IndexLoader(packBytes, segments, condemnedPacks, condemned);
   for (const segment of inRandomOrder(segments)) {
     try {

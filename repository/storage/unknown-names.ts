@@ -1,7 +1,7 @@
 import { BlockferryError } from "../../foundation/errors.js";
 import { unsealText } from "../format/sealed-json.js";
 import { undefinedIfAbsent } from "./read-object.js";
-import { NOT_UTF8, type Storage } from "./storage.js";
+import { NOT_UTF8, type Storage, type StoredObject } from "./storage.js";
 import { saysNothing } from "./storage-errors.js";
 
 /** The most names in an error, and the most objects that are read to judge them. */
@@ -45,7 +45,17 @@ async function holdsDocument(storage: Storage, key: string): Promise<boolean> {
   }
 }
 
-/** Returns the error for objects that are not read: a pack has no seal. */
+/** Adds an error to `strange` if a folder has objects with unknown names. They are not read: a pack has no seal. */
+export function noteUnknownNames(
+  objects: StoredObject[],
+  isKnown: (key: string) => boolean,
+  strange: BlockferryError[],
+): void {
+  const keys = objects.map(({ key }) => key).filter((key) => !isKnown(key));
+  if (keys.length > 0) strange.push(nameUnknown(keys));
+}
+
+/** Returns the error for objects with these keys. */
 export function nameUnknown(keys: string[], mayBeDocument = false): BlockferryError {
   const [first = ""] = keys;
   const folder = first.slice(0, first.lastIndexOf("/") + 1);

@@ -13,12 +13,13 @@ const MAX_FILE_BYTES = 1024 * 1024;
 /** The reserve takes at most this fraction of a small file system. */
 const MAX_SHARE = 1 / 64;
 const MIN_FILE_BYTES = 4096;
+const BLOCK_BYTES = 4096;
 const NAME = /^[0-9]{2}$/;
 
 /**
  * Completes the reserve: files that hold blocks and inodes until `forget` and `prune` need them on a full file
- * system. Their bytes are random, so that no file system compresses them away. Never throws: a file system
- * without room has a smaller reserve.
+ * system. Their bytes are random, and every block has the number of its file, so that no file system
+ * compresses or deduplicates them. Never throws: a file system without room has a smaller reserve.
  */
 export async function fillReserve(place: LocalPlace): Promise<void> {
   try {
@@ -28,8 +29,14 @@ export async function fillReserve(place: LocalPlace): Promise<void> {
       const { blocks, bsize } = await statfs(folder.path());
       const sizeBytes = Math.min(MAX_FILE_BYTES, Math.floor((blocks * bsize * MAX_SHARE) / FILES));
       if (sizeBytes < MIN_FILE_BYTES) return;
-      for (let number = 0; number < FILES; number++)
-        await fillFile(folder.path(String(number).padStart(2, "0")), sizeBytes);
+      let bytes: Buffer | undefined;
+      for (let number = 0; number < FILES; number++) {
+        const path = folder.path(String(number).padStart(2, "0"));
+        if ((await lstat(path).catch(() => undefined))?.size === sizeBytes) continue;
+        bytes ??= randomBytes(sizeBytes);
+        for (let at = 0; at + 4 <= sizeBytes; at += BLOCK_BYTES) bytes.writeUInt32LE(number, at);
+        await replaceFile(path, bytes);
+      }
     } finally {
       await folder.close();
     }
@@ -38,13 +45,11 @@ export async function fillReserve(place: LocalPlace): Promise<void> {
   }
 }
 
-async function fillFile(path: string, sizeBytes: number): Promise<void> {
-  const found = await lstat(path).catch(() => undefined);
-  if (found?.size === sizeBytes) return;
-  if (found !== undefined) await unlink(path);
+async function replaceFile(path: string, bytes: Buffer): Promise<void> {
+  await unlink(path).catch(() => undefined);
   const file = await open(path, NEW_FILE, PRIVATE_FILE_MODE);
   try {
-    await file.writeFile(randomBytes(sizeBytes));
+    await file.writeFile(bytes);
   } catch (error) {
     await unlink(path);
     throw error;
