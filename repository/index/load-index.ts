@@ -129,8 +129,7 @@ async function loadOnce(
     packBytes,
     condemnedPacks,
     unindexedPacks,
-    unreadable,
-    strange,
+    ...{ unreadable, strange },
     problems: loader.problems,
     lost,
   };
