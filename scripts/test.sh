@@ -31,8 +31,9 @@ fi
 BLOCKFERRY_STATE_DIR="$(mktemp -d)"
 export BLOCKFERRY_STATE_DIR
 trap 'rm -rf "$BLOCKFERRY_STATE_DIR"' EXIT
+# The timeout ends a file that waits for a program forever; the longest file takes ten minutes.
 run_tests() {
-  node --test --test-concurrency=3 --test-reporter=spec --test-reporter-destination=stdout \
+  node --test --test-concurrency=3 --test-timeout=1500000 --test-reporter=spec --test-reporter-destination=stdout \
     --test-reporter=./scripts/test-summary.js --test-reporter-destination=stdout "${files[@]}"
 }
 if [ $# -gt 0 ] || [ "$depth" = quick ]; then

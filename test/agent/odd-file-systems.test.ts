@@ -111,7 +111,7 @@ rootTest(
       assert.match(error.message, /: EDQUOT, /);
       assert.match(error.remedy, /quota/);
       await agentJson("forget", point, "--repo", repo);
-      await agentJson("prune", "--repo", repo, "--grace-period", "0s");
+      await agentJson("prune", "--repo", repo, "--allow-no-points", "--grace-period", "0s");
       assert.deepEqual(await filesBelow(join(repo, "packs")), []);
     });
   }),
