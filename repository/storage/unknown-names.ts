@@ -1,7 +1,7 @@
 import { BlockferryError } from "../../foundation/errors.js";
 import { unsealText } from "../format/sealed-json.js";
 import { undefinedIfAbsent } from "./read-object.js";
-import { NOT_UTF8, type Storage, type StoredObject } from "./storage.js";
+import type { Storage, StoredObject } from "./storage.js";
 import { saysNothing } from "./storage-errors.js";
 
 /** The most names in an error, and the most objects that are read to judge them. */
@@ -30,9 +30,8 @@ export async function judgeNames(storage: Storage, keys: string[]): Promise<Unkn
   return { error: nameUnknown(suspectsFirst, mayBeDocument), mayBeDocument };
 }
 
-/** @returns true also if its name is not UTF-8, or if the object cannot be read or decrypted: only a plain foreign object is certain */
+/** @returns true also if the object cannot be read or decrypted: only a plain foreign object is certain */
 async function holdsDocument(storage: Storage, key: string): Promise<boolean> {
-  if (key.includes(NOT_UTF8)) return true;
   try {
     const bytes = await undefinedIfAbsent(() => storage.get(key));
     if (bytes === undefined) return false;

@@ -224,7 +224,7 @@ export class LocalDirectory implements Storage {
     const objects: StoredObject[] = [];
     for await (const entry of entriesOf(root)) {
       const path = join(entry.parentPath, entry.name);
-      // Node cannot open a name that is not UTF-8. It is listed nevertheless: it may hide objects.
+      // Node cannot open a name that is not UTF-8. It is listed nevertheless, so that it is reported.
       if (entry.name.includes(NOT_UTF8)) objects.push({ key: keyOf(path), sizeBytes: 0 });
       else if (entry.isFile()) paths.push(path);
       else if (entry.isSymbolicLink() && (await leadsToFolder(path)))
