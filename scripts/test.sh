@@ -41,7 +41,7 @@ if [ $# -gt 0 ] || [ "$depth" = quick ]; then
   exit
 fi
 # The fuzzer has a lower priority than the tests and ends before them: its seconds are CPU time.
-BLOCKFERRY_FUZZ_SECONDS=300 nice -n 5 node dist/test/fuzz/main.js >dist/fuzz.log 2>&1 &
+BLOCKFERRY_FUZZ_SECONDS=120 nice -n 5 node dist/test/fuzz/main.js >dist/fuzz.log 2>&1 &
 fuzzer=$!
 trap 'kill "$fuzzer" 2>/dev/null || true; rm -rf "$BLOCKFERRY_STATE_DIR"' EXIT
 failed=0

@@ -24,7 +24,7 @@ import { tempFolder } from "../support/temp-folder.js";
 import { stopwatch, waitUntil } from "../support/wait-until.js";
 
 const MIB = 1024 * 1024;
-const ROUNDS = byDepth({ quick: 1, full: 25 });
+const ROUNDS = byDepth({ quick: 1, full: 15 });
 /** After this number of killed backups, one backup runs to its end. */
 const ROUNDS_A_BACKUP = 4;
 /** After this number of rounds, the new points are restored. */

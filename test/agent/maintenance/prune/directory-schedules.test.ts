@@ -4,7 +4,7 @@ import { newRepository } from "../../../support/repositories.js";
 import { tempFolder } from "../../../support/temp-folder.js";
 import { testSchedules } from "./schedules-suite.js";
 
-const SCHEDULES = byDepth({ quick: 4, full: 60 });
+const SCHEDULES = byDepth({ quick: 4, full: 30 });
 /** Room for one or two points more than the first ones. */
 const SMALL_DISK_BYTES = 11 * 2 ** 20;
 /** Only root can mount a disk. */

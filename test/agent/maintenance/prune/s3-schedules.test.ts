@@ -7,7 +7,7 @@ import { BUCKET, startS3Server } from "../../../support/s3-server.js";
 import { needing } from "../../../support/tools.js";
 import { testSchedules } from "./schedules-suite.js";
 
-const SCHEDULES = byDepth({ quick: 4, full: 24 });
+const SCHEDULES = byDepth({ quick: 4, full: 12 });
 /** Faults that a retry overcomes; the fault suites test the others. */
 const FAULTS: readonly Fault[] = [
   "error-500",
