@@ -6,6 +6,6 @@ import { initEncryptedSource, testSeveralPlaces } from "./several-places-suite.j
 
 describe("in S3", fullDepthOnly, async () => {
   const moto = s3Place(await startS3Server("moto"));
-  testSeveralPlaces(moto);
+  // The tests of a local directory include repositories without encryption.
   testSeveralPlaces({ ...moto, name: "moto, encrypted", init: initEncryptedSource });
 });

@@ -9,8 +9,7 @@ const places = [directoryPlace(await tempFolder())];
 if (DEPTH === "full") {
   // Started before the first test is declared: the file's hooks run when all declared tests are done, and stop
   // the server.
-  places.push(s3Place(await startS3Server("moto")));
-  places.push(...places.map(encrypted));
+  places.push(encrypted(s3Place(await startS3Server("moto"))));
 }
 for (const place of places) testUnreadableDocuments(place);
 
