@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import {
-  AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   HeadObjectCommand,
@@ -11,7 +10,7 @@ import { OWNER_TOKEN } from "../../../foundation/owner-token.js";
 import { newProofName } from "../storage.js";
 import type { S3Bucket } from "./s3-bucket.js";
 import { conditionalWritesIgnored, conditionalWritesRaced } from "./s3-errors.js";
-import { listMultipartUploads, listObjects } from "./s3-lists.js";
+import { listObjects } from "./s3-lists.js";
 import { canLock } from "./s3-locks.js";
 import {
   crc32Base64,
@@ -22,6 +21,7 @@ import {
   removeObject,
   removeObjects,
 } from "./s3-requests.js";
+import { abortUpload, uploadsIfListed } from "./s3-unfinished-uploads.js";
 
 /** Objects in the proof: more than fit on one page of its list. */
 const OBJECTS = 3;
@@ -171,8 +171,7 @@ class ServerProof {
         this.s3.send(new CompleteMultipartUploadCommand({ ...object, UploadId, MultipartUpload: { Parts } })),
       );
     } catch (error) {
-      const abort = new AbortMultipartUploadCommand({ ...object, UploadId });
-      await this.s3.send(abort).catch(() => undefined);
+      await abortUpload(this.s3, { key, uploadId: UploadId }).catch(() => undefined);
       throw error;
     }
     await this.need("return the size of an object", async () => {
@@ -216,16 +215,10 @@ class ServerProof {
 
   /** A server without this list keeps unfinished uploads of killed runs until their records are found. */
   private async noteUploadList(key: string, id: string): Promise<void> {
-    const isShown = async (prefix: string) => {
-      try {
-        return (await listMultipartUploads(this.s3, prefix)).some(({ UploadId }) => UploadId === id);
-      } catch (error) {
-        const isIncomplete = error instanceof BlockferryError && error.code === "ListIncomplete";
-        if (isIncomplete || this.s3.refusesAsUnknown(error)) return false;
-        throw this.s3.explain(key, error);
-      }
-    };
-    if (await isShown("tmp/")) return;
+    const listed = await uploadsIfListed(this.s3, "tmp/").catch((error: unknown) => {
+      throw this.s3.explain(key, error);
+    });
+    if (listed?.some(({ UploadId }) => UploadId === id)) return;
     this.notes.push(
       "The server does not list unfinished uploads by prefix (ListMultipartUploads), so each run records its uploads below tmp/uploads/. If a run is killed right at the start of an upload, that upload stays: let the server remove unfinished uploads after some days.",
     );

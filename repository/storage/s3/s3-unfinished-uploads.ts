@@ -1,4 +1,4 @@
-import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
+import { AbortMultipartUploadCommand, type MultipartUpload } from "@aws-sdk/client-s3";
 import { BlockferryError } from "../../../foundation/errors.js";
 import { packIdOf, packKey } from "../../format/pack.js";
 import type { S3Bucket } from "./s3-bucket.js";
@@ -20,8 +20,8 @@ export interface UnfinishedUpload {
   uploadId: string;
   /** By the clock of the server. */
   begunAt: Date | undefined;
-  /** Key of its record, if it was found there. */
-  record?: string;
+  /** Key of its record, if it has one. */
+  record?: string | undefined;
 }
 
 /**
@@ -29,12 +29,14 @@ export interface UnfinishedUpload {
  * are uploaded in parts, so an upload with another key is not blockferry's.
  */
 export async function unfinishedUploads(s3: S3Bucket): Promise<UnfinishedUpload[]> {
-  const listed = (await listedUploads(s3)) ?? [];
-  return [...listed, ...(await recordedUploads(s3))];
+  return [...(await listedUploads(s3)), ...(await recordedUploads(s3))];
 }
 
 /** Aborts an upload and removes its record; an upload that is already over is not an error. */
-export async function abortUpload(s3: S3Bucket, { key, uploadId, record }: UnfinishedUpload): Promise<void> {
+export async function abortUpload(
+  s3: S3Bucket,
+  { key, uploadId, record }: Omit<UnfinishedUpload, "begunAt">,
+): Promise<void> {
   const command = new AbortMultipartUploadCommand({ ...s3.object(key), UploadId: uploadId });
   try {
     await s3.send(command);
@@ -65,20 +67,27 @@ export async function recordIfUnlisted(
 /** An error other than a refusal counts as a list: without it, an upload is only not removed so early. */
 async function isListed(s3: S3Bucket, id: string): Promise<boolean> {
   try {
-    return (await listedUploads(s3))?.some(({ uploadId }) => uploadId === id) ?? false;
+    return (await listedUploads(s3)).some(({ uploadId }) => uploadId === id);
   } catch {
     return true;
   }
 }
 
-/** @returns undefined if the server cannot list uploads */
-async function listedUploads(s3: S3Bucket): Promise<UnfinishedUpload[] | undefined> {
+async function listedUploads(s3: S3Bucket): Promise<UnfinishedUpload[]> {
+  return ((await uploadsIfListed(s3, "packs/")) ?? []).flatMap(({ Key = "", UploadId, Initiated }) => {
+    const key = s3.relative(Key);
+    if (UploadId === undefined || packIdOf(key) === undefined) return [];
+    return [{ key, uploadId: UploadId, begunAt: Initiated }];
+  });
+}
+
+/**
+ * Returns all unfinished uploads whose keys start with `prefix`.
+ * @returns undefined if the server cannot list uploads
+ */
+export async function uploadsIfListed(s3: S3Bucket, prefix: string): Promise<MultipartUpload[] | undefined> {
   try {
-    return (await listMultipartUploads(s3, "packs/")).flatMap(({ Key = "", UploadId, Initiated }) => {
-      const key = s3.relative(Key);
-      if (UploadId === undefined || packIdOf(key) === undefined) return [];
-      return [{ key, uploadId: UploadId, begunAt: Initiated }];
-    });
+    return await listMultipartUploads(s3, prefix);
   } catch (error) {
     const isIncomplete = error instanceof BlockferryError && error.code === "ListIncomplete";
     if (isIncomplete || s3.refusesAsUnknown(error)) return undefined;

@@ -1,5 +1,4 @@
 import {
-  AbortMultipartUploadCommand,
   type CompletedPart,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -10,7 +9,7 @@ import type { Upload } from "../storage.js";
 import { objectExists } from "../storage-errors.js";
 import type { S3Bucket } from "./s3-bucket.js";
 import { crc32Base64, GivingUp, isPreconditionFailed, putNewObject, removeObject } from "./s3-requests.js";
-import { recordIfUnlisted } from "./s3-unfinished-uploads.js";
+import { abortUpload, recordIfUnlisted } from "./s3-unfinished-uploads.js";
 import { statusOf } from "./transient-errors.js";
 
 /**
@@ -51,7 +50,8 @@ export class S3Upload implements Upload {
       const parts = await Promise.all(this.parts);
       this.completed = this.complete(await this.started, parts);
       await this.completed;
-      await this.removeRecord(this.s3);
+      // A record that stays is removed by a later run.
+      if (this.record !== undefined) await removeObject(this.s3, this.record).catch(() => undefined);
     } catch (error) {
       throw this.s3.explain(this.key, error);
     }
@@ -66,21 +66,11 @@ export class S3Upload implements Upload {
     await Promise.allSettled([...this.parts, this.started, this.completed]);
     try {
       if (this.started === undefined) return;
-      const command = new AbortMultipartUploadCommand({
-        ...this.s3.object(this.key),
-        UploadId: await this.started,
-      });
-      const s3 = this.s3.until(this.givingUp.over);
-      await s3.send(command);
-      await this.removeRecord(s3);
+      const uploadId = await this.started;
+      await abortUpload(this.s3.until(this.givingUp.over), { key: this.key, uploadId, record: this.record });
     } catch {
       // Nothing more can be done here.
     }
-  }
-
-  /** Removes the record of an upload that is over. A record that stays is removed by a later run. */
-  private async removeRecord(s3: S3Bucket): Promise<void> {
-    if (this.record !== undefined) await removeObject(s3, this.record).catch(() => undefined);
   }
 
   private addPart(part: Buffer, crc32: number | undefined): Promise<CompletedPart> {
