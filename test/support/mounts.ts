@@ -50,9 +50,8 @@ export async function withExt4<T>(
   use: (folder: string) => Promise<T>,
   options: readonly string[] = [],
 ): Promise<T> {
-  await runTool("truncate", `--size=${sizeBytes}`, image);
-  await runTool("mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", ...options, image);
-  return withMount(folder, ["-o", "loop", image], use);
+  const make = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", ...options] as const;
+  return withImage({ image, sizeBytes, make, mountOptions: "loop" }, folder, use);
 }
 
 /** Makes an XFS file system in `image`, and mounts it on a new folder. Needs root. */
@@ -62,9 +61,8 @@ export async function withXfs<T>(
   folder: string,
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
-  await runTool("truncate", `--size=${sizeBytes}`, image);
-  await runTool("mkfs.xfs", "-q", "-f", image);
-  return withMount(folder, ["-o", "loop", image], use);
+  const make = ["mkfs.xfs", "-q", "-f"] as const;
+  return withImage({ image, sizeBytes, make, mountOptions: "loop" }, folder, use);
 }
 
 /** Makes a btrfs file system in `image`, and mounts it on a new folder. Needs root. */
@@ -74,7 +72,24 @@ export async function withBtrfs<T>(
   folder: string,
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
+  const make = ["mkfs.btrfs", "--quiet", "--force"] as const;
+  return withImage({ image, sizeBytes, make, mountOptions: "loop,commit=300" }, folder, use);
+}
+
+interface FileSystemImage {
+  image: string;
+  sizeBytes: number;
+  /** The command that makes the file system; the image follows it. */
+  make: readonly [tool: string, ...args: string[]];
+  mountOptions: string;
+}
+
+async function withImage<T>(
+  { image, sizeBytes, make: [tool, ...args], mountOptions }: FileSystemImage,
+  folder: string,
+  use: (folder: string) => Promise<T>,
+): Promise<T> {
   await runTool("truncate", `--size=${sizeBytes}`, image);
-  await runTool("mkfs.btrfs", "--quiet", "--force", image);
-  return withMount(folder, ["-o", "loop,commit=300", image], use);
+  await runTool(tool, ...args, image);
+  return withMount(folder, ["-o", mountOptions, image], use);
 }
