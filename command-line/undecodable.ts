@@ -1,10 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { BlockferryError } from "../foundation/errors.js";
-import { shellBytes } from "../foundation/shell.js";
-
-/** Node puts this character in the place of bytes that are not UTF-8. */
-const REPLACEMENT = "\ufffd";
+import { REPLACEMENT, shellBytes } from "../foundation/shell.js";
 
 /** Variables that hold paths or parts of them. A passphrase is not a path, and its bytes are never shown. */
 const PATH_VARIABLES =

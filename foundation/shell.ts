@@ -9,6 +9,9 @@ export function shellWord(text: string): string {
   return /^[\w+=,.@:/-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
+/** Node puts this character in the place of bytes that are not UTF-8. */
+export const REPLACEMENT = "\ufffd";
+
 /**
  * Returns bytes as text, such as a file name. Bytes that are not UTF-8 become one quoted word of a shell that
  * shows all of them: `$'\\xff.img'`. bash: "ANSI-C Quoting"

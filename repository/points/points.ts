@@ -12,7 +12,7 @@ import { sealJson } from "../format/sealed-json.js";
 import { againIfDamaged, undefinedIfAbsent } from "../storage/read-object.js";
 import type { Storage, StoredObject } from "../storage/storage.js";
 import { saysNothing, wasNotAnswered } from "../storage/storage-errors.js";
-import { judgeNames, nameUnknown } from "../storage/unknown-names.js";
+import { judgeNames, nameUnknown, unknownKeys } from "../storage/unknown-names.js";
 import { datesAgree, futureDate, secondOf } from "./point-dates.js";
 
 const POINT_KEY = new RegExp(`^points/${ID}\\.json$`);
@@ -48,9 +48,9 @@ interface PointSeal {
 export async function listPoints(storage: Storage): Promise<PointList> {
   const list: PointList = { points: [], damaged: [], strange: [], future: new Map(), stored: new Map() };
   const objects = await storage.list("points/");
-  const unknown = await judgeNames(storage, keysOf(objects.filter((object) => !isPoint(object))));
+  const unknown = await judgeNames(storage, unknownKeys(objects, isPointKey));
   if (unknown !== undefined) (unknown.mayBeDocument ? list.damaged : list.strange).push(unknown.error);
-  for (const { key, modifiedAt } of objects.filter(isPoint)) {
+  for (const { key, modifiedAt } of objects.filter(({ key }) => isPointKey(key))) {
     const future = futureDate(pointIdOf(key), { modifiedAt });
     if (future !== undefined) list.future.set(pointIdOf(key), future);
     try {
@@ -79,17 +79,13 @@ export async function pointObjects(
   onUnknown: (error: BlockferryError) => void = () => undefined,
 ): Promise<StoredObject[]> {
   const objects = await storage.list("points/");
-  const unknown = keysOf(objects.filter((object) => !isPoint(object)));
+  const unknown = unknownKeys(objects, isPointKey);
   if (unknown.length > 0) onUnknown(nameUnknown(unknown));
-  return objects.filter(isPoint);
+  return objects.filter(({ key }) => isPointKey(key));
 }
 
-function isPoint({ key }: StoredObject): boolean {
+function isPointKey(key: string): boolean {
   return POINT_KEY.test(key);
-}
-
-function keysOf(objects: StoredObject[]): string[] {
-  return objects.map(({ key }) => key);
 }
 
 /**

@@ -6,7 +6,7 @@ import { sealJson } from "../format/sealed-json.js";
 import { readPoint } from "../points/points.js";
 import { readNamed, readOrNote, readSealed, readSealedIfThere } from "../storage/read-document.js";
 import type { Storage } from "../storage/storage.js";
-import { judgeNames } from "../storage/unknown-names.js";
+import { judgeNames, unknownKeys } from "../storage/unknown-names.js";
 import { listLeases, readLockDocument, type StandingLease } from "./lease.js";
 
 const FOLDER = "prune/";
@@ -69,16 +69,14 @@ interface CondemnationList {
 
 export async function listCondemnations(storage: Storage): Promise<CondemnationList> {
   const list: CondemnationList = { condemnations: [], unreadable: [] };
-  const strange: string[] = [];
-  for (const { key } of await storage.list(FOLDER)) {
-    if (!KEY.test(key)) {
-      if (!RUNS_KEY.test(key) && key !== NOTICED_KEY) strange.push(key);
-      continue;
-    }
+  const objects = await storage.list(FOLDER);
+  for (const { key } of objects) {
+    if (!KEY.test(key)) continue;
     const found = await readOrNote(list.unreadable, () => readCondemnation(storage, key));
     if (found !== undefined) list.condemnations.push(found);
   }
-  const unknown = await judgeNames(storage, strange);
+  const isKnown = (key: string) => KEY.test(key) || RUNS_KEY.test(key) || key === NOTICED_KEY;
+  const unknown = await judgeNames(storage, unknownKeys(objects, isKnown));
   if (unknown?.mayBeDocument) list.unreadable.push(unknown.error);
   list.condemnations.sort((a, b) => (a.condemnedAt < b.condemnedAt ? -1 : 1));
   return list;

@@ -7,7 +7,7 @@ import { storageTime } from "../points/point-dates.js";
 import { readNamed, readOrNote, readSealed } from "../storage/read-document.js";
 import { isThere } from "../storage/read-object.js";
 import type { Storage } from "../storage/storage.js";
-import { judgeNames } from "../storage/unknown-names.js";
+import { judgeNames, unknownKeys } from "../storage/unknown-names.js";
 
 const FOLDER = "locks/";
 const LEASE_KEY = /^locks\/([0-9a-f]{16})\.json$/;
@@ -122,18 +122,16 @@ interface LeaseList {
 
 export async function listLeases(storage: Storage): Promise<LeaseList> {
   const list: LeaseList = { leases: [], unreadableIds: [], unreadable: [] };
-  const strange: string[] = [];
-  for (const { key, modifiedAt } of await storage.list(FOLDER)) {
+  const objects = await storage.list(FOLDER);
+  for (const { key, modifiedAt } of objects) {
     const [, id] = LEASE_KEY.exec(key) ?? [];
-    if (id === undefined) {
-      if (!BEAT_KEY.test(key)) strange.push(key);
-      continue;
-    }
+    if (id === undefined) continue;
     const known = list.unreadable.length;
     const lease = await readOrNote(list.unreadable, () => readLease(storage, key));
     if (lease !== undefined) list.leases.push({ ...lease, receivedAt: modifiedAt });
     else if (list.unreadable.length > known) list.unreadableIds.push(id);
   }
+  const strange = unknownKeys(objects, (key) => LEASE_KEY.test(key) || BEAT_KEY.test(key));
   const unknown = await judgeNames(storage, strange);
   if (unknown?.mayBeDocument) {
     list.unreadable.push(unknown.error);

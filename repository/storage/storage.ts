@@ -135,9 +135,6 @@ export interface GetOptions {
   into?: Buffer;
 }
 
-/** The character that Node reads for bytes in a name that are not UTF-8 (U+FFFD). */
-export const NOT_UTF8 = "\u{FFFD}";
-
 export interface StoredObject {
   key: string;
   sizeBytes: number;

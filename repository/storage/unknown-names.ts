@@ -44,13 +44,18 @@ async function holdsDocument(storage: Storage, key: string): Promise<boolean> {
   }
 }
 
+/** Returns the keys of listed objects that are not of a known form. */
+export function unknownKeys(objects: StoredObject[], isKnown: (key: string) => boolean): string[] {
+  return objects.map(({ key }) => key).filter((key) => !isKnown(key));
+}
+
 /** Adds an error to `strange` if a folder has objects with unknown names. They are not read: a pack has no seal. */
 export function noteUnknownNames(
   objects: StoredObject[],
   isKnown: (key: string) => boolean,
   strange: BlockferryError[],
 ): void {
-  const keys = objects.map(({ key }) => key).filter((key) => !isKnown(key));
+  const keys = unknownKeys(objects, isKnown);
   if (keys.length > 0) strange.push(nameUnknown(keys));
 }
 

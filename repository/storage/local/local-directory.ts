@@ -2,17 +2,17 @@ import type { Dirent } from "node:fs";
 import { link, lstat, readdir, rename, stat, unlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { systemErrorCode } from "../../../foundation/errors.js";
+import { REPLACEMENT } from "../../../foundation/shell.js";
 import { NO_CIPHER } from "../../format/chunk-codec.js";
 import { maxObjectBytes } from "../../format/object-bounds.js";
-import {
-  type DirectoryLocation,
-  type GetOptions,
-  NOT_UTF8,
-  type RunAccess,
-  type Storage,
-  type StoredObject,
-  type Upload,
-  type UploadSession,
+import type {
+  DirectoryLocation,
+  GetOptions,
+  RunAccess,
+  Storage,
+  StoredObject,
+  Upload,
+  UploadSession,
 } from "../storage.js";
 import {
   lockUnsupported,
@@ -225,7 +225,7 @@ export class LocalDirectory implements Storage {
     for await (const entry of entriesOf(root)) {
       const path = join(entry.parentPath, entry.name);
       // Node cannot open a name that is not UTF-8. It is listed nevertheless, so that it is reported.
-      if (entry.name.includes(NOT_UTF8)) objects.push({ key: keyOf(path), sizeBytes: 0 });
+      if (entry.name.includes(REPLACEMENT)) objects.push({ key: keyOf(path), sizeBytes: 0 });
       else if (entry.isFile()) paths.push(path);
       else if (entry.isSymbolicLink() && (await leadsToFolder(path)))
         throw symbolicLink(this.name, keyOf(path));
